@@ -1,0 +1,90 @@
+"""Every exception that colosim raises on purpose.
+
+::
+
+    ColosimError
+    ├── ScenarioError         a scenario file (or --set) is wrong; carries every fault and its place
+    ├── DesignError           a design is unknown, or its code breaks the rules of the model
+    ├── HangError             a run that must serve does not; carries the wait-for graph
+    ├── InvariantError        a safety rule broke; carries time, thread and the rule
+    ├── RunDirectoryError     a run directory is missing, incomplete or would be overwritten
+    └── LogError              a QEMU log or lab run cannot be read
+
+`str()` of each is for people; the attributes are for programs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "ColosimError",
+    "DesignError",
+    "HangError",
+    "InvariantError",
+    "LogError",
+    "RunDirectoryError",
+    "ScenarioError",
+    "ScenarioFault",
+]
+
+
+class ColosimError(Exception):
+    """Base of every error that colosim raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ScenarioFault:
+    """One thing wrong in a scenario: where it stands (1-based) and what was expected."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        """Return ``file:line:column: message``."""
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class ScenarioError(ColosimError):
+    """A scenario is wrong; ``faults`` has every fault, in file order."""
+
+    def __init__(self, faults: Sequence[ScenarioFault]) -> None:
+        self.faults = tuple(sorted(faults))
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class DesignError(ColosimError):
+    """A design is unknown, or its code breaks a rule of the model."""
+
+
+class HangError(ColosimError):
+    """No guest serves and nobody can be told; ``wait_for`` has one line a blocked thread."""
+
+    def __init__(self, message: str, wait_for: Sequence[str]) -> None:
+        self.wait_for = tuple(wait_for)
+        super().__init__("\n".join((message, *self.wait_for)))
+
+
+class InvariantError(ColosimError):
+    """A safety rule of the model broke."""
+
+    def __init__(self, rule: str, at_ns: int, thread: str, detail: str) -> None:
+        self.rule = rule
+        self.at_ns = at_ns
+        self.thread = thread
+        self.detail = detail
+        super().__init__(f"{rule} broken at {at_ns} ns by {thread}: {detail}")
+
+
+class RunDirectoryError(ColosimError):
+    """A run directory is missing, incomplete, or holds another run."""
+
+
+class LogError(ColosimError):
+    """A QEMU log or a measured run cannot be read."""

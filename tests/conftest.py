@@ -1,0 +1,30 @@
+"""Settings that all tests share."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    import pytest
+
+# The same examples on every machine; a failure in CI is a failure at home.
+settings.register_profile("default", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("ci", settings.get_profile("default"), print_blob=True)
+# New examples each time, many of them: HYPOTHESIS_PROFILE=long pytest
+settings.register_profile("long", derandomize=False, deadline=None, max_examples=2000)
+
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default")
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer ``--update-results``."""
+    parser.addoption(
+        "--update-results",
+        action="store_true",
+        help="write the reference results in results/ anew instead of holding the code to them",
+    )
