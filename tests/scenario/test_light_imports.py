@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = ("pandas", "numpy", "matplotlib", "click", "rich", "simpy", "scipy")
+
+
+def test_scenario_imports_nothing_heavy() -> None:
+    """Loading a scenario imports neither tables, nor plots, nor the command line."""
+    code = (
+        "import sys; from colosim.scenario import loads; loads('name: x');"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
