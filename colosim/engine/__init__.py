@@ -1,0 +1,20 @@
+"""What every model stands on: the integer clock, named random streams, the event record, the memory ledger."""
+
+from colosim.engine.clock import duration_ns, per_page_ns
+from colosim.engine.environment import Environment, Timeout, Wait
+from colosim.engine.ledger import Ledger
+from colosim.engine.record import Record, code_of, name_of
+from colosim.engine.streams import Streams
+
+__all__ = [
+    "Environment",
+    "Ledger",
+    "Record",
+    "Streams",
+    "Timeout",
+    "Wait",
+    "code_of",
+    "duration_ns",
+    "name_of",
+    "per_page_ns",
+]

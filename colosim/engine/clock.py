@@ -1,0 +1,27 @@
+"""The one place where a rate or a cost turns into a duration.  Everything is an integer.
+
+Costs come from the scenario as exact integers: femtoseconds a byte, picoseconds a page.  A
+duration is rounded up, so that nothing ever finishes before it could have.
+"""
+
+from __future__ import annotations
+
+NS_PER_S = 1_000_000_000
+
+
+def duration_ns(amount: int, rate_per_s: int) -> int:
+    """Return the time in ns that `amount` takes at `rate_per_s`, rounded up.
+
+    :raises ZeroDivisionError: if the rate is zero.
+    """
+    return -(-amount * NS_PER_S // rate_per_s)
+
+
+def per_page_ns(pages: int, cost_ps: int) -> int:
+    """Return the time in ns of `pages` at `cost_ps` picoseconds each, rounded up."""
+    return -(-pages * cost_ps // 1_000)
+
+
+def per_byte_ns(amount_bytes: int, cost_fs: int) -> int:
+    """Return the time in ns of `amount_bytes` at `cost_fs` femtoseconds each, rounded up."""
+    return -(-amount_bytes * cost_fs // 1_000_000)

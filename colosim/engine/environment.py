@@ -1,0 +1,217 @@
+"""The SimPy environment with an integer clock, an exact event count and an end that is noticed.
+
+Plain SimPy ends a run silently when its queue is empty, whoever still waits.  Here `drive`
+tells why it stopped, and counts the steps of the pair itself apart from those of onlookers
+(cluster manager, probes, clients).
+"""
+
+from __future__ import annotations
+
+import sys
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+import simpy
+from simpy.events import PENDING, Event, Timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+__all__ = ["Environment", "Event", "Process", "Timeout", "Wait"]
+
+_NO_QUEUE_IS_LONGER = sys.maxsize
+
+
+class Environment(simpy.Environment):
+    """SimPy's environment on an integer nanosecond clock."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.steps = 0
+        self.steps_apart = 0
+        self.periodic = 0
+        self.finished = False
+
+    @property
+    def now(self) -> int:
+        """The time in ns since COLO was entered."""
+        return self._now  # type: ignore[return-value]
+
+    @property
+    def events(self) -> int:
+        """Steps of the pair itself: all steps less those of onlookers."""
+        return self.steps - self.steps_apart
+
+    def drive(self, horizon_ns: int) -> str:
+        """Run until somebody calls `finish`, nothing is left, or the horizon has come.
+
+        Returns ``finished``, ``quiet`` (only periodic events of onlookers remain, or none) or
+        ``horizon``.  An exception that no process handles is raised.
+        """
+        queue: list[Any] = self._queue
+        steps = 0
+        try:
+            # `finish` raises `periodic` above any length of the queue.
+            while len(queue) > self.periodic:
+                at_ns, priority, number, event = heappop(queue)
+                if at_ns > horizon_ns:
+                    heappush(queue, (at_ns, priority, number, event))
+                    return "horizon"
+                self._now = at_ns
+                steps += 1
+                callbacks = event.callbacks
+                event.callbacks = None
+                for callback in callbacks:
+                    callback(event)
+                if not event._ok and not event.defused:  # noqa: SLF001 - as simpy.Environment.step
+                    raise event._value  # noqa: SLF001
+        finally:
+            self.steps += steps
+        return "finished" if self.finished else "quiet"
+
+    def finish(self) -> None:
+        """End the run after the present event."""
+        self.finished = True
+        self.periodic = _NO_QUEUE_IS_LONGER
+
+    def apart(self, delay_ns: int) -> Timeout:
+        """Return a timeout whose step is an onlooker's, not the pair's."""
+        timeout = Timeout(self, delay_ns)
+        timeout.callbacks.append(self._count_apart)
+        return timeout
+
+    def tick(self, delay_ns: int) -> Timeout:
+        """Return a timeout of something periodic: alone it does not keep the run alive."""
+        timeout = self.apart(delay_ns)
+        self.periodic += 1
+        timeout.callbacks.append(self._count_tick)
+        return timeout
+
+    def call_at(self, at_ns: int, action: Callable[[], None], *, apart: bool = False) -> Timeout:
+        """Call `action` at `at_ns` and return the timeout that does."""
+        timeout = (self.apart if apart else self.timeout)(at_ns - self.now)
+        timeout.callbacks.append(lambda _event: action())
+        return timeout
+
+    def _count_apart(self, _event: Event) -> None:
+        self.steps_apart += 1
+
+    def _count_tick(self, _event: Event) -> None:
+        self.periodic -= 1
+
+
+class Process(simpy.Process):
+    """SimPy's process, resumed without telling the environment which process is active."""
+
+    def __init__(self, env: Environment, body: Generator[Event, None, None]) -> None:
+        self._go_on = self._resume
+        super().__init__(env, body)
+
+    def _resume(self, event: Event) -> None:
+        """Let the body go on, as SimPy does."""
+        if not event._ok:  # noqa: SLF001 - as simpy.Process
+            super()._resume(event)
+            return
+        try:
+            target = self._generator.send(event._value)  # noqa: SLF001
+        except StopIteration as end:
+            self.succeed(end.value)
+        except BaseException as error:  # noqa: BLE001 - as SimPy: it fails whoever waits, or the run
+            self._ok = False
+            self._value = error
+            self.env.schedule(self)
+        else:
+            callbacks = target.callbacks
+            if callbacks is None:
+                self._resume(target)
+            else:
+                callbacks.append(self._go_on)
+
+
+class Wait(Event):
+    """An event whose time can be set, moved, taken back, or turned into a failure.
+
+    A process yields it.  Setting the time once costs no more than a timeout.  Moving it hands
+    the process over to a successor; what was scheduled before fires without effect.
+    """
+
+    env: Environment
+    _value: object = PENDING
+
+    def __init__(self, env: Environment, at_ns: int = -1) -> None:
+        # As simpy.events.Event, and as its Timeout if the time is known.
+        self.env = env
+        self.callbacks = []
+        self._ok = True
+        self._successor: Event | None = None
+        self.failed = False
+        if at_ns >= 0:
+            # As simpy.Environment.schedule.
+            self._value = None
+            heappush(env._queue, (at_ns, 1, next(env._eid), self))  # type: ignore[misc]  # noqa: SLF001
+
+    @classmethod
+    def ended(cls, env: Environment) -> Wait:
+        """Return a wait that is over: the first of those that follow each other by `again`."""
+        wait = cls(env)
+        wait.callbacks = None  # type: ignore[assignment]
+        return wait
+
+    def again(self) -> Wait:
+        """Return what `Wait(env)` would: itself, if it has ended without being moved.
+
+        A thread waits a dozen times a checkpoint, one wait after the other: one object does.
+        """
+        if self.callbacks is not None or self._successor is not None:
+            return Wait(self.env)
+        self.callbacks = []
+        self._value = PENDING
+        return self
+
+    def again_until(self, at_ns: int) -> Wait:
+        """Return what `Wait(env, at_ns)` would: itself, if it has ended without being moved."""
+        env = self.env
+        if self.callbacks is not None or self._successor is not None:
+            return Wait(env, at_ns)
+        self.callbacks = []
+        self._value = None
+        heappush(env._queue, (at_ns, 1, next(env._eid), self))  # noqa: SLF001
+        return self
+
+    @property
+    def over(self) -> bool:
+        """Whether the process has gone on, or is about to with an error."""
+        return self.failed or (self._successor or self).callbacks is None
+
+    def _hand_over(self, event: Event) -> None:
+        before = self._successor or self
+        callbacks = before.callbacks
+        event.callbacks.extend(callbacks or ())
+        if callbacks:
+            callbacks.clear()
+        self._successor = event
+
+    def end_at(self, at_ns: int) -> None:
+        """Let the process go on at `at_ns` (not before now), whatever was set before."""
+        env = self.env
+        now: int = env._now  # type: ignore[assignment]  # noqa: SLF001
+        if at_ns < now:  # noqa: PLR1730 - a call costs more
+            at_ns = now
+        if self._value is PENDING and self._successor is None:
+            self._value = None
+            heappush(env._queue, (at_ns, 1, next(env._eid), self))  # type: ignore[misc]  # noqa: SLF001
+        elif not self.over:
+            self._hand_over(Timeout(env, at_ns - now))
+
+    def suspend(self) -> None:
+        """Take back the time that was set: the process waits until another is."""
+        if (self._successor or self).triggered and not self.over:
+            self._hand_over(Event(self.env))
+
+    def break_off(self, error: Exception) -> None:
+        """Raise `error` in the process, now."""
+        if not self.over:
+            event = Event(self.env)
+            self._hand_over(event)
+            self.failed = True
+            event.fail(error)

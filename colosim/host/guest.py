@@ -1,0 +1,107 @@
+"""The guest on one host: whether it runs, since when, and which pages it dirties."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colosim.engine.clock import NS_PER_S
+from colosim.engine.record import code_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colosim.engine.environment import Environment
+    from colosim.engine.record import Record
+    from colosim.scenario.model import Guest as GuestModel
+
+_SCALE_BITS = 192
+
+
+def occupied(pages: int, writes: int) -> int:
+    """Return how many of `pages` at least one of `writes` uniformly random writes has hit.
+
+    The expectation W (1 - (1 - 1/W)^writes), rounded to the nearest page, in 192-bit fixed
+    point, so that no platform's `exp` decides about a page.
+    """
+    if pages <= 0:
+        return 0
+    one = 1 << _SCALE_BITS
+    kept, base, power = one, one - one // pages, writes
+    while power:
+        if power & 1:
+            kept = kept * base >> _SCALE_BITS
+        base = base * base >> _SCALE_BITS
+        power >>= 1
+    return min(pages, writes, (pages * (one - kept) + one // 2) >> _SCALE_BITS)
+
+
+def dirty_pages(model: GuestModel) -> Callable[[int, int], int]:
+    """Return the function (checkpoint, run time in ns) -> dirty pages of a guest.
+
+    A fixed number and measured values belong to the checkpoint's index, a write rate to the time
+    that the guest ran.  A round-robin writer touches min(rate x time, working set) pages, a
+    uniformly random one the expected occupancy; hot and cold sets are separate.
+    """
+    dirty = model.dirty
+    kind = type(dirty).__name__
+    if kind == "FixedDirty":
+        fixed: int = dirty.pages  # type: ignore[union-attr]
+        return lambda _checkpoint, _run_ns: fixed
+    if kind == "MeasuredDirty":
+        values: tuple[int, ...] = dirty.measured_pages  # type: ignore[union-attr]
+        return lambda checkpoint, _run_ns: values[checkpoint % len(values)]
+    if kind == "HotColdDirty":
+        loads = (dirty.hot, dirty.cold)  # type: ignore[union-attr]
+    else:
+        loads = (dirty,)  # type: ignore[assignment]
+    parts = tuple(
+        (load.rate_pages_per_s, load.working_set_pages, load.pattern == "uniform") for load in loads
+    )
+
+    def by_rate(_checkpoint: int, run_ns: int) -> int:
+        total = 0
+        for rate, pages, uniform in parts:
+            writes = rate * run_ns // NS_PER_S
+            total += occupied(pages, writes) if uniform else min(writes, pages)
+        return total
+
+    return by_rate
+
+
+class Guest:
+    """The guest's run state on one side."""
+
+    def __init__(self, side: str, env: Environment, record: Record, model: GuestModel) -> None:
+        self.side = side
+        self._env = env
+        self._record = record
+        self.dirty_after = dirty_pages(model)
+        self.running = False
+        self.since_ns = 0
+        self.ran_ns = 0
+        self._code_run = code_of(f"{side}: guest running")
+        self._code_stop = code_of(f"{side}: guest stopped")
+        self.on_change: Callable[[], None] | None = None
+
+    def run(self) -> None:
+        """Let the vCPUs run, from now."""
+        if self.running:
+            return
+        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        self.running = True
+        self.since_ns = now
+        self._record.pending += (now, self._code_run, 0)
+        if self.on_change is not None:
+            self.on_change()
+
+    def stop(self) -> None:
+        """Stop the vCPUs, now."""
+        if not self.running:
+            return
+        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        self.running = False
+        self.ran_ns = now - self.since_ns
+        self.since_ns = now
+        self._record.pending += (now, self._code_stop, self.ran_ns)
+        if self.on_change is not None:
+            self.on_change()

@@ -1,0 +1,121 @@
+"""The iothread lock (BQL) of one QEMU process: one owner, a queue in arrival order."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from simpy.events import Event
+
+from colosim.engine.record import code_of
+from colosim.errors import InvariantError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from colosim.engine.environment import Environment
+    from colosim.engine.record import Record
+    from colosim.host.thread import Thread
+
+SAVING = "save"
+LOADING = "load"
+RECEIVING = "receive"
+MONITOR = "monitor"
+
+
+class IothreadLock:
+    """`qemu_mutex_lock_iothread` / `bql_lock`: handed on in the order in which it was wanted.
+
+    A hold has a purpose (``stop``, ``save``, ``load``, ``start``, ``monitor``, ...).  While a
+    thread other than the main loop holds it, no monitor command is served.
+    """
+
+    def __init__(self, side: str, env: Environment, record: Record) -> None:
+        self.side = side
+        self._env = env
+        self._record = record
+        self._pending = record.pending
+        self._release_code = 0
+        self.owner: Thread | None = None
+        self.purpose = ""
+        self.since_ns = 0
+        self.queue: deque[tuple[Thread, str, Event]] = deque()
+        self._codes: dict[tuple[str, str], tuple[int, int, int]] = {}
+        self.deaf_longest_ns = 0
+        self.longest_ns: dict[str, int] = {}
+
+    def _codes_of(self, thread: Thread, purpose: str) -> tuple[int, int, int]:
+        name = f"{self.side}: iothread lock"
+        who = f"by {thread.name} for {purpose}"
+        codes = (
+            code_of(f"{name} wanted {who}"),
+            code_of(f"{name} got {who}"),
+            code_of(f"{name} released {who}"),
+        )
+        self._codes[thread.name, purpose] = codes
+        return codes
+
+    def acquire(self, thread: Thread, purpose: str) -> Iterable[Event]:
+        """Take the lock for `purpose`; yields only if another thread has it.
+
+        :raises InvariantError: if `thread` has it already: the real one would deadlock on itself.
+        """
+        owner = self.owner
+        if owner is None:
+            self.owner = thread
+            self.purpose = purpose
+            codes = self._codes.get((thread.name, purpose)) or self._codes_of(thread, purpose)
+            self._release_code = codes[2]
+            self.since_ns = now = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+            self._pending.extend((now, codes[1], 0))  # type: ignore[arg-type]
+            return ()
+        if owner is thread:
+            raise InvariantError(
+                "one owner of the lock", self._env.now, str(thread), "takes a lock that it holds"
+            )
+        return self._wait(thread, purpose, self._codes_of(thread, purpose))
+
+    def _wait(self, thread: Thread, purpose: str, codes: tuple[int, int, int]) -> Iterable[Event]:
+        self._record.add(codes[0])
+        event = Event(self._env)
+        self.queue.append((thread, purpose, event))
+        wanted_ns = self._env.now
+        thread.waits_for = f"the iothread lock ({purpose})"
+        yield event
+        thread.waits_for = ""
+        yield from thread.host.while_frozen()
+        self.since_ns = self._env.now
+        self._release_code = codes[2]
+        self._record.add(codes[1], self.since_ns - wanted_ns)
+
+    def release(self, thread: Thread) -> None:
+        """Give the lock back; the first in the queue has it from now on.
+
+        :raises InvariantError: if `thread` does not have it.
+        """
+        if self.owner is not thread:
+            raise InvariantError(
+                "one owner of the lock", self._env.now, str(thread), "releases a lock that it lacks"
+            )
+        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        held = now - self.since_ns
+        purpose = self.purpose
+        self._pending.extend((now, self._release_code, held))
+        if held > self.longest_ns.get(purpose, -1):
+            self.longest_ns[purpose] = held
+            if held > self.deaf_longest_ns and purpose is not MONITOR:
+                self.deaf_longest_ns = held
+        if self.queue:
+            self.owner, self.purpose, event = self.queue.popleft()
+            self.since_ns = now
+            event.succeed()
+        else:
+            self.owner = None
+
+    def take_longest(self, *purposes: str) -> int:
+        """Return the longest hold for any of `purposes` since this was last asked, or -1."""
+        longest = -1
+        for purpose in purposes:
+            held = self.longest_ns.pop(purpose, -1)
+            longest = max(longest, held)
+        return longest

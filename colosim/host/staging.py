@@ -1,0 +1,90 @@
+"""The staging buffer: how a QEMUSizedBuffer and a QIOChannelBuffer grow, what walking costs.
+
+Both start at 4 MiB and never shrink during COLO: their size is a high-water mark.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from colosim.engine.ledger import Ledger
+
+KIB = 1024
+INITIAL_BYTES = 4 * KIB * KIB
+"""COLO_BUFFER_BASE_SIZE (migration/colo.c)."""
+STREAM_BUFFER_BYTES = 32 * KIB
+"""IO_BUF_SIZE of a QEMUFile (migration/qemu-file.c)."""
+QSB_CHUNK_BYTES = KIB
+QSB_MAX_CHUNK_BYTES = 16 * KIB
+"""QSB_CHUNK_SIZE and QSB_MAX_CHUNK_SIZE (migration/qemu-file-buf.c)."""
+
+
+def _grown_by(missing: int) -> int:
+    """Return what a QEMUSizedBuffer allocates when `missing` bytes do not fit (qsb_grow)."""
+    chunk = QSB_MAX_CHUNK_BYTES if missing > QSB_MAX_CHUNK_BYTES else QSB_CHUNK_BYTES
+    return -(-missing // chunk) * chunk
+
+
+def qsb_capacity(capacity: int, content: int) -> int:
+    """Return a QEMUSizedBuffer's capacity after `content` bytes were written by 32 KiB flushes.
+
+    After the first flush that grows it, every further full flush adds exactly 32 KiB, so only
+    the first and the last are computed.
+    """
+    if content <= capacity:
+        return capacity
+    flush = STREAM_BUFFER_BYTES
+    first_end = min(content, (capacity // flush + 1) * flush)
+    if first_end > capacity:
+        capacity += _grown_by(first_end - capacity)
+    full = (content - first_end) // flush
+    capacity += full * flush
+    rest = content - capacity
+    return capacity + _grown_by(rest) if rest > 0 else capacity
+
+
+def qsb_walked_chunks(content: int) -> int:
+    """Return how many 16 KiB chunks `qsb_get_iovec` walks over while `content` passes once.
+
+    It scans from chunk 0 at each 32 KiB flush: 0 + 2 + 4 + ... = flushes squared (less one).
+    """
+    flushes = -(-content // STREAM_BUFFER_BYTES)
+    return flushes * (flushes - 1)
+
+
+class StagingBuffer:
+    """One staging buffer: its capacity is on the ledger's account ``staging_buffer``."""
+
+    def __init__(self, ledger: Ledger, *, flat: bool) -> None:
+        self._ledger = ledger
+        self.flat = flat
+        self.capacity_bytes = INITIAL_BYTES
+        self.content_bytes = 0
+        ledger.hold("staging_buffer", INITIAL_BYTES)
+
+    def write(self, content: int) -> int:
+        """Stage `content` bytes by stream-buffer flushes; return how many bytes are fresh."""
+        self.content_bytes = content
+        capacity = self.capacity_bytes
+        if content <= capacity:
+            return 0
+        return self._grow(content if self.flat else qsb_capacity(capacity, content))
+
+    def reserve(self, content: int) -> int:
+        """Make room for `content` bytes in one step, as the secondary does when it knows SIZE."""
+        self.content_bytes = content
+        capacity = self.capacity_bytes
+        if content <= capacity:
+            return 0
+        return self._grow(content if self.flat else capacity + _grown_by(content - capacity))
+
+    def _grow(self, after: int) -> int:
+        fresh = after - self.capacity_bytes
+        self.capacity_bytes = after
+        self._ledger.hold("staging_buffer", after)
+        return fresh
+
+    def free(self) -> None:
+        """Give the buffer back, as COLO's exit does."""
+        self._ledger.hold("staging_buffer", 0)

@@ -1,0 +1,98 @@
+"""The migration connection: two directions, and what happens to both at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colosim.network.direction import READ, WRITE, Direction
+from colosim.network.tcp import StreamError
+
+if TYPE_CHECKING:
+    from colosim.engine.environment import Environment
+    from colosim.engine.ledger import Ledger
+    from colosim.engine.record import Record
+    from colosim.scenario.model import Network
+
+PRIMARY, SECONDARY = "primary", "secondary"
+
+
+class Connection:
+    """One TCP connection between the primary and the secondary."""
+
+    def __init__(
+        self,
+        env: Environment,
+        record: Record,
+        network: Network,
+        ledgers: tuple[Ledger, Ledger],
+        ack_phase_ns: int,
+    ) -> None:
+        primary, secondary = ledgers
+        self.env = env
+        self.to_secondary = Direction(env, record, network, (primary, secondary), ack_phase_ns)
+        self.to_primary = Direction(env, record, network, (secondary, primary), ack_phase_ns)
+        self.to_secondary.reverse = self.to_primary
+        self.to_primary.reverse = self.to_secondary
+        self.down = False
+        for ledger in ledgers:
+            ledger.catch_up = self.catch_up
+
+    def catch_up(self) -> None:
+        """Bring both directions up to now."""
+        for direction in (self.to_secondary, self.to_primary):
+            if direction.disturbed is not None:
+                direction.disturbed.catch_up()
+
+    def of(self, side: str) -> tuple[Direction, Direction]:
+        """Return the directions out of and into `side`."""
+        if side == PRIMARY:
+            return self.to_secondary, self.to_primary
+        return self.to_primary, self.to_secondary
+
+    def freeze(self, side: str, *, frozen: bool) -> None:
+        """Freeze or thaw the threads at `side`'s ends; its kernel goes on."""
+        outgoing, incoming = self.of(side)
+        outgoing.disturb().freeze(WRITE, frozen=frozen)
+        incoming.disturb().freeze(READ, frozen=frozen)
+        if not frozen:
+            outgoing.wake_failed()
+            incoming.wake_failed()
+
+    def cut(self) -> None:
+        """Let nothing pass in either direction."""
+        if not self.down:
+            self.down = True
+            self.to_secondary.disturb().cut()
+            self.to_primary.disturb().cut()
+
+    def mend(self) -> None:
+        """Let the link carry again."""
+        if self.down:
+            self.down = False
+            self.to_secondary.disturb().mend()
+            self.to_primary.disturb().mend()
+
+    def reset(self, by: str) -> None:
+        """`by`'s kernel resets the connection: the peer's ends fail one latency later."""
+        if self.down:
+            return
+        outgoing, incoming = self.of(by)
+
+        def arrive() -> None:
+            if not self.down:
+                incoming.fail_writer(StreamError("connection reset"))
+                outgoing.fail_reader(StreamError("connection reset"))
+
+        self.env.call_at(self.env.now + outgoing.latency_ns, arrive)
+
+    def shutdown(self, by: str, error: StreamError | None = None) -> None:
+        """Shut both directions down at `by`: its own blocked ends fail at once, the peer's stream ends."""
+        outgoing, incoming = self.of(by)
+        reason = error or StreamError("shut down")
+        outgoing.disturb().close()
+        outgoing.fail_writer(reason)
+        incoming.fail_reader(reason)
+
+    def yank(self, by: str, error: StreamError) -> None:
+        """Shut the connection down out of band."""
+        self.shutdown(by, error)

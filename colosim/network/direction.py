@@ -1,0 +1,688 @@
+"""One direction of the migration connection: what the sender's QEMUFile and kernel do with bytes.
+
+As long as nothing disturbs it, every write and read is answered in closed form
+(`colosim.network.transfer`) and costs its thread at most one event.  From the first disturbance on
+(a freeze, a lost link, a reader that comes after the window has closed) the direction is followed
+as an exact fluid (`colosim.network.disturbed`), until that is empty and calm again.
+
+A thread that writes or reads yields the event it is given, if any, and then calls `wrote`,
+`received` or `has_read`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from colosim.engine.clock import NS_PER_S
+from colosim.engine.environment import Environment, Event, Wait
+from colosim.engine.plain import plain
+from colosim.engine.record import code_of
+from colosim.network.disturbed import READ, WRITE, Disturbed
+from colosim.network.tcp import StreamError, delayed_ack_ns, keeps_window_ns, slow_start_ns
+from colosim.network.transfer import Transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colosim.engine.ledger import Ledger
+    from colosim.engine.record import Record
+    from colosim.network.disturbed import Past
+    from colosim.scenario.model import Network
+
+TSO_BYTES = 65_536
+"""Largest packet that the stack hands to the device in one piece (size_goal with GSO)."""
+PPM = 1_000_000
+NEVER_NS = 1 << 63
+_SHAPES = 4096
+_PAST = 32
+
+__all__ = ["READ", "WRITE", "Direction"]
+
+
+class Direction:
+    """Bytes from `sender` to `receiver`, in order, blocking at both ends as sockets do."""
+
+    __slots__ = (
+        "_ack_bound_ns",
+        "_ack_delay_ns",
+        "_ack_tick_ns",
+        "_bulk_left_ns",
+        "_acked_ns",
+        "_delays_ack",
+        "_drained_ns",
+        "_factors_ppm",
+        "_held_until_ns",
+        "_inbox",
+        "_keeps_window_ns",
+        "_mss_bytes",
+        "_nagle",
+        "_passings",
+        "_past",
+        "_phase",
+        "_plain",
+        "_read_wait",
+        "_receive_buffer_bytes",
+        "_room_ns",
+        "_send_buffer_bytes",
+        "_full_ns",
+        "_sent_ns",
+        "_shapes",
+        "_small_arrival_ns",
+        "_unclaimed",
+        "_wake_ns",
+        "_window_bytes",
+        "_write_wait",
+        "_written_ns",
+        "bandwidth",
+        "bytes_read",
+        "bytes_written",
+        "disturbed",
+        "env",
+        "head_bytes",
+        "latency_ns",
+        "levels",
+        "name",
+        "network",
+        "price",
+        "read_error",
+        "reading",
+        "receiver",
+        "receiver_ledger",
+        "record",
+        "reverse",
+        "sender",
+        "sender_ledger",
+        "transfer",
+        "transfers",
+        "write_error",
+        "writing",
+    )
+
+    def __init__(
+        self,
+        env: Environment,
+        record: Record,
+        network: Network,
+        ledgers: tuple[Ledger, Ledger],
+        ack_phase_ns: int,
+    ) -> None:
+        self.env = env
+        self.record = record
+        self.network = network = plain(network, "payload_bytes", "frame_bytes")
+        self.sender_ledger, self.receiver_ledger = ledgers
+        self.sender = self.sender_ledger.side
+        self.receiver = self.receiver_ledger.side
+        self.name = f"{self.sender} to {self.receiver}"
+        self.reverse: Direction = self
+        self.bytes_written = 0
+        self.bytes_read = 0
+        self.write_error: StreamError | None = None
+        self.read_error: StreamError | None = None
+        self.disturbed: Disturbed | None = None
+        self.writing: Wait | None = None
+        self.reading: Wait | None = None
+        self._write_wait = Wait.ended(env)
+        self._read_wait = Wait.ended(env)
+        self.transfer: Transfer | None = None
+        self._plain = True
+        self.transfers: list[Transfer] | None = None
+        self.levels: list[tuple[int, int, int]] | None = None
+        # A reader of a bulk write that has not begun, and bulk writes that no reader has claimed.
+        self.price: Callable[[int], int] | None = None
+        self._unclaimed: deque[int] = deque()
+        self._passings: list[tuple[str, int, Callable[[int], None]]] = []
+        # What has arrived or will: when a message does, or a transfer.
+        self._inbox: deque[int | Transfer] = deque()
+        self._wake_ns = 0
+        # Nagle in Minshall's form: when the last small segment came, and its ACK (-1: not asked).
+        self._small_arrival_ns = -1
+        self._acked_ns = 0
+        self._held_until_ns = 0
+        self._drained_ns = 0
+        self._sent_ns = 0
+        self._bulk_left_ns = 0
+        self._full_ns = 0
+        self._past: list[Past] = []
+        self._phase = ack_phase_ns
+        self._nagle = network.nagle
+        self._mss_bytes = network.mss_bytes
+        self._send_buffer_bytes = network.send_buffer_bytes
+        self._receive_buffer_bytes = network.receive_buffer_bytes
+        self._delays_ack = network.delayed_ack
+        self._ack_delay_ns = network.delayed_ack_ns
+        self._ack_tick_ns = network.ack_tick_ns
+        self.latency_ns = network.latency_ns
+        self._factors_ppm = (PPM, PPM)
+        self._shapes: dict[tuple[int, ...], tuple[int, int, int, int, int]] = {}
+        self._set_rates()
+
+    # ---- rates ---------------------------------------------------------------------------------
+
+    def _set_rates(self) -> None:
+        """Work out latency, bandwidth and token bucket from the scenario and the factors."""
+        network = self.network
+        bandwidth_ppm, latency_ppm = self._factors_ppm
+        self.latency_ns = network.latency_ns * latency_ppm // PPM
+        self._ack_bound_ns = network.delayed_ack_ns + 2 * network.ack_tick_ns + 2 * self.latency_ns
+        rtt_ns = 2 * self.latency_ns
+        window = self._window_bytes = min(network.send_buffer_bytes, network.receive_buffer_bytes)
+        by_window = window * NS_PER_S // rtt_ns if rtt_ns else None
+        self.head_bytes = 0
+        self.bandwidth: int | None = by_window
+        if network.bandwidth_bytes_per_s is not None:
+            payload = network.bandwidth_bytes_per_s * network.payload_bytes * bandwidth_ppm
+            bandwidth = max(1, payload // (network.frame_bytes * PPM))
+            if by_window is None or bandwidth <= by_window:
+                self.bandwidth = bandwidth
+                in_flight = bandwidth * rtt_ns // NS_PER_S
+                if window > network.burst_bytes + in_flight:
+                    self.head_bytes = network.burst_bytes
+        self._keeps_window_ns = NEVER_NS
+        if network.slow_start_after_idle and self.bandwidth is not None and rtt_ns:
+            idle = keeps_window_ns(self.bandwidth, window, rtt_ns, network.mss_bytes)
+            if idle is not None:
+                self._keeps_window_ns = idle
+        self._shapes.clear()
+
+    def set_factors(
+        self, *, bandwidth_ppm: int | None = None, latency_ppm: int | None = None
+    ) -> None:
+        """Multiply bandwidth or latency by millionths; bytes in flight keep their latency."""
+        before = self._factors_ppm
+        after = (
+            before[0] if bandwidth_ppm is None else bandwidth_ppm,
+            before[1] if latency_ppm is None else latency_ppm,
+        )
+        if after != before:
+            disturbed = self.disturb()
+            self._factors_ppm = after
+            self._set_rates()
+            disturbed.rates_changed()
+
+    # ---- messages ------------------------------------------------------------------------------
+
+    def send(self, amount: int) -> Event | None:
+        """Write a message of `amount` bytes and flush it; return what to wait for if it blocks.
+
+        :raises StreamError: if the connection is no more.
+        """
+        if self.write_error is not None:
+            self.note_failure(WRITE, self.write_error)
+            raise self.write_error
+        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        self.bytes_written += amount
+        if not self._plain and self._astray(now):
+            return self.disturb().send(amount)
+        inbox, past, latency = self._inbox, self._past, self.latency_ns
+        # Behind a backlog it rides along; one may overshoot the buffer (sk_stream_memory_free).
+        leaves = self._drained_ns
+        if leaves <= now:
+            if len(past) > _PAST and not inbox and leaves + latency <= now:
+                self._forget_past()
+            leaves = now
+            if self._nagle:
+                acked = self._acked_ns
+                if acked < 0 and now < self._small_arrival_ns + self._ack_bound_ns:
+                    acked = self._ack_ns()
+                if acked > now:
+                    leaves = self._held_until_ns = acked
+        past.append((WRITE, now, amount, 0))
+        self._drained_ns = self._sent_ns = leaves
+        self._small_arrival_ns = arrives = leaves + latency
+        self._acked_ns = -1
+        self.reverse.ack_rides(leaves, arrives)
+        inbox.append(arrives)
+        if self.reading is not None and len(inbox) == 1 and self.price is None:
+            self.reading.end_at(arrives + self._wake_ns)
+        return None
+
+    def _ack_ns(self) -> int:
+        """Return when the sender has the last small segment's ACK, if nothing brings it sooner."""
+        acked = self._small_arrival_ns + self.latency_ns
+        if self._delays_ack:
+            acked = self.latency_ns + delayed_ack_ns(
+                self._small_arrival_ns, self._ack_delay_ns, self._ack_tick_ns, self._phase
+            )
+        self._acked_ns = acked
+        return acked
+
+    def ack_rides(self, leaves: int, arrives: int) -> None:
+        """A segment the other way, under way from `leaves` to `arrives`, brings the ACK along."""
+        acked = self._acked_ns
+        small = self._small_arrival_ns
+        if small > leaves or 0 <= acked <= arrives:
+            return
+        if self._delays_ack and arrives < small + self._ack_delay_ns:
+            # Sooner than the delayed ACK would have come, and nothing waits for that.
+            if self._held_until_ns <= leaves and self.disturbed is None:
+                self._acked_ns = arrives
+                return
+        elif acked < 0 and arrives >= small + self._ack_bound_ns:
+            return
+        if acked < 0:
+            acked = self._ack_ns()
+        if acked <= arrives:
+            return
+        self._acked_ns = arrives
+        if self.disturbed is not None:
+            self.disturbed.release(acked, arrives)
+        elif self._held_until_ns == acked:
+            self._move_held(acked, max(arrives, self.env.now))
+
+    def _move_held(self, held_until: int, leaves: int) -> None:
+        """Let the small writes that were to leave at `held_until` leave earlier."""
+        self._held_until_ns = 0
+        late, soon = held_until + self.latency_ns, leaves + self.latency_ns
+        if late not in self._inbox:
+            return
+        self._sent_ns = leaves
+        self._drained_ns = min(self._drained_ns, leaves)
+        self._inbox = deque(soon if item == late else item for item in self._inbox)
+        if self.reading is not None and self.price is None and self._inbox[0] == soon:
+            self.reading.end_at(soon + self._wake_ns)
+
+    def receive(self, amount: int, wake_ns: int) -> Event | None:
+        """Read a message of `amount` bytes; return what to wait for if it is not there.
+
+        `wake_ns`: what it costs if the reader sleeps until the message comes.
+
+        :raises StreamError: if the connection is no more or ends before the message.
+        """
+        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        if self.disturbed is not None:
+            return self.disturbed.receive(amount, wake_ns)
+        if self.read_error is not None:
+            self.note_failure(READ, self.read_error)
+            raise self.read_error
+        self.bytes_read += amount
+        inbox = self._inbox
+        if not inbox:
+            self._past.append((READ, now, amount, wake_ns))
+            self._wake_ns = wake_ns
+            self.reading = self._read_wait = wait = self._read_wait.again()
+            return wait
+        arrives: int = inbox[0]  # type: ignore[assignment]
+        if arrives <= now:
+            self._past.append((READ, now, amount, 0))
+            inbox.popleft()
+            return None
+        self._past.append((READ, now, amount, wake_ns))
+        self._wake_ns = wake_ns
+        self.reading = self._read_wait = wait = self._read_wait.again_until(arrives + wake_ns)
+        return wait
+
+    def has_read(self) -> None:
+        """The reader goes on: take what it has got off the inbox."""
+        self.reading = None
+        if self.disturbed is None:
+            self._inbox.popleft()
+        else:
+            self.disturbed.catch_up()
+
+    # ---- bulk ----------------------------------------------------------------------------------
+
+    def write(self, amount: int, write_ns: int) -> Event | None:
+        """Write `amount` bytes, which alone take the thread `write_ns`; return what to wait for.
+
+        :raises StreamError: if the connection is no more, before or while it is written.
+        """
+        if self.write_error is not None:
+            self.note_failure(WRITE, self.write_error)
+            raise self.write_error
+        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        self.bytes_written += amount
+        if self.disturbed is None and self._held_until_ns > now:
+            self._push_held(amount, now)
+        drained = self._drained_ns
+        if (not self._plain and self._astray(now)) or (
+            drained > now and amount > self._send_buffer_bytes // 4
+        ):
+            return self.disturb().write(amount, write_ns)
+        transfer = self._begin(amount, write_ns, now, drained)
+        self._past.append((WRITE, transfer.start_ns, amount, write_ns))
+        self.transfer = transfer
+        self._plain = False
+        self._inbox.append(transfer)
+        if self.price is not None and len(self._inbox) == 1:
+            self.claim(amount)
+        else:
+            self._unclaimed.append(amount)
+        if self.disturbed is not None:
+            return self.disturbed.await_written()
+        if transfer.reader_ns >= 0:
+            written = self._written_ns
+        elif transfer.needs_reader:
+            self.writing = self._write_wait = wait = self._write_wait.again()
+            return wait
+        else:
+            written = transfer.written_ns()
+        if written < self._room_ns:  # noqa: PLR1730 - a call costs more
+            written = self._room_ns
+        self.writing = self._write_wait = wait = self._write_wait.again_until(written)
+        return wait
+
+    def _begin(self, amount: int, write_ns: int, now: int, drained: int) -> Transfer:
+        """Return the transfer that a bulk write begins."""
+        bandwidth = self.bandwidth
+        link_ns = 0 if bandwidth is None else -(-amount * NS_PER_S // bandwidth)
+        start = self._room_ns = now
+        head = 0
+        if drained > now:
+            # A small write behind a backlog: its bytes follow the last of those before them.
+            before = self.transfer
+            if before is not None:
+                kept = before.size_bytes + amount - self._send_buffer_bytes
+                if kept > 0:
+                    self._room_ns = max(now, before.left_ns(kept))
+            start = max(drained - write_ns, self._room_ns)
+        else:
+            if self.head_bytes and link_ns and bandwidth is not None:
+                missing = max(0, self._full_ns - now) * bandwidth // NS_PER_S
+                head = max(0, self.head_bytes - missing)
+            # The request shrank the window; only bulk grows it again.
+            idle = now - self._bulk_left_ns
+            if idle >= self._keeps_window_ns and bandwidth is not None:
+                rtt_ns = 2 * self.latency_ns
+                start += slow_start_ns(
+                    amount, bandwidth, self._window_bytes, rtt_ns, idle, self._mss_bytes
+                )
+        transfer = Transfer(
+            start,
+            amount,
+            write_ns,
+            link_ns,
+            self.latency_ns,
+            self._send_buffer_bytes,
+            self._receive_buffer_bytes,
+            head,
+        )
+        if drained <= now and self._nagle and amount % self._mss_bytes:
+            # Its full segments go; the rest waits for the ACK that they hasten.
+            acked = self._acked_ns
+            if acked < 0:
+                acked = self._ack_ns()
+            if acked > now:
+                acked = min(acked, now + 2 * self.latency_ns)
+                shortest = start + max(write_ns, link_ns)
+                if acked > shortest:
+                    transfer.start_ns = start + acked - shortest
+        return transfer
+
+    def _push_held(self, amount: int, now: int) -> None:
+        """Let a bulk write take along the small writes that Nagle held back before it.
+
+        A large one fills segments at once; a small one is deferred with them until the next ACK,
+        which its first full segment would bring within a round trip (tcp_tso_should_defer).
+        """
+        leaves = now
+        if amount < TSO_BYTES:
+            leaves = min(self._held_until_ns, now + 2 * self.latency_ns)
+        if leaves < self._held_until_ns:
+            self._acked_ns = leaves
+            self._move_held(self._held_until_ns, leaves)
+            self._drained_ns = leaves
+        self._held_until_ns = 0
+
+    def read(self, price: Callable[[int], int]) -> Event | None:
+        """Read the next bulk write, whose size is known once it begins; return what to wait for.
+
+        `price`: what reading so many bytes takes the thread alone, in ns.
+
+        :raises StreamError: if the connection is no more or ends before the last byte.
+        """
+        if self.read_error is not None:
+            self.note_failure(READ, self.read_error)
+            raise self.read_error
+        self.price = price
+        self.reading = self._read_wait = self._read_wait.again()
+        if self._unclaimed:
+            self.claim(self._unclaimed.popleft())
+        elif self.disturbed is not None:
+            self.disturbed.replan()
+        return self.reading
+
+    def claim(self, amount: int) -> None:
+        """The waiting reader knows now how much it reads: bring it and the bytes together."""
+        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        price, wait = self.price, self.reading
+        assert price is not None  # noqa: S101 - a reader waits
+        assert wait is not None  # noqa: S101
+        self.price = None
+        read_ns = price(amount)
+        self.bytes_read += amount
+        transfer = self._inbox[0] if self._inbox else None
+        if self.disturbed is None and isinstance(transfer, Transfer):
+            on_time = now <= transfer.start_ns + transfer.latency_ns
+            if on_time or not transfer.blocks_before(now):
+                self._past.append((READ, now, amount, read_ns))
+                self._join(transfer, read_ns, wait, now)
+                return
+        self.disturb().want(amount, read_ns)
+
+    def _join(self, transfer: Transfer, read_ns: int, wait: Wait, now: int) -> None:
+        """Bring a transfer and its reader together: now both ends are known."""
+        transfer.reader_ns = now
+        transfer.read_ns = read_ns
+        self._plain = True
+        start, size, latency = transfer.start_ns, transfer.size_bytes, transfer.latency_ns
+        late = max(0, now - start - latency)
+        key = (size, transfer.write_ns, transfer.link_ns, read_ns, transfer.head_bytes, late)
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._shape(transfer, key)
+        left, end, written, sending, receiving = shape
+        left += start
+        end += start
+        arrived = left + latency
+        self._written_ns = written + start
+        wait.end_at(end)
+        if self.writing is not None and transfer.needs_reader:
+            self.writing.end_at(self._written_ns)
+        self._drained_ns = self._sent_ns = left
+        if self.head_bytes and self.bandwidth is not None:
+            # A bulk transfer has emptied the token bucket (a message hardly touches it).
+            self._full_ns = left + self.head_bytes * NS_PER_S // self.bandwidth
+        if size % self._mss_bytes:
+            self._small_arrival_ns = arrived
+            self._acked_ns = arrived + latency
+        self.reverse.ack_rides(left, arrived)
+        self.sender_ledger.passes(
+            "socket_send_buffer", sending, transfer.sending_from, left, self._send_buffer_bytes
+        )
+        self.receiver_ledger.passes(
+            "socket_receive_buffer",
+            receiving,
+            transfer.receiving_from,
+            end,
+            self._receive_buffer_bytes,
+        )
+        if self.transfers is not None:
+            self.transfers.append(transfer)
+        if self._passings:
+            self._tell_passings()
+
+    def _shape(self, transfer: Transfer, key: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+        """Work out the times (from the start) and peaks of a transfer; like ones share them."""
+        if len(self._shapes) >= _SHAPES:
+            self._shapes.clear()
+        start = transfer.start_ns
+        shape = self._shapes[key] = (
+            transfer.left_ns(transfer.size_bytes) - start,
+            transfer.read_end_ns() - start,
+            transfer.written_ns() - start,
+            transfer.sending_peak_bytes(),
+            transfer.receiving_peak_bytes(),
+        )
+        return shape
+
+    def wrote(self) -> None:
+        """The writer goes on."""
+        self.writing = None
+        if self.disturbed is not None:
+            self.disturbed.catch_up()
+
+    # ---- when part of a stream has passed ------------------------------------------------------
+
+    def when_passed(self, what: str, share_ppm: int, plan: Callable[[int], None]) -> None:
+        """Tell `plan` when `share_ppm` of the stream under way will have passed one end.
+
+        It is told once that is known; if that share never passes, not at all.
+        """
+        self._passings.append((what, share_ppm, plan))
+        self._tell_passings()
+
+    def _tell_passings(self) -> None:
+        transfer, waiting = self.transfer, []
+        for what, share_ppm, plan in self._passings:
+            at = None
+            if self.disturbed is not None:
+                at = self.disturbed.fluid.passed_time(what, share_ppm)
+            elif transfer is not None and (
+                transfer.reader_ns >= 0 or (what is WRITE and not transfer.needs_reader)
+            ):
+                at = transfer.passed_ns(what, transfer.size_bytes * share_ppm // PPM)
+            if at is None:
+                waiting.append((what, share_ppm, plan))
+            else:
+                plan(max(self.env.now, at))
+        self._passings = waiting
+
+    def tell_passings(self) -> None:
+        """Tell those who asked when a share of the stream passes, as far as it is known."""
+        if self._passings:
+            self._tell_passings()
+
+    # ---- to the fluid and back -----------------------------------------------------------------
+
+    def _astray(self, now: int) -> bool:
+        """Whether the closed form cannot answer the next write."""
+        disturbed = self.disturbed
+        if disturbed is not None:
+            if not disturbed.at_rest():
+                return True
+            self._resume(disturbed, now)
+        transfer = self.transfer
+        self._plain = transfer is None or transfer.reader_ns >= 0
+        return not self._plain
+
+    def _resume(self, disturbed: Disturbed, now: int) -> None:
+        """Go back to the closed form: everything written has been read."""
+        waiting = disturbed.unread_want()
+        self.disturbed = None
+        self.transfer = None
+        self._past = []
+        self._inbox.clear()
+        self._drained_ns = min(self._drained_ns, now)
+        if waiting is not None:
+            amount, self._wake_ns = waiting
+            self._past.append((READ, now, amount, self._wake_ns))
+
+    def _forget_past(self) -> None:
+        """Drop what a fluid need not replay: all has been read, but for a reader that waits."""
+        past = self._past
+        waits = past[-1][0] is READ and self.reading is not None and self.price is None
+        past[: -1 if waits else None] = []
+
+    def disturb(self) -> Disturbed:
+        """Go over to the fluid, if that is not so already, and return it brought up to now."""
+        disturbed = self.disturbed
+        if disturbed is None:
+            self._plain = False
+            held_until = self._drained_ns if self._held_until_ns > self.env.now else 0
+            disturbed = self.disturbed = Disturbed(self, self._past, held_until)
+            self._past = []
+            self._inbox.clear()
+        disturbed.catch_up()
+        return disturbed
+
+    def fluid_left(self, leaves: int, *, small: bool) -> None:
+        """A write leaves at `leaves`, as the fluid has it: keep what Nagle and ACKs need."""
+        self._sent_ns = leaves
+        self._drained_ns = max(self._drained_ns, leaves)
+        arrives = leaves + self.latency_ns
+        if not small:
+            self._bulk_left_ns = leaves
+        if small:
+            self._small_arrival_ns = arrives
+            self._acked_ns = -1
+        else:
+            self._acked_ns = leaves
+        self.reverse.ack_rides(leaves, arrives)
+
+    def small_acked_ns(self) -> int:
+        """When the last small segment is acknowledged, as far as it is known."""
+        return self._acked_ns if self._acked_ns >= 0 else self._ack_ns()
+
+    def claim_or_keep(self, amount: int) -> None:
+        """A bulk write has begun in the fluid: give it to the waiting reader, or keep it."""
+        if self.price is not None:
+            self.claim(amount)
+        else:
+            self._unclaimed.append(amount)
+
+    # ---- what happens to it --------------------------------------------------------------------
+
+    def fail_writer(self, error: StreamError) -> None:
+        """Make the sender's present and later writes fail with `error`."""
+        if self.write_error is None:
+            self.write_error = error
+        frozen = self.disturbed is not None and self.disturbed.frozen[WRITE]
+        if self.writing is not None and not self.writing.over and not frozen:
+            self.note_failure(WRITE, error)
+            self.writing.break_off(error)
+
+    def fail_reader(self, error: StreamError) -> None:
+        """Make the receiver's present and later reads fail with `error`."""
+        if self.read_error is None:
+            self.read_error = error
+        frozen = self.disturbed is not None and self.disturbed.frozen[READ]
+        if self.reading is not None and not self.reading.over and not frozen:
+            self.note_failure(READ, error)
+            self.reading.break_off(error)
+
+    def note_failure(self, what: str, error: StreamError) -> None:
+        """Record that a send or a receive fails, and why."""
+        if what is WRITE:
+            self.record.add(code_of(f"{self.sender}: send fails ({error.reason})"))
+        else:
+            self.record.add(code_of(f"{self.receiver}: receive fails ({error.reason})"))
+
+    def wake_failed(self) -> None:
+        """After a thaw: let ends go on whose connection failed meanwhile."""
+        if self.write_error is not None:
+            self.fail_writer(self.write_error)
+        if self.read_error is not None:
+            self.fail_reader(self.read_error)
+
+    # ---- what is known of it -------------------------------------------------------------------
+
+    @property
+    def fluid_down(self) -> bool:
+        """Whether the link carries nothing."""
+        return self.disturbed is not None and self.disturbed.down
+
+    @property
+    def ended(self) -> bool:
+        """Whether the sender has shut its side down."""
+        return self.disturbed is not None and self.disturbed.ended
+
+    @property
+    def writer_blocked(self) -> bool:
+        """Whether a thread waits in its send."""
+        return self.writing is not None and not self.writing.over
+
+    @property
+    def reader_blocked(self) -> bool:
+        """Whether a thread waits in its receive."""
+        return self.reading is not None and not self.reading.over
+
+    def levels_now(self) -> tuple[int, int]:
+        """Return the levels of send and receive buffer in bytes, now."""
+        if self.disturbed is not None:
+            return self.disturbed.levels_now()
+        transfer = self.transfer
+        now = self.env.now
+        if transfer is None or transfer.reader_ns < 0:
+            return 0, 0
+        return transfer.sending_from(now), transfer.receiving_from(now)

@@ -1,0 +1,411 @@
+"""One direction of a TCP connection as an exact fluid, whatever happens to it on the way.
+
+Four counters of bytes since the direction was opened: `written` into the send buffer, `left` the
+sender, `arrived` at the receiver, `read` out of the receive buffer.  Each is piecewise linear in
+time, in exact rationals; between two breakpoints nothing but the straight lines go on.  So
+conservation (written >= left >= arrived >= read, and every level inside its buffer) holds by
+construction, and the number of breakpoints depends on what changes, not on how many bytes pass.
+(One level may be outside: after a loss the send buffer also has what was in flight, and takes
+nothing more until that has left.)
+
+    writer -> [send buffer] -> link -> latency -> [receive buffer] -> reader
+                                 ^---- window: read, one latency later ----'
+
+Either end can freeze (its thread stands, its kernel goes on), the link can change its rate or
+vanish (what is in flight is lost and will be sent again).  The link carries at most a window a
+round trip, evenly: which bytes of a window went first would otherwise come back each round trip.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from copy import copy
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from colosim.engine.clock import NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Rate = Fraction | None
+"""Bytes a nanosecond; None is without limit."""
+
+_LIMIT = 100_000
+
+
+class FluidError(RuntimeError):
+    """The fluid did not come to rest within its limit of breakpoints."""
+
+
+class _Curve:
+    """A delayed view of a counter: its value, its slope and the slopes to come."""
+
+    __slots__ = ("coming", "slope", "value")
+
+    def __init__(self) -> None:
+        self.value = Fraction(0)
+        self.slope = Fraction(0)
+        self.coming: deque[tuple[Fraction, Fraction, Fraction]] = deque()
+
+    def __copy__(self) -> _Curve:
+        twin = _Curve.__new__(_Curve)
+        twin.value, twin.slope, twin.coming = self.value, self.slope, deque(self.coming)
+        return twin
+
+    def stand(self, value: Fraction) -> None:
+        """Stay at `value`; what was to come does not."""
+        self.value, self.slope = value, Fraction(0)
+        self.coming.clear()
+
+    def follow(self, at: Fraction, value: Fraction, slope: Fraction) -> None:
+        """Take over `value` and `slope` of the counter at time `at`."""
+        self.coming.append((at, value, slope))
+
+
+class Fluid:
+    """The state of one direction at `now`, and what comes of it by itself."""
+
+    def __init__(
+        self,
+        start_ns: int,
+        *,
+        latency_ns: int,
+        send_buffer_bytes: int,
+        receive_buffer_bytes: int,
+        link: Rate,
+        head_bytes: int = 0,
+    ) -> None:
+        self.now = Fraction(start_ns)
+        self.latency = Fraction(max(1, latency_ns))
+        self.send_buffer = send_buffer_bytes
+        self.receive_buffer = receive_buffer_bytes
+        self._head = head_bytes
+        self._nominal: Rate = link
+        self._limit_link()
+        self.bucket = self.bucket_size
+        self.written = Fraction(0)
+        self.left = Fraction(0)
+        self.read = Fraction(0)
+        self.arrived = _Curve()
+        self.window = _Curve()
+        self.write_goal = 0
+        self._write_steps: deque[tuple[int, Rate]] = deque()
+        self.read_goal = 0
+        self._read_steps: deque[tuple[int, Rate]] = deque()
+        self.writer_frozen = False
+        self.reader_frozen = False
+        self.link_down = False
+        self.held_at: int | None = None
+        self.held_until = Fraction(0)
+        self.on_levels: Callable[[Fraction, Fraction, Fraction], None] | None = None
+        self.write_from = self.read_from = 0
+        # The slopes that the delayed views were last told of; None: they must be told anew.
+        self._left_told: Rate = Fraction(0)
+        self._read_told: Rate = Fraction(0)
+        self._latency_to_be: Fraction | None = None
+
+    @property
+    def link(self) -> Rate:
+        """What the link carries in bytes a ns: at most a window a round trip."""
+        return self._carries
+
+    @link.setter
+    def link(self, rate: Rate) -> None:
+        self._nominal = rate
+        self._limit_link()
+        self.bucket = min(self.bucket, self.bucket_size)
+
+    def _limit_link(self) -> None:
+        """Keep link and token bucket within what the window takes in a round trip."""
+        round_trip = 2 * self.latency
+        by_window = self.receive_buffer / round_trip
+        self._carries = by_window if self._nominal is None else min(self._nominal, by_window)
+        self.bucket_size = min(
+            Fraction(self._head), self.receive_buffer - self._carries * round_trip
+        )
+
+    # ---- what is done to it -------------------------------------------------------------------
+
+    def twin(self) -> Fluid:
+        """Return a copy to look ahead with; it reports no levels."""
+        other = copy(self)
+        other.arrived = copy(self.arrived)
+        other.window = copy(self.window)
+        other._write_steps = deque(self._write_steps)  # noqa: SLF001 - its own copy
+        other._read_steps = deque(self._read_steps)  # noqa: SLF001
+        other.on_levels = None
+        return other
+
+    def write(self, amount: int, duration_ns: int) -> None:
+        """Let the writer write `amount` more bytes, which alone take it `duration_ns`."""
+        self.write_from = self.write_goal
+        self.write_goal += amount
+        rate = Fraction(amount, duration_ns) if duration_ns else None
+        self._write_steps.append((self.write_goal, rate))
+
+    def want(self, amount: int, duration_ns: int) -> None:
+        """Let the reader read `amount` more bytes, which alone take it `duration_ns`."""
+        self.read_from = self.read_goal
+        self.read_goal += amount
+        rate = Fraction(amount, duration_ns) if duration_ns else None
+        self._read_steps.append((self.read_goal, rate))
+
+    def hold(self, position: int, until_ns: int) -> None:
+        """Keep bytes from `position` on from leaving before `until_ns` (Nagle)."""
+        self.held_at = position
+        self.held_until = Fraction(until_ns)
+
+    def lose_flight(self) -> None:
+        """Put what is in flight back into the send buffer: it was lost."""
+        self.left = self.arrived.value
+        self.arrived.stand(self.left)
+        self.window.stand(self.window.value)
+        self._left_told = self._read_told = None
+
+    def probe_window(self) -> None:
+        """Tell the sender the true window, as an answered probe does."""
+        self.window.stand(self.read)
+        self._read_told = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether every byte that was written has been read, and its sender knows."""
+        return self.write_goal == self.read == self.written == self.window.value
+
+    @property
+    def write_step(self) -> tuple[int, Rate]:
+        """The goal and the rate of the write under way."""
+        return self._write_steps[0] if self._write_steps else (self.write_goal, Fraction(0))
+
+    @property
+    def read_step(self) -> tuple[int, Rate]:
+        """The goal and the rate of the read under way."""
+        return self._read_steps[0] if self._read_steps else (self.read_goal, Fraction(0))
+
+    # ---- what comes of it ---------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Move what moves without limit, until only rates are left."""
+        writable = self.written
+        if not self.writer_frozen:
+            writable = max(writable, _at_once(self._write_steps, self.written))
+        if not self.link_down:
+            step = min(self._may_leave(writable) - self.left, self.bucket)
+            if step > 0:
+                self.bucket -= step
+                self.left += step
+                self._left_told = None
+        self.written = max(self.written, min(writable, self.left + self.send_buffer))
+        if not self.reader_frozen:
+            readable = min(_at_once(self._read_steps, self.read), self.arrived.value)
+            if readable > self.read:
+                self.read = readable
+                self._read_told = None
+        for steps, done in ((self._write_steps, self.written), (self._read_steps, self.read)):
+            while steps and steps[0][0] <= done:
+                steps.popleft()
+
+    def _held(self) -> bool:
+        return self.held_at is not None and self.now < self.held_until
+
+    def _may_leave(self, writable: Fraction) -> Fraction:
+        """How far `left` may come now: what is written, the window, a held small write."""
+        limit = min(writable, self.window.value + self.receive_buffer)
+        return min(limit, Fraction(self.held_at or 0)) if self._held() else limit
+
+    def _rates(self) -> tuple[Fraction, Fraction, Fraction]:
+        """Return the slopes of written, left and read from now on."""
+        writing = leaving = reading = Fraction(0)
+        wants = self.written < self.write_goal and not self.writer_frozen
+        write_rate, read_rate = self.write_step[1], self.read_step[1]
+        if wants and write_rate is not None:
+            writing = write_rate
+        room = self.left + self.send_buffer - self.written
+        if not self.link_down and not (self._held() and self.left >= (self.held_at or 0)):
+            bounds = []
+            # With tokens left, nothing waits that could leave: settled.
+            if self.bucket <= 0:
+                bounds.append(self._carries)
+            if self.left >= self.window.value + self.receive_buffer:
+                bounds.append(self.window.slope)
+            if self.written <= self.left:
+                bounds.append(writing)
+            leaving = min(bounds, default=writing)
+        if wants and room <= 0:
+            # Full: it takes what leaves. More than full (after a loss): nothing yet.
+            if room < 0:
+                writing = Fraction(0)
+            else:
+                writing = leaving if write_rate is None else min(writing, leaving)
+        if self.read < self.read_goal and not self.reader_frozen:
+            bounds = [] if read_rate is None else [read_rate]
+            if self.read >= self.arrived.value:
+                bounds.append(self.arrived.slope)
+            reading = min(bounds)
+        return writing, leaving, reading
+
+    def _next(self, slopes: tuple[Fraction, Fraction, Fraction]) -> Fraction | None:
+        """Return when the straight lines end, or None if never."""
+        writing, leaving, reading = slopes
+        times: list[Fraction] = []
+
+        def reach(gap: Fraction, speed: Fraction) -> None:
+            if speed > 0 and gap > 0:
+                times.append(self.now + gap / speed)
+
+        reach(self.write_step[0] - self.written, writing)
+        room = self.left + self.send_buffer - self.written
+        reach(room, writing - leaving)
+        reach(-room, leaving - writing)
+        reach(self.written - self.left, leaving - writing)
+        reach(self.window.value + self.receive_buffer - self.left, leaving - self.window.slope)
+        reach(self.read_step[0] - self.read, reading)
+        reach(self.arrived.value - self.read, reading - self.arrived.slope)
+        reach(self.bucket, leaving - self._carries)
+        if self._held():
+            times.append(self.held_until)
+            reach((self.held_at or 0) - self.left, leaving)
+        times.extend(curve.coming[0][0] for curve in (self.arrived, self.window) if curve.coming)
+        return min(times) if times else None
+
+    def _go(self, until: Fraction, slopes: tuple[Fraction, Fraction, Fraction]) -> None:
+        """Follow the straight lines until `until`."""
+        gone = until - self.now
+        writing, leaving, reading = slopes
+        self.written += writing * gone
+        self.left += leaving * gone
+        self.read += reading * gone
+        if self._head:
+            self.bucket = min(self.bucket_size, self.bucket + (self._carries - leaving) * gone)
+        for curve in (self.arrived, self.window):
+            curve.value += curve.slope * gone
+        self.now = until
+        for curve in (self.arrived, self.window):
+            while curve.coming and curve.coming[0][0] <= until:
+                _, curve.value, curve.slope = curve.coming.popleft()
+
+    def _turn(self) -> tuple[Fraction, Fraction, Fraction]:
+        """Settle, and let the delayed views know of slopes that changed."""
+        if self._latency_to_be is not None and not self._under_way:
+            self.latency, self._latency_to_be = self._latency_to_be, None
+            self._limit_link()
+        self._settle()
+        slopes = _, leaving, reading = self._rates()
+        if leaving != self._left_told:
+            self.arrived.follow(self.now + self.latency, self.left, leaving)
+            self._left_told = leaving
+        if reading != self._read_told:
+            self.window.follow(self.now + self.latency, self.read, reading)
+            self._read_told = reading
+        if self.on_levels is not None:
+            self.on_levels(self.now, self.written - self.left, self.arrived.value - self.read)
+        return slopes
+
+    @property
+    def _under_way(self) -> bool:
+        """Whether bytes or window updates are in flight."""
+        return any(curve.coming or curve.slope for curve in (self.arrived, self.window))
+
+    def advance(self, until_ns: int) -> None:
+        """Go on to `until_ns`, whatever happens on the way."""
+        until = Fraction(until_ns)
+        for _ in range(_LIMIT):
+            slopes = self._turn()
+            at = self._next(slopes)
+            if at is None or at > until:
+                self._go(until, slopes)
+                self._turn()
+                return
+            self._go(at, slopes)
+        message = f"no rest after {_LIMIT} breakpoints"
+        raise FluidError(message)
+
+    def ends(self) -> tuple[int | None, int | None]:
+        """Return when the writer and the reader reach their goals (ns, rounded up), by themselves.
+
+        None where that does not come by itself.  The state stays as it is.
+        """
+        ahead = self.twin()
+        written = read = None
+        for _ in range(_LIMIT):
+            slopes = ahead._turn()  # noqa: SLF001 - its own twin
+            if written is None and ahead.written >= ahead.write_goal:
+                written = -int(-ahead.now // 1)
+            if read is None and ahead.read >= ahead.read_goal:
+                read = -int(-ahead.now // 1)
+            if written is not None and read is not None:
+                return written, read
+            at = ahead._next(slopes)  # noqa: SLF001
+            if at is None:
+                return written, read
+            ahead._go(at, slopes)  # noqa: SLF001
+        message = f"no rest after {_LIMIT} breakpoints"
+        raise FluidError(message)
+
+    def rest(self) -> int | None:
+        """Come to rest; return when `left` stopped before a closed window (None: it did not)."""
+        stopped = self.now
+        for _ in range(_LIMIT):
+            left = self.left
+            slopes = self._turn()
+            if self.left > left:
+                stopped = self.now
+            at = self._next(slopes)
+            if at is None:
+                return -int(-stopped // 1) if self.written > self.left else None
+            if slopes[1] > 0:
+                stopped = at
+            self._go(at, slopes)
+        message = f"no rest after {_LIMIT} breakpoints"
+        raise FluidError(message)
+
+    def passed_time(self, end: str, share_ppm: int) -> int | None:
+        """Return when `share_ppm` of the last write or want has passed its end, by itself."""
+        ahead = self.twin()
+        if end == "write":
+            goal = self.write_from + (self.write_goal - self.write_from) * share_ppm // 1_000_000
+            ahead.write_goal = goal
+            ahead._write_steps = _until(goal, self._write_steps)  # noqa: SLF001 - its own twin
+            return ahead.ends()[0]
+        goal = self.read_from + (self.read_goal - self.read_from) * share_ppm // 1_000_000
+        ahead.read_goal = goal
+        ahead._read_steps = _until(goal, self._read_steps)  # noqa: SLF001
+        return ahead.ends()[1]
+
+    def set_latency(self, latency_ns: int) -> None:
+        """Let bytes that leave from now on be `latency_ns` under way.
+
+        A shorter latency counts once nothing is in flight: bytes do not overtake.
+        """
+        latency = Fraction(max(1, latency_ns))
+        self._latency_to_be = None
+        if latency < self.latency and self._under_way:
+            self._latency_to_be = latency
+            return
+        if self._under_way:
+            self.arrived.follow(self.now + self.latency, self.left, Fraction(0))
+            self.window.follow(self.now + self.latency, self.read, Fraction(0))
+            self._left_told = self._read_told = None
+        self.latency = latency
+        self._limit_link()
+        self.bucket = min(self.bucket, self.bucket_size)
+
+
+def _at_once(steps: deque[tuple[int, Rate]], done: Fraction) -> Fraction:
+    """Return how far the first of `steps` that have no limit go."""
+    for goal, rate in steps:
+        if rate is not None and done < goal:
+            break
+        done = max(done, Fraction(goal))
+    return done
+
+
+def _until(goal: int, steps: deque[tuple[int, Rate]]) -> deque[tuple[int, Rate]]:
+    """Return `steps` as far as `goal`."""
+    return deque((min(goal, step), rate) for step, rate in steps)
+
+
+def rate_of(bytes_per_s: int | None) -> Rate:
+    """Return a rate in bytes a ns from bytes a second (None: without limit)."""
+    return None if bytes_per_s is None else Fraction(bytes_per_s, NS_PER_S)

@@ -1,0 +1,172 @@
+r"""One bulk transfer through a TCP connection, in closed form.
+
+A transfer of `n` bytes passes five stages: the writing thread, the send buffer, the link, the
+receive buffer, the reading thread.  Each stage moves bytes at a constant rate, given here as the
+time that it would need for all `n` bytes alone.  With all buffers empty at the start, the level of
+every stage is a minimum of straight lines (min-plus algebra), so the times below are exact in
+integers and their cost does not depend on `n`::
+
+    X(t) = min(a t, head + c t, receive buffer + d (t - reader - latency))    left the sender
+    W(t) = min(a t, X(t) + send buffer)                                       accepted
+    C(t) = min(d (t - reader), X(t - latency))                                read
+
+It holds as long as only the reader's speed, never its coming or the round trip, closes the window:
+`blocks_before` is false, and the receive buffer takes what the link carries in a round trip.
+What is not in this form (anything that changes while bytes are under way) is computed by
+`colosim.network.fluid`, which must and does agree with it; `tests/reference` holds both to a
+page-by-page model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Transfer:
+    """A bulk transfer: what it is given, and when its stages end.
+
+    Durations are those of the whole transfer at one stage alone, in ns; all times are absolute.
+    `head_bytes` pass the link at once (a token bucket that is full).  `reader_ns` is when the
+    reading thread has come, or -1 as long as it has not.
+    """
+
+    start_ns: int
+    size_bytes: int
+    write_ns: int
+    link_ns: int
+    latency_ns: int
+    send_buffer_bytes: int
+    receive_buffer_bytes: int
+    head_bytes: int = 0
+    read_ns: int = 0
+    reader_ns: int = -1
+
+    @property
+    def begun_ns(self) -> int:
+        """When the reader begins to read: it is there and the first byte is."""
+        return max(self.reader_ns, self.start_ns + self.latency_ns)
+
+    def left_ns(self, amount: int) -> int:
+        """When the first `amount` bytes have left the sender."""
+        size = self.size_bytes
+        past_head = amount - self.head_bytes
+        taken = -(-self.write_ns * amount // size)
+        if past_head > 0:
+            taken = max(taken, -(-self.link_ns * past_head // size))
+        since = self.start_ns + taken
+        over = amount - self.receive_buffer_bytes
+        if over > 0:
+            opened = self.begun_ns + self.latency_ns
+            since = max(since, opened - (-self.read_ns * over // size))
+        return since
+
+    @property
+    def needs_reader(self) -> bool:
+        """Whether the writer cannot end before the reader has come."""
+        return self.size_bytes > self.send_buffer_bytes + self.receive_buffer_bytes
+
+    def blocks_before(self, reader_ns: int) -> bool:
+        """Whether a reader that comes at `reader_ns` finds the window closed (no closed form)."""
+        window, size = self.receive_buffer_bytes, self.size_bytes
+        if size <= window:
+            return False
+        since = reader_ns + self.latency_ns - self.start_ns
+        if since <= 2 * self.latency_ns:
+            return False
+        reached = self.write_ns * window <= since * size
+        if self.link_ns:
+            reached = reached and self.link_ns * max(0, window - self.head_bytes) <= since * size
+        return reached
+
+    def written_ns(self) -> int:
+        """When the last byte is in the send buffer."""
+        over = self.size_bytes - self.send_buffer_bytes
+        written = self.start_ns + self.write_ns
+        if over <= 0:
+            return written
+        return max(written, self.left_ns(over))
+
+    def read_end_ns(self) -> int:
+        """When the reading thread has the last byte."""
+        arrived = self.left_ns(self.size_bytes) + self.latency_ns
+        return max(self.begun_ns + self.read_ns, arrived)
+
+    def passed_ns(self, end: str, amount: int) -> int:
+        """When the first `amount` bytes have passed the writer (``write``) or the reader."""
+        if end == "write":
+            taken = self.start_ns - (-self.write_ns * amount // self.size_bytes)
+            over = amount - self.send_buffer_bytes
+            return max(taken, self.left_ns(over)) if over > 0 else taken
+        taken = self.begun_ns - (-self.read_ns * amount // self.size_bytes)
+        return max(taken, self.left_ns(amount) + self.latency_ns)
+
+    def left_bytes(self, at_ns: int) -> int:
+        """How many bytes have left the sender at `at_ns`, rounded down."""
+        size = self.size_bytes
+        since = at_ns - self.start_ns
+        if since < 0:
+            return 0
+        left = size
+        if self.write_ns:
+            left = min(left, size * since // self.write_ns)
+        if self.link_ns:
+            left = min(left, self.head_bytes + size * since // self.link_ns)
+        window = self.receive_buffer_bytes
+        if left > window:
+            later = at_ns - self.begun_ns - self.latency_ns
+            if later <= 0:
+                return window
+            if self.read_ns:
+                left = min(left, window + size * later // self.read_ns)
+        return left
+
+    def read_bytes(self, at_ns: int) -> int:
+        """How many bytes have been read at `at_ns`, rounded down."""
+        since = at_ns - self.begun_ns
+        if since < 0:
+            return 0
+        arrived = self.left_bytes(at_ns - self.latency_ns)
+        if not self.read_ns:
+            return arrived
+        return min(arrived, self.size_bytes * since // self.read_ns)
+
+    def sending_peak_bytes(self) -> int:
+        """Return the highest level of the send buffer."""
+        unblocked = self.start_ns + self.write_ns
+        over = self.size_bytes - self.send_buffer_bytes
+        if over > 0 and self.left_ns(over) > unblocked:
+            return self.send_buffer_bytes
+        return max(0, self.size_bytes - self.left_bytes(unblocked))
+
+    def receiving_peak_bytes(self, from_ns: int = 0) -> int:
+        """Return the highest level of the receive buffer at or after `from_ns`.
+
+        What arrives is concave and what is read a line, so the level is highest at a bend:
+        when the reader begins, when the burst is over, when the last byte arrives.
+        """
+        begun, latency = self.begun_ns, self.latency_ns
+        end = self.left_ns(self.size_bytes) + latency
+        first = max(begun, from_ns)
+        peak = self.left_bytes(first - latency)
+        if first > begun:
+            peak -= self.read_bytes(first)
+        if first <= end:
+            peak = max(peak, self.size_bytes - self.read_bytes(end))
+        head = self.head_bytes
+        if head and self.link_ns > self.write_ns:
+            rates_apart = self.size_bytes * (self.link_ns - self.write_ns)
+            burst = self.start_ns + latency + head * self.write_ns * self.link_ns // rates_apart
+            if burst > first:
+                peak = max(peak, self.left_bytes(burst - latency) - self.read_bytes(burst))
+        return min(peak, self.receive_buffer_bytes)
+
+    def sending_from(self, at_ns: int) -> int:
+        """Return the highest level of the send buffer at or after `at_ns`."""
+        if at_ns <= self.written_ns():
+            return self.sending_peak_bytes()
+        return max(0, self.size_bytes - self.left_bytes(at_ns))
+
+    def receiving_from(self, at_ns: int) -> int:
+        """Return the highest level of the receive buffer at or after `at_ns`."""
+        return self.receiving_peak_bytes(at_ns)
