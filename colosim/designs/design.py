@@ -1,0 +1,59 @@
+"""What a checkpoint design is: two generators, one a side, and a few facts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from simpy.events import Event
+
+    from colosim.designs.primary import Primary
+    from colosim.designs.secondary import Secondary
+
+    Steps = Generator[Event, None, None]
+
+
+class Design:
+    """A checkpoint design.
+
+    Subclass it, give `name`, `summary` and `origin`, write `checkpoint` and `load`, and register
+    the class under the entry point group ``colosim.designs``.
+    """
+
+    name: ClassVar[str]
+    """Name in scenarios."""
+    summary: ClassVar[str]
+    """One line."""
+    origin: ClassVar[str]
+    """Where it stands in QEMU: series, commit, version."""
+
+    ram_framing_bytes: ClassVar[int] = 190
+    """RAM set-up and end sections a checkpoint (measured; bare PC machine)."""
+    staged_framing_bytes: ClassVar[int] = 0
+    """What a buffer with the whole vmstate has beyond RAM, devices and JSON description."""
+    flat_staging: ClassVar[bool] = False
+    """Whether the staging buffer is a flat QIOChannelBuffer rather than a QEMUSizedBuffer."""
+    ram_cache: ClassVar[bool] = True
+    """Whether the secondary keeps a RAM cache of the last checkpoint."""
+    secondary_runs: ClassVar[bool] = False
+    """Whether the secondary's guest runs between checkpoints."""
+    joins_under_lock: ClassVar[bool] = True
+    """Whether the secondary's failover joins the incoming thread while holding the lock."""
+
+    def wait_for_checkpoint(self, p: Primary) -> Steps:
+        """Wait on the primary until the next checkpoint is due.
+
+        Default: x-checkpoint-delay from the end of one transaction to the start of the next; a
+        plain sleep, which no failover interrupts (v9 to v16).
+        """
+        yield from p.sleep()
+
+    def checkpoint(self, p: Primary) -> Steps:
+        """Run one transaction on the primary (colo_do_checkpoint_transaction)."""
+        raise NotImplementedError
+
+    def load(self, s: Secondary) -> Steps:
+        """Run one transaction on the secondary (the body of colo_process_incoming_thread)."""
+        raise NotImplementedError

@@ -1,0 +1,45 @@
+"""What QEMU 2.8 to 3.0 shipped: the old protocol with a flat QIOChannelBuffer and no RAM cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colosim.designs.messages import (
+    CHECKPOINT_REPLY,
+    CHECKPOINT_REQUEST,
+    VMSTATE_LOADED,
+    VMSTATE_RECEIVED,
+    VMSTATE_SEND,
+)
+from colosim.designs.qsb import Qsb
+from colosim.host.lock import LOADING
+
+if TYPE_CHECKING:
+    from colosim.designs.design import Steps
+    from colosim.designs.secondary import Secondary
+
+
+class Flat(Qsb):
+    """Design A': the primary is that of `qsb`; the secondary loads pages straight into guest RAM."""
+
+    name = "flat"
+    summary = "RAM and device state staged in a flat QIOChannelBuffer, no RAM cache (QEMU 2.8 to 3.0)"
+    origin = "colo_do_checkpoint_transaction of QEMU 2.8 to 3.0 (series v18 of September 2016)"
+    staged_framing_bytes = 28
+    flat_staging = True
+    ram_cache = False
+
+    def load(self, s: Secondary) -> Steps:
+        """Fill the buffer without the lock, then load pages and devices from it under the lock."""
+        yield from s.receive(CHECKPOINT_REQUEST)
+        yield from s.send(CHECKPOINT_REPLY)
+        yield from s.receive(VMSTATE_SEND)
+        yield from s.receive_size(after_ram=False)
+        yield from s.fill_staging(whole=True)
+        yield from s.send(VMSTATE_RECEIVED)
+        yield from s.lock(LOADING)
+        with s.held:
+            yield from s.reset()
+            yield from s.load_staged_ram()
+            yield from s.load_device_state(with_description=True)
+        yield from s.send(VMSTATE_LOADED)

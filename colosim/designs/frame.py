@@ -1,0 +1,70 @@
+"""What stands around every transaction: the two COLO threads, from entering COLO to leaving it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colosim.designs.side import Failure
+from colosim.errors import ColosimError
+
+if TYPE_CHECKING:
+    from colosim.designs.primary import Primary
+    from colosim.designs.secondary import Secondary
+    from colosim.designs.side import Side, Steps
+
+
+def _leave(side: Side, error: Exception | None) -> None:
+    """Leave COLO (COLO_EXIT): the thread then waits for a failover command."""
+    side.exited = True
+    side.thread.waits_for = "x-colo-lost-heartbeat"
+    if side.failover.requested:
+        side.exit_reason = "request"
+    else:
+        side.exit_reason = f"error: {error}" if error else "error"
+    side.note(f"COLO exit ({'request' if side.failover.requested else 'error'})")
+
+
+def primary_thread(p: Primary) -> Steps:
+    """Run checkpoints until COLO ends (colo_process_checkpoint), then wait for the failover.
+
+    From the stop on only a failover runs the guest again: no error path does.
+    """
+    error: Exception | None = None
+    try:
+        while True:
+            yield from p.design.wait_for_checkpoint(p)
+            if p.failover.requested:
+                break
+            p.begun_ns = p.env.now
+            yield from p.design.checkpoint(p)
+            p.on_end()
+            p.checkpoint += 1
+    except Failure as failure:
+        error = failure
+    except ColosimError:
+        raise
+    p.on_end()
+    _leave(p, error)
+    yield from p.failover.wait(p.thread)
+    yield from p.lock("failover")
+    yield from p.work("failover", p.costs.failover_ns)
+    p.host.guest.run()
+    p.unlock()
+    p.thread.waits_for = ""
+    p.failover.took_over()
+
+
+def secondary_thread(s: Secondary) -> Steps:
+    """Load checkpoints until COLO ends (colo_process_incoming_thread)."""
+    error: Exception | None = None
+    try:
+        while True:
+            yield from s.design.load(s)
+            s.checkpoint += 1
+    except Failure as failure:
+        error = failure
+    s.vmstate_loading = False
+    _leave(s, error)
+    s.failover.incoming_ended()
+    yield from s.failover.wait(s.thread)
+    s.thread.waits_for = ""

@@ -1,0 +1,46 @@
+"""The messages of the COLO protocol and their sizes on the wire.
+
+A message is a 4-byte big-endian code, flushed at once; one with a value is followed by 8 bytes
+(colo_send_message, colo_send_message_value in migration/colo.c).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CODE_BYTES = 4
+VALUE_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A protocol message by its QEMU name (less the prefix COLO_MESSAGE_)."""
+
+    name: str
+    size_bytes: int = CODE_BYTES
+
+
+CHECKPOINT_REQUEST = Message("CHECKPOINT_REQUEST")
+CHECKPOINT_REPLY = Message("CHECKPOINT_REPLY")
+VMSTATE_SEND = Message("VMSTATE_SEND")
+VMSTATE_SIZE = Message("VMSTATE_SIZE", CODE_BYTES + VALUE_BYTES)
+VMSTATE_RECEIVED = Message("VMSTATE_RECEIVED")
+VMSTATE_LOADED = Message("VMSTATE_LOADED")
+
+MESSAGES_BYTES = 20
+"""What the primary sends in messages a checkpoint: REQUEST, SEND, SIZE with its value."""
+
+PAGE_HEADER_BYTES = 8
+"""offset | flags, before each page (save_page_header in migration/ram.c)."""
+PAGE_WIRE_BYTES = 4096 + PAGE_HEADER_BYTES
+ZERO_PAGE_WIRE_BYTES = PAGE_HEADER_BYTES + 1
+"""A zero page: its header and one byte."""
+
+
+def ram_bytes(pages: int, zero_pages: int, framing_bytes: int) -> int:
+    """Return the size of a RAM section with `pages` dirty pages, `zero_pages` of them zero.
+
+    `framing_bytes`: set-up and end sections around the pages.
+    """
+    full = pages - zero_pages
+    return PAGE_WIRE_BYTES * full + ZERO_PAGE_WIRE_BYTES * zero_pages + framing_bytes

@@ -1,0 +1,199 @@
+"""The primary's end of a transaction: what colo_do_checkpoint_transaction does, verb by verb."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from colosim.designs.messages import (
+    VMSTATE_RECEIVED,
+    VMSTATE_SIZE,
+    Message,
+    ram_bytes,
+)
+from colosim.designs.side import Side
+from colosim.engine.clock import per_byte_ns, per_page_ns
+from colosim.host.host import PAGE_BYTES
+from colosim.host.staging import qsb_walked_chunks
+from colosim.network.tcp import StreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from simpy.events import Event
+
+    from colosim.designs.design import Design
+    from colosim.designs.side import Steps
+    from colosim.engine.environment import Wait
+    from colosim.host.host import Host
+
+PPM = 1_000_000
+GIB = 1 << 30
+
+
+class Primary(Side):
+    """The primary as a design's `checkpoint` sees it."""
+
+    delay_ns = 0
+    entered_ns = 0
+    dirty_pages = 0
+    zero_pages = 0
+    ram_stream_bytes = 0
+    stopped_ns = -1
+    begun_ns = -1
+    running_ns = -1
+    kick: Wait | None = None
+    on_end: Callable[[], None]
+
+    def __init__(self, design: Design, host: Host, *rest: Any) -> None:
+        super().__init__(design, host, *rest)
+        costs, model = host.costs, host.guest_model
+        self._ram_pages = model.ram_bytes // PAGE_BYTES
+        self._zero_share_ppm = model.zero_share_ppm
+        self._sync_ns = (
+            costs.bitmap_sync_ns + costs.bitmap_sync_ram_ns_per_gib * model.ram_bytes // GIB
+        )
+        self._device_save_ns = costs.device_save_ns + per_byte_ns(
+            model.device_state_bytes, costs.device_save_state_fs_per_byte
+        )
+
+    # ---- when ----------------------------------------------------------------------------------
+
+    def sleep(self) -> Iterable[Event]:
+        """Sleep x-checkpoint-delay; nothing interrupts it."""
+        return (self.thread.sleep(self.delay_ns),)
+
+    def timer(self) -> Steps:
+        """Wait for a tick of the free-running checkpoint timer; a failover interrupts it.
+
+        Ticks before VMSTATE_RECEIVED of the last transaction are lost
+        (colo_checkpoint_event is reset there); one since then starts the next at once.
+        """
+        now = self.env.now
+        period = max(1, self.delay_ns)
+        since = self.received_at_ns.get(VMSTATE_RECEIVED.name, self.entered_ns)
+        due = self.entered_ns + ((since - self.entered_ns) // period + 1) * period
+        if due <= now:
+            return
+        wait = self.kick = self.thread.sleep(due - now)
+        self.thread.waits_for = "the checkpoint timer"
+        yield wait
+        self.thread.waits_for = ""
+        self.kick = None
+
+    # ---- the guest -----------------------------------------------------------------------------
+
+    def stop_guest(self) -> Steps:
+        """Stop the guest (vm_stop_force_state(RUN_STATE_COLO))."""
+        yield from self.work("stop", self.costs.vm_stop_ns)
+        guest = self.host.guest
+        if guest.running:
+            guest.stop()
+            self.stopped_ns = guest.since_ns
+
+    def start_guest(self) -> Steps:
+        """Let the guest run again (vm_start)."""
+        yield from self.work("start", self.costs.vm_start_ns)
+        self.host.guest.run()
+        self.running_ns = self.env.now
+
+    # ---- RAM and device state ------------------------------------------------------------------
+
+    def sync_dirty_bitmap(self, then_ns: int = 0) -> Steps:
+        """Synchronise the dirty bitmap: from here the dirty pages are known.
+
+        `then_ns`: what setting up the page loop takes on top.
+        """
+        guest = self.host.guest
+        pages = min(guest.dirty_after(self.checkpoint, guest.ran_ns), self._ram_pages)
+        self.dirty_pages = pages
+        self.zero_pages = zero = pages * self._zero_share_ppm // PPM
+        self.ram_stream_bytes = ram_bytes(pages, zero, self.design.ram_framing_bytes)
+        yield from self.work("bitmap sync", self._sync_ns + then_ns)
+        self.note("dirty pages", pages)
+
+    def stream_ram(self) -> Steps:
+        """Write every dirty page straight to the socket (qemu_savevm_live_state).
+
+        The function is void: an error stays in the stream and shows at the next flush.  The end
+        mark of the section is not flushed: it leaves with the next message.
+        """
+        yield from self.sync_dirty_bitmap(self.costs.stream_start_ns)
+        self.check("RAM save")
+        costs = self.costs
+        amount = self.ram_stream_bytes - 1
+        spent = per_page_ns(self.dirty_pages, costs.page_scan_ps_per_page)
+        spent += per_byte_ns(amount, costs.socket_write_fs_per_byte)
+        try:
+            yield from self.write("RAM stream", amount, spent)
+        except StreamError as error:
+            self.thread.waits_for = ""
+            self.note("RAM stream broken")
+            self.outgoing.write_error = error
+
+    def save_device_state(self) -> Steps:
+        """Save device state into the staging buffer (qemu_save_device_state)."""
+        self.check("device save")
+        yield from self.work("device save", self._device_save_ns)
+        self._stage(self.host.guest_model.device_state_bytes)
+
+    def _stage(self, content: int) -> None:
+        staging = self.staging
+        staging.write(content)
+        self.note("staged", content)
+
+    def save_vmstate(self) -> Steps:
+        """Save the whole vmstate, RAM and devices, into the staging buffer.
+
+        qemu_savevm_state_complete_precopy on a buffer: memory copies and page scans only.  A
+        page is scanned and copied; bytes beyond the high-water mark cost their growth; a
+        QEMUSizedBuffer walks its chunk index at every flush.
+        """
+        yield from self.sync_dirty_bitmap()
+        self.check("RAM save")
+        design, costs, model = self.design, self.costs, self.host.guest_model
+        full = self.dirty_pages - self.zero_pages
+        content = self.ram_stream_bytes + model.device_state_bytes + model.vmdesc_bytes
+        content += design.staged_framing_bytes
+        fresh = self.staging.write(content)
+        if design.flat_staging:
+            copy, growth, walk = (
+                costs.flat_write_ps_per_page,
+                costs.flat_growth_fs_per_byte,
+                0,
+            )
+        else:
+            copy, growth, walk = (
+                costs.qsb_write_ps_per_page,
+                costs.qsb_growth_fs_per_byte,
+                costs.qsb_walk_ps_per_chunk,
+            )
+        spent = per_page_ns(self.dirty_pages, costs.page_scan_ps_per_page)
+        spent += per_page_ns(full, copy) + per_byte_ns(fresh, growth)
+        if walk:
+            spent += per_page_ns(qsb_walked_chunks(content), walk)
+        spent += self._device_save_ns + costs.vmdesc_ns
+        self.check("device save")
+        yield from self.work("vmstate save", spent)
+        self.note("staged", content)
+
+    def send_staged(self, *, whole: bool = False) -> Steps:
+        """Send the staging buffer's content through the socket's stream buffer.
+
+        `whole`: it is the whole vmstate, so this is where RAM is streamed.
+        """
+        content = self.staging.content_bytes
+        costs = self.costs
+        spent = per_byte_ns(
+            content, costs.socket_write_fs_per_byte + costs.staging_send_fs_per_byte
+        )
+        yield from self.write("RAM stream" if whole else "device stream", content, spent)
+
+    def send_size(self, *, after_ram: bool) -> Iterable[Event]:
+        """Send VMSTATE_SIZE with the staged size; after streamed RAM its end mark goes along."""
+        if after_ram:
+            return self.send(SIZE_AFTER_RAM)
+        return self.send(VMSTATE_SIZE)
+
+
+SIZE_AFTER_RAM = Message(VMSTATE_SIZE.name, VMSTATE_SIZE.size_bytes + 1)
+"""qemu_put_byte(QEMU_VM_EOF) comes after the RAM section's flush, so it shares the next one."""

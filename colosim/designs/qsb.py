@@ -1,0 +1,63 @@
+"""The old design: the whole vmstate staged in a QEMUSizedBuffer on both sides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colosim.designs.design import Design
+from colosim.designs.messages import (
+    CHECKPOINT_REPLY,
+    CHECKPOINT_REQUEST,
+    VMSTATE_LOADED,
+    VMSTATE_RECEIVED,
+    VMSTATE_SEND,
+)
+from colosim.host.lock import LOADING, SAVING
+
+if TYPE_CHECKING:
+    from colosim.designs.design import Steps
+    from colosim.designs.primary import Primary
+    from colosim.designs.secondary import Secondary
+
+
+class Qsb(Design):
+    """Design A: nothing is sent while the lock is held; every byte is staged on both sides."""
+
+    name = "qsb"
+    summary = "RAM and device state staged in a QEMUSizedBuffer, sent after unlock (to v9; parent of the split)"
+    origin = "colo_do_checkpoint_transaction at eb652bdf12 (v13's parent of the split patch); basic series to v9"
+
+    def checkpoint(self, p: Primary) -> Steps:
+        """Save everything under the lock, then send it without."""
+        yield from p.send(CHECKPOINT_REQUEST)
+        yield from p.receive(CHECKPOINT_REPLY)
+        yield from p.lock("stop")
+        with p.held:
+            yield from p.stop_guest()
+        yield from p.lock(SAVING)
+        with p.held:
+            yield from p.save_vmstate()
+        yield from p.send(VMSTATE_SEND)
+        yield from p.send_size(after_ram=False)
+        yield from p.send_staged(whole=True)
+        yield from p.receive(VMSTATE_RECEIVED)
+        yield from p.receive(VMSTATE_LOADED)
+        yield from p.lock("start")
+        with p.held:
+            yield from p.start_guest()
+
+    def load(self, s: Secondary) -> Steps:
+        """Fill the buffer without the lock, then load from it under the lock."""
+        yield from s.receive(CHECKPOINT_REQUEST)
+        yield from s.send(CHECKPOINT_REPLY)
+        yield from s.receive(VMSTATE_SEND)
+        yield from s.receive_size(after_ram=False)
+        yield from s.fill_staging(whole=True)
+        yield from s.send(VMSTATE_RECEIVED)
+        yield from s.lock(LOADING)
+        with s.held:
+            yield from s.reset()
+            yield from s.load_staged_ram()
+            yield from s.flush_cache()
+            yield from s.load_device_state(with_description=True)
+        yield from s.send(VMSTATE_LOADED)

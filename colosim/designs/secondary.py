@@ -1,0 +1,128 @@
+"""The secondary's end of a transaction: what colo_process_incoming_thread does, verb by verb."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colosim.designs.messages import VMSTATE_SIZE
+from colosim.designs.primary import SIZE_AFTER_RAM, Primary
+from colosim.designs.side import Side
+from colosim.engine.clock import per_byte_ns, per_page_ns
+from colosim.host.host import PAGE_BYTES
+from colosim.host.staging import qsb_walked_chunks
+
+if TYPE_CHECKING:
+    from colosim.designs.side import Steps
+
+
+class Secondary(Side):
+    """The secondary as a design's `load` sees it."""
+
+    peer: Primary
+    ram_loaded_ns = -1
+    flush_pages = 0
+    vmstate_loading = False
+    cache_epoch = -1
+    ram_epoch = -1
+    device_epoch = -1
+
+    def stop_guest(self) -> Steps:
+        """Stop the secondary's own guest, where it runs between checkpoints."""
+        yield from self.work("stop", self.costs.vm_stop_ns)
+        self.host.guest.stop()
+
+    def start_guest(self) -> Steps:
+        """Let the secondary's guest run; its output is not released before a failover."""
+        yield from self.work("start", self.costs.vm_start_ns)
+        self.host.guest.run()
+
+    # ---- receiving -----------------------------------------------------------------------------
+
+    def load_ram(self) -> Steps:
+        """Load streamed RAM pages into the RAM cache, up to the section's end mark."""
+        return self.read("RAM load", self._load_ns)
+
+    def _load_ns(self, amount: int) -> int:
+        """Return the time that reading `amount` bytes of RAM stream into the cache takes."""
+        peer, costs = self.peer, self.costs
+        pages = peer.dirty_pages - peer.zero_pages
+        spent = costs.stream_wake_ns + per_byte_ns(amount, costs.socket_read_fs_per_byte)
+        return spent + per_page_ns(pages, costs.cache_load_ps_per_page)
+
+    def receive_size(self, *, after_ram: bool) -> Steps:
+        """Wait for VMSTATE_SIZE; after streamed RAM its end mark comes first, in one segment."""
+        yield from self.receive(SIZE_AFTER_RAM if after_ram else VMSTATE_SIZE)
+        if after_ram:
+            self.ram_loaded_ns = self.env.now
+            self.cache_epoch = self.peer.checkpoint
+
+    def fill_staging(self, *, whole: bool) -> Steps:
+        """Read the staged content into the secondary's own staging buffer.
+
+        `whole`: it has RAM too, so RAM is received when the buffer is filled.
+        """
+        content = self.peer.staging.content_bytes
+        costs = self.costs
+        fresh = self.staging.reserve(content)
+        growth = (
+            costs.flat_growth_fs_per_byte if self.staging.flat else costs.qsb_growth_fs_per_byte
+        )
+        spent = per_byte_ns(
+            content, costs.socket_read_fs_per_byte + costs.staging_fill_fs_per_byte
+        ) + per_byte_ns(fresh, growth)
+        if whole:
+            spent += costs.stream_wake_ns + costs.staging_start_ns
+        yield from self.read("vmstate fill" if whole else "device fill", lambda _amount: spent)
+        if whole:
+            self.ram_loaded_ns = self.env.now
+
+    # ---- loading -------------------------------------------------------------------------------
+
+    def reset(self) -> Steps:
+        """Reset the machine before the load (qemu_system_reset)."""
+        self.vmstate_loading = True
+        return self.work("reset", self.costs.reset_ns)
+
+    def load_staged_ram(self) -> Steps:
+        """Load the RAM pages of a whole staged vmstate: into the RAM cache, or into guest RAM."""
+        peer, costs = self.peer, self.costs
+        pages = peer.dirty_pages - peer.zero_pages
+        if self.staging.flat:
+            yield from self.work("RAM load", per_page_ns(pages, costs.flat_load_ps_per_page))
+            self.ram_epoch = peer.checkpoint
+        else:
+            spent = per_page_ns(pages, costs.qsb_load_ps_per_page)
+            spent += per_page_ns(
+                qsb_walked_chunks(self.staging.content_bytes), costs.qsb_walk_ps_per_chunk
+            )
+            yield from self.work("RAM load", spent)
+            self.cache_epoch = peer.checkpoint
+
+    def flush_cache(self) -> Steps:
+        """Copy pages of the RAM cache into guest RAM (colo_flush_ram_cache).
+
+        Pages that the primary sent, and those that the secondary's own guest has dirtied: both
+        guests begin an interval alike, so the one that ran longer has dirtied the larger set.
+        """
+        pages = self.peer.dirty_pages
+        if self.design.secondary_runs:
+            guest = self.host.guest
+            own = guest.dirty_after(self.checkpoint, guest.ran_ns)
+            pages = max(pages, min(own, self.host.guest_model.ram_bytes // PAGE_BYTES))
+        self.flush_pages = pages
+        self.vmstate_loading = True
+        yield from self.work("cache flush", per_page_ns(pages, self.costs.cache_flush_ps_per_page))
+        self.note("flushed pages", pages)
+        self.ram_epoch = self.cache_epoch
+
+    def load_device_state(self, *, with_description: bool = False) -> Steps:
+        """Load device state from the staging buffer; a JSON description is parsed past."""
+        self.check("device load")
+        costs = self.costs
+        state = self.host.guest_model.device_state_bytes
+        spent = costs.device_load_ns + per_byte_ns(state, costs.device_load_state_fs_per_byte)
+        if with_description:
+            spent += costs.vmdesc_load_ns
+        yield from self.work("device load", spent)
+        self.device_epoch = self.peer.checkpoint
+        self.vmstate_loading = False

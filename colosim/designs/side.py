@@ -1,0 +1,311 @@
+"""What both ends of a checkpoint transaction can do: send, receive, work, take the lock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from colosim.engine.record import Codes
+from colosim.network.tcp import StreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+    from types import TracebackType
+
+    from simpy.events import Event
+
+    from colosim.designs.design import Design
+    from colosim.designs.messages import Message
+    from colosim.failover.state import Failover
+    from colosim.host.host import Host
+    from colosim.host.lock import IothreadLock
+    from colosim.host.staging import StagingBuffer
+    from colosim.host.thread import Thread
+    from colosim.network.direction import Direction
+
+    Steps = Generator[Event, None, None]
+    Ends = tuple[Direction, Direction]
+
+
+class VmstateError(Exception):
+    """A function that saves or loads state returned an error."""
+
+
+class Watch(Protocol):
+    """Somebody who wants to know at which protocol step a side is (fault injection)."""
+
+    def reached(self, side: Side, step: str, when: str, duration_ns: int) -> bool:
+        """`side` is ``before`` or ``after`` `step`; return whether something strikes right now.
+
+        `duration_ns` is the step's work, 0 if it waits for others.
+        """
+        ...
+
+    def streaming(self, side: Side, step: str, what: str) -> None:
+        """`side` has begun to ``write`` or ``read`` a stream as `step`."""
+        ...
+
+    def fails(self, side: Side, what: str) -> bool:
+        """Whether the function `what` returns an error this time."""
+        ...
+
+
+class Held:
+    """``with side.held:`` gives the lock back at its end and on every error return."""
+
+    __slots__ = ("_lock", "_thread")
+
+    def __init__(self, lock: IothreadLock, thread: Thread) -> None:
+        self._lock = lock
+        self._thread = thread
+
+    def __enter__(self) -> None:
+        """Hold what `lock` has taken."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Release, unless the process is only being cleared away after the run."""
+        if kind is not GeneratorExit:
+            self._lock.release(self._thread)
+
+
+class Verbs:
+    """What a COLO thread does on either side, each verb recorded as it ends.
+
+    Every method that may wait is used with ``yield from``.  One class for both sides, apart from
+    `Side` and its subclasses: CPython looks attributes up fastest where it always meets one class.
+    """
+
+    __slots__ = (
+        "_begins",
+        "_codes",
+        "_ends",
+        "_message_ns",
+        "_pending",
+        "_receives",
+        "_sends",
+        "_side",
+        "env",
+        "incoming",
+        "name",
+        "outgoing",
+        "received_at_ns",
+        "sent_at_ns",
+        "thread",
+        "watch",
+    )
+
+    def __init__(self, side: Side, host: Host, thread: Thread, ends: Ends) -> None:
+        self._side = side
+        self.env = host.env
+        self.thread = thread
+        self.outgoing, self.incoming = ends
+        self.name = host.side
+        self.watch: Watch | None = None
+        self._pending = host.record.pending
+        self._codes = Codes(f"{host.side}: ")
+        self._sends = Codes(f"{host.side}: sends ")
+        self._receives = Codes(f"{host.side}: receives ")
+        self._begins = Codes(f"{host.side}: ", " begins")
+        self._ends = Codes(f"{host.side}: ", " ends")
+        self._message_ns = host.costs.message_ns
+        self.received_at_ns: dict[str, int] = {}
+        self.sent_at_ns: dict[str, int] = {}
+
+    def note(self, event: str, value: int = 0) -> None:
+        """Record an event of this side, now."""
+        self._pending.extend((self.env._now, self._codes[event], value))  # type: ignore[arg-type]  # noqa: SLF001
+
+    # ---- messages ------------------------------------------------------------------------------
+
+    def _reached(self, step: str, when: str, duration_ns: int = 0) -> Steps:
+        """Tell the watch; if something strikes now, let it, before this thread goes on."""
+        watch = self.watch
+        if watch is not None and watch.reached(self._side, step, when, duration_ns):
+            yield self.thread.work(0)
+
+    def send(self, message: Message) -> Iterable[Event]:
+        """Send a protocol message (colo_send_message): its own flush, so its own send call.
+
+        :raises StreamError: if the connection is no more.
+        """
+        if self.watch is not None:
+            return self._send_slowly(message)
+        amount = message.size_bytes
+        waits = self.outgoing.send(amount)
+        if waits is not None:
+            return self._send_slowly(message, waits)
+        name = message.name
+        self.sent_at_ns[name] = now = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        self._pending.extend((now, self._sends[name], amount))  # type: ignore[arg-type]
+        return ()
+
+    def _sent(self, message: Message) -> None:
+        name = message.name
+        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        self.sent_at_ns[name] = now
+        self._pending.extend((now, self._sends[name], message.size_bytes))
+
+    def _send_slowly(self, message: Message, waits: Event | None = None) -> Steps:
+        name = message.name
+        if waits is None:
+            yield from self._reached(name, "before")
+            waits = self.outgoing.send(message.size_bytes)
+        if waits is not None:
+            self.thread.waits_for = f"room in its send buffer ({name})"
+            yield waits
+            self.outgoing.wrote()
+            self.thread.waits_for = ""
+        self._sent(message)
+        yield from self._reached(name, "after")
+
+    def receive(self, message: Message) -> Steps:
+        """Wait for a protocol message (colo_receive_check_message).
+
+        :raises StreamError: if the connection is no more.
+        """
+        name = message.name
+        if self.watch is not None:
+            yield from self._reached(name, "before")
+        incoming = self.incoming
+        amount = message.size_bytes
+        waits = incoming.receive(amount, self._message_ns)
+        if waits is not None:
+            thread = self.thread
+            thread.waits_for = name
+            yield waits
+            thread.waits_for = ""
+            incoming.has_read()
+        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        self.received_at_ns[name] = now
+        self._pending.extend((now, self._receives[name], amount))
+        if self.watch is not None:
+            yield from self._reached(name, "after")
+
+    # ---- work ----------------------------------------------------------------------------------
+
+    def work(self, step: str, duration_ns: int) -> Steps:
+        """Spend `duration_ns` on the CPU on `step`, and record its end."""
+        env = self.env
+        begun: int = env._now  # type: ignore[assignment]  # noqa: SLF001
+        if self.watch is not None:
+            yield from self._reached(step, "before", duration_ns)
+        yield self.thread.work(duration_ns)
+        now: int = env._now  # type: ignore[assignment]  # noqa: SLF001
+        self._pending.extend((now, self._codes[step], now - begun))
+        if self.watch is not None:
+            yield from self._reached(step, "after")
+
+    def check(self, what: str) -> None:
+        """Raise if fault injection lets the function `what` fail now."""
+        if self.watch is not None and self.watch.fails(self._side, what):
+            self.note(f"{what} fails")
+            message = f"{what} failed"
+            raise VmstateError(message)
+
+    def write(self, step: str, amount: int, write_ns: int) -> Steps:
+        """Write `amount` bytes to the socket; blocks until the last one is in its buffer.
+
+        :raises StreamError: if the connection is no more.
+        """
+        watch = self.watch
+        if watch is not None:
+            yield from self._reached(step, "before")
+        pending, env, thread = self._pending, self.env, self.thread
+        pending.extend((env._now, self._begins[step], amount))  # type: ignore[arg-type]  # noqa: SLF001
+        waits = self.outgoing.write(amount, write_ns)
+        if watch is not None:
+            watch.streaming(self._side, step, "write")
+        if waits is not None:
+            thread.waits_for = step
+            yield waits
+            thread.waits_for = ""
+            self.outgoing.wrote()
+        pending.extend((env._now, self._ends[step], amount))  # type: ignore[arg-type]  # noqa: SLF001
+        if watch is not None:
+            yield from self._reached(step, "after")
+
+    def read(self, step: str, price: Callable[[int], int]) -> Steps:
+        """Read the peer's next bulk write from the socket; `price` gives the work in ns by bytes.
+
+        :raises StreamError: if the connection is no more.
+        """
+        watch = self.watch
+        if watch is not None:
+            yield from self._reached(step, "before")
+        pending, env, thread = self._pending, self.env, self.thread
+        incoming = self.incoming
+        begun = incoming.bytes_read
+        waits = incoming.read(price)
+        if watch is not None:
+            watch.streaming(self._side, step, "read")
+        if waits is not None:
+            thread.waits_for = step
+            yield waits
+            thread.waits_for = ""
+            incoming.has_read()
+        pending.extend((env._now, self._ends[step], incoming.bytes_read - begun))  # type: ignore[arg-type]  # noqa: SLF001
+        if watch is not None:
+            yield from self._reached(step, "after")
+
+
+class Side:
+    """One end of the transaction, as a design's code sees it.
+
+    Its verbs are those of `Verbs`, and the lock's.
+    """
+
+    def __init__(
+        self,
+        design: Design,
+        host: Host,
+        thread: Thread,
+        outgoing: Direction,
+        incoming: Direction,
+        staging: StagingBuffer,
+        failover: Failover,
+    ) -> None:
+        self.design = design
+        self.host = host
+        self.env = host.env
+        self.costs = host.costs
+        self.thread = thread
+        self.outgoing = outgoing
+        self.incoming = incoming
+        self.staging = staging
+        self.failover = failover
+        self.name = host.side
+        self.held = Held(host.lock, thread)
+        self.checkpoint = 0
+        self.exit_reason = ""
+        self.exited = False
+        self.verbs = verbs = Verbs(self, host, thread, (outgoing, incoming))
+        self.send = verbs.send
+        self.receive = verbs.receive
+        self.work = verbs.work
+        self.write = verbs.write
+        self.read = verbs.read
+        self.note = verbs.note
+        self.check = verbs.check
+        self.received_at_ns = verbs.received_at_ns
+        self.sent_at_ns = verbs.sent_at_ns
+        self._iothread_lock = host.lock
+
+    def lock(self, purpose: str) -> Iterable[Event]:
+        """Take the iothread lock for `purpose`."""
+        return self._iothread_lock.acquire(self.thread, purpose)
+
+    def unlock(self) -> None:
+        """Give the iothread lock back."""
+        self._iothread_lock.release(self.thread)
+
+    def watched_by(self, watch: Watch) -> None:
+        """Tell `watch` of every step."""
+        self.verbs.watch = watch
+
+
+Failure = (StreamError, VmstateError)
+"""What ends a transaction with an error."""

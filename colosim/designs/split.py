@@ -1,0 +1,72 @@
+"""The reviewed patch: RAM straight to the socket, under the lock; only device state is staged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colosim.designs.design import Design
+from colosim.designs.messages import (
+    CHECKPOINT_REPLY,
+    CHECKPOINT_REQUEST,
+    VMSTATE_LOADED,
+    VMSTATE_RECEIVED,
+    VMSTATE_SEND,
+)
+from colosim.host.lock import LOADING, SAVING
+from colosim.network.tcp import StreamError
+
+if TYPE_CHECKING:
+    from colosim.designs.design import Steps
+    from colosim.designs.primary import Primary
+    from colosim.designs.secondary import Secondary
+
+
+class Split(Design):
+    """Design B2 (v13 to v16): the lock is held until the last byte of RAM is in a socket buffer."""
+
+    name = "split"
+    summary = "RAM streamed under the lock, then device state staged (v13, the reviewed patch)"
+    origin = "1f34e67d06 'COLO: Separate the process of saving/loading ram and device state' (v13, 2015-12-29)"
+
+    def checkpoint(self, p: Primary) -> Steps:
+        """Stream RAM and save device state in one hold of the lock."""
+        yield from p.send(CHECKPOINT_REQUEST)
+        yield from p.receive(CHECKPOINT_REPLY)
+        yield from p.lock("stop")
+        with p.held:
+            yield from p.stop_guest()
+        yield from p.send(VMSTATE_SEND)
+        yield from p.lock(SAVING)
+        with p.held:
+            yield from self.save(p)
+        try:
+            yield from p.send_size(after_ram=True)
+        except StreamError:
+            return  # measured: the failed send does not end up in the return value
+        yield from p.send_staged()
+        yield from p.receive(VMSTATE_RECEIVED)
+        yield from p.receive(VMSTATE_LOADED)
+        yield from p.lock("start")
+        with p.held:
+            yield from p.start_guest()
+
+    def save(self, p: Primary) -> Steps:
+        """Save, under the lock: RAM first, then device state."""
+        yield from p.stream_ram()
+        yield from p.save_device_state()
+
+    def load(self, s: Secondary) -> Steps:
+        """Load RAM into the cache without the lock; flush and load devices under it."""
+        yield from s.receive(CHECKPOINT_REQUEST)
+        yield from s.send(CHECKPOINT_REPLY)
+        yield from s.receive(VMSTATE_SEND)
+        yield from s.load_ram()
+        yield from s.receive_size(after_ram=True)
+        yield from s.fill_staging(whole=False)
+        yield from s.send(VMSTATE_RECEIVED)
+        yield from s.lock(LOADING)
+        with s.held:
+            yield from s.reset()
+            yield from s.flush_cache()
+            yield from s.load_device_state()
+        yield from s.send(VMSTATE_LOADED)

@@ -1,0 +1,1 @@
+"""Failover: the state machine inside QEMU, and the cluster manager outside it."""

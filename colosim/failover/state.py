@@ -1,0 +1,174 @@
+"""QEMU's failover on one side: x-colo-lost-heartbeat, its bottom half, and what it kicks.
+
+States as in migration/colo-failover.c: NONE, REQUIRE (the command was accepted), ACTIVE (the
+bottom half runs), COMPLETED, RELAUNCH (the secondary was just loading: again afterwards).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from simpy.events import Event
+
+from colosim.engine.clock import per_byte_ns
+from colosim.network.tcp import StreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+
+    from colosim.designs.primary import Primary
+    from colosim.designs.secondary import Secondary
+    from colosim.host.host import Host
+    from colosim.host.thread import Thread
+    from colosim.network.connection import Connection
+
+    Steps = Generator[Event, None, None]
+
+COMMAND = "x-colo-lost-heartbeat"
+YANK = "yank"
+
+
+class State(Enum):
+    """Failover status of one side."""
+
+    NONE = "none"
+    REQUIRE = "require"
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    RELAUNCH = "relaunch"
+
+
+class Failover:
+    """The failover of one side."""
+
+    def __init__(self, host: Host, connection: Connection) -> None:
+        self.host = host
+        self.connection = connection
+        self.state = State.NONE
+        self.done = False
+        self._posted = False
+        self._semaphore: Event | None = None
+        self._incoming: Event | None = None
+        self._incoming_ended = False
+        self.on_takeover: Callable[[], None] | None = None
+        self.primary: Primary | None = None
+        self.secondary: Secondary | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether somebody asked for it (failover_get_state() != NONE)."""
+        return self.state is not State.NONE
+
+    @property
+    def posted(self) -> bool:
+        """Whether the bottom half has let the COLO thread that left go on."""
+        return self._posted
+
+    @property
+    def joining(self) -> bool:
+        """Whether the main loop waits for the COLO incoming thread to end."""
+        return self._incoming is not None
+
+    # ---- the command ---------------------------------------------------------------------------
+
+    def lost_heartbeat(self, main_loop: Thread) -> Steps:
+        """Serve the command x-colo-lost-heartbeat in the main loop, then its bottom half."""
+        yield main_loop.work(self.host.costs.lost_heartbeat_ns)
+        if self.state is not State.NONE:
+            self.host.record.add(self._code("refuses " + COMMAND))
+            return
+        self.state = State.REQUIRE
+        yield from self._bottom_half(main_loop)
+
+    def _code(self, what: str) -> int:
+        from colosim.engine.record import code_of  # noqa: PLC0415
+
+        return code_of(f"{self.host.side}: {what}")
+
+    def _bottom_half(self, main_loop: Thread) -> Steps:
+        self.state = State.ACTIVE
+        if self.primary is not None:
+            self._primary_failover()
+        else:
+            yield from self._secondary_failover(main_loop)
+
+    def _primary_failover(self) -> None:
+        """primary_vm_do_failover: stop the guest, cut the connection, wake the checkpoint thread."""
+        primary = self.primary
+        assert primary is not None  # noqa: S101 - asked by the caller
+        self.host.guest.stop()
+        self.connection.shutdown(self.host.side)
+        self.state = State.COMPLETED
+        self._post()
+        if primary.kick is not None:
+            primary.kick.end_at(self.host.env.now)
+
+    def _secondary_failover(self, main_loop: Thread) -> Steps:
+        """secondary_vm_do_failover, then the incoming coroutine up to the running guest."""
+        secondary = self.secondary
+        assert secondary is not None  # noqa: S101 - asked by the caller
+        if secondary.vmstate_loading:
+            self.state = State.RELAUNCH
+            self.host.record.add(self._code("failover postponed (loading)"))
+            return
+        lock = self.host.lock
+        self.connection.shutdown(self.host.side)
+        self.state = State.COMPLETED
+        self._post()
+        if not self._incoming_ended:
+            self._incoming = Event(self.host.env)
+            main_loop.waits_for = "the COLO incoming thread to end"
+            if not secondary.design.joins_under_lock:
+                lock.release(main_loop)
+            yield self._incoming
+            yield from self.host.while_frozen()
+            if not secondary.design.joins_under_lock:
+                yield from lock.acquire(main_loop, "monitor")
+            main_loop.waits_for = ""
+        if secondary.design.ram_cache:
+            ram = self.host.guest_model.ram_bytes
+            yield main_loop.work(per_byte_ns(ram, self.host.costs.cache_free_fs_per_byte))
+            self.host.ledger.hold("ram_cache", 0)
+        yield main_loop.work(self.host.costs.failover_ns)
+        self.host.guest.run()
+        self.took_over()
+
+    # ---- what the COLO threads do with it ------------------------------------------------------
+
+    def _post(self) -> None:
+        self._posted = True
+        if self._semaphore is not None:
+            semaphore, self._semaphore = self._semaphore, None
+            semaphore.succeed()
+
+    def wait(self, thread: Thread) -> Iterable[Event]:
+        """Wait, as a COLO thread that has left, until the bottom half has run."""
+        if not self._posted:
+            self._semaphore = Event(self.host.env)
+            yield self._semaphore
+            yield from thread.host.while_frozen()
+
+    def incoming_ended(self) -> None:
+        """The secondary's COLO thread has ended: whoever joins it goes on."""
+        self._incoming_ended = True
+        if self._incoming is not None:
+            incoming, self._incoming = self._incoming, None
+            incoming.succeed()
+
+    def relaunch(self) -> None:
+        """The load that postponed the failover is over: ask for it again."""
+        self.state = State.NONE
+        self.host.monitor.send(COMMAND, self.lost_heartbeat)
+
+    def took_over(self) -> None:
+        """This side's guest serves alone from now on."""
+        self.done = True
+        self.host.record.add(self._code("serves alone"))
+        if self.on_takeover is not None:
+            self.on_takeover()
+
+    def yank(self) -> None:
+        """Serve the out-of-band command yank: shut the migration channels down, without the lock."""
+        self.host.record.add(self._code("monitor serves yank out of band"))
+        self.connection.yank(self.host.side, StreamError("yanked"))

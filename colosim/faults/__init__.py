@@ -1,0 +1,1 @@
+"""What goes wrong, and when: by time or by protocol step."""

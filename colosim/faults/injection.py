@@ -1,0 +1,296 @@
+"""Fault injection: strikes at its time or at a protocol step; model code knows nothing of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colosim.engine.record import code_of
+from colosim.faults.steps import AFTER, BEFORE, DURING, Moment, moment
+from colosim.network.direction import READ, WRITE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colosim.designs.side import Side
+    from colosim.engine.environment import Environment
+    from colosim.engine.record import Record
+    from colosim.failover.cluster import ClusterManager
+    from colosim.host.host import Host
+    from colosim.network.connection import Connection
+    from colosim.network.direction import Direction
+    from colosim.scenario.model import Fault
+
+PPM = 1_000_000
+
+
+class _Armed:
+    """A fault that waits for its protocol step."""
+
+    __slots__ = ("checkpoint", "fault", "moment", "struck")
+
+    def __init__(self, fault: Fault, checkpoint: int, at: Moment) -> None:
+        self.fault = fault
+        self.checkpoint = checkpoint
+        self.moment = at
+        self.struck = False
+
+    def is_at(self, side: Side, step: str, when: str) -> bool:
+        """Whether this is the moment."""
+        at = self.moment
+        return (
+            not self.struck
+            and at.step == step
+            and at.when == when
+            and at.side == side.name
+            and side.checkpoint == self.checkpoint
+        )
+
+
+class Injector:
+    """The faults of one run."""
+
+    def __init__(
+        self,
+        env: Environment,
+        record: Record,
+        hosts: dict[str, Host],
+        connection: Connection,
+    ) -> None:
+        self.env = env
+        self.record = record
+        self.hosts = hosts
+        self.connection = connection
+        self.manager: ClusterManager | None = None
+        self.armed: list[_Armed] = []
+        self.by_step = False
+        """Whether any fault waits for a protocol step or lets a function fail."""
+        self.failing: list[tuple[Fault, int | None]] = []
+        self.struck: list[tuple[int, Fault]] = []
+        self.on_fault: Callable[[], None] | None = None
+        self.after_fault: Callable[[], None] | None = None
+        self.gone: list[str] = []
+        self._before_stream: list[tuple[_Armed, Direction]] = []
+        self._off: list[str] = []
+        self._link_cut = False
+
+    def arm(self, faults: tuple[Fault, ...]) -> None:
+        """Plan every fault."""
+        for fault in faults:
+            self.by_step = self.by_step or fault.at_step is not None or fault.kind == "fail"
+            if fault.at_ns is not None:
+                self.env.call_at(fault.at_ns, lambda fault=fault: self.strike(fault))  # type: ignore[misc]
+            elif fault.kind == "fail":
+                self.failing.append((fault, fault.at_checkpoint))
+            else:
+                assert fault.at_step is not None  # noqa: S101 - the model has one or the other
+                at = moment(fault.at_step, fault.progress_ppm)
+                self.armed.append(_Armed(fault, fault.at_checkpoint or 0, at))
+
+    @property
+    def never_struck(self) -> list[Fault]:
+        """Faults whose step never came."""
+        return [armed.fault for armed in self.armed if not armed.struck] + [
+            fault for fault, _ in self.failing
+        ]
+
+    # ---- as a watch of both sides --------------------------------------------------------------
+
+    def reached(self, side: Side, step: str, when: str, duration_ns: int) -> bool:
+        """`side` begins or ends `step`; return whether a fault strikes at this instant."""
+        now = False
+        for armed in self.armed:
+            if armed.is_at(side, step, when):
+                self._later(armed, self.env.now)
+                now = True
+            elif when == BEFORE and armed.is_at(side, step, DURING):
+                if duration_ns:
+                    at = self.env.now + duration_ns * armed.moment.progress_ppm // PPM
+                    self._later(armed, at)
+                elif step.isupper():
+                    self._once_waiting(armed, side, step)
+        return now
+
+    def _once_waiting(self, armed: _Armed, side: Side, message: str) -> None:
+        """Strike as soon as `side` waits for `message`; not at all if it is there already."""
+
+        def look() -> None:
+            if not armed.struck and side.thread.waits_for == message:
+                armed.struck = True
+                self.strike(armed.fault)
+
+        self.env.call_at(self.env.now + 1, look)
+
+    def streaming(self, side: Side, step: str, what: str) -> None:
+        """`side` is writing or reading a stream: plan what strikes in its middle.
+
+        A reader that comes before its stream has begun has no share of it to wait for yet.
+        """
+        direction = side.outgoing if what == WRITE else side.incoming
+        for armed in self.armed:
+            if not armed.is_at(side, step, DURING):
+                continue
+            if what == READ and direction.price is not None:
+                self._before_stream.append((armed, direction))
+            else:
+                self._when_passed(armed, direction, what)
+        if what == WRITE:
+            begun = [armed for armed, waits_on in self._before_stream if waits_on is direction]
+            self._before_stream = [
+                waits for waits in self._before_stream if waits[1] is not direction
+            ]
+            for armed in begun:
+                self._when_passed(armed, direction, READ)
+
+    def _when_passed(self, armed: _Armed, direction: Direction, what: str) -> None:
+        direction.when_passed(what, armed.moment.progress_ppm, lambda at: self._later(armed, at))
+
+    def fails(self, side: Side, what: str) -> bool:
+        """Whether `what` fails on `side` now."""
+        for entry in self.failing:
+            fault, checkpoint = entry
+            here = getattr(fault, "fail", None) == side.name and fault.concerns == what
+            if here and (checkpoint is None or checkpoint == side.checkpoint):
+                self.failing.remove(entry)
+                self._note(fault, f"{side.name}: fault {what} fails")
+                return True
+        return False
+
+    def _later(self, armed: _Armed, at_ns: int) -> None:
+        if not armed.struck:
+            armed.struck = True
+            self.env.call_at(at_ns, lambda: self.strike(armed.fault))
+
+    # ---- striking ------------------------------------------------------------------------------
+
+    def _note(self, fault: Fault, text: str) -> None:
+        self.struck.append((self.env.now, fault))
+        self.record.add(code_of(text))
+        if self.on_fault is not None:
+            self.on_fault()
+
+    def strike(self, fault: Fault) -> None:
+        """Let `fault` happen now."""
+        kind = fault.kind
+        where = getattr(fault, kind)
+        self._note(fault, f"fault: {kind} {where}")
+        if kind == "fail":
+            self.failing.append((fault, None))
+            return
+        strikes: dict[str, Callable[[str], None]] = {
+            "freeze": self._freeze,
+            "thaw": self._thaw,
+            "kill": self._kill,
+            "vanish": self._vanish,
+            "heal": self._heal,
+            "slow": lambda _where: self._slow(fault),
+        }
+        strikes[kind](where)
+        if fault.for_ns is not None:
+            back = self._thaw if kind == "freeze" else self._heal
+            self.env.call_at(self.env.now + fault.for_ns, lambda: self._end(back, where))
+        self._after()
+
+    def _end(self, back: Callable[[str], None], where: str) -> None:
+        back(where)
+        self._after()
+
+    def _after(self) -> None:
+        if self.after_fault is not None:
+            self.after_fault()
+
+    def end_all(self) -> None:
+        """Let every fault end that can: thaw, heal, and let nothing strike from now on."""
+        for armed in self.armed:
+            armed.struck = True
+        self.failing.clear()
+        self.record.add(code_of("faults end"))
+        for side in self.hosts:
+            self._thaw(side)
+        for where in ("network", *self.gone):
+            if where not in self._off:
+                self._heal(where)
+        self._after()
+
+    def _silence(self, side: str) -> None:
+        if self.manager is not None:
+            self.manager.falls_silent(side)
+
+    def _freeze(self, side: str) -> None:
+        self.hosts[side].freeze()
+        self.connection.freeze(side, frozen=True)
+        self._silence(side)
+
+    def _thaw(self, side: str) -> None:
+        host = self.hosts[side]
+        if host.dead or not host.frozen:
+            return
+        host.thaw()
+        self.connection.freeze(side, frozen=False)
+        self._speak(side)
+
+    def _kill(self, side: str) -> None:
+        host = self.hosts[side]
+        host.kill()
+        self.connection.freeze(side, frozen=True)
+        self._silence(side)
+        torn_down = host.bytes_ns(host.resident_bytes, host.costs.teardown_fs_per_byte)
+        self.env.call_at(self.env.now + torn_down, lambda: self.connection.reset(side))
+
+    def _vanish(self, where: str) -> None:
+        self.connection.cut()
+        for side in self.hosts if where == "network" else (where,):
+            self._silence(side)
+        if where == "network":
+            self._link_cut = True
+        elif where not in self.gone:
+            self.gone.append(where)
+
+    def _heal(self, where: str) -> None:
+        """Let `where` be as before.
+
+        A host that was powered off stays off, a link that something else cuts too stays cut.
+        """
+        if where in self._off:
+            return
+        self.record.add(code_of(f"fault ends: {where} is as before"))
+        if where == "network":
+            self._link_cut = False
+        elif where in self.gone:
+            self.gone.remove(where)
+        if not self._link_cut and not self.gone:
+            self.connection.mend()
+        for direction in (self.connection.to_secondary, self.connection.to_primary):
+            direction.set_factors(bandwidth_ppm=PPM, latency_ppm=PPM)
+        for side in self.hosts if where == "network" else (where,):
+            self._speak(side)
+
+    def _speak(self, side: str) -> None:
+        """Let `side` answer heartbeats again, if nothing keeps it from that."""
+        host = self.hosts[side]
+        mute = host.frozen or host.dead or side in self.gone or self._link_cut
+        if self.manager is not None and not mute:
+            self.manager.speaks(side)
+
+    def _slow(self, fault: Fault) -> None:
+        factor = fault.factor_ppm or PPM
+        where = getattr(fault, fault.kind)
+        for side in self.hosts if where == "network" else (where,):
+            outgoing, incoming = self.connection.of(side)
+            for direction in (outgoing,) if where == "network" else (outgoing, incoming):
+                if fault.concerns == "latency":
+                    direction.set_factors(latency_ppm=factor)
+                else:
+                    direction.set_factors(bandwidth_ppm=factor)
+
+    def power_off(self, side: str) -> None:
+        """Let the cluster manager fence `side`: the host is gone for good, without a reset."""
+        host = self.hosts[side]
+        host.kill()
+        self.connection.freeze(side, frozen=True)
+        self.connection.cut()
+        if side not in self.gone:
+            self.gone.append(side)
+        self._off.append(side)
+
+
+__all__ = ["AFTER", "BEFORE", "READ", "WRITE", "Injector"]

@@ -1,0 +1,180 @@
+"""Each design's transaction, as the whole order of what its two sides do."""
+
+from __future__ import annotations
+
+import pytest
+
+from colosim.designs import load_designs
+from colosim.runs.simulation import Simulation
+from colosim.scenario import loads
+
+QUIET = """
+name: order
+checkpoints: 1
+guest: {ram: 64 MiB, dirty: {pages: 10}}
+"""
+
+QSB = [
+    "primary: sends CHECKPOINT_REQUEST",
+    "secondary: receives CHECKPOINT_REQUEST",
+    "secondary: sends CHECKPOINT_REPLY",
+    "primary: receives CHECKPOINT_REPLY",
+    "primary: iothread lock got by checkpoint thread for stop",
+    "primary: stop",
+    "primary: guest stopped",
+    "primary: iothread lock released by checkpoint thread for stop",
+    "primary: iothread lock got by checkpoint thread for save",
+    "primary: bitmap sync",
+    "primary: dirty pages",
+    "primary: vmstate save",
+    "primary: staged",
+    "primary: iothread lock released by checkpoint thread for save",
+    "primary: sends VMSTATE_SEND",
+    "primary: sends VMSTATE_SIZE",
+    "primary: RAM stream begins",
+    "primary: RAM stream ends",
+    "secondary: receives VMSTATE_SEND",
+    "secondary: receives VMSTATE_SIZE",
+    "secondary: vmstate fill ends",
+    "secondary: sends VMSTATE_RECEIVED",
+    "secondary: iothread lock got by COLO incoming thread for load",
+    "primary: receives VMSTATE_RECEIVED",
+    "secondary: reset",
+    "secondary: RAM load",
+    "secondary: cache flush",
+    "secondary: flushed pages",
+    "secondary: device load",
+    "secondary: iothread lock released by COLO incoming thread for load",
+    "secondary: sends VMSTATE_LOADED",
+    "primary: receives VMSTATE_LOADED",
+    "primary: iothread lock got by checkpoint thread for start",
+    "primary: start",
+    "primary: guest running",
+    "primary: iothread lock released by checkpoint thread for start",
+    "checkpoint committed",
+]
+SPLIT_PRIMARY = [
+    "sends CHECKPOINT_REQUEST",
+    "receives CHECKPOINT_REPLY",
+    "iothread lock got by checkpoint thread for stop",
+    "stop",
+    "guest stopped",
+    "iothread lock released by checkpoint thread for stop",
+    "sends VMSTATE_SEND",
+    "iothread lock got by checkpoint thread for save",
+    "bitmap sync",
+    "dirty pages",
+    "RAM stream begins",
+    "RAM stream ends",
+    "device save",
+    "staged",
+    "iothread lock released by checkpoint thread for save",
+    "sends VMSTATE_SIZE",
+    "device stream begins",
+    "device stream ends",
+    "receives VMSTATE_RECEIVED",
+    "receives VMSTATE_LOADED",
+    "iothread lock got by checkpoint thread for start",
+    "start",
+    "guest running",
+    "iothread lock released by checkpoint thread for start",
+]
+SPLIT_SECONDARY = [
+    "receives CHECKPOINT_REQUEST",
+    "sends CHECKPOINT_REPLY",
+    "receives VMSTATE_SEND",
+    "RAM load ends",
+    "receives VMSTATE_SIZE",
+    "device fill ends",
+    "sends VMSTATE_RECEIVED",
+    "iothread lock got by COLO incoming thread for load",
+    "reset",
+    "cache flush",
+    "flushed pages",
+    "device load",
+    "iothread lock released by COLO incoming thread for load",
+    "sends VMSTATE_LOADED",
+]
+MAINLINE_PRIMARY = [
+    *SPLIT_PRIMARY[:6],
+    "iothread lock got by checkpoint thread for save",
+    "sends VMSTATE_SEND",
+    "device save",
+    "staged",
+    "iothread lock released by checkpoint thread for save",
+    "bitmap sync",
+    "dirty pages",
+    "RAM stream begins",
+    "RAM stream ends",
+    *SPLIT_PRIMARY[15:],
+]
+MAINLINE_SECONDARY = [
+    "receives CHECKPOINT_REQUEST",
+    "iothread lock got by COLO incoming thread for stop",
+    "stop",
+    "guest stopped",
+    "iothread lock released by COLO incoming thread for stop",
+    "sends CHECKPOINT_REPLY",
+    "receives VMSTATE_SEND",
+    "iothread lock got by COLO incoming thread for receive",
+    "RAM load ends",
+    "receives VMSTATE_SIZE",
+    "iothread lock released by COLO incoming thread for receive",
+    "device fill ends",
+    "sends VMSTATE_RECEIVED",
+    "iothread lock got by COLO incoming thread for load",
+    "cache flush",
+    "flushed pages",
+    "device load",
+    "start",
+    "guest running",
+    "iothread lock released by COLO incoming thread for load",
+    "sends VMSTATE_LOADED",
+]
+
+
+def log_of(design: str) -> list[str]:
+    """Return the names of all events of one checkpoint, from its request on."""
+    scenario = loads(QUIET, file="order.yaml", known_designs=tuple(load_designs()))
+    names = [name for _, name, _ in Simulation(scenario, design).run().record]
+    return names[names.index("primary: sends CHECKPOINT_REQUEST") :]
+
+
+def of_side(design: str, side: str) -> list[str]:
+    """Return one side's events, without its name."""
+    head = f"{side}: "
+    return [name.removeprefix(head) for name in log_of(design) if name.startswith(head)]
+
+
+def test_the_old_design_sends_nothing_while_it_holds_the_lock() -> None:
+    """`qsb` saves under the lock, sends after it, and its secondary loads from its buffer."""
+    assert log_of("qsb") == QSB
+
+
+def test_the_flat_buffer_is_the_old_protocol_without_a_cache() -> None:
+    """`flat` does what `qsb` does, but loads pages straight into guest RAM: nothing to flush."""
+    expected = [name for name in QSB if "flush" not in name]
+    assert log_of("flat") == expected
+
+
+@pytest.mark.parametrize("side", ["primary", "secondary"])
+def test_the_split_streams_ram_in_the_hold(side: str) -> None:
+    """`split` streams RAM between taking and releasing the lock; the secondary does not hold its own."""
+    expected = SPLIT_PRIMARY if side == "primary" else SPLIT_SECONDARY
+    assert of_side("split", side) == expected
+
+
+def test_device_first_differs_only_in_the_order_inside_the_hold() -> None:
+    """`device-first` saves device state first, then streams RAM, in the same hold."""
+    start = SPLIT_PRIMARY.index("bitmap sync")
+    end = SPLIT_PRIMARY.index("device save")
+    inside = SPLIT_PRIMARY[start:end]
+    expected = [*SPLIT_PRIMARY[:start], "device save", "staged", *inside, *SPLIT_PRIMARY[end + 2 :]]
+    assert of_side("device-first", "primary") == expected
+    assert of_side("device-first", "secondary") == SPLIT_SECONDARY
+
+
+def test_mainline_streams_without_the_lock_and_receives_under_it() -> None:
+    """`mainline` holds the primary's lock for device state, the secondary's while RAM comes in."""
+    assert of_side("mainline", "primary") == MAINLINE_PRIMARY
+    assert of_side("mainline", "secondary") == MAINLINE_SECONDARY
