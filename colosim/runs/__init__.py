@@ -1,0 +1,1 @@
+"""A run and its directory: the simulation put together, its tables, summary, digest, provenance."""

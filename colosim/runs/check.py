@@ -1,0 +1,90 @@
+"""Holding runs to what their scenario expects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from colosim.runs.run import Run, as_scenario, simulate
+from colosim.runs.summary import value_of
+from colosim.runs.verdict import HUNG, SPLIT_BRAIN, STOPPED
+from colosim.runs.wording import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
+    from colosim.scenario import Bound, Scenario
+
+__all__ = ["NOBODY_SERVES", "Outcome", "bounds_of", "check", "foreseen", "outcomes_of"]
+
+NOBODY_SERVES = frozenset({HUNG, STOPPED, SPLIT_BRAIN})
+"""Verdicts that must have been foreseen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One bound of a scenario's ``expect:``, held against one run."""
+
+    scenario: str
+    design: str
+    key: str
+    bound: Bound
+    value: Any
+    passed: bool
+
+    def __str__(self) -> str:
+        """Return it in words: the value, what was expected, pass or FAIL."""
+        said = in_words(self.key, self.value)
+        if not self.passed and isinstance(self.value, int) and said != str(self.value):
+            said += f" ({self.value})"
+        verb = "pass" if self.passed else "FAIL"
+        return f"{verb}  {self.scenario} {self.design}: {self.key} is {said}, expected {self.bound}"
+
+
+def bounds_of(scenario: Scenario, design: str) -> dict[str, Bound]:
+    """Return the bounds that hold for a design: those of ``*`` and, before them, its own."""
+    return {**scenario.expect.get("*", {}), **scenario.expect.get(design, {})}
+
+
+def outcomes_of(run: Run) -> list[Outcome]:
+    """Hold a run to every bound of its scenario."""
+    return [
+        Outcome(
+            run.scenario.name,
+            run.design,
+            key,
+            bound,
+            value := value_of(run.summary, key),
+            bound.holds(value),
+        )
+        for key, bound in bounds_of(run.scenario, run.design).items()
+    ]
+
+
+def foreseen(run: Run) -> bool:
+    """Tell whether a run in which nobody serves was expected to end so; true for other runs."""
+    if run.verdict not in NOBODY_SERVES:
+        return True
+    bound = bounds_of(run.scenario, run.design).get("verdict")
+    return bound is not None and bound.holds(run.verdict)
+
+
+def check(
+    scenario: str | PathLike[str] | Scenario,
+    *,
+    designs: Sequence[str] | None = None,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+) -> list[Outcome]:
+    """Run a scenario's designs and hold each to the scenario's ``expect:``.
+
+    :param designs: instead of the scenario's.
+    :raises ScenarioError: if the scenario is wrong.
+    :raises DesignError: if there is no such design.
+    """
+    loaded = as_scenario(scenario, overrides)
+    found: list[Outcome] = []
+    for design in loaded.designs if designs is None else designs:
+        found += outcomes_of(simulate(loaded, design, seed=seed, tables=False))
+    return found

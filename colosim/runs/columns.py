@@ -1,0 +1,142 @@
+"""The tables of a run and their columns, the same for a simulated and for a measured run.
+
+Times are integer ns since COLO was entered (of a measured run: since its first request), sizes are
+bytes; what a design does not have, or a log does not show, is empty.
+
+``checkpoints``: one row a transaction that was begun.  A column ``SIDE_STEP_ns`` is how long that
+side spent on a protocol step (a step of a design's own has such a column too); a column
+``SIDE_POINT_at_ns`` is when a point of the protocol was first reached.  ``outcome`` is
+``committed``, ``aborted`` or ``unfinished``; pause, transaction and RAM times are only of committed
+ones.
+``memory``: one row a breakpoint of an account; from it on the level is
+``level_bytes + slope_bytes_per_ns * (t - time_ns)`` until that account's next row.
+``locks``: one row a hold of an iothread lock or an attempt at one, in the order of release; the
+times of what never came are empty.
+``messages``: protocol messages and bulk streams in the order of sending; ``written_ns`` is when the
+last byte was in the sender's socket buffer.
+``events``: the event record itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["COLUMNS", "POINTS", "STEPS", "TABLES", "TEXT", "checkpoint_columns", "step_column"]
+
+TABLES: Final = ("checkpoints", "memory", "locks", "messages", "events")
+
+STEPS: Final = (
+    ("primary", "handshake"),
+    ("primary", "stop"),
+    ("primary", "bitmap sync"),
+    ("primary", "vmstate save"),
+    ("primary", "RAM stream"),
+    ("primary", "device save"),
+    ("primary", "device stream"),
+    ("primary", "received wait"),
+    ("primary", "loaded wait"),
+    ("primary", "start"),
+    ("secondary", "stop"),
+    ("secondary", "RAM load"),
+    ("secondary", "vmstate fill"),
+    ("secondary", "device fill"),
+    ("secondary", "reset"),
+    ("secondary", "cache flush"),
+    ("secondary", "device load"),
+    ("secondary", "start"),
+)
+"""Steps with a duration, by side and name.  `handshake` is request sent to reply read, `received
+wait` from the last byte written to VMSTATE_RECEIVED, `loaded wait` from there to VMSTATE_LOADED."""
+
+POINTS: Final = (
+    "primary_request",
+    "secondary_request",
+    "secondary_stopped",
+    "secondary_reply",
+    "primary_reply",
+    "primary_stopped",
+    "primary_vmstate_send",
+    "secondary_vmstate_send",
+    "primary_lock_wanted",
+    "primary_lock_taken",
+    "primary_sync_begin",
+    "primary_synced",
+    "primary_ram_sent",
+    "primary_saved",
+    "primary_lock_free",
+    "primary_size_sent",
+    "primary_sent",
+    "secondary_ram_loaded",
+    "secondary_size",
+    "secondary_filled",
+    "secondary_received",
+    "primary_received",
+    "secondary_lock_taken",
+    "secondary_reset",
+    "secondary_flush_begin",
+    "secondary_flush_end",
+    "secondary_lock_free",
+    "secondary_resumed",
+    "secondary_loaded",
+    "primary_loaded",
+    "primary_resumed",
+)
+"""Points of one transaction, in the order in which they can come (no design has all)."""
+
+
+def step_column(side: str, step: str) -> str:
+    """Return the column that has a step's duration."""
+    word = "".join(c if c.isalnum() else "_" for c in step.lower())
+    return f"{side}_{word}_ns"
+
+
+_HEAD: Final = (
+    "checkpoint",
+    "outcome",
+    "dirty_pages",
+    "flush_pages",
+    "run_before_ns",
+    "pause_ns",
+    "transaction_ns",
+    "ram_ns",
+    "lock_hold_primary_ns",
+    "lock_hold_secondary_ns",
+    "wire_bytes",
+    "staging_buffer_content_bytes",
+    "staging_buffer_capacity_bytes",
+)
+
+
+def checkpoint_columns(own_steps: tuple[tuple[str, str], ...] = ()) -> tuple[str, ...]:
+    """Return the columns of ``checkpoints``, with those of a design's own steps at the end."""
+    known = (
+        *_HEAD,
+        *(step_column(side, step) for side, step in STEPS),
+        *(f"{point}_at_ns" for point in POINTS),
+    )
+    own = dict.fromkeys(step_column(side, step) for side, step in own_steps)
+    return (*known, *(column for column in own if column not in known))
+
+
+COLUMNS: Final = {
+    "checkpoints": checkpoint_columns(),
+    "memory": ("time_ns", "side", "account", "level_bytes", "slope_bytes_per_ns"),
+    "locks": ("side", "thread", "purpose", "wanted_ns", "got_ns", "released_ns", "held_ns"),
+    "messages": (
+        "checkpoint",
+        "name",
+        "from",
+        "to",
+        "sent_ns",
+        "written_ns",
+        "received_ns",
+        "bytes",
+    ),
+    "events": ("time_ns", "event", "value"),
+}
+"""The columns of each table."""
+
+TEXT: Final = frozenset(
+    {"outcome", "side", "account", "thread", "purpose", "name", "from", "to", "event"}
+)
+"""Columns that hold words; all others hold integers, but for ``slope_bytes_per_ns``."""

@@ -1,0 +1,77 @@
+"""Where two runs part: the first event that differs, with its neighbours."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice, zip_longest
+from typing import TYPE_CHECKING
+
+from colosim.runs.run import Run
+from colosim.runs.stored import read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from os import PathLike
+
+    Event = tuple[int, str, int]
+
+__all__ = ["NEIGHBOURS", "Difference", "diff", "first_difference", "spell"]
+
+NEIGHBOURS = 3
+"""How many events before and behind the first differing one are shown."""
+
+
+def spell(event: Event) -> str:
+    """Return an event as a line: time, name, value."""
+    at_ns, name, value = event
+    return f"{at_ns:>19,} ns  {name}  {value:,}" if value else f"{at_ns:>19,} ns  {name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first difference of two event records.
+
+    `index` counts events from 0; `before` are the last common ones; `left` and `right` begin with
+    the differing event and go on with what follows it on that side (empty: the record has ended).
+    """
+
+    index: int
+    before: tuple[Event, ...]
+    left: tuple[Event, ...]
+    right: tuple[Event, ...]
+
+    def __str__(self) -> str:
+        """Return it as a unified diff does: common, ``-`` left, ``+`` right."""
+        lines = [f"the first difference is event {self.index}:"]
+        lines += [f"  {spell(event)}" for event in self.before]
+        for sign, events in (("-", self.left), ("+", self.right)):
+            lines += [f"{sign} {spell(event)}" for event in events] or [f"{sign} (no more events)"]
+        return "\n".join(lines)
+
+
+def first_difference(left: Iterable[Event], right: Iterable[Event]) -> Difference | None:
+    """Return where two event records part, None if they are the same."""
+    before: deque[Event] = deque(maxlen=NEIGHBOURS)
+    pairs = zip_longest(left, right)
+    for index, (one, other) in enumerate(pairs):
+        if one != other or one is None or other is None:
+            after = [(one, other), *islice(pairs, NEIGHBOURS)]
+            return Difference(
+                index,
+                tuple(before),
+                tuple(pair[0] for pair in after if pair[0] is not None),
+                tuple(pair[1] for pair in after if pair[1] is not None),
+            )
+        before.append(one)
+    return None
+
+
+def diff(left: Run | str | PathLike[str], right: Run | str | PathLike[str]) -> Difference | None:
+    """Compare two runs, or the runs in two directories, event by event; None: no difference.
+
+    :raises RunDirectoryError: if a directory is no run directory or has no events.
+    :raises NoTablesError: if a run's events were not kept.
+    """
+    one, other = (part if isinstance(part, Run) else read_run(part) for part in (left, right))
+    return first_difference(one.iter_events(), other.iter_events())

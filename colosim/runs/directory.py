@@ -1,0 +1,219 @@
+"""Writing a run directory: whole or not at all, the same bytes on every machine.
+
+Files are written into a folder beside the target, while the run goes on, and the folder is renamed
+when everything is in it.  No wall-clock time and no path of this machine is written.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+import shutil
+from importlib.metadata import version
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import colosim
+from colosim.errors import RunDirectoryError
+from colosim.runs.columns import COLUMNS, TABLES, checkpoint_columns
+from colosim.runs.levels import SocketLevels
+from colosim.runs.run import Run, own_steps, projected, simulate
+from colosim.runs.stored import MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
+from colosim.scenario import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from colosim.designs.design import Design
+    from colosim.runs.simulation import Simulation
+    from colosim.runs.tables import Projection
+    from colosim.scenario import Scenario
+
+__all__ = ["UNCHANGED", "WRITTEN", "RunDirectory", "run_into", "write_run"]
+
+WRITTEN, UNCHANGED = "written", "unchanged"
+
+
+class RunDirectory:
+    """A run directory under way: rows go into a folder beside `target` until `commit`.
+
+    Used with ``with``: what was not committed is removed at its end.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self._partial = target.with_name(f".{target.name}.partial")
+        self._streams: list[IO[str]] = []
+        self._writers: dict[str, Callable[[Sequence[Any]], Any]] = {}
+        self._projection: Projection | None = None
+        self._simulation: Simulation | None = None
+
+    def __enter__(self) -> Self:
+        """Make the folder; one that an interrupted run left is replaced."""
+        self._remove(self._partial)
+        try:
+            self._partial.mkdir(parents=True)
+        except OSError as error:
+            raise RunDirectoryError(f"cannot write {self._partial}: {error.strerror}") from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove what was not committed, and folders that are empty for it."""
+        self._close()
+        self._remove(self._partial)
+        for parent in (self.target.parent, self.target.parent.parent):
+            try:
+                parent.rmdir()
+            except OSError:
+                break
+
+    @staticmethod
+    def _remove(folder: Path) -> None:
+        if folder.exists():
+            shutil.rmtree(folder)
+
+    def _close(self) -> None:
+        for stream in self._streams:
+            stream.close()
+        self._streams.clear()
+
+    # ---- tables --------------------------------------------------------------------------------
+
+    def open_tables(self, steps: tuple[tuple[str, str], ...]) -> None:
+        """Begin every CSV file with its header."""
+        for table in TABLES:
+            stream = (self._partial / f"{table}.csv").open("w", encoding="utf-8", newline="")
+            self._streams.append(stream)
+            writer = csv.writer(stream, lineterminator="\n")
+            columns = checkpoint_columns(steps) if table == "checkpoints" else COLUMNS[table]
+            writer.writerow(columns)
+            self._writers[table] = writer.writerow
+
+    def write_row(self, table: str, row: Sequence[Any]) -> None:
+        """Write a row of a table."""
+        self._writers[table](row)
+
+    def follow(self, simulation: Simulation) -> None:
+        """Write this simulation's tables while it runs."""
+        self.open_tables(own_steps(type(simulation.design), simulation.scenario))
+        self._simulation = simulation
+        levels = SocketLevels(simulation.connection)
+        self._projection = projected(simulation, levels, self.write_row)
+        simulation.record.sinks.append(self._projection.feed)
+
+    # ---- the end -------------------------------------------------------------------------------
+
+    def commit(self, run: Run, *, force: bool = False) -> str:
+        """Write what is missing and put the directory in its place.
+
+        Returns `WRITTEN`, or `UNCHANGED` if the same run stood there, with as many tables.
+
+        :raises RunDirectoryError: if another run stands there and `force` is not given, or if
+            what stands there is no run directory.
+        """
+        if self._projection is not None and self._simulation is not None:
+            self._projection.finish(self._simulation.end_ns)
+        self._close()
+        self._write_json(SUMMARY, run.summary)
+        files = [path.name for path in sorted(self._partial.iterdir())]
+        digests = {name: sha256_of(self._partial / name) for name in files}
+        self._write_json(MANIFEST, _manifest(run, digests))
+        if self.target.exists() and not self._may_replace(run, set(digests), force=force):
+            return UNCHANGED
+        old = self.target.with_name(f".{self.target.name}.replaced")
+        self._remove(old)
+        if self.target.exists():
+            self.target.rename(old)
+        self._partial.rename(self.target)
+        self._remove(old)
+        return WRITTEN
+
+    def _may_replace(self, run: Run, files: set[str], *, force: bool) -> bool:
+        """Tell whether what stands in the target is to be replaced; False: it is the same."""
+        target = self.target
+        if not target.is_dir():
+            raise RunDirectoryError(f"{target} is a file")
+        if not (target / MANIFEST).exists():
+            if sorted(target.iterdir()):
+                raise RunDirectoryError(f"{target} is no run directory; it is left alone")
+            return True
+        try:
+            there = read_manifest(target)
+            same = there["digest"] == run.digest
+        except (RunDirectoryError, KeyError):
+            same, there = False, {"files": {}}
+        if same:
+            return not (files <= set(there["files"]) and intact(target))
+        if not force:
+            raise RunDirectoryError(f"{target} holds another run; --force replaces it")
+        return True
+
+    def _write_json(self, name: str, content: dict[str, Any]) -> None:
+        text = json.dumps(content, indent=2) + "\n"
+        (self._partial / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def _manifest(run: Run, files: dict[str, str]) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "design": run.design,
+        "seed": run.seed,
+        "digest": run.digest,
+        "versions": {
+            "colosim": colosim.__version__,
+            "python": platform.python_version(),
+            "simpy": version("simpy"),
+            "numpy": version("numpy"),
+        },
+        "files": files,
+        "scenario": resolve(run.scenario),
+    }
+
+
+def run_into(
+    target: Path,
+    scenario: Scenario,
+    design: str | type[Design],
+    *,
+    seed: int | None = None,
+    tables: bool = True,
+    force: bool = False,
+    prepare: Callable[[Simulation], None] | None = None,
+) -> tuple[Run, str]:
+    """Run one design, write its directory as it goes, and return the run and what became of it.
+
+    Nothing of the record is kept in memory.
+
+    :raises RunDirectoryError: as `RunDirectory.commit`; nothing is changed then.
+    """
+    with RunDirectory(target) as directory:
+
+        def set_up(simulation: Simulation) -> None:
+            if tables:
+                directory.follow(simulation)
+            if prepare is not None:
+                prepare(simulation)
+
+        run = simulate(scenario, design, seed=seed, tables=False, prepare=set_up)
+        return run, directory.commit(run, force=force)
+
+
+def write_run(run: Run, target: Path, *, force: bool = False) -> str:
+    """Write the directory of a run whose record is in memory.
+
+    :raises NoTablesError: if its record was not kept.
+    :raises RunDirectoryError: as `RunDirectory.commit`.
+    """
+    with RunDirectory(target) as directory:
+        simulation = run.simulation
+        steps = () if simulation is None else own_steps(type(simulation.design), run.scenario)
+        directory.open_tables(steps)
+        run.project(directory.write_row)
+        return directory.commit(run, force=force)

@@ -1,0 +1,279 @@
+"""A run: one design under one scenario, its summary, its verdict, and its tables when asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from colosim.designs.registry import OWN, load_designs
+from colosim.errors import ColosimError, DesignError
+from colosim.runs.columns import COLUMNS, STEPS, TABLES, checkpoint_columns
+from colosim.runs.levels import SocketLevels
+from colosim.runs.simulation import Simulation, steps_of
+from colosim.runs.summary import summarise
+from colosim.runs.tables import ABORTED, COMMITTED, Projection
+from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
+from colosim.scenario import Scenario, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from os import PathLike
+    from pathlib import Path
+
+    import pandas as pd
+
+    from colosim.designs.design import Design
+    from colosim.runs.stored import StoredTables
+
+__all__ = ["NoTablesError", "Run", "as_scenario", "own_steps", "projected", "run", "simulate"]
+
+
+class NoTablesError(ColosimError):
+    """A run's tables were asked for that were not kept (``tables=False``, ``--tables none``)."""
+
+
+class Run:
+    """What one run leaves: scenario, design, seed, summary, and tables as DataFrames.
+
+    The tables are made when they are first asked for; `colosim.runs.columns` says what stands in
+    them.  `simulation` is the simulation itself, None for a run that was read from its directory;
+    `path` is that directory.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        summary: dict[str, Any],
+        *,
+        simulation: Simulation | None = None,
+        levels: SocketLevels | None = None,
+        stored: StoredTables | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.summary = summary
+        self.simulation = simulation
+        self.path: Path | None = None if stored is None else stored.path
+        self._levels = levels
+        self._stored = stored
+
+    @property
+    def design(self) -> str:
+        """The design's name."""
+        return str(self.summary["design"])
+
+    @property
+    def seed(self) -> int:
+        """The seed of every random stream."""
+        return int(self.summary["seed"])
+
+    @property
+    def verdict(self) -> str:
+        """How it ended; `colosim.runs.verdict` lists the words."""
+        return str(self.summary["verdict"])
+
+    @property
+    def survivor(self) -> str | None:
+        """The side that the verdict speaks of, if one."""
+        side = self.summary["survivor"]
+        return None if side is None else str(side)
+
+    @property
+    def reason(self) -> str:
+        """The verdict's reason in one sentence."""
+        return str(self.summary["reason"])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the event record, in hex."""
+        return str(self.summary["digest"])
+
+    def __repr__(self) -> str:
+        """Return scenario, design, seed and verdict."""
+        return f"<Run {self.scenario.name}/{self.design} seed {self.seed}: {self.verdict}>"
+
+    # ---- tables --------------------------------------------------------------------------------
+
+    @property
+    def checkpoints(self) -> pd.DataFrame:
+        """One row a transaction: outcome, pages, stage durations, points in time, bytes."""
+        return self._frame("checkpoints")
+
+    @property
+    def memory(self) -> pd.DataFrame:
+        """Every breakpoint of every account of either side."""
+        return self._frame("memory")
+
+    @property
+    def locks(self) -> pd.DataFrame:
+        """Every hold of an iothread lock, and every wait that never ended."""
+        return self._frame("locks")
+
+    @property
+    def messages(self) -> pd.DataFrame:
+        """Every protocol message and bulk stream."""
+        return self._frame("messages")
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """The event record: time, name, value."""
+        return self._frame("events")
+
+    def columns(self, table: str) -> tuple[str, ...]:
+        """Return the columns of a table of this run."""
+        if table != "checkpoints" or self.simulation is None:
+            return COLUMNS[table]
+        return checkpoint_columns(own_steps(type(self.simulation.design), self.scenario))
+
+    def iter_events(self) -> Iterator[tuple[int, str, int]]:
+        """Yield (time_ns, name, value) of every event, without a DataFrame.
+
+        :raises NoTablesError: if the record was not kept.
+        """
+        if self._stored is not None:
+            yield from self._stored.events()
+        else:
+            yield from self._kept().record
+
+    def _kept(self) -> Simulation:
+        simulation = self.simulation
+        if simulation is None or not simulation.record.keep:
+            raise NoTablesError(f"the tables of {self!r} were not kept")
+        return simulation
+
+    def _frame(self, table: str) -> pd.DataFrame:
+        if self._stored is not None:
+            return self._stored.frame(table)
+        return self._frames[table]
+
+    @cached_property
+    def _frames(self) -> dict[str, pd.DataFrame]:
+        from colosim.runs.frames import frame  # noqa: PLC0415 - pandas is slow to import
+
+        rows: dict[str, list[Sequence[Any]]] = {table: [] for table in TABLES}
+        self.project(lambda table, row: rows[table].append(row))
+        return {table: frame(table, self.columns(table), rows[table]) for table in TABLES}
+
+    def project(self, write: Callable[[str, Sequence[Any]], None]) -> None:
+        """Hand every row of every table to ``write(table, row)``; the record must have been kept.
+
+        :raises NoTablesError: if it was not, or if the socket levels have been handed out before.
+        """
+        simulation = self._kept()
+        levels, self._levels = self._levels, None
+        if levels is None:
+            raise NoTablesError(f"the tables of {self!r} were handed out before")
+        projection = projected(simulation, levels, write)
+        chunk: list[int] = []
+        flat = iter(simulation.record.chunks)
+        for event in zip(flat, flat, flat, strict=True):
+            chunk += event
+            if event[1] in {COMMITTED, ABORTED}:
+                projection.feed(chunk)
+                chunk.clear()
+        if chunk:
+            projection.feed(chunk)
+        projection.finish(simulation.end_ns)
+
+
+def own_steps(design: type[Design], scenario: Scenario) -> tuple[tuple[str, str], ...]:
+    """Return the steps (side, name) that a design has and `columns.STEPS` does not name.
+
+    Messages are no steps with a duration.
+    """
+    if design in OWN:
+        return ()
+    return tuple(
+        (side, step)
+        for side, step in steps_of(design, scenario)
+        if (side, step) not in STEPS and not step.isupper()
+    )
+
+
+def projected(
+    simulation: Simulation,
+    levels: SocketLevels,
+    write: Callable[[str, Sequence[Any]], None],
+) -> Projection:
+    """Return the projection that turns this simulation's events into rows."""
+    own = own_steps(type(simulation.design), simulation.scenario)
+    return Projection(write, levels=levels, own_steps=own)
+
+
+def simulate(
+    scenario: Scenario,
+    design: str | type[Design],
+    *,
+    seed: int | None = None,
+    tables: bool = True,
+    prepare: Callable[[Simulation], None] | None = None,
+) -> Run:
+    """Run one design and return the run.
+
+    `tables`: whether the event record stays in memory, for the tables.  `prepare` is called with
+    the simulation before it runs.
+    """
+    levels: SocketLevels | None = None
+
+    def set_up(simulation: Simulation) -> None:
+        nonlocal levels
+        if tables:
+            levels = SocketLevels(simulation.connection)
+        if prepare is not None:
+            prepare(simulation)
+
+    simulation = Simulation(scenario, design, seed=seed, keep=tables, prepare=set_up)
+    missing = simulation.missing_steps()
+    if missing:
+        steps = ", ".join(repr(step) for step in missing)
+        judgement = Judgement(NOT_APPLICABLE, None, f"the design has no step {steps}")
+    else:
+        simulation.run()
+        for direction in (simulation.connection.to_secondary, simulation.connection.to_primary):
+            direction.levels_now()  # follow the buffers up to the last event: peaks count
+        judgement = judge(simulation)
+    return Run(scenario, summarise(simulation, judgement), simulation=simulation, levels=levels)
+
+
+def as_scenario(
+    scenario: str | PathLike[str] | Scenario, overrides: Sequence[str] = ()
+) -> Scenario:
+    """Return a scenario from a file, the name of a shipped one, or itself.
+
+    :raises ScenarioError: if it is wrong.
+    :raises ValueError: if overrides are given for a `Scenario`, which is final.
+    """
+    if isinstance(scenario, Scenario):
+        if overrides:
+            raise ValueError("overrides are for a file or a name; a Scenario is final")
+        return scenario
+    from pathlib import Path  # noqa: PLC0415 - names of shipped scenarios are no paths
+
+    where = scenario if isinstance(scenario, str) else Path(scenario)
+    return load(where, overrides=overrides, known_designs=tuple(load_designs()))
+
+
+def run(
+    scenario: str | PathLike[str] | Scenario,
+    design: str | type[Design] | None = None,
+    *,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    tables: bool = True,
+) -> Run:
+    """Run one design under a scenario.
+
+    :param scenario: a file, the name of a shipped scenario, or a `Scenario`.
+    :param design: a name or a `Design` class; None takes the scenario's design if it names one.
+    :param seed: instead of the scenario's.
+    :param overrides: texts ``key=value``, as behind ``--set``.
+    :param tables: whether tables can be asked for; without, memory stays flat in long runs.
+    :raises ScenarioError: if the scenario is wrong.
+    :raises DesignError: if there is no such design, or the scenario has several.
+    """
+    loaded = as_scenario(scenario, overrides)
+    if design is None:
+        if len(loaded.designs) > 1:
+            names = ", ".join(loaded.designs)
+            raise DesignError(f"{loaded.name} has several designs ({names}); name one, or compare")
+        (design,) = loaded.designs
+    return simulate(loaded, design, seed=seed, tables=tables)

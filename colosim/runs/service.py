@@ -1,0 +1,92 @@
+"""Who serves, and since when: the guest's service as clients see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from colosim.engine.environment import Environment
+    from colosim.failover.state import Failover
+    from colosim.host.host import Host
+
+
+class Service:
+    """Follows whether any guest serves, and the times when none does.
+
+    The primary's guest serves while it runs and its process is not frozen or gone; the
+    secondary's only after its failover: before, its output is not released.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        hosts: dict[str, Host],
+        failovers: dict[str, Failover],
+        gone: list[str],
+    ) -> None:
+        self._env = env
+        self._hosts = hosts
+        self._failovers = failovers
+        self._secondary_failover = failovers["secondary"]
+        self._gone = gone
+        self.serving = False
+        self._since_ns = 0
+        self.stopped_longest_ns = 0
+        self.fault_ns: int | None = None
+        self.back_ns: int | None = None
+        self._awaiting = False
+        for host in hosts.values():
+            host.guest.on_change = self.update
+
+    def serves(self, side: str) -> bool:
+        """Whether `side`'s guest serves now."""
+        host = self._hosts[side]
+        if not host.guest.running or host.frozen or host.dead or side in self._gone:
+            return False
+        return side == "primary" or self._failovers[side].done
+
+    def update(self) -> None:
+        """Look again at who serves."""
+        # A secondary that serves has done its failover: before, one look is enough.
+        serving = self.serves("primary") or (
+            self._secondary_failover.done and self.serves("secondary")
+        )
+        if serving is self.serving:
+            return
+        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        self.serving = serving
+        if serving:
+            stopped = now - self._since_ns
+            self.stopped_longest_ns = max(self.stopped_longest_ns, stopped)
+            if self.fault_ns is not None and self._awaiting:
+                self.back_ns = now
+                self._awaiting = False
+        elif self.fault_ns is not None and (self.back_ns is None or self._interrupted()):
+            self._awaiting = True
+            self.back_ns = None
+        self._since_ns = now
+
+    def _interrupted(self) -> bool:
+        """Whether a stop after the fault is more than a checkpoint's own."""
+        return any(host.frozen for host in self._hosts.values()) or bool(self._gone)
+
+    def fault(self) -> None:
+        """A fault strikes now (the first counts)."""
+        self.update()
+        if self.fault_ns is not None:
+            return
+        self.fault_ns = self._env.now
+        self._awaiting = not self.serving
+        self.back_ns = self._env.now if self.serving else None
+
+    def close(self, end_ns: int) -> None:
+        """The run is over at `end_ns`: a stop that lasts counts up to there."""
+        if not self.serving:
+            self.stopped_longest_ns = max(self.stopped_longest_ns, end_ns - self._since_ns)
+
+    @property
+    def time_to_service_ns(self) -> int | None:
+        """From the fault until a guest serves again; None if it never does, or without a fault."""
+        if self.fault_ns is None or not self.serving or self.back_ns is None:
+            return None
+        return self.back_ns - self.fault_ns

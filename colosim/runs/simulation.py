@@ -1,0 +1,332 @@
+"""One simulation: pair, network, faults and manager, put together from a scenario."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colosim.designs.frame import primary_thread, secondary_thread
+from colosim.designs.messages import VMSTATE_SEND
+from colosim.designs.primary import Primary
+from colosim.designs.registry import load_design
+from colosim.designs.secondary import Secondary
+from colosim.engine.environment import Environment
+from colosim.engine.record import Record, code_of
+from colosim.engine.streams import Streams
+from colosim.errors import InvariantError
+from colosim.failover.cluster import ClusterManager
+from colosim.failover.state import Failover
+from colosim.faults.injection import Injector
+from colosim.faults.steps import Step, StepList, moment
+from colosim.host.host import Host, bitmap_bytes
+from colosim.host.lock import LOADING, RECEIVING, SAVING
+from colosim.host.staging import StagingBuffer
+from colosim.host.thread import Thread
+from colosim.network.connection import PRIMARY, SECONDARY, Connection
+from colosim.runs.liveness import LATE, Liveness
+from colosim.runs.service import Service
+from colosim.runs.statistics import Quantiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colosim.designs.design import Design
+    from colosim.scenario.model import Scenario
+
+SIDES = (PRIMARY, SECONDARY)
+NOT_APPLICABLE = "not_applicable"
+
+
+class Statistics:
+    """What the summary says of committed checkpoints after the warm-up.
+
+    Checkpoints are counted in batches; whoever reads a distribution has all of them.
+    """
+
+    BATCH = 1024
+
+    def __init__(self) -> None:
+        self._batch: list[tuple[int, int, int, int, int, int]] = []
+        self._quantiles = tuple(Quantiles() for _ in range(6))
+
+    def add(self, checkpoint: tuple[int, int, int, int, int, int]) -> None:
+        """Count a checkpoint: pause, transaction, RAM, wire bytes, hold of primary and secondary.
+
+        -1 stands for what it has not.
+        """
+        self._batch.append(checkpoint)
+        if len(self._batch) >= self.BATCH:
+            self._count()
+
+    def _count(self) -> tuple[Quantiles, ...]:
+        if self._batch:
+            for quantiles, values in zip(
+                self._quantiles, zip(*self._batch, strict=True), strict=True
+            ):
+                quantiles.add([value for value in values if value >= 0])
+            self._batch.clear()
+        return self._quantiles
+
+    @property
+    def pause(self) -> Quantiles:
+        """How long the guest was stopped, in ns."""
+        return self._count()[0]
+
+    @property
+    def transaction(self) -> Quantiles:
+        """From the request to the running guest, in ns."""
+        return self._count()[1]
+
+    @property
+    def ram(self) -> Quantiles:
+        """From VMSTATE_SEND to the last byte of RAM at the secondary, in ns."""
+        return self._count()[2]
+
+    @property
+    def wire(self) -> Quantiles:
+        """What the primary sent, in bytes."""
+        return self._count()[3]
+
+    @property
+    def lock_hold(self) -> dict[str, Quantiles]:
+        """The longest hold of each side's iothread lock for saving or loading, in ns."""
+        quantiles = self._count()
+        return {PRIMARY: quantiles[4], SECONDARY: quantiles[5]}
+
+
+class Simulation:
+    """One design under one scenario.
+
+    `keep`: whether the event record stays in memory for tables; `prepare` is called with the
+    simulation before it runs (sinks, watches).
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        design: str | type[Design],
+        *,
+        seed: int | None = None,
+        keep: bool = True,
+        prepare: Callable[[Simulation], None] | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.design = (load_design(design) if isinstance(design, str) else design)()
+        self.seed = scenario.seed if seed is None else seed
+        self.env = env = Environment()
+        self.record = record = Record(env, keep=keep)
+        self.statistics = Statistics()
+        hosts = scenario.hosts
+        self.hosts = {
+            PRIMARY: Host(PRIMARY, env, record, hosts.primary.costs, scenario.guest),
+            SECONDARY: Host(SECONDARY, env, record, hosts.secondary.costs, scenario.guest),
+        }
+        self._connect()
+        self._staff()
+        self.committed = 0
+        self.aborted = 0
+        self._sent_bytes = 0
+        self._warmup = scenario.warmup
+        self._checkpoints = scenario.checkpoints
+        self._primary_lock = self.hosts[PRIMARY].lock
+        self._secondary_lock = self.hosts[SECONDARY].lock
+        self.end_ns = 0
+        self.reason = ""
+        self.violation: InvariantError | None = None
+        self._code_commit = code_of("checkpoint committed")
+        self._code_abort = code_of("checkpoint aborted")
+        if prepare is not None:
+            prepare(self)
+
+    # ---- putting together ----------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        network = self.scenario.network
+        phase = network.ack_tick_phase_ns
+        if phase is None:
+            phase = Streams(self.seed).below("ack tick phase", network.ack_tick_ns)
+        ledgers = (self.hosts[PRIMARY].ledger, self.hosts[SECONDARY].ledger)
+        self.connection = Connection(self.env, self.record, network, ledgers, phase)
+        self.failovers = {
+            side: Failover(host, self.connection) for side, host in self.hosts.items()
+        }
+        self.injector = Injector(self.env, self.record, self.hosts, self.connection)
+        self.service = Service(self.env, self.hosts, self.failovers, self.injector.gone)
+        self.injector.on_fault = self.service.fault
+        self.injector.after_fault = self.service.update
+        for failover in self.failovers.values():
+            failover.on_takeover = self.service.update
+        self.manager = ClusterManager(
+            self.env,
+            self.record,
+            self.scenario.manager,
+            self.hosts,
+            self.failovers,
+            self._power_off,
+        )
+        self.injector.manager = self.manager
+
+    def _power_off(self, side: str) -> None:
+        self.injector.power_off(side)
+        self.service.update()
+
+    def _staff(self) -> None:
+        """Give each side its COLO thread, staging buffer and RAM cache, and enter COLO."""
+        scenario, design = self.scenario, self.design
+        sides = {}
+        for side, kind in ((PRIMARY, Primary), (SECONDARY, Secondary)):
+            host = self.hosts[side]
+            name = "checkpoint thread" if side == PRIMARY else "COLO incoming thread"
+            outgoing, incoming = self.connection.of(side)
+            staging = StagingBuffer(host.ledger, flat=design.flat_staging)
+            sides[side] = kind(
+                design,
+                host,
+                Thread(host, name),
+                outgoing,
+                incoming,
+                staging,
+                self.failovers[side],
+            )
+        primary, secondary = sides[PRIMARY], sides[SECONDARY]
+        assert isinstance(primary, Primary)  # noqa: S101 - made above
+        assert isinstance(secondary, Secondary)  # noqa: S101 - made above
+        self.primary, self.secondary = primary, secondary
+        secondary.peer = primary
+        primary.delay_ns = scenario.checkpoint_delay_ns
+        primary.on_end = self._transaction_ends
+        self.failovers[PRIMARY].primary = primary
+        self.failovers[SECONDARY].secondary = secondary
+        ledger = self.hosts[SECONDARY].ledger
+        if design.ram_cache:
+            ledger.hold("ram_cache", scenario.guest.ram_bytes)
+            ledger.hold("cache_bitmap", bitmap_bytes(scenario.guest.ram_bytes))
+
+    # ---- running -------------------------------------------------------------------------------
+
+    def missing_steps(self) -> list[str]:
+        """Return the steps that faults name and this design does not have."""
+        named = [fault.at_step for fault in self.scenario.faults if fault.at_step is not None]
+        if not named:
+            return []
+        have = set(steps_of(type(self.design), self.scenario))
+        missing = []
+        for text in named:
+            at = moment(text)
+            if (at.side, at.step) not in have:
+                missing.append(text)
+        return missing
+
+    def run(self) -> Simulation:
+        """Run to the end; a broken safety rule ends the run and is kept in `violation`."""
+        scenario = self.scenario
+        self.injector.arm(scenario.faults)
+        if self.injector.by_step:
+            self.primary.watched_by(self.injector)
+            self.secondary.watched_by(self.injector)
+        self.hosts[PRIMARY].guest.run()
+        if self.design.secondary_runs:
+            self.hosts[SECONDARY].guest.run()
+        self.primary.thread.start(primary_thread(self.primary))
+        self.secondary.thread.start(secondary_thread(self.secondary))
+        horizon = scenario.duration_ns or scenario.horizon_ns
+        liveness = None
+        if scenario.liveness is not None:
+            liveness = Liveness(self, scenario.liveness)
+        try:
+            self.reason = self.env.drive(horizon)
+        except InvariantError as error:
+            self.violation = error
+            self.reason = "violated"
+        if liveness is not None and liveness.missed:
+            self.reason = LATE
+        ended = self.reason in {"finished", "violated", LATE}
+        self.end_ns = self.env.now if ended else horizon
+        self.record.close()
+        self.service.close(self.end_ns)
+        self._close_holds()
+        return self
+
+    def _close_holds(self) -> None:
+        """Count holds that are open at the end of the run, up to there."""
+        for side, host in self.hosts.items():
+            lock = host.lock
+            if lock.owner is None or lock.owner is host.monitor.thread:
+                continue
+            until = host.frozen_ns if host.frozen else self.end_ns
+            held = until - lock.since_ns
+            lock.deaf_longest_ns = max(lock.deaf_longest_ns, held)
+            if lock.purpose in {SAVING, LOADING, RECEIVING}:
+                self.statistics.lock_hold[side].add([held])
+
+    def _transaction_ends(self) -> None:
+        """Take the books of a transaction that has ended, committed or not."""
+        primary = self.primary
+        requested = primary.begun_ns
+        if requested < 0:
+            return
+        primary.begun_ns = -1
+        record = self.record
+        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        running = primary.running_ns
+        sent, self._sent_bytes = self._sent_bytes, primary.outgoing.bytes_written
+        if running < requested:
+            self.aborted += 1
+            record.pending += (now, self._code_abort, primary.checkpoint)
+            record.close()
+            return
+        self.committed += 1
+        record.pending += (now, self._code_commit, primary.checkpoint)
+        record.close()
+        saving = self._primary_lock.take_longest(SAVING)
+        loading = self._secondary_lock.take_longest(LOADING, RECEIVING)
+        if primary.checkpoint >= self._warmup:
+            secondary = self.secondary
+            begun = secondary.received_at_ns.get(VMSTATE_SEND.name, requested)
+            loaded = secondary.ram_loaded_ns
+            self.statistics.add(
+                (
+                    running - primary.stopped_ns,
+                    running - requested,
+                    loaded - begun if loaded >= begun else -1,
+                    self._sent_bytes - sent,
+                    saving,
+                    loading,
+                )
+            )
+        if self.committed == self._checkpoints:
+            self.env.finish()
+
+    # ---- afterwards ----------------------------------------------------------------------------
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether a side is frozen, dead or gone, or the link down, at the end."""
+        return (
+            any(host.frozen or host.dead for host in self.hosts.values())
+            or self.connection.down
+            or bool(self.injector.gone)
+        )
+
+
+def protocol_of(design: type[Design], scenario: Scenario, checkpoint: int = 0) -> tuple[Step, ...]:
+    """Return the protocol steps of `design` in its undisturbed `checkpoint`, as they begin."""
+    steps = StepList(checkpoint)
+    quiet = scenario.model_copy(
+        update={
+            "faults": (),
+            "liveness": None,
+            "checkpoints": checkpoint + 1,
+            "duration_ns": None,
+            "warmup": 0,
+        }
+    )
+    simulation = Simulation(quiet, design, keep=False)
+    simulation.primary.watched_by(steps)
+    simulation.secondary.watched_by(steps)
+    simulation.run()
+    return steps.found
+
+
+def steps_of(design: type[Design], scenario: Scenario) -> list[tuple[str, str]]:
+    """Return the protocol steps of `design`, (side, step) in the order of one checkpoint."""
+    return [(step.side, step.name) for step in protocol_of(design, scenario)]

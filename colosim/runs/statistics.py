@@ -1,0 +1,76 @@
+"""Quantiles of integers: exact up to a limit, then in logarithmic bins of a stated width.
+
+Nearest rank: the p-quantile of n values is the ceil(p n)-th smallest.  Up to
+`EXACT_LIMIT` values they are kept as they are.  Beyond that values go into bins of relative width
+1/1024, and a quantile is the upper end of its bin: at most 0.1% too high, never too low.  Count,
+mean (rounded half up) and maximum stay exact.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXACT_LIMIT = 10_000
+BIN_BITS = 10
+
+
+class Quantiles:
+    """The distribution of one quantity."""
+
+    __slots__ = ("_bins", "_exact", "count", "highest", "total")
+
+    def __init__(self) -> None:
+        self._exact: array[int] | None = array("q")
+        self._bins: dict[int, int] = {}
+        self.count = 0
+        self.total = 0
+        self.highest = 0
+
+    def add(self, values: Sequence[int]) -> None:
+        """Take values (not negative)."""
+        if not values:
+            return
+        self.count += len(values)
+        self.total += sum(values)
+        self.highest = max(self.highest, *values)
+        if self._exact is not None:
+            self._exact.extend(values)
+            if self.count < EXACT_LIMIT:
+                return
+            values, self._exact = self._exact, None
+        bins = self._bins
+        for value in values:
+            shift = max(0, value.bit_length() - BIN_BITS - 1)
+            key = (value >> shift) << shift
+            bins[key] = bins.get(key, 0) + 1
+
+    def quantile(self, percent: int) -> int:
+        """Return the nearest-rank quantile at `percent`, 0 if there are no values."""
+        if not self.count:
+            return 0
+        rank = max(1, -(-self.count * percent // 100))
+        if self._exact is not None:
+            return sorted(self._exact)[rank - 1]
+        seen = 0
+        for key in sorted(self._bins):
+            seen += self._bins[key]
+            if seen >= rank:
+                shift = max(0, key.bit_length() - BIN_BITS - 1)
+                return min(self.highest, key + (1 << shift) - 1)
+        return self.highest
+
+    def summary(self) -> dict[str, int]:
+        """Return count, mean, p50, p90, p99 and max."""
+        mean = (2 * self.total + self.count) // (2 * self.count) if self.count else 0
+        return {
+            "count": self.count,
+            "mean": mean,
+            "p50": self.quantile(50),
+            "p90": self.quantile(90),
+            "p99": self.quantile(99),
+            "max": self.highest,
+        }

@@ -1,0 +1,77 @@
+"""The summary of a run: what ``summary.json`` and ``--format json`` say, nested, integers only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from colosim.network.connection import PRIMARY, SECONDARY
+from colosim.runs.verdict import survivor_of
+
+if TYPE_CHECKING:
+    from colosim.runs.simulation import Simulation
+    from colosim.runs.verdict import Judgement
+
+__all__ = ["memory_peaks", "summarise", "value_of"]
+
+STAGING = "staging_buffer"
+
+
+def memory_peaks(simulation: Simulation, side: str) -> dict[str, int]:
+    """Return the peak of each account of one side in bytes, and of their sum (``extra_total``).
+
+    The account ``staging_buffer`` (capacity) is there in every design, 0 where it has none.
+    """
+    ledger = simulation.hosts[side].ledger
+    peaks = {STAGING: 0, **ledger.peaks}
+    return {**dict(sorted(peaks.items())), "extra_total": ledger.total_peak}
+
+
+def deaf_longest_ns(simulation: Simulation) -> int:
+    """Return how long a monitor was deaf at most: the survivor's, or either's if both live.
+
+    A process that is frozen or dead is nobody's monitor any more.
+    """
+    survivor = survivor_of(simulation)
+    sides = (PRIMARY, SECONDARY) if survivor is None else (survivor,)
+    return max(simulation.hosts[side].lock.deaf_longest_ns for side in sides)
+
+
+def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
+    """Return the summary of a simulation that has run (or could not: `not_applicable`)."""
+    statistics = simulation.statistics
+    return {
+        "scenario": simulation.scenario.name,
+        "design": simulation.design.name,
+        "seed": simulation.seed,
+        "digest": simulation.record.digest,
+        "verdict": judgement.verdict,
+        "survivor": judgement.survivor,
+        "reason": judgement.reason,
+        "checkpoints": {"completed": simulation.committed, "aborted": simulation.aborted},
+        "pause_ns": statistics.pause.summary(),
+        "transaction_ns": statistics.transaction.summary(),
+        "ram_ns": statistics.ram.summary(),
+        "lock_hold_ns": {
+            side: statistics.lock_hold[side].summary() for side in (PRIMARY, SECONDARY)
+        },
+        "memory_peak_bytes": {
+            side: memory_peaks(simulation, side) for side in (PRIMARY, SECONDARY)
+        },
+        "wire_bytes": simulation.connection.to_secondary.bytes_written,
+        "wire_bytes_per_checkpoint": statistics.wire.summary(),
+        "events": simulation.env.events,
+        "end_ns": simulation.end_ns,
+        "guest_stopped_ns_longest": simulation.service.stopped_longest_ns,
+        "monitor_deaf_ns_longest": deaf_longest_ns(simulation),
+        "time_to_service_ns": simulation.service.time_to_service_ns,
+    }
+
+
+def value_of(summary: dict[str, Any], key: str) -> Any:
+    """Return the value of a dotted key, None if the summary has none."""
+    value: Any = summary
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return None
+        value = value[part]
+    return value

@@ -1,0 +1,142 @@
+"""The verdict of a run: whether the pair commits, a guest serves, the survivor could be told.
+
+Worst wins: violated > split_brain > hung > stopped > unprotected > failed_over > completed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from colosim.network.connection import PRIMARY, SECONDARY
+from colosim.runs.liveness import LATE, idle_threads
+from colosim.runs.wording import TIMES, with_unit
+
+if TYPE_CHECKING:
+    from colosim.runs.simulation import Simulation
+
+COMPLETED = "completed"
+FAILED_OVER = "failed_over"
+UNPROTECTED = "unprotected"
+STOPPED = "stopped"
+HUNG = "hung"
+SPLIT_BRAIN = "split_brain"
+VIOLATED = "violated"
+NOT_APPLICABLE = "not_applicable"
+
+WORST_FIRST = (VIOLATED, SPLIT_BRAIN, HUNG, STOPPED, UNPROTECTED, FAILED_OVER, COMPLETED)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, the side that it speaks of, and why in one sentence."""
+
+    verdict: str
+    survivor: str | None
+    reason: str
+
+
+def other(side: str) -> str:
+    """Return the other side."""
+    return SECONDARY if side == PRIMARY else PRIMARY
+
+
+def _lost(simulation: Simulation, side: str) -> bool:
+    """Whether `side` is frozen, dead or gone at the end."""
+    host = simulation.hosts[side]
+    return host.frozen or host.dead or side in simulation.injector.gone
+
+
+def survivor_of(simulation: Simulation) -> str | None:
+    """Return the side that outlived the fault, or that serves alone; None if nothing was lost."""
+    for side in (PRIMARY, SECONDARY):
+        if simulation.failovers[side].done and not _lost(simulation, side):
+            return side
+    lost = [side for side in (PRIMARY, SECONDARY) if _lost(simulation, side)]
+    if len(lost) == 1:
+        return other(lost[0])
+    if lost:
+        return None
+    for side in (PRIMARY, SECONDARY):
+        if simulation.manager.lost.get(other(side)) is not None:
+            return side
+    return PRIMARY if simulation.injector.struck else None
+
+
+def judge(simulation: Simulation) -> Judgement:
+    """Return the verdict of a simulation that has run.
+
+    Of one that was not live again in time, the reason says which threads did not go on.
+    """
+    judgement = _judge(simulation)
+    if simulation.reason != LATE:
+        return judgement
+    limits = simulation.scenario.liveness
+    assert limits is not None  # noqa: S101 - only a limit can be passed
+    late = (
+        f"; neither did the pair commit nor a survivor serve within "
+        f"{with_unit(limits.within_ns, TIMES)} after the faults ended: {idle_threads(simulation)}"
+    )
+    return Judgement(judgement.verdict, judgement.survivor, judgement.reason + late)
+
+
+def _judge(simulation: Simulation) -> Judgement:
+    violation = simulation.violation or torn_state(simulation)
+    if violation is not None:
+        return Judgement(VIOLATED, survivor_of(simulation), str(violation))
+    service = simulation.service
+    serving = [side for side in (PRIMARY, SECONDARY) if service.serves(side)]
+    done = [side for side in serving if simulation.failovers[side].done]
+    survivor = survivor_of(simulation)
+    if len(serving) > 1:
+        return Judgement(SPLIT_BRAIN, survivor, "both guests run, each with its output going out")
+    if serving:
+        return _of_serving(simulation, done, survivor)
+    if simulation.reason == "horizon" and not simulation.disturbed and not _exited(simulation):
+        return Judgement(COMPLETED, None, "the run ended in the middle of a checkpoint")
+    held = _lock_held_for_ever(simulation, survivor)
+    if held:
+        return Judgement(HUNG, survivor, held)
+    return Judgement(STOPPED, survivor, "no guest serves; the survivor's lock is free")
+
+
+def _of_serving(simulation: Simulation, done: list[str], survivor: str | None) -> Judgement:
+    """Return the verdict of a simulation at whose end one guest serves."""
+    if done:
+        return Judgement(FAILED_OVER, done[0], f"the {done[0]} serves alone")
+    commits = simulation.reason == "finished" or (
+        simulation.reason == "horizon" and not simulation.disturbed and not _exited(simulation)
+    )
+    if commits:
+        return Judgement(COMPLETED, None, "the run reached its length and the pair commits")
+    return Judgement(UNPROTECTED, survivor, "a guest serves, but no checkpoint commits any more")
+
+
+def _exited(simulation: Simulation) -> bool:
+    return simulation.primary.exited or simulation.secondary.exited
+
+
+def _lock_held_for_ever(simulation: Simulation, survivor: str | None) -> str:
+    """Say who holds a survivor's lock and waits for what does not come, or return nothing."""
+    for side in (survivor,) if survivor else (PRIMARY, SECONDARY):
+        if _lost(simulation, side):
+            continue
+        lock = simulation.hosts[side].lock
+        if lock.owner is not None:
+            step = lock.owner.waits_for
+            state = f"is blocked in: {step}" if step else "has ended without releasing it"
+            return f"the {side}'s iothread lock is held by its {lock.owner.name}, which {state}"
+    return ""
+
+
+def torn_state(simulation: Simulation) -> str | None:
+    """Say so if a secondary serves whose RAM and device state are of different checkpoints."""
+    if not simulation.failovers[SECONDARY].done:
+        return None
+    secondary = simulation.secondary
+    if secondary.ram_epoch == secondary.device_epoch:
+        return None
+    return (
+        f"torn state: the secondary serves with RAM of checkpoint {secondary.ram_epoch} and "
+        f"device state of checkpoint {secondary.device_epoch}"
+    )

@@ -1,0 +1,41 @@
+"""Values of a summary in words for people: three or four digits and a unit."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+__all__ = ["TIMES", "in_words", "with_unit"]
+
+TIMES: Final = ((10**9, "s"), (10**6, "ms"), (10**3, "us"), (1, "ns"))
+_SIZES: Final = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
+_DIGITS: Final = 4
+
+
+def with_unit(value: int, units: tuple[tuple[int, str], ...]) -> str:
+    """Return `value` in the largest unit that leaves at least 1, rounded to four digits."""
+    size, unit = next((pair for pair in units if value >= pair[0]), units[-1])
+    if size == 1:
+        return f"{value} {unit}"
+    whole = len(str(value // size))
+    places = max(0, _DIGITS - whole)
+    scaled = (value * 10**places * 2 + size) // (2 * size)
+    text = str(scaled)
+    if not places:
+        return f"{text} {unit}"
+    return f"{text[:-places]}.{text[-places:]} {unit}"
+
+
+def in_words(key: str, value: Any) -> str:
+    """Return the value of a dotted summary key for people; ``-`` if there is none."""
+    if value is None:
+        return "-"
+    if not isinstance(value, int):
+        return str(value)
+    if key.endswith(".count"):
+        return f"{value:,}"
+    parts = key.partition(".")[0].split("_")
+    if "ns" in parts:
+        return with_unit(value, TIMES)
+    if "bytes" in parts:
+        return with_unit(value, _SIZES)
+    return f"{value:,}"

@@ -1,0 +1,172 @@
+"""Run directories: whole or not at all, the same bytes, read back."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from colosim.designs import load_designs
+from colosim.errors import RunDirectoryError
+from colosim.runs.columns import COLUMNS
+from colosim.runs.directory import RunDirectory, run_into, write_run
+from colosim.runs.run import NoTablesError, simulate
+from colosim.runs.stored import intact, read_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from colosim.scenario import Scenario
+
+FILES = {
+    "summary.json", "manifest.json", "checkpoints.csv", "memory.csv", "locks.csv", "messages.csv",
+    "events.csv",
+}  # fmt: skip
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return every file of a folder."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("design", load_designs())
+def test_streamed_and_kept_tables_are_the_same(
+    frozen: Scenario, design: str, tmp_path: Path
+) -> None:
+    """Tables that are written while the run goes on are those that are made from memory."""
+    run_into(tmp_path / "streamed", frozen, design)
+    write_run(simulate(frozen, design), tmp_path / "kept")
+    streamed = content(tmp_path / "streamed")
+    assert set(streamed) == FILES
+    assert streamed == content(tmp_path / "kept")
+
+
+def test_a_directory_is_the_same_wherever_it_is_written(plain: Scenario, tmp_path: Path) -> None:
+    """No path and no time of day is in a run directory."""
+    run_into(tmp_path / "a", plain, "split")
+    run_into(tmp_path / "deep" / "er" / "b", plain, "split")
+    first = content(tmp_path / "a")
+    assert first == content(tmp_path / "deep" / "er" / "b")
+    assert not any(str(tmp_path).encode() in data for data in first.values())
+
+
+def test_the_manifest_says_what_ran(plain: Scenario, tmp_path: Path) -> None:
+    """The manifest has versions, seed, digest, the resolved scenario and each file's SHA-256."""
+    run, _ = run_into(tmp_path / "a", plain, "split", seed=7)
+    manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
+    assert set(manifest["versions"]) == {"colosim", "python", "simpy", "numpy"}
+    assert (manifest["seed"], manifest["design"]) == (7, "split")
+    assert manifest["digest"] == run.digest
+    assert set(manifest["files"]) == FILES - {"manifest.json"}
+    assert read_run(tmp_path / "a").scenario == plain
+
+
+def test_a_run_is_read_back(frozen: Scenario, tmp_path: Path) -> None:
+    """What is read from a directory has the summary and the tables of what was written."""
+    kept = simulate(frozen, "split")
+    run_into(tmp_path / "a", frozen, "split")
+    stored = read_run(tmp_path / "a")
+    assert stored.summary == kept.summary
+    assert list(stored.iter_events()) == list(kept.iter_events())
+    for name in COLUMNS:
+        table, again = getattr(kept, name), getattr(stored, name)
+        assert table.dtypes.to_dict() == again.dtypes.to_dict()
+        assert table.equals(again), name
+
+
+def test_the_same_run_is_left_alone(plain: Scenario, tmp_path: Path) -> None:
+    """A run that stands there already is not written again; one with fewer files is."""
+    target = tmp_path / "a"
+    assert run_into(target, plain, "split", tables=False)[1] == "written"
+    assert run_into(target, plain, "split")[1] == "written"
+    before = {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
+    assert run_into(target, plain, "split")[1] == "unchanged"
+    assert run_into(target, plain, "split", tables=False)[1] == "unchanged"
+    assert before == {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
+
+
+def test_a_damaged_directory_is_written_again(plain: Scenario, tmp_path: Path) -> None:
+    """A directory whose file is not what was written is not taken for the same run."""
+    target = tmp_path / "a"
+    run_into(target, plain, "split")
+    (target / "locks.csv").write_text("side\n")
+    with pytest.raises(RunDirectoryError, match="not what was written"):
+        _ = read_run(target).locks
+    assert run_into(target, plain, "split")[1] == "written"
+    assert intact(target)
+
+
+def test_another_run_is_replaced_only_by_force(plain: Scenario, tmp_path: Path) -> None:
+    """A different run in the target is kept, and replaced if that is asked for."""
+    target = tmp_path / "a"
+    run_into(target, plain, "split", seed=1)
+    before = content(target)
+    with pytest.raises(RunDirectoryError, match="--force"):
+        run_into(target, plain, "qsb")
+    assert content(target) == before
+    assert run_into(target, plain, "qsb", force=True)[1] == "written"
+    assert read_run(target).design == "qsb"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_that_is_no_run_is_never_replaced(plain: Scenario, tmp_path: Path) -> None:
+    """A folder with other files is left alone even with force."""
+    target = tmp_path / "a"
+    target.mkdir()
+    (target / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunDirectoryError, match="no run directory"):
+        run_into(target, plain, "split", force=True)
+    assert content(target) == {"thesis.tex": b"years of work"}
+
+
+def test_an_interrupted_run_leaves_nothing(plain: Scenario, tmp_path: Path) -> None:
+    """A run that is interrupted leaves no directory, no part of one, and no empty folder."""
+
+    def interrupt(_chunk: list[int]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_into(
+            tmp_path / "runs" / "x" / "a",
+            plain,
+            "split",
+            prepare=lambda simulation: simulation.record.sinks.append(interrupt),
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_that_a_killed_run_left_is_replaced(plain: Scenario, tmp_path: Path) -> None:
+    """What a killed process left beside the target does not stand in the way."""
+    with RunDirectory(tmp_path / "a") as directory:
+        directory.open_tables(())
+        run_into(tmp_path / "a", plain, "split")
+    assert intact(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (None, "no manifest.json"),
+        ("{", "is no manifest"),
+        ('{"schema": 99}', "layout 99"),
+        ('{"schema": 1, "files": {}}', "lists no summary"),
+    ],
+)
+def test_what_is_no_run_directory_is_refused(
+    damage: str | None, words: str, tmp_path: Path
+) -> None:
+    """A folder without a manifest, or with a wrong one, is refused with the reason."""
+    if damage is not None:
+        (tmp_path / "manifest.json").write_text(damage)
+    with pytest.raises(RunDirectoryError, match=words):
+        read_run(tmp_path)
+
+
+def test_tables_that_were_not_kept(plain: Scenario, tmp_path: Path) -> None:
+    """Asking for tables that were not kept is a clear error, in memory and on disk."""
+    with pytest.raises(NoTablesError):
+        _ = simulate(plain, "split", tables=False).checkpoints
+    run_into(tmp_path / "a", plain, "split", tables=False)
+    with pytest.raises(RunDirectoryError, match="without tables"):
+        _ = read_run(tmp_path / "a").checkpoints
