@@ -1,0 +1,176 @@
+"""Designs side by side under one scenario, with measured medians where a scenario names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from colosim.qemu.measured import measured
+from colosim.runs.run import as_scenario, simulate
+from colosim.runs.summary import value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from os import PathLike
+
+    import pandas as pd
+
+    from colosim.designs.design import Design
+    from colosim.runs.run import Run
+    from colosim.runs.simulation import Simulation
+    from colosim.scenario import Scenario
+
+__all__ = ["MEASURED", "QUANTITIES", "Comparison", "Row", "compare", "measured_medians"]
+
+QUANTITIES = (
+    "pause_ns.p50",
+    "pause_ns.p99",
+    "transaction_ns.p50",
+    "ram_ns.p50",
+    "lock_hold_ns.primary.p50",
+    "lock_hold_ns.secondary.p50",
+    "memory_peak_bytes.primary.staging_buffer",
+    "memory_peak_bytes.primary.extra_total",
+    "memory_peak_bytes.secondary.staging_buffer",
+    "memory_peak_bytes.secondary.extra_total",
+    "wire_bytes_per_checkpoint.p50",
+    "guest_stopped_ns_longest",
+    "monitor_deaf_ns_longest",
+    "time_to_service_ns",
+)
+"""The keys of the summary that a comparison shows."""
+
+MEASURED = {
+    "pause_ns.p50": "pause_ns",
+    "transaction_ns.p50": "transaction_ns",
+    "ram_ns.p50": "ram_ns",
+    "lock_hold_ns.primary.p50": "lock_hold_primary_ns",
+    "lock_hold_ns.secondary.p50": "lock_hold_secondary_ns",
+    "memory_peak_bytes.primary.staging_buffer": "staging_buffer_capacity_bytes",
+    "wire_bytes_per_checkpoint.p50": "wire_bytes",
+}
+"""Which measured median stands beside which key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One quantity of one design.
+
+    `ratio` is to the first design's value (None: one of them has none); `measured` the median of
+    the measured table, None where there is none.
+    """
+
+    quantity: str
+    design: str
+    value: int | None
+    ratio: float | None
+    measured: int | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs of several designs under one scenario and one seed: the same draws, the same faults."""
+
+    scenario: Scenario
+    runs: dict[str, Run]
+    measured: dict[str, dict[str, int]]
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """Every quantity of every design."""
+        return tuple(self._rows())
+
+    def _rows(self) -> Iterator[Row]:
+        for quantity in QUANTITIES:
+            base: int | None = None
+            for index, (design, run) in enumerate(self.runs.items()):
+                value = self._value(run, quantity)
+                if index == 0:
+                    base = value
+                ratio = value / base if value is not None and base else None
+                yield Row(quantity, design, value, ratio, self.measured[design].get(quantity))
+
+    @staticmethod
+    def _value(run: Run, quantity: str) -> int | None:
+        head, _, part = quantity.rpartition(".")
+        if (
+            part.startswith("p")
+            and part[1:].isdigit()
+            and not value_of(run.summary, f"{head}.count")
+        ):
+            return None
+        value = value_of(run.summary, quantity)
+        return None if value is None else int(value)
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """The verdict of each design."""
+        return {design: run.verdict for design, run in self.runs.items()}
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The rows as a DataFrame: quantity, design, value, ratio, measured."""
+        import pandas as pd  # noqa: PLC0415 - slow to import
+
+        rows = self.rows
+        return pd.DataFrame(
+            {
+                "quantity": [row.quantity for row in rows],
+                "design": [row.design for row in rows],
+                "value": pd.array([row.value for row in rows], dtype="Int64"),
+                "ratio": pd.array([row.ratio for row in rows], dtype="Float64"),
+                "measured": pd.array([row.measured for row in rows], dtype="Int64"),
+            }
+        )
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """Return each run's summary, with its ratios to the first design and measured medians."""
+        return [
+            {
+                **run.summary,
+                "ratios": {row.quantity: row.ratio for row in self.rows if row.design == design},
+                "measured": self.measured[design],
+            }
+            for design, run in self.runs.items()
+        ]
+
+
+def measured_medians(scenario: Scenario, design: str) -> dict[str, int]:
+    """Return the measured medians that a scenario names for a design, by the summary's keys.
+
+    :raises LogError: if it names a table that there is not.
+    """
+    name = scenario.measured.get(design)
+    if name is None:
+        return {}
+    table = measured(name)
+    medians = {key: table.median(quantity) for key, quantity in MEASURED.items()}
+    return {key: median for key, median in medians.items() if median is not None}
+
+
+def compare(
+    scenario: str | PathLike[str] | Scenario,
+    designs: Sequence[str | type[Design]] | None = None,
+    *,
+    seed: int | None = None,
+    overrides: Sequence[str] = (),
+    tables: bool = True,
+    prepare: Callable[[Simulation], None] | None = None,
+) -> Comparison:
+    """Run several designs under one scenario.
+
+    :param designs: instead of the scenario's.
+    :raises ScenarioError: if the scenario is wrong.
+    :raises DesignError: if there is no such design.
+    :raises LogError: if the scenario names a measured table that there is not.
+    """
+    loaded = as_scenario(scenario, overrides)
+    chosen = loaded.designs if designs is None else designs
+    names = [design if isinstance(design, str) else design.name for design in chosen]
+    medians = {name: measured_medians(loaded, name) for name in names}
+    runs = {
+        name: simulate(loaded, design, seed=seed, tables=tables, prepare=prepare)
+        for name, design in zip(names, chosen, strict=True)
+    }
+    return Comparison(loaded, runs, medians)

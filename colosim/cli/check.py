@@ -1,0 +1,85 @@
+"""``colosim check SCENARIO...``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from colosim.cli.main import STATUS_FAILED, STATUS_NOBODY_SERVES
+from colosim.cli.options import format_option, run_options
+
+if TYPE_CHECKING:
+    from colosim.runs.check import Outcome
+    from colosim.runs.run import Run
+
+
+@click.command("check")
+@click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
+@run_options
+@format_option
+def command(
+    *,
+    scenarios: tuple[str, ...],
+    designs: tuple[str, ...],
+    seed: int | None,
+    overrides: tuple[str, ...],
+    form: str,
+) -> int:
+    """Run scenarios and hold them to what they expect.
+
+    Each SCENARIO is a file, or the name of a scenario that colosim ships. Each bound of its
+    "expect:" is one line: pass or FAIL, the value, and the bound. The exit status is 1 if one
+    fails; a run in which nobody serves and whose verdict no bound speaks of ends with 3.
+    """
+    from colosim.cli.progress import Progression
+    from colosim.designs import load_design
+    from colosim.runs.check import outcomes_of
+    from colosim.runs.run import as_scenario, simulate
+
+    for name in designs:
+        load_design(name)
+    status = 0
+    found: list[Outcome] = []
+    with Progression() as progression:
+        for scenario in [as_scenario(scenario, overrides) for scenario in scenarios]:
+            for design in designs or scenario.designs:
+                run = simulate(scenario, design, seed=seed, tables=False, prepare=progression.watch)
+                outcomes = outcomes_of(run)
+                status = max(status, _status(run, outcomes))
+                found += outcomes
+                if form == "table":
+                    _print(run.scenario.name, run.design, outcomes)
+    if form == "json":
+        click.echo(json.dumps([_plain(outcome) for outcome in found], indent=2))
+    return status
+
+
+def _status(run: Run, outcomes: list[Outcome]) -> int:
+    from colosim.cli.outcome import status_of
+
+    failed = any(not outcome.passed for outcome in outcomes)
+    spoken_of = any(outcome.key == "verdict" for outcome in outcomes)
+    status = status_of(run)
+    if status == STATUS_NOBODY_SERVES and spoken_of:
+        return STATUS_FAILED
+    return max(status, STATUS_FAILED if failed else 0)
+
+
+def _print(scenario: str, design: str, outcomes: list[Outcome]) -> None:
+    for outcome in outcomes:
+        click.secho(str(outcome), fg="green" if outcome.passed else "red")
+    if not outcomes:
+        click.echo(f"-     {scenario} {design}: nothing is expected of it")
+
+
+def _plain(outcome: Outcome) -> dict[str, object]:
+    return {
+        "scenario": outcome.scenario,
+        "design": outcome.design,
+        "key": outcome.key,
+        "bound": str(outcome.bound),
+        "value": outcome.value,
+        "passed": outcome.passed,
+    }

@@ -1,0 +1,113 @@
+"""``colosim compare SCENARIO``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from colosim.cli.options import format_option, run_options
+
+if TYPE_CHECKING:
+    from colosim.analysis.compare import Comparison, Row
+
+_LABELS = {
+    "pause_ns.p50": "pause p50",
+    "pause_ns.p99": "pause p99",
+    "transaction_ns.p50": "transaction p50",
+    "ram_ns.p50": "RAM p50",
+    "lock_hold_ns.primary.p50": "lock, P, p50",
+    "lock_hold_ns.secondary.p50": "lock, S, p50",
+    "memory_peak_bytes.primary.staging_buffer": "staging, P",
+    "memory_peak_bytes.primary.extra_total": "memory, P",
+    "memory_peak_bytes.secondary.staging_buffer": "staging, S",
+    "memory_peak_bytes.secondary.extra_total": "memory, S",
+    "wire_bytes_per_checkpoint.p50": "wire p50",
+    "guest_stopped_ns_longest": "guest stopped",
+    "monitor_deaf_ns_longest": "monitor deaf",
+    "time_to_service_ns": "service back",
+}
+
+
+@click.command("compare")
+@click.argument("scenario")
+@run_options
+@format_option
+def command(
+    *,
+    scenario: str,
+    designs: tuple[str, ...],
+    seed: int | None,
+    overrides: tuple[str, ...],
+    form: str,
+) -> int:
+    """Run a scenario's designs and show them side by side.
+
+    SCENARIO is a file, or the name of a scenario that colosim ships. Below each quantity stand its
+    ratio to the first design and, where the scenario names a table of a real run, the measured
+    median. P is the primary, S the secondary; times are the medians (p50) over the checkpoints,
+    memory is the peak over the run.
+    """
+    from colosim.analysis.compare import compare
+    from colosim.cli.outcome import status_of
+    from colosim.cli.progress import Progression
+
+    with Progression() as progression:
+        comparison = compare(
+            scenario,
+            designs or None,
+            seed=seed,
+            overrides=overrides,
+            tables=False,
+            prepare=progression.watch,
+        )
+    if form == "json":
+        click.echo(json.dumps(comparison.summaries(), indent=2))
+    else:
+        _print(comparison)
+    return max(status_of(run) for run in comparison.runs.values())
+
+
+def _print(comparison: Comparison) -> None:
+    from colosim.cli.show import print_table, verdict_style
+    from colosim.runs.verdict import NOT_APPLICABLE
+
+    designs = list(comparison.runs)
+    # Its word is too long for five columns; the verdicts of `run` and of JSON have it in full.
+    verdicts = [
+        "n/a" if verdict == NOT_APPLICABLE else verdict for verdict in comparison.verdicts.values()
+    ]
+    rows = [["verdict", *verdicts]]
+    by_quantity: dict[str, list[Row]] = {}
+    for row in comparison.rows:
+        by_quantity.setdefault(row.quantity, []).append(row)
+    for quantity, cells in by_quantity.items():
+        rows += _lines(quantity, cells)
+    styles = {verdict: verdict_style(verdict) for verdict in verdicts}
+    print_table(comparison.scenario.name, ["", *designs], rows, styles=styles)
+    for design, run in comparison.runs.items():
+        if run.verdict not in {"completed", "failed_over"}:
+            click.echo(f"{design}: {run.verdict}, {run.reason}")
+
+
+def _lines(quantity: str, cells: list[Row]) -> list[list[str]]:
+    """Return the lines of one quantity: value, ratio, measured; nothing if no design has one."""
+    from colosim.runs.wording import in_words
+
+    if all(cell.value is None for cell in cells):
+        return []
+    lines = [[_LABELS[quantity], *(in_words(quantity, cell.value) for cell in cells)]]
+    ratios = ["-" if cell.ratio is None else _times(cell.ratio) for cell in cells[1:]]
+    if any(cell.ratio not in {None, 1.0} for cell in cells[1:]):
+        lines.append(["  ratio", "", *ratios])
+    if any(cell.measured is not None for cell in cells):
+        lines.append(["  measured", *(in_words(quantity, cell.measured) for cell in cells)])
+    return lines
+
+
+def _times(ratio: float) -> str:
+    return f"x {ratio:,.0f}" if ratio >= _WHOLE_FROM else f"x {ratio:.3g}"
+
+
+_WHOLE_FROM = 1000

@@ -1,0 +1,31 @@
+"""``colosim diff RUN_A RUN_B``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from colosim.cli.main import STATUS_FAILED
+
+
+@click.command("diff")
+@click.argument("run_a", type=click.Path(path_type=Path))
+@click.argument("run_b", type=click.Path(path_type=Path))
+def command(*, run_a: Path, run_b: Path) -> int:
+    """Show the first event at which two runs part.
+
+    RUN_A and RUN_B are run directories with tables. The exit status is 0 if their events are the
+    same, and 1 if not: then the first differing event is printed with its neighbours, "-" for RUN_A
+    and "+" for RUN_B.
+    """
+    from colosim.runs.difference import diff
+    from colosim.runs.stored import read_run
+
+    left, right = read_run(run_a), read_run(run_b)
+    if left.digest == right.digest:
+        click.echo(f"the same events, digest {left.digest}")
+        return 0
+    click.echo(f"--- {run_a}: {left!r}\n+++ {run_b}: {right!r}")
+    click.echo(str(diff(left, right)))
+    return STATUS_FAILED

@@ -1,0 +1,259 @@
+"""``colosim explore SCENARIO``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import click
+
+from colosim.cli.main import STATUS_FAILED, STATUS_VIOLATED
+from colosim.cli.options import format_option, overrides_option
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.progress import Progress, TaskID
+
+    from colosim.analysis.exploration.explore import Exploration
+
+_VERDICTS = (
+    "completed",
+    "failed_over",
+    "unprotected",
+    "stopped",
+    "hung",
+    "split_brain",
+    "violated",
+)
+
+
+def _words(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> list[str]:
+    """Return the words of a repeatable option whose values may have several between commas."""
+    return [word.strip() for text in given for word in text.split(",") if word.strip()]
+
+
+@click.command("explore")
+@click.argument("scenario")
+@click.option(
+    "--designs",
+    metavar="NAME,...",
+    multiple=True,
+    callback=_words,
+    help="Explore these designs instead of the scenario's.",
+)
+@click.option(
+    "--faults",
+    metavar="FAULT,...",
+    multiple=True,
+    callback=_words,
+    help="Try these: freeze, kill, vanish, fail, 'freeze 30 s', 'slow latency 100 30 s', ...",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    help="How many processes; all CPUs by default. The result does not depend on it.",
+)
+@click.option(
+    "--depth",
+    type=click.IntRange(1, 2),
+    default=1,
+    show_default=True,
+    help="How many faults strike in a case. The number of cases is told first.",
+)
+@click.option(
+    "--find",
+    metavar="VERDICT",
+    type=click.Choice(_VERDICTS),
+    help="Stop at the first case with this verdict, and shrink its scenario.",
+)
+@click.option(
+    "--shrink",
+    metavar="KEY",
+    help="With --find: say from what value of this key on it happens, as in guest.dirty.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("explorations"),
+    show_default=True,
+    help="Folder for the results: OUT/SCENARIO.",
+)
+@click.option("--count", "only_count", is_flag=True, help="Say how many cases there are, and stop.")
+@format_option
+@overrides_option
+def command(  # noqa: PLR0913 - click hands every option over by name
+    *,
+    scenario: str,
+    designs: list[str],
+    faults: list[str],
+    jobs: int,
+    depth: int,
+    find: str | None,
+    shrink: str | None,
+    out: Path,
+    only_count: bool,
+    form: str,
+    overrides: tuple[str, ...],
+) -> int:
+    """Try every fault at every protocol step.
+
+    Each fault strikes at each step of each design, on both sides: before and after every message,
+    at every blocking point, during work, and inside streams at the marks where their behaviour
+    changes. The scenario gives the conditions; faults, expectations and the length of its own are
+    left aside: a fault strikes the second of four checkpoints.
+
+    Finished cases are kept: after Ctrl-C a rerun goes on from there. The choices of a case replay
+    it: colosim run SCENARIO --choices "...". The exit status is 1 if --find finds nothing, 4 if a
+    safety rule broke.
+    """
+    from colosim.analysis.exploration.cases import Space
+    from colosim.analysis.exploration.explore import explore
+    from colosim.analysis.exploration.report import as_json, write_tables
+    from colosim.runs.run import as_scenario
+
+    if shrink is not None and find is None:
+        raise click.UsageError("--shrink needs --find: which verdict should it keep?")
+    loaded = as_scenario(scenario, overrides)
+    total = Space(loaded, designs, faults, depth).count()
+    click.echo(f"{loaded.name}: {total:,} cases", err=True)
+    if only_count:
+        return 0
+    folder = out / loaded.name
+    with _Bar(total) as bar:
+        explored = explore(
+            loaded,
+            designs,
+            faults,
+            jobs=jobs,
+            depth=depth,
+            find=find,
+            folder=folder,
+            progress=bar.show,
+        )
+    if find is not None:
+        return _tell_found(explored, find, shrink, folder, form)
+    written = write_tables(explored, folder)
+    if form == "json":
+        click.echo(as_json(explored.outcomes))
+    else:
+        _print_counts(explored)
+    for path in (*written, *_draw(explored, folder)):
+        click.echo(f"{path}: written", err=form == "json")
+    verdicts = {outcome.verdict for outcome in explored.outcomes}
+    return STATUS_VIOLATED if "violated" in verdicts else 0
+
+
+def _print_counts(explored: Exploration) -> None:
+    from colosim.analysis.exploration.report import count_rows
+    from colosim.cli.show import print_table
+
+    columns, rows = count_rows(explored)
+    print_table(explored.scenario.name, [name.replace("_", "\n") for name in columns], rows)
+
+
+def _draw(explored: Exploration, folder: Path) -> list[Path]:
+    """Write the heat map of designs, steps and faults, where there are figures."""
+    from importlib.util import find_spec
+
+    if find_spec("colosim.plots.heatmap") is None:
+        return []
+    from importlib import import_module
+
+    import pandas as pd
+
+    table = pd.DataFrame([outcome.to_dict() for outcome in explored.outcomes])
+    path = folder / "map.pdf"
+    import_module("colosim.plots.heatmap").figure(table).savefig(path)
+    return [path]
+
+
+def _tell_found(
+    explored: Exploration, verdict: str, key: str | None, folder: Path, form: str
+) -> int:
+    """Shrink the case that was found, write its scenario, run that again, and say so."""
+    found = explored.found
+    if found is None:
+        click.echo(f"no case of {len(explored.outcomes):,} ends {verdict}")
+        return STATUS_FAILED
+    from colosim.analysis.exploration.shrink import shrunk, threshold
+    from colosim.runs.run import run
+
+    case = explored.space.replay(found.choices)
+    scenario = case.scenario(explored.scenario)
+    smallest = shrunk(scenario, case.design, verdict)
+    path = folder / f"shortest-{verdict.replace('_', '-')}-{case.design}.yaml"
+    path.write_text(smallest.text, "utf-8")
+    again = run(path, case.design, tables=False)
+    bound = None if key is None else threshold(scenario, case.design, verdict, key)
+    if form == "json":
+        import json
+
+        plain = {
+            **found.to_dict(),
+            "scenario_file": str(path),
+            "replayed_verdict": again.verdict,
+            "threshold": None if bound is None else str(bound),
+        }
+        click.echo(json.dumps([plain], indent=2))
+        return 0
+    click.echo(f"{found.design}: {found.verdict} at case {len(explored.outcomes):,}")
+    click.echo(f"  {found.reason}")
+    click.echo(f'  colosim run {explored.scenario.name} --choices "{found.choices}"')
+    click.echo(f"{path}: written ({smallest.tried} tried), replayed: {again.verdict}")
+    click.echo("".join(f"  {line}\n" for line in smallest.text.splitlines()), nl=False)
+    if bound is not None:
+        click.echo(str(bound))
+    return 0
+
+
+class _Bar:
+    """Progress with an estimate of what is left, on standard error, on a terminal only."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+            )
+
+            self._bar = Progress(
+                TextColumn("cases"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("left"),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task("", total=self._total)
+            self._bar.start()
+        return self
+
+    def show(self, finished: int, _total: int) -> None:
+        """Show how many are finished."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=finished)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,45 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["designs_option", "format_option", "overrides_option", "run_options", "seed_option"]
+
+Decorated = TypeVar("Decorated", bound="Callable[..., object]")
+
+overrides_option = click.option(
+    "--set",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Override a key of the scenario, as in --set network.latency='5 ms'. Repeatable.",
+)
+designs_option = click.option(
+    "--design",
+    "designs",
+    metavar="NAME",
+    multiple=True,
+    help="Run this design instead of the scenario's. Repeatable.",
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), help="Seed of every random stream."
+)
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="A table for people, or one JSON array with one element a run.",
+)
+
+
+def run_options(command: Decorated) -> Decorated:
+    """Give a command --design, --seed and --set."""
+    return designs_option(seed_option(overrides_option(command)))

@@ -1,0 +1,222 @@
+"""``colosim plot RUN_DIR|SCENARIO...``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from colosim.cli.options import overrides_option, seed_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from colosim.cli.progress import Progression
+    from colosim.runs.run import Run
+    from colosim.runs.simulation import Simulation
+    from colosim.scenario import Scenario
+
+    Drawing = tuple[Callable[[], Figure], Callable[[], pd.DataFrame]]
+
+_OF_RUNS = ("overview", "memory", "gantt", "distribution", "hang")
+_OF_TABLES = ("validation", "heatmap")
+_KINDS = (*_OF_RUNS, "against", *_OF_TABLES)
+_PARAMETERS = ("dirty-pages", "bandwidth", "latency", "checkpoint-delay")
+
+
+@click.command("plot")
+@click.argument("sources", nargs=-1, required=True, metavar="RUN_DIR|SCENARIO...")
+@click.option(
+    "--kind", type=click.Choice(_KINDS), default="overview", show_default=True, help="What to draw."
+)
+@click.option(
+    "--design",
+    "designs",
+    metavar="NAME",
+    multiple=True,
+    help="Draw this design only. Repeatable; without it, the scenario's designs.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.IntRange(0),
+    metavar="K",
+    help="The checkpoint of a Gantt chart; without it, the one with the median pause.",
+)
+@click.option(
+    "--parameter",
+    type=click.Choice(_PARAMETERS),
+    default="dirty-pages",
+    show_default=True,
+    help="What the kind 'against' varies.",
+)
+@seed_option
+@overrides_option
+@click.option(
+    "--data",
+    "data_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.csv",
+    help="Also write the numbers that are drawn, in ns and bytes.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The figure's file, .png, .svg or .pdf.  [default: SCENARIO-KIND.svg]",
+)
+def command(  # noqa: PLR0913 - click hands every option over by name
+    *,
+    sources: tuple[str, ...],
+    kind: str,
+    designs: tuple[str, ...],
+    checkpoint: int | None,
+    parameter: str,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    data_file: Path | None,
+    output: Path | None,
+) -> None:
+    """Draw runs as a figure that is ready for a paper.
+
+    Each source is a run directory, a folder of run directories, or a scenario (a file, or the name
+    of one that colosim ships), which is run. The kinds:
+
+    \b
+    overview      a checkpoint of each design as a Gantt chart, above memory curves
+    memory        memory over time by account, both hosts, peaks marked
+    gantt         one checkpoint: guest, threads, iothread locks, wire
+    distribution  how pauses and lock holds are distributed, p50 and p99 marked
+    against       pause and peak memory against a parameter (one scenario)
+    hang          lock holder, waiters, buffers, guests, commands around a fault
+    validation    simulated against measured pause, from a CSV file with the
+                  columns design, measured_ns, simulated_ns
+    heatmap       verdicts of faults at protocol steps, from a CSV file with the
+                  columns design, side, step, fault, verdict
+
+    The same figure is the same bytes every time.
+    """  # noqa: D301 - click reads \b as: do not rewrap
+    from colosim.cli.progress import Progression
+    from colosim.plots.style import check_path, save
+
+    name = Path(sources[0]).stem if Path(sources[0]).suffix else Path(sources[0]).name
+    target = output or Path(f"{name}-{kind}.svg")
+    check_path(target)
+    if kind in {"against", *_OF_TABLES} and len(sources) > 1:
+        raise click.UsageError(f"the kind {kind!r} takes one source")
+    with Progression() as progression:
+        if kind in _OF_TABLES:
+            figure, data = _of_table(kind, Path(sources[0]), designs)
+        elif kind == "against":
+            figure, data = _against(sources[0], overrides, designs, parameter, progression)
+        else:
+            runs: list[Run] = []
+            for source in sources:
+                runs += _runs(source, designs, seed, overrides, progression.watch)
+            figure, data = _of_runs(kind, runs, checkpoint)
+        made, table = figure(), data() if data_file is not None else None
+    save(made, target)
+    click.echo(f"{target}: written")
+    if data_file is not None and table is not None:
+        table.to_csv(data_file, index=False, lineterminator="\n")
+        click.echo(f"{data_file}: written")
+
+
+def _runs(
+    source: str,
+    designs: Sequence[str],
+    seed: int | None,
+    overrides: Sequence[str],
+    prepare: Callable[[Simulation], None],
+) -> list[Run]:
+    """Return the runs of one source: read from directories, or made from a scenario.
+
+    :raises click.UsageError: if an option is given that a stored run cannot follow.
+    """
+    from colosim.errors import DesignError
+    from colosim.runs.run import as_scenario, simulate
+
+    stored = _stored(Path(source))
+    if not stored:
+        scenario = as_scenario(source, overrides)
+        return [
+            simulate(scenario, design, seed=seed, prepare=prepare)
+            for design in designs or scenario.designs
+        ]
+    if overrides or seed is not None:
+        raise click.UsageError(f"--set and --seed are for scenarios; {source} has run")
+    by_design = {run.design: run for run in stored}
+    missing = [design for design in designs if design not in by_design]
+    if missing:
+        raise DesignError(f"{source} has no run of {', '.join(missing)}")
+    return [by_design[design] for design in designs] if designs else stored
+
+
+def _stored(path: Path) -> list[Run]:
+    """Return the run in a directory, or those in the directories in it, by name."""
+    from colosim.runs.stored import MANIFEST, read_run
+
+    if not path.is_dir():
+        return []
+    if (path / MANIFEST).exists():
+        return [read_run(path)]
+    inner = sorted(folder for folder in path.iterdir() if (folder / MANIFEST).exists())
+    return [read_run(folder) for folder in inner] if inner else [read_run(path)]
+
+
+def _of_runs(kind: str, runs: Sequence[Run], checkpoint: int | None) -> Drawing:
+    from colosim.plots import distribution, gantt, hang, memory, overview
+
+    if kind == "overview":
+        return lambda: overview.figure(runs, checkpoint), lambda: overview.data(runs, checkpoint)
+    if kind == "gantt":
+        return lambda: gantt.figure(runs, checkpoint), lambda: gantt.data(runs, checkpoint)
+    if checkpoint is not None:
+        raise click.UsageError("--checkpoint is for the kinds 'gantt' and 'overview'")
+    if kind == "memory":
+        return lambda: memory.figure(runs), lambda: memory.data(runs)
+    if kind == "distribution":
+        return lambda: distribution.figure(runs), lambda: distribution.data(runs)
+    return lambda: hang.figure(runs), lambda: hang.data(runs)
+
+
+def _against(
+    source: str,
+    overrides: Sequence[str],
+    designs: Sequence[str],
+    parameter: str,
+    progression: Progression,
+) -> Drawing:
+    from colosim.plots import against
+
+    scenario = _scenario(source, overrides)
+    table = against.data(scenario, parameter, designs=designs or None, prepare=progression.watch)
+    return lambda: against.figure(table), lambda: table
+
+
+def _scenario(source: str, overrides: Sequence[str]) -> Scenario:
+    """Return a scenario, also that of a run directory."""
+    from colosim.runs.run import as_scenario
+
+    stored = _stored(Path(source))
+    return stored[0].scenario if stored else as_scenario(source, overrides)
+
+
+def _of_table(kind: str, path: Path, designs: Sequence[str]) -> Drawing:
+    import pandas as pd
+
+    from colosim.plots import heatmap, validation
+
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{path} is no CSV file that can be read: {error}") from error
+    if designs and "design" in table:
+        table = table[table["design"].isin(designs)]
+    if kind == "heatmap":
+        return lambda: heatmap.figure(table), lambda: heatmap.data(table)
+    return lambda: validation.figure(table), lambda: validation.data(table)

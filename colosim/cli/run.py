@@ -1,0 +1,177 @@
+"""``colosim run SCENARIO...``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from colosim.cli.main import STATUS_BAD_INPUT
+from colosim.cli.options import format_option, run_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from colosim.runs.run import Run
+    from colosim.scenario.model import Scenario
+
+_COLUMNS = (
+    "design",
+    "verdict",
+    "pause\np50",
+    "pause\np99",
+    "lock held\np50",
+    "staging\nbuffer",
+    "service\nback after",
+)
+
+
+@click.command("run")
+@click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
+@run_options
+@format_option
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder for the run directories: OUT/SCENARIO/DESIGN.",
+)
+@click.option(
+    "--tables",
+    type=click.Choice(["csv", "none"]),
+    default="csv",
+    show_default=True,
+    help="Write the tables, or only the summary and the manifest.",
+)
+@click.option("--force", is_flag=True, help="Replace a directory that holds another run.")
+@click.option(
+    "--choices",
+    metavar="TEXT",
+    help="Run one case of colosim explore, by the choices that it printed.",
+)
+@click.option(
+    "--check-determinism",
+    "twice",
+    is_flag=True,
+    help="Run twice in fresh processes, compare every file, and write nothing.",
+)
+def command(  # noqa: PLR0913 - click hands every option over by name
+    *,
+    scenarios: tuple[str, ...],
+    designs: tuple[str, ...],
+    seed: int | None,
+    overrides: tuple[str, ...],
+    form: str,
+    out: Path,
+    tables: str,
+    force: bool,
+    choices: str | None,
+    twice: bool,
+) -> int:
+    """Run scenarios and write a directory for each run.
+
+    Each SCENARIO is a file, or the name of a scenario that colosim ships. A run directory has
+    summary.json, the tables as CSV, and manifest.json; it is written whole or not at all. The
+    same run that stands there already is left alone. The exit status is 3 if nobody serves at the
+    end of a run and its scenario did not expect so, 4 if a safety rule broke.
+    """
+    from colosim.runs.run import as_scenario
+
+    loaded = [as_scenario(scenario, overrides) for scenario in scenarios]
+    if choices is not None:
+        loaded, designs = _replayed(loaded, choices, designs, twice=twice), ()
+    if twice:
+        from colosim.cli.determinism import compare_processes
+
+        return compare_processes(
+            scenarios, designs=designs, seed=seed, overrides=overrides, form=form
+        )
+    from colosim.cli.outcome import status_of
+    from colosim.cli.progress import Progression
+    from colosim.designs import load_design
+    from colosim.errors import RunDirectoryError
+    from colosim.runs.directory import run_into
+
+    for name in designs:
+        load_design(name)
+    status = 0
+    summaries = []
+    with Progression() as progression:
+        for scenario in loaded:
+            runs: list[Run] = []
+            notes: list[str] = []
+            for design in designs or scenario.designs:
+                target = out / scenario.name / design
+                try:
+                    run, became = run_into(
+                        target,
+                        scenario,
+                        design,
+                        seed=seed,
+                        tables=tables == "csv",
+                        force=force,
+                        prepare=progression.watch,
+                    )
+                except RunDirectoryError as error:
+                    click.echo(f"colosim: {error}", err=True)
+                    status = max(status, STATUS_BAD_INPUT)
+                    continue
+                runs.append(run)
+                notes.append(f"{target}: {_BECAME[became]}")
+                status = max(status, status_of(run))
+            summaries += [run.summary for run in runs]
+            if form == "table" and runs:
+                _print_runs(scenario.name, runs)
+                click.echo("\n".join(notes))
+            else:
+                for note in notes:
+                    click.echo(note, err=True)
+    if form == "json":
+        click.echo(json.dumps(summaries, indent=2))
+    return status
+
+
+def _replayed(
+    scenarios: list[Scenario], choices: str, designs: tuple[str, ...], *, twice: bool
+) -> list[Scenario]:
+    """Return the scenarios of the case that `choices` chooses under each."""
+    from colosim.analysis.exploration.cases import replayed
+
+    if twice:
+        raise click.UsageError("--choices and --check-determinism do not go together")
+    return [replayed(scenario, choices, designs) for scenario in scenarios]
+
+
+_BECAME = {"written": "written", "unchanged": "the same run is there already, left alone"}
+
+
+def _print_runs(name: str, runs: Sequence[Run]) -> None:
+    from colosim.cli.show import print_table, verdict_style
+    from colosim.runs.summary import value_of
+    from colosim.runs.wording import in_words
+
+    rows = []
+    for run in runs:
+        cells = [run.design, run.verdict]
+        for key in _KEYS:
+            head, _, part = key.rpartition(".")
+            counted = not part.startswith("p") or value_of(run.summary, f"{head}.count")
+            cells.append(in_words(key, value_of(run.summary, key) if counted else None))
+        rows.append(cells)
+    styles = {run.verdict: verdict_style(run.verdict) for run in runs}
+    print_table(name, _COLUMNS, rows, styles=styles)
+    for run in runs:
+        if run.verdict not in {"completed", "failed_over"}:
+            click.echo(f"{run.design}: {run.reason}")
+
+
+_KEYS = (
+    "pause_ns.p50",
+    "pause_ns.p99",
+    "lock_hold_ns.primary.p50",
+    "memory_peak_bytes.primary.staging_buffer",
+    "time_to_service_ns",
+)

@@ -1,0 +1,34 @@
+"""``colosim validate SCENARIO...``."""
+
+from __future__ import annotations
+
+import click
+
+from colosim.cli.main import STATUS_BAD_INPUT, print_faults
+from colosim.cli.options import overrides_option
+
+
+@click.command("validate")
+@click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
+@overrides_option
+def command(scenarios: tuple[str, ...], overrides: tuple[str, ...]) -> int:
+    """Report every fault of scenario files at once.
+
+    Each SCENARIO is a file, or the name of a scenario that colosim ships. Every fault is one line
+    on standard error, as file:line:column: message, and the exit status is then 2.
+    """
+    from colosim.designs import load_designs
+    from colosim.errors import ScenarioError
+    from colosim.scenario import load
+
+    known_designs = tuple(load_designs())
+    status = 0
+    for scenario in scenarios:
+        try:
+            load(scenario, overrides=overrides, known_designs=known_designs)
+        except ScenarioError as error:
+            print_faults(error)
+            status = STATUS_BAD_INPUT
+        else:
+            click.echo(f"{scenario}: valid")
+    return status

@@ -1,0 +1,97 @@
+"""A pytest plugin that collects scenario files with an ``expect:`` as tests, one a design.
+
+It is installed with colosim and does nothing unless asked: ``pytest --colosim``, or
+``colosim = true`` in pytest's configuration. Then every ``.yaml`` or ``.yml`` file that has a
+top-level ``expect:`` is a test file; each design that the scenario names is one test, which passes
+when every bound that holds for the design is met. ``pytest --colosim scenarios/hang.yaml`` needs
+nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["ScenarioFile", "ScenarioItem"]
+
+_SUFFIXES = frozenset({".yaml", ".yml"})
+_EXPECT = re.compile(rb"^expect[ \t]*:", re.MULTILINE)
+#: A larger file is no scenario (the loader refuses it too), and is not read.
+_SIZE_LIMIT_BYTES = 1 << 20
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer ``--colosim`` and the configuration value ``colosim``, both off."""
+    text = "collect colosim scenario files with an 'expect:' as tests"
+    parser.getgroup("colosim").addoption("--colosim", action="store_true", help=text)
+    parser.addini("colosim", text, type="bool", default=False)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:
+    """Take a scenario file with an ``expect:``, if asked to."""
+    if not (parent.config.getoption("colosim") or parent.config.getini("colosim")):
+        return None
+    if file_path.suffix not in _SUFFIXES or file_path.stat().st_size > _SIZE_LIMIT_BYTES:
+        return None
+    if _EXPECT.search(file_path.read_bytes()) is None:
+        return None
+    return ScenarioFile.from_parent(parent, path=file_path)
+
+
+class ScenarioFile(pytest.File):
+    """A scenario file; its tests are its designs."""
+
+    def collect(self) -> Iterator[ScenarioItem]:
+        """Load the scenario and name one test a design.
+
+        :raises pytest.Collector.CollectError: if the scenario is wrong; it carries every fault.
+        """
+        # Here and not above: a pytest run that was not asked for scenarios must not load them.
+        from colosim.designs import load_designs  # noqa: PLC0415
+        from colosim.errors import ScenarioError  # noqa: PLC0415
+        from colosim.scenario import load  # noqa: PLC0415
+
+        try:
+            scenario = load(str(self.path), known_designs=tuple(load_designs()))
+        except ScenarioError as error:
+            raise self.CollectError(str(error)) from error
+        for design in scenario.designs:
+            yield ScenarioItem.from_parent(self, name=design)
+
+
+class ScenarioItem(pytest.Item):
+    """One design under one scenario, held to the scenario's ``expect:``."""
+
+    def runtest(self) -> None:
+        """Run the design and check every bound.
+
+        :raises UnmetBoundsError: if a bound is not met.
+        """
+        import colosim  # noqa: PLC0415 - as in ScenarioFile.collect
+
+        outcomes = colosim.check(str(self.path), designs=[self.name])
+        unmet = [str(outcome) for outcome in outcomes if not outcome.passed]
+        if unmet:
+            raise UnmetBoundsError("\n".join(unmet))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show colosim's own words where they say all, and pytest's traceback otherwise."""
+        from colosim.errors import ColosimError  # noqa: PLC0415 - as in ScenarioFile.collect
+
+        if isinstance(excinfo.value, (UnmetBoundsError, ColosimError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Name the test as file and design."""
+        return self.path, None, f"{self.path.name}: {self.name}"
+
+
+class UnmetBoundsError(AssertionError):
+    """A design missed bounds of its scenario's ``expect:``; one line each."""

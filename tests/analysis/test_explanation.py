@@ -1,0 +1,335 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+import colosim
+from colosim.analysis.explanation import WIDTH, Explanation, explain
+from colosim.analysis.release import BY_ITSELF, IF_DONE, NEVER
+from colosim.analysis.waiting import Kind
+from colosim.analysis.wording import Told, tell
+from tests.analysis.cases import STREAM, scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FREEZE = f"freeze: secondary, {STREAM}"
+
+HANG_SPLIT = """\
+hang, design split: hung
+========================
+
+The primary's iothread lock is held by its checkpoint thread, which is
+blocked in its send (RAM stream) by the primary's send buffer (full). No
+guest serves: the primary's guest has been stopped since 2.262846 s, for
+997.737 s, to the end of the run at 1000.000000 s.
+
+Scenario  hang: the destination freezes while RAM is being sent; who can
+          still be told?
+Design    split: RAM streamed under the lock, then device state staged (v13,
+          the reviewed patch)
+Network   no bandwidth limit, 0.01 ms one way, send buffer 4.00 MiB, receive
+          buffer 2.00 MiB
+Fault     2.276488 s: freeze secondary at checkpoint 3, primary: RAM stream,
+          40% of it
+Manager   heartbeat 1 s, timeout 3 s, policy lost-heartbeat, no fencing
+          5.000000 s: takes the secondary for lost, 2723.512 ms after the
+          fault
+          5.000000 s: x-colo-lost-heartbeat to the primary, never served
+
+Checkpoint 3, begun at 2.262426 s (ms since then)
+        0.000  primary    sends CHECKPOINT_REQUEST
+        0.120  secondary  receives CHECKPOINT_REQUEST
+        0.120  secondary  sends CHECKPOINT_REPLY
+        0.240  primary    receives CHECKPOINT_REPLY
+        0.240  primary    checkpoint thread takes the iothread lock (stop)
+        0.420  primary    guest stops, had run 500.420 ms
+        0.420  primary    checkpoint thread releases the lock, 0.180 ms
+        0.420  primary    sends VMSTATE_SEND
+        0.420  primary    checkpoint thread takes the iothread lock (save)
+        0.440  primary    16386 dirty pages
+        0.440  primary    RAM stream begins: 64.13 MiB
+        0.540  secondary  receives VMSTATE_SEND
+       14.061  fault      the secondary's process freezes; its kernel goes
+                          on
+       14.061  secondary  its threads stop
+     2737.574  manager    takes the secondary for lost
+     2737.574  primary    monitor receives x-colo-lost-heartbeat
+     2737.574  primary    main loop waits for the iothread lock (monitor)
+
+At the end, 1000.000000 s
+
+Who holds the iothread lock
+  primary   its checkpoint thread since 2.262846 s (997.737 s), to save the
+            state, at the step RAM stream
+  secondary nobody: it is free
+
+Socket buffers
+  primary's send buffer 4.00 MiB of 4.00 MiB, full since 2.265783 s
+  secondary's receive buffer 2.00 MiB of 2.00 MiB, full since 2.276508 s
+
+Who waits for whom
+  the cluster manager
+    waits for the answer to x-colo-lost-heartbeat on the primary (since
+      5.000000 s)
+    which has to be served by the primary's main loop (since 5.000000 s)
+    which waits, to serve the monitor, for the primary's iothread lock
+      (since 5.000000 s)
+    which is held, to save the state, by the primary's checkpoint thread
+      (since 2.262846 s)
+    which is blocked in its send (RAM stream) by the primary's send buffer
+      (full, since 2.276508 s)
+    which meets the closed window of the secondary's receive buffer (full,
+      since 2.276508 s)
+    which has to be read by the secondary's COLO incoming thread
+    which stands still with the secondary's process (frozen, since
+      2.276488 s)
+  the primary's guest (stopped)
+    is run again only by the primary's checkpoint thread (since 2.262846 s),
+      as above
+
+What would release it
+  By itself nothing will.
+  - the secondary's process goes on (SIGCONT): it reads, the window opens,
+    the send goes on, the lock is given back, the command is served
+  - the secondary's process is killed: its kernel resets the connection, the
+    send fails, the lock is given back, the command is served
+  - the secondary's host is powered off: retransmission gives up 928.692 s
+    later, the send fails, the lock is given back, the command is served
+  - yank on the primary (out of band, QEMU 6.0 on): it needs no lock; the
+    send fails, the lock is given back, the command is served
+  - x-colo-lost-heartbeat alone never will: the monitor needs the lock to
+    serve it
+  - TCP's own timers never will: the secondary's kernel answers every window
+    probe (TCP_USER_TIMEOUT would end it; it is not set)
+"""
+
+
+def explained(
+    design: str, *faults: str, overrides: Sequence[str] = (), seed: int | None = None
+) -> Explanation:
+    """Return the explanation of the shared scenario with these faults."""
+    return explain(scenario(*faults, overrides=tuple(overrides)), design, seed=seed)
+
+
+def test_the_hang_is_told_whole() -> None:
+    """The whole text of the shipped hang under ``split``."""
+    assert str(explain("hang", "split")) == HANG_SPLIT
+
+
+@pytest.mark.parametrize("design", ["qsb", "split", "device-first", "flat", "mainline"])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        (),
+        (FREEZE,),
+        (f"{FREEZE}, for: 30 s",),
+        (f"kill: secondary, {STREAM}",),
+        (f"vanish: secondary, {STREAM}",),
+        (f"freeze: primary, {STREAM}",),
+        ("vanish: network, at: 2.3 s, for: 10 s",),
+        ("fail: primary, what: device save, at: {checkpoint: 3, step: 'primary: RAM stream'}",),
+    ],
+)
+def test_every_text_fits_a_mail(design: str, faults: tuple[str, ...]) -> None:
+    """Text is plain ASCII of at most 76 columns, whatever happens."""
+    text = str(explained(design, *faults))
+    assert text.isascii()
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert text.endswith("\n")
+    assert not any(line != line.rstrip() for line in text.splitlines())
+
+
+def test_a_recovered_run_says_what_released_it() -> None:
+    """After a thaw it is told that the peer went on, and how the pair stood just before."""
+    one = explained("split", f"{FREEZE}, for: 30 s")
+    assert one.verdict == "failed_over"
+    assert one.standing is not None
+    thawed_ns = one.standing.at_ns + 1
+    assert thawed_ns == 30_000_000_000 + next(
+        happening.time_ns for happening in one.story.happenings if happening.who == "fault"
+    )
+    assert [hold.thread for hold in one.standing.holds if hold.side == "primary"] == [
+        "checkpoint thread"
+    ]
+    assert one.released_by[1] == (
+        "Before that, the secondary's process had gone on, and the stream with it "
+        f"({thawed_ns / 1e9:.6f} s)."
+    )
+    assert [release.at_ns for release in one.standing.releases if release.when == BY_ITSELF] == [
+        thawed_ns
+    ]
+
+
+def test_giving_up_comes_by_itself_when_it_is_said_to() -> None:
+    """The moment at which TCP is said to give a vanished peer up is when it does."""
+    one = explained("split", f"vanish: secondary, {STREAM}")
+    assert one.standing is not None
+    (given_up,) = [release.at_ns for release in one.standing.releases if release.when == BY_ITSELF]
+    times = [
+        happening.time_ns
+        for happening in one.story.happenings
+        if happening.what == "its kernel gives the connection up: timed out"
+    ]
+    assert times == [given_up]
+
+
+@pytest.mark.parametrize(
+    ("ways_out", "overrides"),
+    [
+        (("thaw: secondary, at: 20 s",), ()),
+        (("kill: secondary, at: 20 s",), ()),
+        (("vanish: secondary, at: 20 s",), ()),
+        ((), ("manager.policy=yank-then-lost-heartbeat",)),
+        ((), ("network.user_timeout=10 s",)),
+    ],
+)
+def test_each_way_out_of_the_hang_holds_when_it_is_tried(
+    ways_out: tuple[str, ...], overrides: tuple[str, ...]
+) -> None:
+    """What the text says would release the hang does release it."""
+    hang = explained("split", FREEZE)
+    assert hang.verdict == "hung"
+    assert hang.standing is not None
+    assert [release.when for release in hang.standing.releases].count(IF_DONE) == 4
+    assert not [release for release in hang.standing.releases if release.when == BY_ITSELF]
+    assert explained("split", FREEZE, *ways_out, overrides=overrides).verdict == "failed_over"
+
+
+def test_a_starved_receiver_is_freed_by_no_timer() -> None:
+    """Mainline's secondary behind a frozen primary: TCP has nothing to time out."""
+    one = explained("mainline", f"freeze: primary, {STREAM}")
+    assert one.verdict == "hung"
+    assert one.survivor == "secondary"
+    assert one.standing is not None
+    assert [(way.when, way.event) for way in one.standing.releases] == [
+        (NEVER, "x-colo-lost-heartbeat alone"),
+        (IF_DONE, "the primary's process goes on (SIGCONT)"),
+        (IF_DONE, "the primary's process is killed"),
+        (NEVER, "TCP's own timers"),
+        (IF_DONE, "yank on the secondary (out of band, QEMU 6.0 on)"),
+    ]
+
+
+def test_a_stopped_guest_behind_a_free_lock_needs_the_command() -> None:
+    """After a kill under policy ``wait`` the command is the way out, and it would be served."""
+    one = explained("split", f"kill: secondary, {STREAM}", overrides=["manager.policy=wait"])
+    assert one.verdict == "stopped"
+    assert one.standing is not None
+    assert one.standing.holds == ()
+    (way,) = one.standing.releases
+    assert way.event == "x-colo-lost-heartbeat on the primary"
+    assert "What would release it" in str(one)
+
+
+def test_a_completed_run_is_a_short_story() -> None:
+    """Without a fault the last checkpoint is told, from its request to its commit."""
+    one = explained("split")
+    assert one.verdict == "completed"
+    assert one.story.checkpoint == 5
+    told = one.story.happenings
+    assert (told[0].since_ns, told[0].who, told[0].what) == (
+        0,
+        "primary",
+        "sends CHECKPOINT_REQUEST",
+    )
+    assert told[-1].what == "checkpoint 5 committed"
+    assert "Who waits for whom" not in str(one)
+
+
+def test_a_harmless_fault_is_told_with_its_own_checkpoint() -> None:
+    """If the pair went on, the story is that of the checkpoint that the fault struck."""
+    one = explained(
+        "split",
+        "freeze: secondary, for: 100 ms, "
+        "at: {checkpoint: 2, step: 'primary: RAM stream', progress: 40%}",
+    )
+    assert one.verdict == "completed"
+    assert one.story.checkpoint == 2
+    assert one.story.happenings[-1].what == "checkpoint 2 committed"
+
+
+def test_a_fault_between_checkpoints_begins_the_story() -> None:
+    """A fault that strikes while no checkpoint runs is where the story begins."""
+    one = explained("qsb", "freeze: secondary, at: 2.3 s")
+    assert one.story.checkpoint is None
+    assert one.story.begins_ns == 2_300_000_000
+    assert "From the fault at 2.300000 s on" in str(one)
+
+
+def test_a_step_that_a_design_lacks_is_said() -> None:
+    """A case that does not apply is explained as such, without a graph."""
+    one = explained("qsb", "freeze: primary, at: {checkpoint: 3, step: 'primary: device save'}")
+    assert one.verdict == "not_applicable"
+    assert "The design has no step 'primary: device save'." in str(one)
+    assert one.standing is None
+    assert "flowchart TD" in one.mermaid
+
+
+def test_graphs_carry_the_chains() -> None:
+    """Mermaid and DOT have every node and edge of the graph, under the run's title."""
+    one = explained("split", FREEZE)
+    assert one.standing is not None
+    graph = one.standing.graph
+    assert one.mermaid.startswith("%% t, design split: hung; at 1000.000000 s\n")
+    assert one.mermaid.count("-->") == one.dot.count(" -> ") == len(graph.edges)
+    assert {node.kind for node in graph.nodes} == {
+        Kind.GUEST,
+        Kind.COMMAND,
+        Kind.THREAD,
+        Kind.LOCK,
+        Kind.BUFFER,
+        Kind.MANAGER,
+        Kind.PEER,
+    }
+
+
+def test_plain_data_survives_json() -> None:
+    """The data for JSON has the verdict, the story, the chains and what would release."""
+    data = json.loads(json.dumps(explained("split", FREEZE).to_dict()))
+    assert data["verdict"] == "hung"
+    assert data["standing"]["graph"]["chains"][0][0] == "cluster manager"
+    assert data["standing"]["graph"]["cycles"] == []
+    assert data["standing"]["releases"][0]["when"] == NEVER
+    assert data["story"]["happenings"][0]["since_ns"] == 0
+
+
+def test_the_package_explains() -> None:
+    """``colosim.explain`` takes a scenario and gives the explanation."""
+    one = colosim.explain(scenario(FREEZE), "split", seed=7)
+    assert isinstance(one, colosim.Explanation)
+    assert one.seed == 7
+    assert one.title == "t, design split: hung"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("primary: memory staging_buffer", 4, None),
+        ("primary: stop", 180_000, None),
+        (
+            "primary: iothread lock got by main loop for monitor",
+            12_000_000_000,
+            Told("primary", "main loop takes the iothread lock (monitor), after 12.000 s"),
+        ),
+        (
+            "fault: vanish network",
+            0,
+            Told("fault", "the network vanishes: nothing comes back from it"),
+        ),
+        (
+            "secondary: fault device load fails",
+            0,
+            Told("fault", "the secondary's device load fails"),
+        ),
+        ("cluster manager: powers primary off", 0, Told("manager", "powers the primary off")),
+        ("checkpoint aborted", 3, Told("pair", "checkpoint 3 aborted")),
+        ("primary: a step of one's own", 0, Told("primary", "a step of one's own")),
+        ("primary: a step of one's own", 5, Told("primary", "a step of one's own (5)")),
+    ],
+)
+def test_events_are_told_in_words(name: str, value: int, told: Told | None) -> None:
+    """Each event of the record reads as a sentence's end; bookkeeping is left out."""
+    assert tell(name, value) == told

@@ -1,0 +1,148 @@
+"""``explore``, ``steps`` and ``run --choices``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from colosim.cli.main import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL = """
+name: small
+designs: [split, qsb]
+guest: {ram: 64 MiB, dirty: {pages: 4096}}
+network: {preset: lab-veth, send_buffer: 4 MiB, receive_buffer: 2 MiB}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to a folder with a small scenario."""
+    (tmp_path / "small.yaml").write_text(SMALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+def explore(*more: str) -> int:
+    """Explore the small scenario in this process."""
+    return main(["explore", "small.yaml", "--jobs", "1", *more])
+
+
+def test_explore_counts_draws_and_keeps_every_case(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table of counts by design and verdict, in 80 columns; all cases as CSV and JSON."""
+    assert explore("--faults", "kill, fail") == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines if line.startswith(("split", "qsb"))] == [
+        "split",
+        "qsb",
+    ]
+    cases = json.loads((folder / "explorations" / "small" / "cases.json").read_text())
+    assert err == f"small: {len(cases)} cases\n"
+    assert {case["verdict"] for case in cases} == {"failed_over", "stopped"}
+
+
+def test_explore_as_json_is_one_array(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Standard output is the array and nothing else, and a rerun says the same."""
+    arguments = ("--designs", "qsb", "--faults", "fail", "--format", "json")
+    assert explore(*arguments) == 0
+    first = capsys.readouterr().out
+    assert [case["fault"] for case in json.loads(first)] == [
+        "fail RAM save",
+        "fail device save",
+        "fail device load",
+    ]
+    assert explore(*arguments) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_a_case_is_replayed_by_its_choices(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``run --choices`` runs the design of the case, with the digest of the exploration."""
+    explore("--designs", "split", "--faults", "fail", "--format", "json")
+    (case, *_) = json.loads(capsys.readouterr().out)
+    status = main(["run", "small.yaml", "--choices", case["choices"], "--format", "json"])
+    (summary,) = json.loads(capsys.readouterr().out)
+    assert (summary["digest"], summary["verdict"]) == (case["digest"], case["verdict"])
+    assert status == 3
+
+
+def test_choices_that_are_none_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A step that there is not ends with 2 and names the nearest; nothing is written."""
+    assert main(["run", "small.yaml", "--choices", "step=RAM strem"]) == 2
+    assert "did you mean 'RAM stream'" in capsys.readouterr().err
+    assert explore("--faults", "melt") == 2
+    assert "'melt' is no fault" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == ["small.yaml"]
+
+
+def test_find_shrinks_writes_and_replays(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first hung case becomes the smallest scenario file, which hangs again when it is run."""
+    assert explore("--faults", "freeze", "--find", "hung", "--shrink", "guest.dirty") == 0
+    printed = capsys.readouterr().out
+    assert "split: hung at case" in printed
+    assert "guest.dirty: hung from 1533 pages on; at 1532 pages it is failed_over" in printed
+    path = folder / "explorations" / "small" / "shortest-hung-split.yaml"
+    assert f"{path.relative_to(folder)}: written" in printed
+    assert main(["check", str(path)]) == 0
+
+
+def test_finding_nothing_is_no_success(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit status is 1 if no case has the verdict, and 2 if --shrink does not know which."""
+    assert explore("--designs", "qsb", "--faults", "kill", "--find", "hung") == 1
+    assert "ends hung" in capsys.readouterr().out
+    assert explore("--shrink", "guest.dirty") == 2
+
+
+def test_the_number_of_cases_is_told_first(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``--count`` says how many cases there are and runs none."""
+    assert explore("--designs", "qsb", "--faults", "kill", "--depth", "2", "--count") == 0
+    assert "cases" in capsys.readouterr().err
+    assert not (folder / "explorations").exists()
+
+
+def test_steps_are_listed_as_faults_name_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both sides' steps in order, with QEMU's function, the lock, and where a thread can block."""
+    assert main(["steps", "split"]) == 0
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    cells = [[cell.strip() for cell in line if cell.strip()] for line in lines[2:]]
+    assert cells[:2] == [
+        ["primary: CHECKPOINT_REQUEST", "-", "-", "colo_send_message"],
+        ["secondary: CHECKPOINT_REQUEST", "-", "message", "colo_receive_check_message"],
+    ]
+    assert ["primary: RAM stream", "save", "room", "qemu_savevm_live_state"] in cells
+    assert cells[-1] == ["primary: start", "start", "-", "vm_start"]
+
+
+@pytest.mark.parametrize(
+    ("design", "step", "lock"),
+    [
+        ("qsb", "primary: RAM stream", None),
+        ("split", "primary: RAM stream", "save"),
+        ("device-first", "primary: RAM stream", "save"),
+        ("flat", "secondary: vmstate fill", None),
+        ("mainline", "secondary: RAM load", "receive"),
+    ],
+)
+def test_blocking_points_under_the_lock_show(
+    design: str, step: str, lock: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a design can hang is a step that waits with the lock held."""
+    assert main(["steps", design, "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    (row,) = [row for row in rows if f"{row['side']}: {row['step']}" == step]
+    assert row["lock"] == lock
+    assert row["blocks_on"]
+    assert all(row["function"] for row in rows)

@@ -1,0 +1,157 @@
+"""The ``colosim`` command itself: help, lookup of commands, exit statuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+import colosim
+from colosim.cli import main as cli
+from colosim.errors import DesignError, InvariantError, ScenarioError, ScenarioFault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: What only a command needs; none of it may slow down --help.
+HEAVY = {"matplotlib", "numpy", "pandas", "pydantic", "rich", "ruamel", "scipy", "simpy"}
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """Return the modules that are loaded in a fresh process after a call of the command line."""
+    code = (
+        "import sys; from colosim.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "print('\\n'.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True
+    )
+    assert done.stdout
+    return set(done.stderr.split())
+
+
+def test_help_loads_no_command_and_no_library() -> None:
+    """``colosim --help`` loads neither a command's module nor a library that only commands need."""
+    loaded = modules_after("--help")
+    assert not HEAVY & loaded
+    assert not {row.module for row in cli.COMMANDS.values()} & loaded
+
+
+def test_version_loads_no_command_and_no_library() -> None:
+    """``colosim --version`` is as light as the help."""
+    assert not HEAVY & modules_after("--version")
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_of_a_command_loads_no_library(name: str) -> None:
+    """The help of one command loads that command and no library that only its work needs."""
+    loaded = modules_after(name, "--help")
+    assert cli.COMMANDS[name].module in loaded
+    assert not HEAVY & loaded
+
+
+def test_validate_loads_neither_pandas_nor_matplotlib(tmp_path: Path) -> None:
+    """Validating a scenario does not wait for the libraries of tables and figures."""
+    scenario = tmp_path / "small.yaml"
+    scenario.write_text("name: small\n", encoding="utf-8")
+    assert not {"pandas", "matplotlib"} & modules_after("validate", str(scenario))
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """``colosim --help`` says each command's name and what it does."""
+    assert cli.main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    for name, row in cli.COMMANDS.items():
+        assert f"  {name} " in printed
+        assert row.summary in printed
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_table_says_what_the_command_says(name: str) -> None:
+    """A row's summary is the first line of its command's own help, and its name the command's."""
+    row = cli.COMMANDS[name]
+    command = import_module(row.module).command
+    assert isinstance(command, click.Command)
+    assert command.name == name
+    assert (command.help or "").splitlines()[0] == row.summary
+
+
+def test_every_command_file_is_in_the_table() -> None:
+    """A file with a command that the table leaves out would be dead."""
+    folder = Path(cli.__file__).parent
+    files = {f"colosim.cli.{path.stem}" for path in folder.glob("*.py")}
+    files |= {f"colosim.cli.{path.parent.name}" for path in folder.glob("*/__init__.py")}
+    commands = {name for name in files if hasattr(import_module(name), "command")}
+    assert commands == {row.module for row in cli.COMMANDS.values()}
+
+
+def test_python_m_colosim_is_the_command() -> None:
+    """``python -m colosim`` does what ``colosim`` does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "colosim", "--version"], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == f"colosim {colosim.__version__}\n"
+
+
+def test_a_wrong_command_gets_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistyped command is bad usage, and the message names the right one."""
+    assert cli.main(["valdate"]) == 2
+    assert "No such command 'valdate'. Did you mean 'validate'?" in capsys.readouterr().err
+
+
+def test_an_unknown_option_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that no command has ends with status 2 and nothing on standard output."""
+    assert cli.main(["--nonsense"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "--nonsense" in captured.err
+
+
+def raises(error: BaseException) -> Callable[[], int | None]:
+    """Return what a command does that raises."""
+
+    def act() -> int | None:
+        raise error
+
+    return act
+
+
+FAULTS = [ScenarioFault("b.yaml", 1, 2, "second"), ScenarioFault("a.yaml", 3, 4, "first")]
+
+OUTCOMES: dict[str, tuple[Callable[[], int | None], int, str]] = {
+    "nothing": (lambda: None, 0, ""),
+    "failed check": (lambda: 1, 1, ""),
+    "hung": (lambda: 3, 3, ""),
+    "bad scenario": (raises(ScenarioError(FAULTS)), 2, "a.yaml:3:4: first\nb.yaml:1:2: second\n"),
+    "bad design": (raises(DesignError("no design 'x'")), 2, "colosim: no design 'x'\n"),
+    "broken rule": (
+        raises(InvariantError("one owner", 5, "primary: checkpoint", "two own it")),
+        4,
+        "colosim: one owner broken at 5 ns by primary: checkpoint: two own it\n",
+    ),
+    "interrupt": (raises(KeyboardInterrupt()), 130, "\ncolosim: interrupted\n"),
+    "bad file": (raises(click.ClickException("no such file")), 2, "Error: no such file\n"),
+}
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_each_outcome_has_its_exit_status(
+    outcome: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each way a command can end has the exit status and the words that the contract gives it."""
+    act, status, words = OUTCOMES[outcome]
+    module = SimpleNamespace(command=click.Command("planted", callback=act))
+    monkeypatch.setitem(sys.modules, "planted", module)
+    monkeypatch.setitem(cli.COMMANDS, "planted", cli.Row("planted", "Planted."))
+    assert cli.main(["planted"]) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == words

@@ -1,0 +1,182 @@
+"""``run``, ``compare``, ``check`` and ``diff``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from colosim.cli.main import main
+from tests.cli.test_main import modules_after
+from tests.runs.conftest import FROZEN, PLAIN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to a folder with two scenarios, where nobody overrides the terminal."""
+    (tmp_path / "plain.yaml").write_text(PLAIN)
+    (tmp_path / "frozen.yaml").write_text(FROZEN.replace("name: plain", "name: frozen"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+def test_run_writes_each_design(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``run`` writes runs/SCENARIO/DESIGN for each design and says so, in 80 columns."""
+    assert main(["run", "plain.yaml"]) == 0
+    printed = capsys.readouterr().out
+    designs = ["qsb", "split", "device-first", "flat", "mainline"]
+    for design in designs:
+        assert (folder / "runs" / "plain" / design / "summary.json").is_file()
+        assert f"runs/plain/{design}: written" in printed
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "\x1b" not in printed
+
+
+def test_run_leaves_the_same_run_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same run twice is said to be there; another one needs --force."""
+    arguments = ["run", "plain.yaml", "--design", "split", "--out", "o"]
+    assert main(arguments) == 0
+    assert main(arguments) == 0
+    assert "the same run is there already" in capsys.readouterr().out
+    other = [*arguments, "--set", "checkpoints=2"]
+    assert main(other) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main([*other, "--force"]) == 0
+
+
+def test_json_is_one_array_and_nothing_else(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Standard output is a JSON array with one summary a run, over all scenarios."""
+    status = main(["run", "plain.yaml", "frozen.yaml", "--format", "json", "--design", "split"])
+    summaries = json.loads(capsys.readouterr().out)
+    assert [(one["scenario"], one["verdict"]) for one in summaries] == [
+        ("plain", "completed"),
+        ("frozen", "hung"),
+    ]
+    assert status == 0
+
+
+@pytest.mark.parametrize(("design", "status"), [("split", 0), ("device-first", 3), ("qsb", 0)])
+def test_a_hang_that_was_not_foreseen_is_no_success(folder: Path, design: str, status: int) -> None:
+    """The exit status is 3 for a hang that the scenario does not expect of the design."""
+    assert main(["run", "frozen.yaml", "--design", design, "--tables", "none"]) == status
+    assert main(["compare", "frozen.yaml", "--design", design]) == status
+    assert main(["check", "frozen.yaml", "--design", design]) == status
+
+
+def test_bad_input_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown design or scenario ends with 2 before anything is written."""
+    assert main(["run", "plain.yaml", "--design", "splitt"]) == 2
+    assert "did you mean 'split'" in capsys.readouterr().err
+    assert main(["run", "plain.yaml", "nothing.yaml"]) == 2
+    assert not (folder / "runs").exists()
+
+
+def test_tables_none_writes_summary_and_manifest(folder: Path) -> None:
+    """``--tables none`` writes no table."""
+    assert main(["run", "plain.yaml", "--design", "flat", "--tables", "none"]) == 0
+    names = sorted(path.name for path in (folder / "runs" / "plain" / "flat").iterdir())
+    assert names == ["manifest.json", "summary.json"]
+
+
+def test_run_loads_neither_pandas_nor_matplotlib(folder: Path) -> None:
+    """A run with its tables does not wait for the libraries of tables and figures."""
+    assert not {"pandas", "matplotlib"} & modules_after("run", "plain.yaml", "--design", "split")
+
+
+def test_determinism_is_checked_in_fresh_processes(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``--check-determinism`` runs twice, says that every file is the same, and writes nothing."""
+    arguments = ["run", "frozen.yaml", "--design", "split", "--check-determinism"]
+    assert main(arguments) == 0
+    assert "frozen/split: the same twice" in capsys.readouterr().out
+    assert main([*arguments, "--format", "json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert result["deterministic"] is True
+    assert not (folder / "runs").exists()
+
+
+def test_compare_fits_and_aligns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Five designs side by side fit 80 columns, one line a quantity."""
+    assert main(["compare", "plain.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1].split() == ["qsb", "split", "device-first", "flat", "mainline"]
+    assert lines[2].split() == ["verdict"] + ["completed"] * 5
+    assert len({len(line) for line in lines[1:3]}) == 1
+
+
+def test_compare_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``compare --format json`` is one array, each summary with ratios and measured medians."""
+    assert main(["compare", "plain.yaml", "--format", "json"]) == 0
+    summaries = json.loads(capsys.readouterr().out)
+    assert [one["design"] for one in summaries][:2] == ["qsb", "split"]
+    assert summaries[0]["ratios"]["pause_ns.p50"] == 1
+    assert summaries[0]["measured"] == {}
+
+
+def test_check_reports_each_bound(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``check`` prints pass or FAIL with the value, and ends with 1 if one fails."""
+    assert main(["check", "frozen.yaml", "--design", "qsb", "--design", "split"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "pass  frozen qsb: verdict is failed_over, expected failed_over",
+        "pass  frozen split: verdict is hung, expected hung",
+    ]
+    text = (folder / "frozen.yaml").read_text().replace("{verdict: hung}", "{verdict: completed}")
+    (folder / "frozen.yaml").write_text(text)
+    assert main(["check", "frozen.yaml", "--design", "split", "--format", "json"]) == 1
+    (outcome,) = json.loads(capsys.readouterr().out)
+    assert (outcome["value"], outcome["passed"]) == ("hung", False)
+
+
+def test_diff_shows_where_two_runs_part(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``diff`` is 0 for the same events, and else 1 with the first that differs."""
+    main(["run", "plain.yaml", "--design", "split", "--design", "qsb"])
+    capsys.readouterr()
+    assert main(["diff", "runs/plain/split", "runs/plain/split"]) == 0
+    assert "the same events" in capsys.readouterr().out
+    assert main(["diff", "runs/plain/split", "runs/plain/qsb"]) == 1
+    assert "the first difference is event" in capsys.readouterr().out
+    assert main(["diff", "runs/plain/split", "runs/plain"]) == 2
+
+
+def test_memory_is_flat_without_tables(folder: Path) -> None:
+    """20,000 more checkpoints without tables cost less than 3 MiB more memory."""
+    code = (
+        "import resource, sys; from colosim.cli.main import main\n"
+        "main(sys.argv[1:]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peaks = []
+    for count in (12_000, 32_000):
+        arguments = [
+            "run", "plain.yaml", "--design", "split", "--tables", "none", "--force",
+            "--set", f"checkpoints={count}", "--set", "horizon=100000 s",
+        ]  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True
+        )
+        peaks.append(int(done.stdout.split()[-1]))
+    assert peaks[1] - peaks[0] < 3 << 10
+    assert peaks[1] < 300 << 10
+
+
+def test_a_design_without_the_step_is_shown(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``compare`` shows a design that lacks a fault's step as n/a, and says which step."""
+    text = PLAIN + 'faults: [{kill: secondary, at: {checkpoint: 1, step: "primary: vmstate save"}}]'
+    (folder / "lacking.yaml").write_text(text)
+    assert main(["compare", "lacking.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if "not_applicable" not in line) <= 80
+    assert lines[2].split()[2:4] == ["n/a", "n/a"]
+    assert any("split: not_applicable, the design has no step" in line for line in lines)
