@@ -1,0 +1,31 @@
+"""Figures of runs, ready for a paper: one module a kind.
+
+`memory`        memory over time by account, on both hosts, peaks marked
+`gantt`         one checkpoint: guest, threads, iothread locks and wire, on one time axis
+`overview`      the Gantt of several designs above their memory curves
+`distribution`  how pauses and lock holds are distributed
+`against`       pause and peak memory against dirty pages, bandwidth or a delay
+`hang`          who holds and wants the lock, buffer levels, guests and commands around a fault
+`validation`    simulated against measured pause
+`heatmap`       the verdict of each fault at each protocol step
+
+Every module has `data`, a DataFrame of what is drawn in integers of ns and bytes; `draw`, which
+takes an Axes (or makes one) and returns it; and `figure`, which lays out several.  `style.save`
+writes a figure, byte for byte the same every time.  Nothing here uses pyplot or keeps a figure.
+"""
+
+from __future__ import annotations
+
+__all__ = ["KINDS"]
+
+KINDS = (
+    "overview",
+    "memory",
+    "gantt",
+    "distribution",
+    "against",
+    "hang",
+    "validation",
+    "heatmap",
+)
+"""Every kind of figure; each is a module of this package."""

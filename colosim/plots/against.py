@@ -1,0 +1,178 @@
+"""Pause and peak memory against dirty pages, bandwidth or a delay: a small sweep, drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from colosim.designs.registry import load_designs
+from colosim.plots.style import FigureError, axes_or_new, line_of, styled
+from colosim.plots.units import plain_log, size_unit, time_unit
+from colosim.runs.run import as_scenario, simulate
+from colosim.scenario import loads, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from os import PathLike
+
+    from matplotlib.axes import Axes
+
+    from colosim.runs.simulation import Simulation
+    from colosim.scenario import Scenario
+
+__all__ = ["PARAMETERS", "QUANTITIES", "Parameter", "data", "draw", "figure"]
+
+
+class Parameter(NamedTuple):
+    """What a sweep varies.
+
+    `key` is the scenario's key and `unit` what stands behind a value there; an axis shows values
+    divided by `scale`, under `label`; `usual` values are taken if none are given.
+    """
+
+    key: str
+    unit: str
+    label: str
+    scale: float
+    usual: tuple[int, ...]
+
+
+PARAMETERS = {
+    "dirty-pages": Parameter(
+        "guest.dirty.pages",
+        "",
+        "dirty pages (thousands)",
+        1e3,
+        (500, 1000, 2000, 4000, 8000, 16000, 32000, 64000),
+    ),
+    "bandwidth": Parameter(
+        "network.bandwidth",
+        " B/s",
+        "bandwidth (Gbit/s)",
+        125e6,
+        tuple(mbit * 125_000 for mbit in (200, 500, 1000, 2500, 5000, 10_000, 25_000, 40_000)),
+    ),
+    "latency": Parameter(
+        "network.latency",
+        " ns",
+        "one-way delay (ms)",
+        1e6,
+        tuple(us * 1000 for us in (10, 50, 100, 500, 1000, 2000, 5000, 10_000)),
+    ),
+    "checkpoint-delay": Parameter(
+        "checkpoint_delay",
+        " ns",
+        "checkpoint delay (ms)",
+        1e6,
+        tuple(ms * 1_000_000 for ms in (20, 50, 100, 200, 500, 1000, 2000)),
+    ),
+}
+"""What can be varied, and the values that are taken if none are given."""
+
+QUANTITIES = {
+    "pause_ns": "guest pause, median",
+    "primary_peak_bytes": "primary's peak memory",
+    "secondary_peak_bytes": "secondary's peak memory",
+}
+"""The columns of `data` that are drawn, and their names."""
+_PAGE_BYTES = 4096
+
+
+def data(
+    scenario: str | PathLike[str] | Scenario,
+    parameter: str = "dirty-pages",
+    values: Sequence[int] | None = None,
+    *,
+    designs: Sequence[str] | None = None,
+    prepare: Callable[[Simulation], None] | None = None,
+) -> pd.DataFrame:
+    """Run every design with every value of one parameter.
+
+    :param scenario: a file, the name of a shipped one, or a `Scenario`; everything but the
+        parameter stays as it says.
+    :param parameter: one of `PARAMETERS`.
+    :param values: in pages, bytes a second or ns; None takes the parameter's own, of dirty pages
+        those that the guest has.
+    :param designs: instead of the scenario's.
+    :param prepare: called with each simulation before it runs.
+
+    Columns: ``design``, ``parameter``, ``value``, ``verdict``, ``pause_ns`` (median, empty if
+    no checkpoint was committed), and ``primary_peak_bytes`` and ``secondary_peak_bytes``, beyond
+    the guest's own RAM.
+
+    :raises FigureError: if there is no such parameter.
+    :raises ScenarioError: if the scenario is wrong with a value.
+    """
+    if parameter not in PARAMETERS:
+        raise FigureError(f"{parameter!r} is none of {', '.join(PARAMETERS)}")
+    key, unit = PARAMETERS[parameter][:2]
+    base = as_scenario(scenario)
+    text = resolve(base)
+    chosen = PARAMETERS[parameter].usual if values is None else values
+    if values is None and parameter == "dirty-pages":
+        chosen = [pages for pages in chosen if pages * _PAGE_BYTES <= base.guest.ram_bytes]
+    rows = []
+    for value in chosen:
+        setting = f"{key}={value}{unit}"
+        varied = loads(text, overrides=[setting], known_designs=tuple(load_designs()))
+        for design in designs or base.designs:
+            summary = simulate(varied, design, tables=False, prepare=prepare).summary
+            peaks = summary["memory_peak_bytes"]
+            rows.append(
+                {
+                    "design": design,
+                    "parameter": parameter,
+                    "value": value,
+                    "verdict": summary["verdict"],
+                    "pause_ns": summary["pause_ns"]["p50"] or None,
+                    "primary_peak_bytes": peaks["primary"]["extra_total"],
+                    "secondary_peak_bytes": peaks["secondary"]["extra_total"],
+                }
+            )
+    return pd.DataFrame(rows).astype(dict.fromkeys(("value", *QUANTITIES), "Int64"))
+
+
+@styled
+def draw(table: pd.DataFrame, quantity: str = "pause_ns", axes: Axes | None = None) -> Axes:
+    """Draw one of `QUANTITIES` of a table from `data`, a line a design, both axes logarithmic."""
+    axes = axes_or_new(axes)
+    _curves(axes, table, quantity)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=5)
+    return axes
+
+
+def _curves(axes: Axes, table: pd.DataFrame, quantity: str) -> None:
+    parameter = PARAMETERS[str(table["parameter"].iloc[0])]
+    chosen_unit = time_unit if quantity == "pause_ns" else size_unit
+    unit = chosen_unit(float(table[quantity].dropna().max()))
+    for index, (design, whole) in enumerate(table.groupby("design", sort=False)):
+        part = whole.dropna(subset=[quantity])
+        look = line_of(str(design), index)
+        axes.plot(
+            part["value"].to_numpy(dtype=float) / parameter.scale,
+            part[quantity].to_numpy(dtype=float) / unit.size,
+            color=look.colour,
+            linestyle=look.dashes,
+            marker=look.marker,
+            label=str(design),
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    plain_log(axes.xaxis)
+    plain_log(axes.yaxis)
+    axes.set_xlabel(parameter.label)
+    axes.set_ylabel(f"{QUANTITIES[quantity]} ({unit.symbol})")
+
+
+@styled
+def figure(table: pd.DataFrame) -> Figure:
+    """Return pause and peak memory of either side of a table from `data`."""
+    made = Figure(figsize=(7.2, 2.9))
+    panels = made.subplots(1, len(QUANTITIES))
+    for axes, quantity in zip(panels, QUANTITIES, strict=True):
+        _curves(axes, table, quantity)
+    handles, names = panels[0].get_legend_handles_labels()
+    made.legend(handles, names, loc="outside lower center", ncols=len(names))
+    return made

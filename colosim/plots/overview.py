@@ -1,0 +1,66 @@
+"""Designs at a glance: one checkpoint of each as a Gantt chart, above their memory curves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from colosim.plots import gantt, memory
+from colosim.plots.style import styled
+from colosim.plots.units import short_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from colosim.runs.run import Run
+
+__all__ = ["data", "figure"]
+
+
+def data(runs: Sequence[Run], checkpoint: int | None = None) -> pd.DataFrame:
+    """Return what is drawn: the rows of `gantt.data`, then those of `memory.totals`.
+
+    The column ``panel`` is ``gantt`` or ``memory``; columns that the other panel has are empty.
+
+    :raises FigureError: if a run has no such checkpoint.
+    """
+    bars = gantt.data(runs, checkpoint)
+    curves = memory.totals(memory.data(runs), cache=not _same_cache(runs))
+    bars.insert(0, "panel", "gantt")
+    curves.insert(0, "panel", "memory")
+    whole = {"time_ns": "Int64", "level_bytes": "Int64"}
+    both = [bars.astype({"checkpoint": "Int64"}), curves.astype(whole)]
+    return pd.concat(both, ignore_index=True)
+
+
+def _same_cache(runs: Sequence[Run]) -> int | None:
+    """Return the bytes of the RAM cache that all runs' secondaries have, None if they differ."""
+    caches = {run.summary["memory_peak_bytes"]["secondary"].get(memory.CACHE, 0) for run in runs}
+    return caches.pop() or None if len(caches) == 1 else None
+
+
+@styled
+def figure(runs: Sequence[Run], checkpoint: int | None = None) -> Figure:
+    """Return the Gantt chart of one checkpoint of each run above the memory of both hosts.
+
+    A RAM cache that all runs have alike is left out of the curves, and the panel's title says so.
+
+    :raises FigureError: if a run has no such checkpoint.
+    """
+    heights = (0.9 + 1.2 * len(runs), 1.9 + 0.08 * len(runs))
+    made = Figure(figsize=(7.2, sum(heights)))
+    top, bottom = made.subfigures(2, 1, height_ratios=heights, squeeze=False).flat
+    gantt.draw(runs, top.subplots(), checkpoint)
+    cache = _same_cache(runs)
+    panels = bottom.subplots(1, 2, sharey=cache is not None)
+    for axes, side in zip(panels, memory.SIDES, strict=True):
+        memory.lines(runs, side, axes, cache=cache is None)
+        left_out = cache is not None and side == "secondary"
+        note = f", without its RAM cache ({short_size(cache or 0)})" if left_out else ""
+        axes.set_title(f"{side}{note}")
+    if cache is not None:
+        panels[1].set_ylabel("")
+        panels[0].set_ylim(0, max(axes.get_ylim()[1] for axes in panels))
+    return made

@@ -1,0 +1,99 @@
+"""Simulated against measured pause, with the band of 10%."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from colosim.plots.style import BLACK, GREY, FigureError, axes_or_new, line_of, styled
+from colosim.plots.units import plain_log, time_unit
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["BAND", "COLUMNS", "data", "draw", "figure"]
+
+COLUMNS = ("design", "measured_ns", "simulated_ns")
+"""What a table has to have; other columns stay."""
+BAND = 0.10
+"""The band that is drawn around equality: simulated within 10% of measured."""
+_MARGIN = 1.25
+
+
+def data(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with ``error``, simulated/measured less 1, and ``within``, in the band.
+
+    :raises FigureError: if it has no rows, lacks one of `COLUMNS`, or a time is not positive.
+    """
+    missing = [name for name in COLUMNS if name not in table]
+    if missing or not len(table):
+        raise FigureError(f"a validation table has rows and the columns {', '.join(COLUMNS)}")
+    if (table[["measured_ns", "simulated_ns"]] <= 0).any(axis=None):
+        raise FigureError("a validation table's times are larger than 0")
+    made = table.reset_index(drop=True).copy()
+    made["error"] = made["simulated_ns"].astype(float) / made["measured_ns"].astype(float) - 1
+    made["within"] = made["error"].abs() <= BAND
+    return made
+
+
+@styled
+def draw(table: pd.DataFrame, axes: Axes | None = None, *, quantity: str = "pause") -> Axes:
+    """Draw each row as a point: measured to the right, simulated up, both logarithmic.
+
+    `quantity`: what the times are, for the axes' labels.
+
+    :raises FigureError: as `data`.
+    """
+    axes = axes_or_new(axes)
+    points = data(table)
+    times = points[["measured_ns", "simulated_ns"]].to_numpy(dtype=float)
+    unit = time_unit(times.max())
+    limits = np.array([times.min() / _MARGIN, times.max() * _MARGIN]) / unit.size
+    axes.fill_between(
+        limits,
+        limits * (1 - BAND),
+        limits * (1 + BAND),
+        color="#dddddd",
+        linewidth=0,
+        label=f"within {BAND:.0%}",
+        zorder=1,
+    )
+    axes.plot(limits, limits, color=GREY, linewidth=0.8, zorder=2)
+    for index, (design, part) in enumerate(points.groupby("design", sort=False)):
+        look = line_of(str(design), index)
+        axes.plot(
+            part["measured_ns"].to_numpy(dtype=float) / unit.size,
+            part["simulated_ns"].to_numpy(dtype=float) / unit.size,
+            linestyle="",
+            marker=look.marker,
+            markerfacecolor=look.colour,
+            markeredgecolor=BLACK,
+            markeredgewidth=0.4,
+            label=str(design),
+            zorder=3,
+        )
+    axes.set(xscale="log", yscale="log", aspect="equal")
+    axes.set_xlim(*limits)
+    axes.set_ylim(*limits)
+    plain_log(axes.xaxis)
+    plain_log(axes.yaxis)
+    axes.set_xlabel(f"measured {quantity} ({unit.symbol})")
+    axes.set_ylabel(f"simulated {quantity} ({unit.symbol})")
+    inside, count = int(points["within"].sum()), len(points)
+    axes.set_title(f"{inside} of {count} within {BAND:.0%}", weight="normal")
+    axes.legend(loc="lower right")
+    return axes
+
+
+@styled
+def figure(table: pd.DataFrame, *, quantity: str = "pause") -> Figure:
+    """Return simulated against measured times.
+
+    :raises FigureError: as `data`.
+    """
+    made = Figure(figsize=(3.6, 3.8))
+    draw(table, made.subplots(), quantity=quantity)
+    return made

@@ -1,0 +1,65 @@
+"""Distributions of pause and lock hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from colosim.plots import distribution
+from colosim.plots.style import FigureError
+
+if TYPE_CHECKING:
+    from colosim.runs.run import Run
+
+
+def test_quantiles_are_those_of_the_summary(pair: list[Run]) -> None:
+    """p50 and p99 of the drawn values are what the summary says."""
+    table = distribution.data(pair)
+    for run in pair:
+        summary = run.summary
+        expected = {
+            "pause_ns": summary["pause_ns"],
+            "lock_hold_primary_ns": summary["lock_hold_ns"]["primary"],
+            "lock_hold_secondary_ns": summary["lock_hold_ns"]["secondary"],
+        }
+        for quantity, part in expected.items():
+            rows = table[(table["run"] == run.design) & (table["quantity"] == quantity)]
+            assert distribution.quantile(rows["value_ns"], 50) == part["p50"]
+            assert distribution.quantile(rows["value_ns"], 99) == part["p99"]
+            assert len(rows) == part["count"]
+
+
+def test_quantiles_are_by_nearest_rank() -> None:
+    """A quantile is one of the values: the p n-th, rounded up."""
+    values = pd.Series([10, 20, 30, 40])
+    assert [distribution.quantile(values, p) for p in (0, 25, 26, 50, 99)] == [10, 10, 20, 20, 40]
+
+
+def test_a_curve_ends_at_one(pair: list[Run]) -> None:
+    """Each curve steps from 0 to 1 and marks p50 and p99 on it."""
+    axes = distribution.draw(pair)
+    curves = [line for line in axes.lines if line.get_label() in {"qsb", "split"}]
+    ends = [np.asarray(line.get_ydata())[[0, -1]].tolist() for line in curves]
+    assert ends == [[0, 1]] * 2
+    assert sum(line.get_marker() in {"o", "D"} for line in axes.lines) == 4
+    assert axes.get_xlabel() == "guest pause (ms)"
+
+
+def test_a_figure_has_three_panels(pair: list[Run]) -> None:
+    """Pause and the lock hold of either side stand beside each other."""
+    assert len(distribution.figure(pair).axes) == 3
+
+
+def test_nothing_committed_is_an_error(frozen_pair: list[Run]) -> None:
+    """Without a committed checkpoint there is no distribution, and that is said."""
+    scenario = frozen_pair[1].scenario.model_copy(update={"warmup": 9})
+    run = frozen_pair[1]
+    before, run.scenario = run.scenario, scenario
+    try:
+        with pytest.raises(FigureError, match="no run committed"):
+            distribution.draw([run])
+    finally:
+        run.scenario = before

@@ -1,0 +1,92 @@
+"""Figures of tables: validation and the map of verdicts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from colosim.plots import heatmap, validation
+from colosim.plots.style import FigureError, line_of
+
+MEASURED = pd.DataFrame(
+    [("qsb", 100_000_000, 109_000_000), ("qsb", 50_000_000, 44_000_000), ("split", 10**9, 10**9)],
+    columns=["design", "measured_ns", "simulated_ns"],
+)
+CELLS = pd.DataFrame(
+    [
+        ("split", "primary", "RAM stream", "freeze secondary", "failed_over"),
+        ("split", "primary", "RAM stream", "freeze secondary", "hung"),
+        ("split", "secondary", "reset", "freeze secondary", "failed_over"),
+        ("qsb", "primary", "RAM stream", "freeze secondary", "failed_over"),
+        ("qsb", "primary", "RAM stream", "kill secondary", "not_applicable"),
+    ],
+    columns=list(heatmap.COLUMNS),
+)
+
+
+def test_errors_are_relative_to_measured() -> None:
+    """The error is simulated/measured less 1, and within means 10% either way."""
+    table = validation.data(MEASURED)
+    assert table["error"].tolist() == pytest.approx([0.09, -0.12, 0.0])
+    assert table["within"].tolist() == [True, False, True]
+
+
+def test_points_are_the_data() -> None:
+    """Each design's points stand at measured and simulated, and the title counts the band."""
+    axes = validation.draw(MEASURED)
+    (points,) = [line for line in axes.lines if line.get_label() == "qsb"]
+    assert np.asarray(points.get_xdata()).tolist() == [100.0, 50.0]
+    assert np.asarray(points.get_ydata()).tolist() == [109.0, 44.0]
+    assert axes.get_title(loc="left") == "2 of 3 within 10%"
+    assert axes.get_xlabel() == "measured pause (ms)"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        MEASURED[:0],
+        MEASURED.drop(columns="design"),
+        MEASURED.assign(measured_ns=0),
+    ],
+)
+def test_a_wrong_validation_table_is_refused(table: pd.DataFrame) -> None:
+    """A table without rows, without a column or with a time of 0 is no validation."""
+    with pytest.raises(FigureError, match="validation table"):
+        validation.data(table)
+
+
+def test_of_several_verdicts_the_worst_stands() -> None:
+    """Several faults in one cell are one cell with the worst verdict."""
+    cells = heatmap.data(CELLS)
+    assert len(cells) == 4
+    struck = cells[(cells["design"] == "split") & (cells["step"] == "RAM stream")]
+    assert struck["verdict"].tolist() == ["hung"]
+
+
+def test_a_cell_has_colour_and_letter() -> None:
+    """A cell's colour and letter both say the verdict; rows and columns are named."""
+    axes = heatmap.draw(CELLS, "split")
+    assert [text.get_text() for text in axes.texts] == ["H", "f"]
+    assert len({to_hex(patch.get_facecolor()) for patch in axes.patches}) == 2
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "primary: RAM stream",
+        "secondary: reset",
+    ]
+    assert len(heatmap.figure(CELLS).axes) == 2
+
+
+def test_a_wrong_map_is_refused() -> None:
+    """A table without a needed column, or without the design, is refused."""
+    with pytest.raises(FigureError, match="columns design, side"):
+        heatmap.data(CELLS.drop(columns="fault"))
+    with pytest.raises(FigureError, match="no design 'flat'"):
+        heatmap.draw(CELLS, "flat")
+
+
+def test_no_two_designs_look_alike() -> None:
+    """Designs differ in colour, dashes and marker at once, so grey is enough to tell them."""
+    looks = [line_of(name) for name in ("qsb", "split", "device-first", "flat", "mainline")]
+    for part in zip(*looks, strict=True):
+        assert len(set(part)) == len(looks)
