@@ -70,7 +70,7 @@ def command(
 
 
 def _print(comparison: Comparison) -> None:
-    from colosim.cli.show import print_table, verdict_style
+    from colosim.cli.show import print_sentence, print_table, verdict_style
     from colosim.runs.verdict import NOT_APPLICABLE
 
     designs = list(comparison.runs)
@@ -88,7 +88,7 @@ def _print(comparison: Comparison) -> None:
     print_table(comparison.scenario.name, ["", *designs], rows, styles=styles)
     for design, run in comparison.runs.items():
         if run.verdict not in {"completed", "failed_over"}:
-            click.echo(f"{design}: {run.verdict}, {run.reason}")
+            print_sentence(f"{design}: {run.verdict}, {run.reason}")
 
 
 def _lines(quantity: str, cells: list[Row]) -> list[list[str]]:

@@ -9,7 +9,14 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["designs_option", "format_option", "overrides_option", "run_options", "seed_option"]
+__all__ = [
+    "design_option",
+    "designs_option",
+    "format_option",
+    "overrides_option",
+    "run_options",
+    "seed_option",
+]
 
 Decorated = TypeVar("Decorated", bound="Callable[..., object]")
 
@@ -29,6 +36,9 @@ designs_option = click.option(
 )
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), help="Seed of every random stream."
+)
+design_option = click.option(
+    "--design", metavar="NAME", help="Which design's run, where a source has several."
 )
 format_option = click.option(
     "--format",

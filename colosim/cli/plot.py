@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from colosim.cli.progress import Progression
     from colosim.runs.run import Run
-    from colosim.runs.simulation import Simulation
     from colosim.scenario import Scenario
 
     Drawing = tuple[Callable[[], Figure], Callable[[], pd.DataFrame]]
@@ -101,10 +100,10 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     The same figure is the same bytes every time.
     """  # noqa: D301 - click reads \b as: do not rewrap
     from colosim.cli.progress import Progression
+    from colosim.cli.sources import name_of, runs_of
     from colosim.plots.style import check_path, save
 
-    name = Path(sources[0]).stem if Path(sources[0]).suffix else Path(sources[0]).name
-    target = output or Path(f"{name}-{kind}.svg")
+    target = output or Path(f"{name_of(sources[0])}-{kind}.svg")
     check_path(target)
     if kind in {"against", *_OF_TABLES} and len(sources) > 1:
         raise click.UsageError(f"the kind {kind!r} takes one source")
@@ -116,7 +115,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
         else:
             runs: list[Run] = []
             for source in sources:
-                runs += _runs(source, designs, seed, overrides, progression.watch)
+                runs += runs_of(source, designs, seed, overrides, progression.watch)
             figure, data = _of_runs(kind, runs, checkpoint)
         made, table = figure(), data() if data_file is not None else None
     save(made, target)
@@ -124,48 +123,6 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     if data_file is not None and table is not None:
         table.to_csv(data_file, index=False, lineterminator="\n")
         click.echo(f"{data_file}: written")
-
-
-def _runs(
-    source: str,
-    designs: Sequence[str],
-    seed: int | None,
-    overrides: Sequence[str],
-    prepare: Callable[[Simulation], None],
-) -> list[Run]:
-    """Return the runs of one source: read from directories, or made from a scenario.
-
-    :raises click.UsageError: if an option is given that a stored run cannot follow.
-    """
-    from colosim.errors import DesignError
-    from colosim.runs.run import as_scenario, simulate
-
-    stored = _stored(Path(source))
-    if not stored:
-        scenario = as_scenario(source, overrides)
-        return [
-            simulate(scenario, design, seed=seed, prepare=prepare)
-            for design in designs or scenario.designs
-        ]
-    if overrides or seed is not None:
-        raise click.UsageError(f"--set and --seed are for scenarios; {source} has run")
-    by_design = {run.design: run for run in stored}
-    missing = [design for design in designs if design not in by_design]
-    if missing:
-        raise DesignError(f"{source} has no run of {', '.join(missing)}")
-    return [by_design[design] for design in designs] if designs else stored
-
-
-def _stored(path: Path) -> list[Run]:
-    """Return the run in a directory, or those in the directories in it, by name."""
-    from colosim.runs.stored import MANIFEST, read_run
-
-    if not path.is_dir():
-        return []
-    if (path / MANIFEST).exists():
-        return [read_run(path)]
-    inner = sorted(folder for folder in path.iterdir() if (folder / MANIFEST).exists())
-    return [read_run(folder) for folder in inner] if inner else [read_run(path)]
 
 
 def _of_runs(kind: str, runs: Sequence[Run], checkpoint: int | None) -> Drawing:
@@ -200,9 +157,10 @@ def _against(
 
 def _scenario(source: str, overrides: Sequence[str]) -> Scenario:
     """Return a scenario, also that of a run directory."""
+    from colosim.cli.sources import stored_runs
     from colosim.runs.run import as_scenario
 
-    stored = _stored(Path(source))
+    stored = stored_runs(Path(source))
     return stored[0].scenario if stored else as_scenario(source, overrides)
 
 

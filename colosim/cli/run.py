@@ -149,7 +149,7 @@ _BECAME = {"written": "written", "unchanged": "the same run is there already, le
 
 
 def _print_runs(name: str, runs: Sequence[Run]) -> None:
-    from colosim.cli.show import print_table, verdict_style
+    from colosim.cli.show import print_sentence, print_table, verdict_style
     from colosim.runs.summary import value_of
     from colosim.runs.wording import in_words
 
@@ -165,7 +165,7 @@ def _print_runs(name: str, runs: Sequence[Run]) -> None:
     print_table(name, _COLUMNS, rows, styles=styles)
     for run in runs:
         if run.verdict not in {"completed", "failed_over"}:
-            click.echo(f"{run.design}: {run.reason}")
+            print_sentence(f"{run.design}: {run.reason}")
 
 
 _KEYS = (

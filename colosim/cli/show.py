@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["print_table", "verdict_style"]
+__all__ = ["print_sentence", "print_table", "verdict_style"]
 
 _STYLES = {"completed": "green", "failed_over": "green", "unprotected": "yellow"}
 
@@ -18,6 +18,11 @@ _STYLES = {"completed": "green", "failed_over": "green", "unprotected": "yellow"
 def verdict_style(verdict: str) -> str:
     """Return the colour in which a verdict is shown on a terminal."""
     return _STYLES.get(verdict, "red")
+
+
+def print_sentence(text: str) -> None:
+    """Print a sentence, folded at 80 columns."""
+    click.echo(click.wrap_text(text, width=80, subsequent_indent="  "))
 
 
 def print_table(

@@ -10,7 +10,7 @@ from colosim.designs.messages import (
     Message,
     ram_bytes,
 )
-from colosim.designs.side import Side
+from colosim.designs.side import Side, VmstateError
 from colosim.engine.clock import per_byte_ns, per_page_ns
 from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
@@ -118,7 +118,11 @@ class Primary(Side):
         mark of the section is not flushed: it leaves with the next message.
         """
         yield from self.sync_dirty_bitmap(self.costs.stream_start_ns)
-        self.check("RAM save")
+        try:
+            self.check("RAM save")
+        except VmstateError as error:
+            self.outgoing.write_error = StreamError(str(error))
+            return
         costs = self.costs
         amount = self.ram_stream_bytes - 1
         spent = per_page_ns(self.dirty_pages, costs.page_scan_ps_per_page)

@@ -35,7 +35,6 @@ TSO_BYTES = 65_536
 PPM = 1_000_000
 NEVER_NS = 1 << 63
 _SHAPES = 4096
-_PAST = 32
 
 __all__ = ["READ", "WRITE", "Direction"]
 
@@ -58,7 +57,6 @@ class Direction:
         "_mss_bytes",
         "_nagle",
         "_passings",
-        "_past",
         "_phase",
         "_plain",
         "_read_wait",
@@ -66,11 +64,11 @@ class Direction:
         "_room_ns",
         "_send_buffer_bytes",
         "_full_ns",
-        "_sent_ns",
         "_shapes",
         "_small_arrival_ns",
         "_unclaimed",
         "_wake_ns",
+        "_wants",
         "_window_bytes",
         "_write_wait",
         "_written_ns",
@@ -132,18 +130,19 @@ class Direction:
         self.price: Callable[[int], int] | None = None
         self._unclaimed: deque[int] = deque()
         self._passings: list[tuple[str, int, Callable[[int], None]]] = []
-        # What has arrived or will: when a message does, or a transfer.
-        self._inbox: deque[int | Transfer] = deque()
+        # What has arrived or will, and is not read: a message (when it does, when it was written,
+        # its bytes), or a transfer.
+        self._inbox: deque[tuple[int, int, int] | Transfer] = deque()
+        # What the reader of a message waits for, and what it costs to wake it.
+        self._wants = 0
         self._wake_ns = 0
         # Nagle in Minshall's form: when the last small segment came, and its ACK (-1: not asked).
         self._small_arrival_ns = -1
         self._acked_ns = 0
         self._held_until_ns = 0
         self._drained_ns = 0
-        self._sent_ns = 0
         self._bulk_left_ns = 0
         self._full_ns = 0
-        self._past: list[Past] = []
         self._phase = ack_phase_ns
         self._nagle = network.nagle
         self._mss_bytes = network.mss_bytes
@@ -214,12 +213,9 @@ class Direction:
         self.bytes_written += amount
         if not self._plain and self._astray(now):
             return self.disturb().send(amount)
-        inbox, past, latency = self._inbox, self._past, self.latency_ns
         # Behind a backlog it rides along; one may overshoot the buffer (sk_stream_memory_free).
         leaves = self._drained_ns
         if leaves <= now:
-            if len(past) > _PAST and not inbox and leaves + latency <= now:
-                self._forget_past()
             leaves = now
             if self._nagle:
                 acked = self._acked_ns
@@ -227,12 +223,12 @@ class Direction:
                     acked = self._ack_ns()
                 if acked > now:
                     leaves = self._held_until_ns = acked
-        past.append((WRITE, now, amount, 0))
-        self._drained_ns = self._sent_ns = leaves
-        self._small_arrival_ns = arrives = leaves + latency
+        self._drained_ns = leaves
+        self._small_arrival_ns = arrives = leaves + self.latency_ns
         self._acked_ns = -1
         self.reverse.ack_rides(leaves, arrives)
-        inbox.append(arrives)
+        inbox = self._inbox
+        inbox.append((arrives, now, amount))
         if self.reading is not None and len(inbox) == 1 and self.price is None:
             self.reading.end_at(arrives + self._wake_ns)
         return None
@@ -274,12 +270,15 @@ class Direction:
         """Let the small writes that were to leave at `held_until` leave earlier."""
         self._held_until_ns = 0
         late, soon = held_until + self.latency_ns, leaves + self.latency_ns
-        if late not in self._inbox:
+        inbox = self._inbox
+        held = [isinstance(item, tuple) and item[0] == late for item in inbox]
+        if not any(held):
             return
-        self._sent_ns = leaves
         self._drained_ns = min(self._drained_ns, leaves)
-        self._inbox = deque(soon if item == late else item for item in self._inbox)
-        if self.reading is not None and self.price is None and self._inbox[0] == soon:
+        for place, (item, was_held) in enumerate(zip(tuple(inbox), held, strict=True)):
+            if was_held and isinstance(item, tuple):
+                inbox[place] = (soon, item[1], item[2])
+        if self.reading is not None and self.price is None and held[0]:
             self.reading.end_at(soon + self._wake_ns)
 
     def receive(self, amount: int, wake_ns: int) -> Event | None:
@@ -298,16 +297,15 @@ class Direction:
         self.bytes_read += amount
         inbox = self._inbox
         if not inbox:
-            self._past.append((READ, now, amount, wake_ns))
+            self._wants = amount
             self._wake_ns = wake_ns
             self.reading = self._read_wait = wait = self._read_wait.again()
             return wait
-        arrives: int = inbox[0]  # type: ignore[assignment]
+        arrives: int = inbox[0][0]  # type: ignore[index]
         if arrives <= now:
-            self._past.append((READ, now, amount, 0))
             inbox.popleft()
             return None
-        self._past.append((READ, now, amount, wake_ns))
+        self._wants = amount
         self._wake_ns = wake_ns
         self.reading = self._read_wait = wait = self._read_wait.again_until(arrives + wake_ns)
         return wait
@@ -340,7 +338,6 @@ class Direction:
         ):
             return self.disturb().write(amount, write_ns)
         transfer = self._begin(amount, write_ns, now, drained)
-        self._past.append((WRITE, transfer.start_ns, amount, write_ns))
         self.transfer = transfer
         self._plain = False
         self._inbox.append(transfer)
@@ -435,6 +432,7 @@ class Direction:
             self.note_failure(READ, self.read_error)
             raise self.read_error
         self.price = price
+        self._wants = 0
         self.reading = self._read_wait = self._read_wait.again()
         if self._unclaimed:
             self.claim(self._unclaimed.popleft())
@@ -455,7 +453,6 @@ class Direction:
         if self.disturbed is None and isinstance(transfer, Transfer):
             on_time = now <= transfer.start_ns + transfer.latency_ns
             if on_time or not transfer.blocks_before(now):
-                self._past.append((READ, now, amount, read_ns))
                 self._join(transfer, read_ns, wait, now)
                 return
         self.disturb().want(amount, read_ns)
@@ -479,7 +476,7 @@ class Direction:
         wait.end_at(end)
         if self.writing is not None and transfer.needs_reader:
             self.writing.end_at(self._written_ns)
-        self._drained_ns = self._sent_ns = left
+        self._drained_ns = left
         if self.head_bytes and self.bandwidth is not None:
             # A bulk transfer has emptied the token bucket (a message hardly touches it).
             self._full_ns = left + self.head_bytes * NS_PER_S // self.bandwidth
@@ -571,18 +568,27 @@ class Direction:
         waiting = disturbed.unread_want()
         self.disturbed = None
         self.transfer = None
-        self._past = []
         self._inbox.clear()
         self._drained_ns = min(self._drained_ns, now)
         if waiting is not None:
-            amount, self._wake_ns = waiting
-            self._past.append((READ, now, amount, self._wake_ns))
+            self._wants, self._wake_ns = waiting
 
-    def _forget_past(self) -> None:
-        """Drop what a fluid need not replay: all has been read, but for a reader that waits."""
-        past = self._past
-        waits = past[-1][0] is READ and self.reading is not None and self.price is None
-        past[: -1 if waits else None] = []
+    def _under_way(self) -> list[Past]:
+        """Return what a fluid must replay: all that is not read, and a reader that waits."""
+        past: list[Past] = []
+        for item in self._inbox:
+            if isinstance(item, tuple):
+                _, written_ns, amount = item
+                past.append((WRITE, written_ns, amount, 0))
+                continue
+            past.append((WRITE, item.start_ns, item.size_bytes, item.write_ns))
+            if item.reader_ns >= 0:
+                past.append((READ, item.reader_ns, item.size_bytes, item.read_ns))
+        if self.reading is not None and self._wants:
+            # It came before what it waits for.
+            since = min((entry[1] for entry in past), default=self.env.now)
+            past.insert(0, (READ, since, self._wants, self._wake_ns))
+        return past
 
     def disturb(self) -> Disturbed:
         """Go over to the fluid, if that is not so already, and return it brought up to now."""
@@ -590,15 +596,13 @@ class Direction:
         if disturbed is None:
             self._plain = False
             held_until = self._drained_ns if self._held_until_ns > self.env.now else 0
-            disturbed = self.disturbed = Disturbed(self, self._past, held_until)
-            self._past = []
+            disturbed = self.disturbed = Disturbed(self, self._under_way(), held_until)
             self._inbox.clear()
         disturbed.catch_up()
         return disturbed
 
     def fluid_left(self, leaves: int, *, small: bool) -> None:
         """A write leaves at `leaves`, as the fluid has it: keep what Nagle and ACKs need."""
-        self._sent_ns = leaves
         self._drained_ns = max(self._drained_ns, leaves)
         arrives = leaves + self.latency_ns
         if not small:

@@ -278,6 +278,8 @@ class Disturbed:
         self.fluid.link_down = False
         self.fluid.probe_window()
         self.replan()
+        if self.peer_closed and self.fluid.write_goal > self.fluid.read:
+            self._reset_later()
 
     def _note_loss(self) -> None:
         """Start the retransmission timer if something is out and the link is down."""
@@ -319,7 +321,17 @@ class Disturbed:
     def close(self) -> None:
         """The sender's side was shut down: what is buffered still goes, then the stream ends."""
         self.ended = True
-        self._direction.reverse.disturb().peer_closed = True
+        self._direction.reverse.disturb().meet_closed_peer()
+        self.replan()
+
+    def meet_closed_peer(self) -> None:
+        """The receiver has shut its socket down: it reads no more, and answers data with a reset."""
+        self.peer_closed = True
+        self.catch_up()
+        fluid = self.fluid
+        fluid.stop_reading()
+        if fluid.write_goal > fluid.read:
+            self._reset_later()
         self.replan()
 
     def _reset_later(self) -> None:

@@ -156,6 +156,13 @@ class Fluid:
         self.held_at = position
         self.held_until = Fraction(until_ns)
 
+    def stop_reading(self) -> None:
+        """Let the reader want no more than it has: its thread has given up."""
+        self.read_goal = -int(-self.read // 1)
+        self._read_steps.clear()
+        if self.read_goal > self.read:
+            self._read_steps.append((self.read_goal, None))
+
     def lose_flight(self) -> None:
         """Put what is in flight back into the send buffer: it was lost."""
         self.left = self.arrived.value

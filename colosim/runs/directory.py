@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from colosim.runs.tables import Projection
     from colosim.scenario import Scenario
 
-__all__ = ["UNCHANGED", "WRITTEN", "RunDirectory", "run_into", "write_run"]
+__all__ = ["UNCHANGED", "WRITTEN", "RunDirectory", "run_into", "versions", "write_run"]
 
 WRITTEN, UNCHANGED = "written", "unchanged"
 
@@ -160,18 +160,23 @@ class RunDirectory:
         (self._partial / name).write_text(text, encoding="utf-8", newline="\n")
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of what a run's bytes could depend on."""
+    return {
+        "colosim": colosim.__version__,
+        "python": platform.python_version(),
+        "simpy": version("simpy"),
+        "numpy": version("numpy"),
+    }
+
+
 def _manifest(run: Run, files: dict[str, str]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "design": run.design,
         "seed": run.seed,
         "digest": run.digest,
-        "versions": {
-            "colosim": colosim.__version__,
-            "python": platform.python_version(),
-            "simpy": version("simpy"),
-            "numpy": version("numpy"),
-        },
+        "versions": versions(),
         "files": files,
         "scenario": resolve(run.scenario),
     }

@@ -196,7 +196,7 @@ class Guest(Strict):
     ram_bytes: Annotated[int, Measure(SIZE, PAGE_BYTES, SIZE_BYTES_MAX)] = Field(
         default=1 << 30, alias="ram", description="Guest RAM; whole pages of 4 KiB."
     )
-    vcpus: Annotated[int, Measure(COUNT, 1, 4096)] = Field(default=1, description="Virtual CPUs.")
+    vcpus: Annotated[int, Measure(COUNT, 1, 4096)] = Field(default=1, description="Virtual CPUs. No cost depends on their number: it shows in device_state and vm_stop.")
     device_state_bytes: Annotated[int, Measure(SIZE, 1, 1 << 40)] = Field(
         default=12_665,
         alias="device_state",

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     Family: TypeAlias = Literal["hosts", "networks"]
 
-__all__ = ["DEFAULT_HOST", "DEFAULT_NETWORK", "Preset", "PresetValue", "parse_preset", "preset", "preset_names"]
+__all__ = [
+    "DEFAULT_HOST",
+    "DEFAULT_NETWORK",
+    "Preset",
+    "PresetValue",
+    "parse_preset",
+    "preset",
+    "preset_names",
+]
 
 DEFAULT_HOST: Final = "kvm-xeon"
 DEFAULT_NETWORK: Final = "10gbe"

@@ -1,0 +1,150 @@
+"""Running the cases of an exploration: in processes, in order, interruptible."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from colosim.analysis.exploration.cases import Space
+from colosim.analysis.exploration.outcome import run_case
+from colosim.analysis.exploration.results import Results, digest_of
+from colosim.runs.run import as_scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
+    from os import PathLike
+    from pathlib import Path
+
+    from colosim.analysis.exploration.cases import Case
+    from colosim.analysis.exploration.outcome import Outcome
+    from colosim.scenario.model import Scenario
+
+    Progress = Callable[[int, int], None]
+    """Is told how many cases are finished, and how many there are."""
+
+__all__ = ["Exploration", "explore"]
+
+_AT_ONCE = 16
+"""Cases that a process is given at a time: few enough that an interrupt loses little."""
+_AHEAD = 3
+"""Batches that wait for each process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exploration:
+    """The outcomes of an exploration, in the order of its choices.
+
+    `found` is the first case with the verdict that was looked for: with it the exploration ends.
+    """
+
+    space: Space
+    outcomes: tuple[Outcome, ...]
+    found: Outcome | None = None
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario as its cases ran it, without faults."""
+        return self.space.base
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return how many cases of each design ended with each verdict."""
+        counts: dict[str, dict[str, int]] = {design: {} for design in self.space.designs}
+        for outcome in self.outcomes:
+            of_design = counts[outcome.design]
+            of_design[outcome.verdict] = of_design.get(outcome.verdict, 0) + 1
+        return counts
+
+
+def explore(  # noqa: PLR0913 - a study has that many parameters, given by name
+    scenario: str | PathLike[str] | Scenario,
+    designs: Sequence[str] = (),
+    faults: Sequence[str] = (),
+    *,
+    jobs: int = 1,
+    depth: int = 1,
+    find: str | None = None,
+    overrides: Sequence[str] = (),
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> Exploration:
+    """Run every case of a scenario: each fault at each protocol step of each design.
+
+    :param designs: instead of the scenario's.
+    :param faults: words such as ``freeze`` or ``vanish 30 s``; none means all kinds.
+    :param jobs: how many processes; the result does not depend on it.
+    :param depth: how many faults strike in one case.
+    :param find: stop at the first case with this verdict.
+    :param folder: where finished cases are kept, so that a rerun goes on from there.
+    :raises ScenarioError: if the scenario is wrong.
+    :raises ChoicesError: if a fault is none.
+    """
+    space = Space(as_scenario(scenario, overrides), designs, faults, depth)
+    total = space.count()
+    outcomes: list[Outcome] = []
+    with Results(folder, digest_of(space.base, space.designs)) as results:
+        for batch in _batches(space, results, jobs):
+            for outcome in batch:
+                outcomes.append(outcome)
+                if outcome.verdict == find:
+                    return Exploration(space, tuple(outcomes), outcome)
+            if progress is not None:
+                progress(len(outcomes), total)
+    return Exploration(space, tuple(outcomes))
+
+
+def _batches(space: Space, results: Results, jobs: int) -> Iterator[list[Outcome]]:
+    """Yield outcomes in order, finished ones from `results`, others as they are run."""
+    cases = iter(space)
+    batches = iter(lambda: list(islice(cases, _AT_ONCE)), [])
+    if jobs <= 1:
+        for batch in batches:
+            fresh = _run(space.base, _unfinished(batch, results))
+            yield _kept(batch, fresh, results)
+        return
+    pool = ProcessPoolExecutor(
+        jobs,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_leave_interrupts_to_parent,
+    )
+    waiting: deque[tuple[list[Case], Future[list[Outcome]]]] = deque()
+    try:
+        for batch in batches:
+            future = pool.submit(_run, space.base, _unfinished(batch, results))
+            waiting.append((batch, future))
+            if len(waiting) > jobs * _AHEAD:
+                first, ready = waiting.popleft()
+                yield _kept(first, ready.result(), results)
+        while waiting:
+            first, ready = waiting.popleft()
+            yield _kept(first, ready.result(), results)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for batch, future in waiting:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                _kept(batch, future.result(), results)
+
+
+def _unfinished(batch: Iterable[Case], results: Results) -> list[Case]:
+    return [case for case in batch if results.get(case.text) is None]
+
+
+def _kept(batch: Iterable[Case], fresh: Sequence[Outcome], results: Results) -> list[Outcome]:
+    """Keep fresh outcomes, and return those of the whole batch."""
+    results.add(fresh)
+    found = [results.get(case.text) for case in batch]
+    return [outcome for outcome in found if outcome is not None]
+
+
+def _run(base: Scenario, cases: Sequence[Case]) -> list[Outcome]:
+    return [run_case(base, case) for case in cases]
+
+
+def _leave_interrupts_to_parent() -> None:
+    """Let Ctrl-C reach the parent alone: it finishes what is under way and keeps it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,107 @@
+"""Faults of an exploration by their words: ``kill``, ``freeze 30 s``, ``slow latency 100 30 s``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from colosim.analysis.exploration.choices import ChoicesError
+from colosim.network.connection import PRIMARY, SECONDARY
+from colosim.scenario.model import FAULT_KINDS
+from colosim.scenario.units import FACTOR, TIME, UnitError, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from colosim.scenario.model import Fault
+
+__all__ = ["DEFAULT_FAULTS", "fault_of", "spoken_for", "victims_of"]
+
+NETWORK: Final = "network"
+
+DEFAULT_FAULTS: Final = (
+    "freeze",
+    "kill",
+    "vanish",
+    "freeze 1 s",
+    "freeze 30 s",
+    "vanish 1 s",
+    "vanish 30 s",
+    "slow bandwidth 0.01 30 s",
+    "slow latency 100 30 s",
+    "fail",
+)
+"""What an exploration tries: lasting faults, and some that end before or after the manager acts."""
+
+_LASTING: Final = ("freeze", "vanish", "slow")
+_SLOWED: Final = ("bandwidth", "latency")
+_EXPLORED: Final = ("freeze", "kill", "vanish", "slow", "fail")
+
+
+def _parts(words: str) -> tuple[str, str, str, str]:
+    """Return kind, what it concerns, factor and lasting of a fault's words.
+
+    :raises ChoicesError: if they are none.
+    """
+    kind, _, rest = words.partition(" ")
+    what = factor = ""
+    if kind not in _EXPLORED:
+        raise ChoicesError(
+            f"{words!r} is no fault; expected one of {', '.join(_EXPLORED)}, with a time after "
+            "which it ends, such as 'freeze 30 s' or 'slow bandwidth 0.01 30 s'"
+        )
+    if kind == "slow":
+        what, _, rest = rest.partition(" ")
+        factor, _, rest = rest.partition(" ")
+        if what not in _SLOWED:
+            raise ChoicesError(f"{words!r}: expected 'slow bandwidth ...' or 'slow latency ...'")
+    if kind == "fail":
+        return kind, rest, "", ""
+    try:
+        if kind == "slow":
+            parse(factor, FACTOR)
+        if rest:
+            parse(rest, TIME)
+    except UnitError as error:
+        raise ChoicesError(f"{words!r}: {error}") from None
+    if rest and kind not in _LASTING:
+        raise ChoicesError(f"{words!r}: {kind} does not end by itself")
+    return kind, what, factor, rest
+
+
+def spoken_for(asked: Sequence[str]) -> tuple[str, ...]:
+    """Return the faults that are asked for, each once; all defaults if none is.
+
+    :raises ChoicesError: if one is none.
+    """
+    for words in asked:
+        _parts(words)
+    return tuple(dict.fromkeys(asked or DEFAULT_FAULTS))
+
+
+def victims_of(words: str, side: str) -> tuple[str, ...]:
+    """Return what a fault may strike when `side` is at its step: the peer first."""
+    kind = words.split(maxsplit=1)[0]
+    peer = SECONDARY if side == PRIMARY else PRIMARY
+    if kind == "slow":
+        return (NETWORK,)
+    if kind == "vanish":
+        return (peer, side, NETWORK)
+    if kind == "fail":
+        return (side,)
+    return (peer, side)
+
+
+def fault_of(words: str, victim: str, at: dict[str, object]) -> Fault:
+    """Return the fault of these words on `victim`; ``fail`` names the function that fails.
+
+    :raises ChoicesError: if the words are no fault.
+    """
+    kind, what, factor, lasting = _parts(words)
+    plain: dict[str, object] = {kind: victim, "at": at}
+    if factor:
+        plain["factor"] = factor
+    if lasting:
+        plain["for"] = lasting
+    if what:
+        plain["what"] = what
+    return FAULT_KINDS[kind].model_validate(plain)

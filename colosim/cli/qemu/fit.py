@@ -1,0 +1,123 @@
+"""``colosim qemu fit RUN_DIR|NAME...``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from colosim.cli.options import format_option
+
+if TYPE_CHECKING:
+    from colosim.qemu.fit import Fit
+
+
+@click.command("fit")
+@click.argument("sources", nargs=-1, metavar="RUN_DIR|NAME...")
+@click.option(
+    "--design",
+    "designs",
+    metavar="NAME",
+    multiple=True,
+    help="Fit to runs of this design only. Repeatable; without it, to all that are given.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the costs there, as a host preset.",
+)
+@click.option(
+    "--base", metavar="PRESET", help="Host preset that gives the costs that no run determines."
+)
+@click.option("--description", metavar="TEXT", help="What the preset says of itself.")
+@format_option
+def command(
+    *,
+    sources: tuple[str, ...],
+    designs: tuple[str, ...],
+    out: Path | None,
+    base: str | None,
+    description: str | None,
+    form: str,
+) -> None:
+    """Fit the costs of one host to the stage times of many real runs at once.
+
+    A RUN_DIR is a run folder of the lab, a NAME that of a shipped run or a pattern such as
+    'qemu25/*'. Each cost comes with its standard error (each run left out in turn) and the stages
+    that it was fitted to. Costs that the runs do not tell apart are said to be so, with the sums
+    that they do determine, and divided by a stated convention.
+    """
+    from colosim.errors import LogError
+    from colosim.qemu.conditions import HOST_OF
+    from colosim.qemu.cost_file import text_of
+    from colosim.qemu.fit import fit
+    from colosim.qemu.selection import select
+    from colosim.scenario import preset
+
+    runs, passed_over = select(sources)
+    for path in passed_over:
+        click.echo(f"colosim: {path} is no run folder, passed over", err=True)
+    runs = [run for run in runs if not designs or run.design in designs]
+    hosts = sorted({HOST_OF.get(run.design, run.design) for run in runs})
+    if len(hosts) != 1:
+        raise LogError(
+            "runs of one host are needed, these are of "
+            f"{' and '.join(hosts) or 'none'}: name the design with --design"
+        )
+    found = fit(runs)
+    base = base or hosts[0]
+    if out is not None:
+        known = description or preset("hosts", base).description
+        out.write_text(text_of(found, base, known), encoding="utf-8", newline="\n")
+    click.echo(json.dumps(_as_json(found), indent=2) if form == "json" else _table(found))
+
+
+def _as_json(found: Fit) -> list[dict[str, Any]]:
+    return [
+        {
+            "cost": key,
+            "value_ns": estimate.value,
+            "standard_error_ns": estimate.error,
+            "stages": list(estimate.stages),
+            "runs": list(estimate.runs),
+            "group": None
+            if estimate.group is None
+            else {
+                "costs": list(estimate.group.keys),
+                "determined": list(estimate.group.sums),
+                "conventions": list(estimate.group.conventions),
+            },
+        }
+        for key, estimate in found.estimates.items()
+    ]
+
+
+def _table(found: Fit) -> str:
+    from colosim.qemu.cost_file import cost_text
+
+    lines = [f"{'cost':<18}{'value':>16}{'std. error':>16}{'runs':>6}  fitted to"]
+    for key, estimate in found.estimates.items():
+        error = "" if estimate.error is None else cost_text(key, estimate.error)
+        mark = "*" if estimate.group is not None else ""
+        lines.append(
+            f"{key + mark:<18}{cost_text(key, estimate.value):>16}{error:>16}"
+            f"{len(estimate.runs):>6}  {', '.join(estimate.stages)}"
+        )
+    for group in found.groups:
+        lines += ["", f"* not told apart: {', '.join(group.keys)}. Determined:"]
+        lines += [f"    {line}" for line in group.sums]
+        lines.append(f"  divided so: {'; '.join(group.conventions)}")
+    if found.stream is not None:
+        in_flight = found.stream.buffer_bytes
+        lines += [
+            "",
+            f"in flight without a bandwidth limit (both buffers): {in_flight:,.0f} B",
+        ]
+    lines += ["", f"{'residuals of':<24}{'runs':>6}{'median':>9}{'p90':>8}"]
+    lines += [
+        f"{one.stage:<24}{one.runs:>6}{one.median:>9.1%}{one.p90:>8.1%}" for one in found.residuals
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,94 @@
+"""``colosim qemu import RUN_DIR|LOG...``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from colosim.cli.main import STATUS_FAILED
+from colosim.cli.options import format_option
+
+if TYPE_CHECKING:
+    from colosim.qemu.imported import ImportedRun
+
+_BECAME = {"written": "written", "unchanged": "the same run is there already, left alone"}
+
+
+@click.command("import")
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="RUN_DIR|LOG...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder for the run directories: OUT/NAME/DESIGN.",
+)
+@click.option("--design", metavar="NAME", help="The design that the logs are of, if you know it.")
+@click.option("--force", is_flag=True, help="Replace a directory that holds another run.")
+@format_option
+def command(
+    *, paths: tuple[Path, ...], out: Path, design: str | None, force: bool, form: str
+) -> int:
+    """Turn a real run into a run directory, with the tables that a simulated run has.
+
+    A LOG is what QEMU writes with -trace 'colo_*' -D LOG, of one side or one of each; a RUN_DIR is
+    a folder with primary.log.gz and secondary.log.gz, and each is a run of its own. Without
+    --design it is taken to be of a design that it can come from. The exit status is 1 if a log has
+    an event that the design cannot produce; its tables are written all the same.
+    """
+    from colosim.qemu.imported import import_run, write_imported
+
+    folders = [path for path in paths if path.is_dir()]
+    logs = [path for path in paths if not path.is_dir()]
+    status = 0
+    summaries = []
+    for run_paths in [*((folder,) for folder in folders), *((tuple(logs),) if logs else ())]:
+        run = import_run(*run_paths, design=design)
+        target = out / run.scenario.name / run.design
+        became = write_imported(run, target, force=force)
+        summaries.append(run.summary)
+        note = f"{target}: {_BECAME[became]}"
+        if form == "table":
+            click.echo("\n".join((*_describe(run), note)))
+        else:
+            click.echo(note, err=True)
+        if run.deviation is not None:
+            click.echo(f"colosim: {run.deviation}", err=True)
+            status = STATUS_FAILED
+    if form == "json":
+        click.echo(json.dumps(summaries, indent=2))
+    return status
+
+
+def _describe(run: ImportedRun) -> list[str]:
+    """Return what was read, in a few lines."""
+    from colosim.runs.summary import value_of
+    from colosim.runs.wording import in_words
+
+    lines = []
+    for log in run.source["logs"]:
+        notes = [f"{log['lines']} lines", f"{log['unknown_lines']} unknown"]
+        notes += ["its last line is cut off"] if log["truncated"] else []
+        notes += [] if log["times"] else ["no times, so no durations"]
+        lines.append(f"{log['source']}: {log['side']}, {', '.join(notes)}")
+    if run.source["clock_offset_ns"]:
+        ahead = in_words("offset_ns", abs(run.source["clock_offset_ns"]))
+        way = "ahead" if run.source["clock_offset_ns"] > 0 else "behind"
+        lines.append(f"the secondary's clock is {ahead} {way}; its times are moved")
+    possible = run.identification.designs
+    if len(possible) > 1:
+        others = ", ".join(name for name in possible if name != run.design)
+        lines.append(f"{run.design}: taken for it; the log does not tell it from {others}")
+    done = run.summary["checkpoints"]
+    line = (
+        f"{run.design}: {run.verdict}, {done['completed']} checkpoints, {done['aborted']} aborted"
+    )
+    if value_of(run.summary, "pause_ns.count"):
+        pause = in_words("pause_ns.p50", value_of(run.summary, "pause_ns.p50"))
+        line += f", median pause {pause}"
+    return [*lines, line]

@@ -1,0 +1,46 @@
+"""``colosim report RUN_DIR|SCENARIO...``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from colosim.cli.options import run_options
+
+
+@click.command("report")
+@click.argument("sources", nargs=-1, required=True, metavar="RUN_DIR|SCENARIO...")
+@run_options
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.html",
+    help="The file.  [default: SOURCE-report.html]",
+)
+def command(
+    *,
+    sources: tuple[str, ...],
+    designs: tuple[str, ...],
+    seed: int | None,
+    overrides: tuple[str, ...],
+    output: Path | None,
+) -> None:
+    """Write runs up as one HTML file.
+
+    Each source is a run directory, a folder of run directories, or a scenario, which is run. The
+    file needs no network and nothing beside it: how each run ended, what it cost, why it hung,
+    figures, checkpoints, and what it was made of. The same runs are the same bytes.
+    """
+    from colosim.cli.progress import Progression
+    from colosim.cli.sources import name_of, runs_of
+    from colosim.cli.written import write_whole
+    from colosim.plots.report import report
+    from colosim.runs.run import Run
+
+    runs: list[Run] = []
+    with Progression() as progression:
+        for source in sources:
+            runs += runs_of(source, designs, seed, overrides, progression.watch)
+    write_whole(output or Path(f"{name_of(sources[0])}-report.html"), report(runs).encode())

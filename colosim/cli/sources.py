@@ -1,0 +1,87 @@
+"""What stands for runs on a command line: run directories, folders of them, scenarios."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from colosim.runs.run import Run
+    from colosim.runs.simulation import Simulation
+
+__all__ = ["name_of", "run_of", "runs_of", "stored_runs"]
+
+
+def runs_of(
+    source: str,
+    designs: Sequence[str],
+    seed: int | None,
+    overrides: Sequence[str],
+    prepare: Callable[[Simulation], None] | None = None,
+) -> list[Run]:
+    """Return the runs of one source: read from directories, or made from a scenario.
+
+    :raises click.UsageError: if an option is given that a stored run cannot follow.
+    """
+    from colosim.errors import DesignError
+    from colosim.runs.run import as_scenario, simulate
+
+    stored = stored_runs(Path(source))
+    if not stored:
+        scenario = as_scenario(source, overrides)
+        return [
+            simulate(scenario, design, seed=seed, prepare=prepare)
+            for design in designs or scenario.designs
+        ]
+    if overrides or seed is not None:
+        raise click.UsageError(f"--set and --seed are for scenarios; {source} has run")
+    by_design = {run.design: run for run in stored}
+    missing = [design for design in designs if design not in by_design]
+    if missing:
+        raise DesignError(f"{source} has no run of {', '.join(missing)}")
+    return [by_design[design] for design in designs] if designs else stored
+
+
+def stored_runs(path: Path) -> list[Run]:
+    """Return the run in a directory, or those in the directories in it, by name."""
+    from colosim.runs.stored import MANIFEST, read_run
+
+    if not path.is_dir():
+        return []
+    if (path / MANIFEST).exists():
+        return [read_run(path)]
+    inner = sorted(folder for folder in path.iterdir() if (folder / MANIFEST).exists())
+    return [read_run(folder) for folder in inner] if inner else [read_run(path)]
+
+
+def run_of(source: str, design: str | None, seed: int | None, overrides: Sequence[str]) -> Run:
+    """Return the one run of a source.
+
+    :raises DesignError: if it has several and `design` names none.
+    """
+    from colosim.cli.progress import Progression
+    from colosim.errors import DesignError
+    from colosim.runs.run import as_scenario
+
+    path = Path(source)
+    if design is None:
+        known = [run.design for run in stored_runs(path)]
+        if not known:
+            known = list(as_scenario(source, overrides).designs)
+        if len(known) > 1:
+            raise DesignError(
+                f"{source} has several designs ({', '.join(known)}); name one: --design"
+            )
+    with Progression() as progression:
+        (run,) = runs_of(source, [design] if design else [], seed, overrides, progression.watch)
+    return run
+
+
+def name_of(source: str) -> str:
+    """Return what a file made from a source is called after: the source, without its ending."""
+    path = Path(source)
+    return path.stem if path.suffix else path.name

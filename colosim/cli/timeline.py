@@ -1,0 +1,47 @@
+"""``colosim timeline RUN_DIR|SCENARIO``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from colosim.cli.options import design_option, overrides_option, seed_option
+
+
+@click.command("timeline")
+@click.argument("source", metavar="RUN_DIR|SCENARIO")
+@design_option
+@seed_option
+@overrides_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The file.  [default: SOURCE-DESIGN.perfetto-trace]",
+)
+def command(
+    *,
+    source: str,
+    design: str | None,
+    seed: int | None,
+    overrides: tuple[str, ...],
+    output: Path | None,
+) -> None:
+    """Write a run as a timeline that Perfetto opens.
+
+    The source is a run directory (also one of `colosim qemu import`) or a scenario, which is run.
+    Open the file at https://ui.perfetto.dev, which reads it inside the browser. It has a process a
+    host: its threads with what they do and wait for, the iothread lock with its holder, the guest,
+    and counters of memory accounts, socket buffers and dirty pages. Select a message to see the
+    arrow to its receipt. Times are exact, in ns; the same run is the same bytes.
+    """
+    from colosim.cli.sources import name_of, run_of
+    from colosim.cli.written import write_whole
+    from colosim.plots.timeline import timeline
+
+    run = run_of(source, design, seed, overrides)
+    name = name_of(source)
+    stem = name if name == run.design else f"{name}-{run.design}"
+    write_whole(output or Path(f"{stem}.perfetto-trace"), timeline(run))

@@ -1,0 +1,91 @@
+"""The smallest scenario that shows a verdict, and from what value on it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from colosim.analysis.exploration.cases import replayed
+from colosim.analysis.exploration.choices import ChoicesError
+from colosim.analysis.exploration.shrink import shrunk, threshold, verdict_of
+from colosim.designs import load_designs
+from colosim.designs.messages import PAGE_WIRE_BYTES
+from colosim.scenario import loads
+
+if TYPE_CHECKING:
+    from colosim.scenario import Scenario
+
+FROZEN_FIRST = "step=VMSTATE_SEND, when=before, fault=freeze"
+
+
+@pytest.fixture
+def frozen(conditions: Scenario) -> Scenario:
+    """Return the case in which `split`'s secondary reads nothing of the checkpoint's data."""
+    return replayed(conditions, FROZEN_FIRST, ["split"])
+
+
+def test_split_hangs_from_the_page_that_the_buffers_do_not_take(frozen: Scenario) -> None:
+    """Buffers of 4 MiB and 2 MiB take VMSTATE_SEND and 1,532 pages; 1,533 are one too many."""
+    found = threshold(frozen, "split", "hung", "guest.dirty")
+    assert str(found) == ("guest.dirty: hung from 1533 pages on; at 1532 pages it is failed_over")
+    framing = 4 + 190 - 1
+    assert ((6 << 20) - framing) // PAGE_WIRE_BYTES == 1532
+
+
+def test_a_verdict_may_end_where_a_key_grows(frozen: Scenario) -> None:
+    """Buffers that take the whole stream do not hang: the bound is above the scenario's value."""
+    found = threshold(frozen, "split", "hung", "network.receive_buffer")
+    assert not found.rises
+    assert found.otherwise == "failed_over"
+    stream = 4096 * PAGE_WIRE_BYTES
+    assert abs(int(found.shows.removesuffix(" B")) + (4 << 20) - stream) < PAGE_WIRE_BYTES
+
+
+def test_a_verdict_that_every_value_shows_is_said_so(conditions: Scenario) -> None:
+    """`mainline`'s secondary waits with its lock for a frozen primary however little is dirty."""
+    case = replayed(conditions, "step=bitmap sync, fault=freeze, victim=primary", ["mainline"])
+    found = threshold(case, "mainline", "hung", "guest.dirty")
+    assert str(found) == "guest.dirty: hung at every value tried, 0 pages to 32768 pages"
+
+
+@pytest.mark.parametrize("key", ["guest.dirt", "manager.policy", "network.nagle", "guest"])
+def test_what_is_no_quantity_cannot_be_varied(frozen: Scenario, key: str) -> None:
+    """A key that is unknown, a word, a truth value or a section is refused."""
+    with pytest.raises(ChoicesError, match="is no"):
+        threshold(frozen, "split", "hung", key)
+
+
+def test_a_rate_is_taken_as_a_number_of_pages(conditions: Scenario) -> None:
+    """``guest.dirty`` means fixed pages, also where the scenario has a rate."""
+    text = "{rate: 20000 pages/s, working_set: 16384 pages}"
+    scenario = loads(
+        "name: r\nguest: {ram: 128 MiB, dirty: " + text + "}\n"
+        "network: {preset: lab-veth, send_buffer: 4 MiB, receive_buffer: 2 MiB}"
+    )
+    found = threshold(replayed(scenario, FROZEN_FIRST, ["split"]), "split", "hung", "guest.dirty")
+    assert found.shows == "1533 pages"
+
+
+def test_the_smallest_scenario_still_shows_it(frozen: Scenario) -> None:
+    """Only what the hang needs is left, in simple values, and the file says what it expects."""
+    smallest = shrunk(frozen, "split", "hung")
+    scenario = loads(smallest.text, known_designs=tuple(load_designs()))
+    assert verdict_of(scenario, "split") == "hung"
+    assert scenario.expect["split"]["verdict"].text == "hung"
+    assert len(smallest.text.splitlines()) <= 14
+    assert "hosts" not in smallest.text
+    assert scenario.faults[0].at_checkpoint == 0
+
+
+def test_nothing_can_be_left_out_of_it(frozen: Scenario) -> None:
+    """Shrinking what is smallest changes nothing."""
+    smallest = shrunk(frozen, "split", "hung")
+    scenario = loads(smallest.text, known_designs=tuple(load_designs()))
+    assert shrunk(scenario, "split", "hung").text == smallest.text
+
+
+def test_what_does_not_show_a_verdict_cannot_be_shrunk(frozen: Scenario) -> None:
+    """A scenario must show the verdict that its smaller ones shall show."""
+    with pytest.raises(ValueError, match="does not end stopped"):
+        shrunk(frozen, "split", "stopped")
