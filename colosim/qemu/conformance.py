@@ -1,0 +1,256 @@
+"""A log held against a design's protocol: which design can have written it, and where it could not.
+
+A log may begin in the middle of a checkpoint and end anywhere; a checkpoint may be broken off
+there.  Once a failover is under way, or COLO is left, what remains of the checkpoint may still
+come, in order and with gaps, and the guest may be stopped and run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from colosim.qemu.history import FAILOVER, GUEST, READY, STAGES
+from colosim.qemu.protocol import REQUEST, Protocol, protocols
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from colosim.qemu.history import Happening, History
+
+__all__ = ["Deviation", "Identification", "deviation", "identify"]
+
+_RELEASED = ("mainline", "flat")
+"""Designs of QEMU's releases; the others were series of patches."""
+_SHUTDOWN = "GUEST_SHUTDOWN"
+_REPEATED = frozenset({"bitmap sync"})
+"""What a version of QEMU may do more than once in a row."""
+_SKIPPED = frozenset({"cache flush"})
+"""What is left out where there is nothing to do: a checkpoint without dirty pages."""
+_FRAME = {f"{verb} {message}" for verb in ("sends", "receives") for message in (READY, _SHUTDOWN)}
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """The first event of a log that a design cannot produce.
+
+    ``expected`` has what it could have done instead; ``could`` the designs that can have written
+    the log up to and including this line.
+    """
+
+    design: str
+    source: str
+    side: str
+    line: int
+    event: str
+    expected: tuple[str, ...]
+    could: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return it as one line for people."""
+        expected = " or ".join(self.expected) or "nothing more"
+        could = ", ".join(self.could) or "no design"
+        return (
+            f"{self.source}:{self.line}: {self.design} cannot produce this: the {self.side} "
+            f"{_said(self.event)}; expected: {expected}; could have: {could}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {
+            "source": self.source,
+            "line": self.line,
+            "side": self.side,
+            "event": self.event,
+            "expected": list(self.expected),
+            "could": list(self.could),
+        }
+
+
+def _said(event: str) -> str:
+    """Return an event as what a side does."""
+    return event if event.startswith(("sends ", "receives ")) else f"shows '{event}'"
+
+
+class _At(NamedTuple):
+    """Where a side may be: the events of this checkpoint that are behind it, and how it goes on.
+
+    `ending`: a failover is under way or COLO was left.  `again`: the request that followed a
+    broken checkpoint, and must fail.
+    """
+
+    position: int
+    ending: bool = False
+    again: Happening | None = None
+
+
+class _Follower:
+    """Follows one side's log through one design's checkpoint."""
+
+    def __init__(self, protocol: Protocol, history: History) -> None:
+        self._sequence = protocol.seen_by(history)
+        self._requests_again = protocol.requests_again and history.side == "primary"
+        self._stages = history.kind == STAGES
+        self._names = frozenset(protocol.events[history.side])
+        self._begun = False
+        count = len(self._sequence)
+        self._at = {_At(0)} if history.entered else {_At(index) for index in range(count)}
+        self._entered = history.entered
+
+    def follow(self, happening: Happening) -> tuple[Happening, tuple[str, ...]] | None:
+        """Take an event; return the one that cannot be, and what could, if there is one."""
+        name = happening.name
+        if name.startswith((FAILOVER, "COLO exit", "monitor serves")):
+            self._at = {_At(at.position, ending=True) for at in self._at}
+            return None
+        if not self._concerns(name):
+            return None
+        if name.endswith(READY):
+            return self._ready(happening)
+        if not self._begun and self._entered and not name.startswith(("sends ", "receives ")):
+            return None  # between the entry into COLO and the first request the guest is started
+        after = {one for at in self._at for one in self._next(at, happening)}
+        if after:
+            self._at = after
+            self._begun = True
+            return None
+        again = next((at.again for at in self._at if at.again is not None), None)
+        return again or happening, self._expected()
+
+    def _concerns(self, name: str) -> bool:
+        """Tell whether an event is one that the check looks at."""
+        if name.startswith(("sends ", "receives ")) or name in GUEST:
+            return True
+        if name in self._sequence or name in _REPEATED:
+            return True
+        if name == "RAM load ends":
+            # Of a staged checkpoint RAM is loaded under the lock, beside the order of messages.
+            return self._stages or "RAM load" not in self._names
+        return name == "cache flush"
+
+    def _ready(self, happening: Happening) -> tuple[Happening, tuple[str, ...]] | None:
+        """COLO is entered: at the beginning, or again after a failover."""
+        if self._begun and not any(at.ending for at in self._at):
+            return happening, self._expected()
+        self._at = {_At(0)}
+        self._begun = False
+        self._entered = True
+        return None
+
+    def _next(self, at: _At, happening: Happening) -> Iterable[_At]:
+        """Yield where a side that was `at` may be after `happening`."""
+        name, sequence = happening.name, self._sequence
+        count = len(sequence)
+        if at.ending:
+            yield from self._next_ending(at, name)
+            return
+        if at.again is not None:
+            return
+        if count and sequence[at.position] == name:
+            yield _At((at.position + 1) % count)
+        elif count and sequence[at.position] in _SKIPPED:
+            yield from self._next(_At((at.position + 1) % count), happening)
+        if name in _REPEATED and count and sequence[at.position - 1] == name:
+            yield at
+        if name.endswith(_SHUTDOWN) and name in _FRAME and self._may_shut_down(at, name):
+            yield _At(at.position, ending=True)
+        if name == f"sends {REQUEST}" and self._requests_again and self._after_send(at):
+            yield _At(at.position, again=happening)
+
+    def _next_ending(self, at: _At, name: str) -> Iterable[_At]:
+        if name in GUEST:
+            yield at
+        for index in range(at.position, len(self._sequence)):
+            if self._sequence[index] == name:
+                yield _At(index + 1, ending=True)
+
+    def _may_shut_down(self, at: _At, name: str) -> bool:
+        """The primary says so after VMSTATE_LOADED, the secondary reads it instead of a request."""
+        before = self._sequence[at.position - 1] if self._sequence else ""
+        if name.startswith("sends "):
+            return before in {"receives VMSTATE_LOADED", *GUEST}
+        return at.position == 0
+
+    def _after_send(self, at: _At) -> bool:
+        """Tell whether the RAM stream may have begun: then its error is lost."""
+        sequence = self._sequence
+        mark = "sends VMSTATE_SEND" if "sends VMSTATE_SEND" in sequence else "bitmap sync"
+        return mark in sequence and at.position > sequence.index(mark)
+
+    def _expected(self) -> tuple[str, ...]:
+        if len(self._at) == len(self._sequence) and not self._begun:
+            return ("an event of a checkpoint",)
+        names = [
+            self._sequence[at.position]
+            for at in sorted(self._at, key=lambda at: at.position)
+            if at.again is None and at.position < len(self._sequence)
+        ]
+        return tuple(dict.fromkeys(names))
+
+
+def deviation(protocol: Protocol, history: History) -> Deviation | None:
+    """Return the first event of a log that a design cannot produce, None if it can produce all."""
+    follower = _Follower(protocol, history)
+    for happening in history.happenings:
+        wrong = follower.follow(happening)
+        if wrong is not None:
+            what, expected = wrong
+            return Deviation(
+                design=protocol.design,
+                source=history.source,
+                side=history.side,
+                line=what.line,
+                event=what.name,
+                expected=expected,
+            )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """Which designs a log (or a pair of logs) can come from, and where the others part from it."""
+
+    designs: tuple[str, ...]
+    excluded: dict[str, Deviation]
+
+    def nearest(self) -> str:
+        """Return the likeliest design: of several one that a release of QEMU had.
+
+        If none can have written the logs, the one that they follow for longest.
+        """
+        if self.designs:
+            released = [design for design in _RELEASED if design in self.designs]
+            return (*released, *self.designs)[0]
+        return max(self.excluded, key=lambda design: self.excluded[design].line)
+
+
+def identify(histories: Sequence[History]) -> Identification:
+    """Return the designs that can have written all of these logs."""
+    shown = frozenset().union(*(history.shows for history in histories))
+    first: dict[str, dict[int, Deviation]] = {}
+    for protocol in protocols():
+        found = first[protocol.design] = {}
+        for index, history in enumerate(histories):
+            wrong = deviation(protocol, _showing(history, shown))
+            if wrong is not None:
+                found[index] = wrong
+    excluded = {}
+    for design, found in first.items():
+        if not found:
+            continue
+        index = min(found)
+        wrong = found[index]
+        could = tuple(
+            other
+            for other, its in first.items()
+            if other != design and (index not in its or its[index].line > wrong.line)
+        )
+        excluded[design] = replace(wrong, could=could)
+    return Identification(tuple(design for design in first if not first[design]), excluded)
+
+
+def _showing(history: History, shown: frozenset[str]) -> History:
+    """Return a history that shows the guest's state if the peer's does: one QEMU, one -trace."""
+    if "guest" in shown and "guest" not in history.shows and history.kind != STAGES:
+        return replace(history, shows=history.shows | {"guest"})
+    return history

@@ -1,0 +1,322 @@
+"""What a real COLO run is once it is read: conditions, checkpoints, and what a fault led to.
+
+All times are integer nanoseconds.  A stage's time counts from the checkpoint's own request: the
+moment at which the primary had sent CHECKPOINT_REQUEST (`P_BEGIN` in the QEMU 2.5 runs, which is
+just before it).  The clocks of both sides are one, but the lines are printed after the act, so a
+secondary's stage may be a few microseconds below zero.
+
+Stages, in the order in which they can happen (no run has all of them):
+
+=================  ==============================================================================
+``s_request``      secondary: CHECKPOINT_REQUEST read
+``s_stopped``      secondary: guest stopped (mainline)
+``s_reply``        secondary: CHECKPOINT_REPLY sent
+``p_reply``        primary: CHECKPOINT_REPLY read
+``p_stopped``      primary: guest stopped
+``p_vmstate_send`` primary: VMSTATE_SEND sent
+``s_vmstate_send`` secondary: VMSTATE_SEND read
+``p_lock_wanted``  primary: about to take the iothread lock to save
+``p_lock_taken``   primary: has it
+``p_sync_begin``   primary: dirty bitmap sync begins
+``p_synced``       primary: dirty bitmap synced, the page loop begins
+``p_ram_sent``     primary: the last page is in the socket (split)
+``p_saved``        primary: everything saved
+``p_lock_free``    primary: iothread lock released
+``p_size_sent``    primary: VMSTATE_SIZE sent, hence all RAM before it (mainline)
+``p_sent``         primary: the staging buffer is in the socket (QEMU 2.5, 2.7)
+``s_ram_loaded``   secondary: RAM is in the RAM cache (split, mainline)
+``s_size``         secondary: VMSTATE_SIZE read
+``s_filled``       secondary: staging buffer filled
+``s_received``     secondary: VMSTATE_RECEIVED sent (mainline)
+``p_received``     primary: VMSTATE_RECEIVED read
+``s_lock_taken``   secondary: has the iothread lock to load
+``s_reset``        secondary: devices reset
+``s_flush_begin``  secondary: RAM cache to guest RAM, begin
+``s_flush_end``    secondary: and end
+``s_lock_free``    secondary: iothread lock released
+``s_resumed``      secondary: guest runs (mainline)
+``s_loaded``       secondary: VMSTATE_LOADED sent
+``p_loaded``       primary: VMSTATE_LOADED read
+``p_resumed``      primary: guest runs
+=================  ==============================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "QUANTITIES",
+    "STAGES",
+    "WARMUP",
+    "Conditions",
+    "FaultResult",
+    "MeasuredCheckpoint",
+    "MeasuredRun",
+    "nearest_rank",
+]
+
+WARMUP = 2
+"""Checkpoints that statistics leave out: buffers grow, pages are touched for the first time."""
+
+STAGES = (
+    "s_request",
+    "s_stopped",
+    "s_reply",
+    "p_reply",
+    "p_stopped",
+    "p_vmstate_send",
+    "s_vmstate_send",
+    "p_lock_wanted",
+    "p_lock_taken",
+    "p_sync_begin",
+    "p_synced",
+    "p_ram_sent",
+    "p_saved",
+    "p_lock_free",
+    "p_size_sent",
+    "p_sent",
+    "s_ram_loaded",
+    "s_size",
+    "s_filled",
+    "s_received",
+    "p_received",
+    "s_lock_taken",
+    "s_reset",
+    "s_flush_begin",
+    "s_flush_end",
+    "s_lock_free",
+    "s_resumed",
+    "s_loaded",
+    "p_loaded",
+    "p_resumed",
+)
+
+QUANTITIES = (
+    "pause_ns",
+    "transaction_ns",
+    "ram_ns",
+    "lock_hold_primary_ns",
+    "lock_hold_secondary_ns",
+    "staging_buffer_content_bytes",
+    "staging_buffer_capacity_bytes",
+    "wire_bytes",
+    "dirty_pages",
+)
+"""What a run is compared by: properties of `MeasuredCheckpoint`, None where not measured."""
+
+_WRITE_END = {"split": "p_ram_sent", "qsb": "p_sent", "flat": "p_sent", "mainline": "p_size_sent"}
+_RECEIVED_WHOLE = {
+    "split": "s_ram_loaded",
+    "mainline": "s_ram_loaded",
+    "qsb": "s_filled",
+    "flat": "s_filled",
+}
+
+
+def nearest_rank(values: Sequence[int], percent: int) -> int:
+    """Return the nearest-rank quantile of integers: the smallest value with `percent` at or below.
+
+    :raises ValueError: if there is no value, or `percent` is not in 1..100.
+    """
+    if not values:
+        raise ValueError("a quantile of no values")
+    if not 1 <= percent <= 100:  # noqa: PLR2004 - a percentage
+        raise ValueError(f"percent ({percent}) must be in 1..100")
+    return sorted(values)[-(-len(values) * percent // 100) - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under what a run was made, in the words of a scenario.
+
+    ``bandwidth_bits`` is the nominal bit/s of the token bucket, None where there was none; of every
+    ``frame_bytes`` that it counts ``payload_bytes`` are TCP payload.  ``latency_ns`` is what was
+    added one way.  ``working_set_pages`` and ``write_rate`` (pages/s) are the guest's program,
+    written round-robin.
+    """
+
+    ram_bytes: int
+    working_set_pages: int
+    write_rate: int
+    checkpoint_delay_ns: int
+    bandwidth_bits: int | None
+    burst_bytes: int
+    payload_bytes: int
+    frame_bytes: int
+    latency_ns: int
+    congestion_control: str
+    delayed_ack: bool
+    retries2: int
+
+    def link_ns(self, payload: int) -> int:
+        """Return how long the link takes for ``payload`` bytes, 0 if it has no limit."""
+        if self.bandwidth_bits is None:
+            return 0
+        wire_bits = payload * 8 * self.frame_bytes * 10**9
+        return -(-wire_bits // (self.bandwidth_bits * self.payload_bytes))
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredCheckpoint:
+    """One checkpoint: its pages and bytes, and when each stage was reached.
+
+    ``request_ns`` counts from the run's first request.  A stage that a design does not have, that
+    the run did not record, or that was never reached, is missing from ``stages``.
+    """
+
+    design: str
+    request_ns: int
+    dirty_pages: int | None
+    flush_pages: int | None
+    wire_bytes: int | None
+    staging_buffer_content_bytes: int | None
+    staging_buffer_capacity_bytes: int | None
+    stages: Mapping[str, int]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the primary read VMSTATE_LOADED and its guest runs again."""
+        return "p_loaded" in self.stages and "p_resumed" in self.stages
+
+    def between(self, begin: str, end: str) -> int | None:
+        """Return the time from one stage to another, None if either was not reached."""
+        if begin in self.stages and end in self.stages:
+            return self.stages[end] - self.stages[begin]
+        return None
+
+    @property
+    def pause_ns(self) -> int | None:
+        """Primary guest stopped to running."""
+        return self.between("p_stopped", "p_resumed")
+
+    @property
+    def transaction_ns(self) -> int | None:
+        """Request sent to primary guest running."""
+        return self.stages.get("p_resumed")
+
+    @property
+    def ram_ns(self) -> int | None:
+        """VMSTATE_SEND read to RAM in the cache (split, mainline) or buffer filled (qsb, flat)."""
+        return self.between("s_vmstate_send", _RECEIVED_WHOLE[self.design])
+
+    @property
+    def lock_hold_primary_ns(self) -> int | None:
+        """The primary's hold of the iothread lock to save state."""
+        return self.between("p_lock_taken", "p_lock_free")
+
+    @property
+    def lock_hold_secondary_ns(self) -> int | None:
+        """The secondary's hold of the iothread lock to load state."""
+        return self.between("s_lock_taken", "s_lock_free")
+
+    @property
+    def tail_ns(self) -> int | None:
+        """Last byte written to the socket to last byte read from it."""
+        return self.between(_WRITE_END[self.design], _RECEIVED_WHOLE[self.design])
+
+
+@dataclass(frozen=True, slots=True)
+class FaultResult:
+    """What a fault led to on the side that survived.
+
+    ``polls`` queries of the survivor's monitor were sent before anything was done,
+    ``polls_answered`` came back, the slowest after ``poll_ns_max``; ``status`` is what they said.
+    Then x_colo_lost_heartbeat was sent: its reply came after ``command_ns`` and the guest ran after
+    ``running_ns``, None if that did not happen within the time that was waited.
+    ``yank_running_ns`` counts from an out-of-band yank, ``thaw_*`` from the moment at which a
+    frozen victim was let go on; None where that was not done.  The fault struck ``offset_ns`` after
+    the step that ``when`` names; ``hands_off_ns`` later the command was sent, and its reply waited
+    for up to ``patience_ns``.
+    """
+
+    fault: str
+    victim: str
+    when: str
+    polls: int
+    polls_answered: int
+    poll_ns_max: int | None
+    status: str | None
+    command_ns: int | None
+    running_ns: int | None
+    yank_running_ns: int | None
+    thaw_command_ns: int | None
+    thaw_running_ns: int | None
+    offset_ns: int = 0
+    hands_off_ns: int = 10_000_000_000
+    patience_ns: int = 10_000_000_000
+
+    @property
+    def monitor_answered(self) -> bool:
+        """Whether every query of the survivor's monitor was answered (true if none was sent)."""
+        return self.polls == self.polls_answered
+
+    @property
+    def command_served(self) -> bool:
+        """Whether x_colo_lost_heartbeat was served without a yank and without the victim's help."""
+        return self.command_ns is not None and self.running_ns is not None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRun:
+    """A real run: what ran, under what conditions, its checkpoints, and its fault if it had one.
+
+    ``clock_ns`` is what the run's clock (CLOCK_MONOTONIC or CLOCK_REALTIME of its host) showed at
+    the first request, 0 where that is not known: the kernel's ticks lie on that clock.
+    """
+
+    name: str
+    design: str
+    qemu: str
+    conditions: Conditions
+    checkpoints: tuple[MeasuredCheckpoint, ...]
+    fault: FaultResult | None
+    clock_ns: int = 0
+
+    def counted(self, warmup: int = WARMUP) -> tuple[MeasuredCheckpoint, ...]:
+        """Return the checkpoints that statistics count: complete ones after the warm-up."""
+        return tuple(one for one in self.checkpoints[warmup:] if one.complete)
+
+    def values(self, quantity: str, warmup: int = WARMUP) -> tuple[int, ...]:
+        """Return a quantity of `QUANTITIES` for each counted checkpoint that has it.
+
+        :raises KeyError: if there is no such quantity.
+        """
+        if quantity not in QUANTITIES:
+            raise KeyError(quantity)
+        found = (getattr(one, quantity) for one in self.counted(warmup))
+        return tuple(value for value in found if value is not None)
+
+    def quantile(self, quantity: str, percent: int) -> int | None:
+        """Return the nearest-rank quantile of a quantity, None where it was not measured."""
+        values = self.values(quantity)
+        return nearest_rank(values, percent) if values else None
+
+    def median(self, quantity: str) -> int | None:
+        """Return the nearest-rank median of a quantity, None where it was not measured."""
+        return self.quantile(quantity, 50)
+
+    def medians(self) -> dict[str, int]:
+        """Return the median of every quantity that was measured."""
+        found = {quantity: self.median(quantity) for quantity in QUANTITIES}
+        return {quantity: value for quantity, value in found.items() if value is not None}
+
+    def send_buffer_bytes(self) -> int | None:
+        """Return what the send buffer held when the last byte went in, as the median says.
+
+        It is the payload that the limited link carried between the end of writing and the end of
+        reading.  Linux wakes a blocked writer once a third of its buffer is free, so this is about
+        four fifths of the buffer's size.  None where the link had no limit.
+        """
+        if self.conditions.bandwidth_bits is None:
+            return None
+        tails = [one.tail_ns for one in self.counted() if one.tail_ns is not None]
+        if not tails:
+            return None
+        conditions = self.conditions
+        bits = nearest_rank(tails, 50) * self.conditions.bandwidth_bits * conditions.payload_bytes
+        return bits // (8 * 10**9 * conditions.frame_bytes)

@@ -1,0 +1,152 @@
+"""Simulating a measured run: its checkpoints again, open or closed loop, quantity by quantity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from colosim.designs.messages import VMSTATE_SEND
+from colosim.designs.registry import load_design
+from colosim.host.guest import dirty_pages
+from colosim.host.lock import LOADING, RECEIVING, SAVING
+from colosim.network.connection import PRIMARY, SECONDARY
+from colosim.qemu import conditions
+from colosim.runs.simulation import Simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from colosim.designs.design import Design, Steps
+    from colosim.designs.primary import Primary
+    from colosim.qemu.measurement import MeasuredRun
+    from colosim.scenario.model import Scenario
+
+__all__ = ["SimulatedCheckpoint", "simulate_closed_loop", "simulate_open_loop"]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedCheckpoint:
+    """One simulated checkpoint, in the words of `colosim.qemu.measurement.QUANTITIES`."""
+
+    pause_ns: int
+    transaction_ns: int
+    ram_ns: int | None
+    lock_hold_primary_ns: int | None
+    lock_hold_secondary_ns: int | None
+    staging_buffer_content_bytes: int
+    staging_buffer_capacity_bytes: int
+    wire_bytes: int
+    dirty_pages: int
+
+
+class _Observer:
+    """Takes each committed checkpoint's quantities down as its transaction ends."""
+
+    def __init__(self) -> None:
+        self.checkpoints: list[SimulatedCheckpoint] = []
+        self._sent_bytes = 0
+
+    def watch(self, simulation: Simulation) -> None:
+        """Be told of the end of every transaction of `simulation`."""
+        books = simulation.primary.on_end
+
+        def ends() -> None:
+            self._take(simulation)
+            books()
+
+        simulation.primary.on_end = ends
+
+    def _take(self, simulation: Simulation) -> None:
+        primary, secondary = simulation.primary, simulation.secondary
+        requested, running = primary.begun_ns, primary.running_ns
+        sent, self._sent_bytes = self._sent_bytes, primary.outgoing.bytes_written
+        if requested < 0 or running < requested:
+            return
+        saving = simulation.hosts[PRIMARY].lock.longest_ns.get(SAVING)
+        holds = simulation.hosts[SECONDARY].lock.longest_ns
+        loading = (
+            holds.get(LOADING)
+            if not secondary.design.secondary_runs
+            else max(holds.get(LOADING, 0), holds.get(RECEIVING, 0))
+        )
+        begun = secondary.received_at_ns.get(VMSTATE_SEND.name, requested)
+        loaded = secondary.ram_loaded_ns
+        self.checkpoints.append(
+            SimulatedCheckpoint(
+                pause_ns=running - primary.stopped_ns,
+                transaction_ns=running - requested,
+                ram_ns=loaded - begun if loaded >= begun else None,
+                lock_hold_primary_ns=saving,
+                lock_hold_secondary_ns=loading,
+                staging_buffer_content_bytes=primary.staging.content_bytes,
+                staging_buffer_capacity_bytes=primary.staging.capacity_bytes,
+                wire_bytes=primary.outgoing.bytes_written - sent,
+                dirty_pages=primary.dirty_pages,
+            )
+        )
+
+
+def _on_the_clock(design: type[Design], run: MeasuredRun, tick_ns: int) -> type[Design]:
+    """Return `design` with checkpoints that begin when the measured ones did.
+
+    Each begins as long after the end of the one before as was measured, moved by at most half a
+    tick of the kernel so that it stands where it stood between two ticks.
+    """
+    requests = [one.request_ns for one in run.checkpoints if one.complete]
+    ends = [one.request_ns + one.stages["p_resumed"] for one in run.checkpoints if one.complete]
+    gaps = [0, *(begin - end for begin, end in zip(requests[1:], ends, strict=False))]
+
+    class Replay(design):  # type: ignore[misc,valid-type]
+        """The design, with the measured run's own times between checkpoints."""
+
+        _first_ns = 0
+
+        def wait_for_checkpoint(self, p: Primary) -> Steps:
+            """Wait for as long as the measured guest ran before this checkpoint."""
+            k, now = p.checkpoint, p.env.now
+            if k == 0:
+                self._first_ns = now + p.delay_ns
+                yield p.thread.sleep(p.delay_ns)
+                return
+            due = now + max(0, gaps[min(k, len(gaps) - 1)])
+            stood = self._first_ns + requests[min(k, len(requests) - 1)] - requests[0]
+            due += (stood - due + tick_ns // 2) % tick_ns - tick_ns // 2
+            if due < now:
+                due += tick_ns
+            if due > now:
+                yield p.thread.sleep(due - now)
+
+    return Replay
+
+
+def _run(
+    scenario: Scenario, design: type[Design], run: MeasuredRun
+) -> Sequence[SimulatedCheckpoint]:
+    observer = _Observer()
+
+    def prepare(simulation: Simulation) -> None:
+        observer.watch(simulation)
+        if simulation.design.secondary_runs:
+            # Measured pages are the primary's: the secondary's own guest goes on writing by rate.
+            model = conditions.scenario(run, conditions.dirty_model(run), 1).guest
+            simulation.hosts[SECONDARY].guest.dirty_after = dirty_pages(model)
+
+    Simulation(scenario, design, keep=False, prepare=prepare).run()
+    return observer.checkpoints
+
+
+def simulate_open_loop(
+    run: MeasuredRun, costs: Mapping[str, Any] | None = None
+) -> Sequence[SimulatedCheckpoint]:
+    """Return the run's complete checkpoints, each simulated with its own pages and run time."""
+    scenario = conditions.open_loop(run, costs)
+    design = _on_the_clock(load_design(run.design), run, scenario.network.ack_tick_ns)
+    return _run(scenario, design, run)
+
+
+def simulate_closed_loop(
+    run: MeasuredRun, costs: Mapping[str, Any] | None = None
+) -> Sequence[SimulatedCheckpoint]:
+    """Return as many checkpoints, with dirty pages from rate and simulated time."""
+    return _run(conditions.closed_loop(run, costs), load_design(run.design), run)
