@@ -325,6 +325,7 @@ class _Loading:
 
     def _check_design(self, path: Path, name: str, *, of_key: bool) -> None:
         assert self._known_designs is not None  # noqa: S101
+        name = name.partition("+")[0]
         if name in self._known_designs or not name:
             return
         near = nearest(name, self._known_designs)

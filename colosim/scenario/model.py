@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Final, NamedTuple, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -20,10 +21,12 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
+from colosim.errors import DesignError
 from colosim.scenario.bounds import Bound, BoundError, parse_bound
 from colosim.scenario.costs import Costs, Strict
 from colosim.scenario.fields import Choice, Flag, Measure, Text, reject
 from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK, preset, preset_names
+from colosim.scenario.remedies import OPTIONS_PATTERN, options_of
 from colosim.scenario.units import (
     BANDWIDTH,
     COUNT,
@@ -225,6 +228,15 @@ class Guest(Strict):
         ),
     )
 
+    late_writes_pages_per_s: Annotated[int, Measure(DIRTY_RATE, 0, 10**12)] = Field(
+        default=0,
+        alias="late_writes",
+        description=(
+            "Pages a second that QEMU's main loop writes into the stopped primary guest whenever "
+            "the iothread lock is free. Assumed 0: stopping the guest drains its devices."
+        ),
+    )
+
     @property
     def ram_pages(self) -> int:
         """Guest RAM in pages of 4 KiB."""
@@ -408,6 +420,11 @@ class Network(Strict):
     user_timeout_ns: Annotated[int | None, Measure(TIME, 1, TIME_NS_MAX, "none")] = Field(
         alias="user_timeout",
         description="TCP_USER_TIMEOUT: longest that sent data may stay unacknowledged; or 'none'.",
+    )
+    send_timeout_ns: Annotated[int | None, Measure(TIME, 1, TIME_NS_MAX, "none")] = Field(
+        default=None,
+        alias="send_timeout",
+        description="Longest that a send may wait for room before it fails (proposed); or 'none'.",
     )
 
     @property
@@ -742,7 +759,20 @@ class _Expectations:
         }
 
 
-_DesignName = Annotated[str, Text("the name of a design", NAME_PATTERN, 100)]
+def _with_known_options(name: str) -> str:
+    """Refuse options behind a design's name that there are not."""
+    try:
+        options_of(name)
+    except DesignError as error:
+        raise reject(str(error)) from None
+    return name
+
+
+_DesignName = Annotated[
+    str,
+    Text("the name of a design, or one with remedies", NAME_PATTERN + OPTIONS_PATTERN, 300),
+    AfterValidator(_with_known_options),
+]
 
 
 class Scenario(Strict):
