@@ -25,6 +25,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 class Shown(NamedTuple):
     """A command of the README, the exit status it names and the output it shows."""
 
+    line: str
     command: str
     status: int
     output: str
@@ -41,7 +42,7 @@ def shown(block: str) -> list[Shown]:
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
         line, _, output = part.partition("\n")
         command, _, comment = line.partition("  # exits ")
-        commands.append(Shown(command.strip(), int(comment or 0), output))
+        commands.append(Shown(line, command.strip(), int(comment or 0), output))
     return commands
 
 
@@ -74,17 +75,15 @@ def test_every_command_prints_what_the_readme_shows(
     text = README.read_text()
     wrong: list[str] = []
     for block in blocks("console"):
-        renewed = block
-        for command, status, output in shown(block):
+        renewed: list[str] = []
+        for line, command, status, output in shown(block):
             result = run(command, tmp_path)
             if result.returncode != status:
                 wrong.append(f"$ {command}: exit status {result.returncode}, not {status}")
             if result.stdout.rstrip() != output.rstrip():
                 wrong.append(f"$ {command}\nprints:\n{result.stdout}")
-                renewed = renewed.replace(
-                    output, result.stdout.rstrip() + output[len(output.rstrip()) :], 1
-                )
-        text = text.replace(block, renewed, 1)
+            renewed.append(f"$ {line}\n{result.stdout.rstrip()}".rstrip() + "\n")
+        text = text.replace(block, "".join(renewed), 1)
     if request.config.getoption("--update-results"):
         README.write_text(text)
     else:

@@ -97,7 +97,8 @@ def test_a_vanished_peer_acknowledges_nothing() -> None:
 
 def test_a_dead_network_is_nobodys_host() -> None:
     """If the network is what vanished, both threads wait for it, and neither peer is to blame."""
-    simulation = simulated("qsb", "vanish: network, at: 2.3 s", overrides=("manager.policy=wait",))
+    overrides = ("manager.policy=wait", "horizon=100 s")
+    simulation = simulated("qsb", "vanish: network, at: 2.3 s", overrides=overrides)
     causes = {chain.nodes[-1].key for chain in wait_for_graph(simulation).chains}
     assert causes == {"network: link"}
 

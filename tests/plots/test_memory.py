@@ -20,7 +20,7 @@ def test_peaks_are_those_of_the_summary(pair: list[Run]) -> None:
     peaks = memory.peaks(memory.data(pair))
     for run, (_, part) in zip(pair, peaks.groupby("run", sort=False), strict=True):
         booked = [run.summary["memory_peak_bytes"][side]["extra_total"] for side in memory.SIDES]
-        assert part["peak_bytes"].tolist() == pytest.approx(booked, abs=2)
+        assert part["peak_bytes"].tolist() == pytest.approx(booked, abs=4)
 
 
 def test_each_account_reaches_its_peak(pair: list[Run]) -> None:
