@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from colosim.cli.main import STATUS_FAILED, STATUS_VIOLATED
-from colosim.cli.options import format_option, overrides_option
+from colosim.cli.options import format_option, overrides_option, words_between_commas
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,25 +30,20 @@ _VERDICTS = (
 )
 
 
-def _words(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> list[str]:
-    """Return the words of a repeatable option whose values may have several between commas."""
-    return [word.strip() for text in given for word in text.split(",") if word.strip()]
-
-
 @click.command("explore")
 @click.argument("scenario")
 @click.option(
     "--designs",
     metavar="NAME,...",
     multiple=True,
-    callback=_words,
-    help="Explore these designs instead of the scenario's.",
+    callback=words_between_commas,
+    help="Explore these designs instead of the scenario's, as in split,split+send-timeout=5s.",
 )
 @click.option(
     "--faults",
     metavar="FAULT,...",
     multiple=True,
-    callback=_words,
+    callback=words_between_commas,
     help="Try these: freeze, kill, vanish, fail, 'freeze 30 s', 'slow latency 100 30 s', ...",
 )
 @click.option(
@@ -88,8 +83,8 @@ def _words(_context: click.Context, _option: click.Parameter, given: tuple[str, 
 def command(  # noqa: PLR0913 - click hands every option over by name
     *,
     scenario: str,
-    designs: list[str],
-    faults: list[str],
+    designs: tuple[str, ...],
+    faults: tuple[str, ...],
     jobs: int,
     depth: int,
     find: str | None,

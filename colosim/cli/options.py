@@ -16,6 +16,7 @@ __all__ = [
     "overrides_option",
     "run_options",
     "seed_option",
+    "words_between_commas",
 ]
 
 Decorated = TypeVar("Decorated", bound="Callable[..., object]")
@@ -27,12 +28,23 @@ overrides_option = click.option(
     multiple=True,
     help="Override a key of the scenario, as in --set network.latency='5 ms'. Repeatable.",
 )
+
+
+def words_between_commas(
+    _context: click.Context, _option: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the words of a repeatable option whose values may have several between commas."""
+    return tuple(word.strip() for text in given for word in text.split(",") if word.strip())
+
+
 designs_option = click.option(
     "--design",
+    "--designs",
     "designs",
-    metavar="NAME",
+    metavar="NAME,...",
     multiple=True,
-    help="Run this design instead of the scenario's. Repeatable.",
+    callback=words_between_commas,
+    help="Run these designs instead of the scenario's, as in split,split+send-timeout=5s.",
 )
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), help="Seed of every random stream."

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from colosim.cli.options import run_options
+
+if TYPE_CHECKING:
+    from colosim.runs.run import Run
 
 
 @click.command("report")
@@ -37,7 +41,6 @@ def command(
     from colosim.cli.sources import name_of, runs_of
     from colosim.cli.written import write_whole
     from colosim.plots.report import report
-    from colosim.runs.run import Run
 
     runs: list[Run] = []
     with Progression() as progression:

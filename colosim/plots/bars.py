@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
     from colosim.runs.run import Run
 
-__all__ = ["LANES", "Bar", "bars_of", "typical_checkpoint"]
+__all__ = [
+    "LANES",
+    "Bar",
+    "bars_of",
+    "events_from",
+    "request_of",
+    "thread_bars",
+    "typical_checkpoint",
+]
 
 LANES = (
     "primary guest",
@@ -27,7 +35,6 @@ LANES = (
 )
 """The lanes of one checkpoint, from top to bottom."""
 
-_REQUEST = "primary: sends CHECKPOINT_REQUEST"
 _REQUEST = "primary: sends CHECKPOINT_REQUEST"
 _KIND_OF = {
     "vmstate save": "save",
@@ -75,15 +82,11 @@ def bars_of(run: Run, checkpoint: int) -> list[Bar]:
 
     :raises FigureError: if the run has no such checkpoint.
     """
-    rows = run.checkpoints
-    rows = rows[rows["checkpoint"] == checkpoint]
-    if not len(rows):
-        raise FigureError(f"{run!r} has no checkpoint {checkpoint}")
-    begin = int(rows["primary_request_at_ns"].iloc[-1])
-    events, end = _events(run, begin)
+    begin = request_of(run, checkpoint)
+    events, end = events_from(run, begin)
     bars = [
         *_guest_bars(events),
-        *_thread_bars(events, frozenset(rows.columns)),
+        *thread_bars(events, frozenset(run.checkpoints.columns)),
         *_lock_bars(run, begin, end),
         *_wire_bars(run, begin, end),
     ]
@@ -97,7 +100,22 @@ def bars_of(run: Run, checkpoint: int) -> list[Bar]:
     return sorted(shifted, key=lambda bar: (LANES.index(bar.lane), bar.begin_ns))
 
 
-def _events(run: Run, begin: int) -> tuple[pd.DataFrame, int | None]:
+def request_of(run: Run, checkpoint: int) -> int:
+    """Return when a checkpoint was requested, in ns since COLO was entered.
+
+    :raises FigureError: if the run has no such checkpoint, or does not show its request.
+    """
+    rows = run.checkpoints
+    rows = rows[rows["checkpoint"] == checkpoint]
+    if not len(rows):
+        raise FigureError(f"{run!r} has no checkpoint {checkpoint}")
+    begin = whole(rows["primary_request_at_ns"].iloc[-1])
+    if begin is None:
+        raise FigureError(f"{run!r} does not show the request of checkpoint {checkpoint}")
+    return begin
+
+
+def events_from(run: Run, begin: int) -> tuple[pd.DataFrame, int | None]:
     """Return the events from a request on up to the next one, and when that is, if there is one."""
     events = run.events
     requests = events.index[events["event"] == _REQUEST]
@@ -120,7 +138,7 @@ def _guest_bars(events: pd.DataFrame) -> Iterator[Bar]:
         yield Bar("primary guest", "guest stopped", "guest stopped", stopped, None)
 
 
-def _thread_bars(events: pd.DataFrame, columns: frozenset[str]) -> Iterator[Bar]:
+def thread_bars(events: pd.DataFrame, columns: frozenset[str]) -> Iterator[Bar]:
     """Yield what the two threads do, and for what they wait, from the event record."""
     threads = {side: _Thread(side, columns) for side in ("primary", "secondary")}
     for at_ns, name, value in rows_of(events):

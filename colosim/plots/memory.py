@@ -20,6 +20,7 @@ from colosim.plots.style import (
     SKY,
     VERMILLION,
     YELLOW,
+    FigureError,
     Fill,
     axes_or_new,
     labels,
@@ -85,12 +86,17 @@ def data(runs: Sequence[Run]) -> pd.DataFrame:
     Columns: ``run`` (its label), ``side``, ``account``, ``time_ns`` (since COLO was entered) and
     ``level_bytes``.  All accounts of a side have the same times; between two points a level is a
     straight line, and a jump stands as two points at one time.
+
+    :raises FigureError: if a run shows no memory of a host, as a real log may not.
     """
     parts = []
     for label, run in zip(labels(runs), runs, strict=True):
         memory, end_ns = run.memory, end_of(run)
         for side in SIDES:
-            times, levels = polylines(memory, side, _accounts(memory, side), end_ns)
+            accounts = _accounts(memory, side)
+            if not accounts:
+                raise FigureError(f"{run!r} shows no memory of the {side}")
+            times, levels = polylines(memory, side, accounts, end_ns)
             parts += [
                 pd.DataFrame(
                     {

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from colosim.cli.main import main
 from colosim.designs import load_designs
+from colosim.scenario.remedies import REMEDIES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,19 +110,22 @@ def test_schema_is_json_schema_and_takes_a_scenario(
     assert list(validator(schema).iter_errors(read.load(bad)))
 
 
-def test_designs_lists_each_design_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """``designs`` prints one line a design: its name, then what it is."""
+def test_designs_lists_each_design_and_each_remedy_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """``designs`` prints one line a design and one a remedy: its name, then what it is."""
     assert main(["designs"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    designs = load_designs()
-    assert [line.split()[0] for line in lines] == list(designs)
-    for line, design in zip(lines, designs.values(), strict=True):
-        assert line.endswith(design.summary)
+    expected = {name: design.summary for name, design in load_designs().items()}
+    expected |= {f"+{remedy.usage}": remedy.summary for remedy in REMEDIES}
+    assert [line.split()[0] for line in lines] == list(expected)
+    for line, summary in zip(lines, expected.values(), strict=True):
+        assert line.endswith(summary)
 
 
 def test_designs_says_where_each_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
-    """``designs --origin`` says each design's origin too."""
+    """``designs --origin`` says the origin of each design and remedy too."""
     assert main(["designs", "--origin"]) == 0
     printed = capsys.readouterr().out
-    for design in load_designs().values():
-        assert design.origin in printed
+    for known in (*load_designs().values(), *REMEDIES):
+        assert known.origin in printed

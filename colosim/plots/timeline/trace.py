@@ -124,7 +124,7 @@ class Trace:
         if one.end_ns is not None:
             self._add(one.end_ns, _Type.END, track)
 
-    def instant(  # noqa: PLR0913 - an instant has that many parts
+    def instant(
         self,
         track: int,
         at_ns: int,
