@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PACKAGE = Path(colosim.__file__).parent
-MODEL = ("engine", "host", "network", "designs", "failover", "faults", "service", "runs")
+MODEL = (
+    "engine",
+    "host",
+    "network",
+    "designs",
+    "failover",
+    "faults",
+    "service",
+    "checkers",
+    "runs",
+)
 
 #: Builtins whose value depends on the process.
 BANNED_BUILTINS = {

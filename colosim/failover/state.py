@@ -94,7 +94,7 @@ class Failover:
             yield from self._secondary_failover(main_loop)
 
     def _primary_failover(self) -> None:
-        """primary_vm_do_failover: stop the guest, cut the connection, wake the checkpoint thread."""
+        """primary_vm_do_failover: stop the guest, cut the connection, wake the COLO thread."""
         primary = self.primary
         assert primary is not None  # noqa: S101 - asked by the caller
         self.host.guest.stop()
@@ -169,6 +169,12 @@ class Failover:
             self.on_takeover()
 
     def yank(self) -> None:
-        """Serve the out-of-band command yank: shut the migration channels down, without the lock."""
+        """Serve the out-of-band command yank: shut the migration channels down, without the lock.
+
+        A frozen process serves it once it is thawed.
+        """
+        for thawed in self.host.while_frozen():
+            thawed.callbacks.append(lambda _thawed: self.yank())
+            return
         self.host.record.add(self._code("monitor serves yank out of band"))
         self.connection.yank(self.host.side, StreamError("yanked"))

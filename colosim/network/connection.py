@@ -86,7 +86,7 @@ class Connection:
         self.env.call_at(self.env.now + outgoing.latency_ns, arrive)
 
     def shutdown(self, by: str, error: StreamError | None = None) -> None:
-        """Shut both directions down at `by`: its own blocked ends fail at once, the peer's stream ends."""
+        """Shut both directions down at `by`: its own ends fail at once, the peer's stream ends."""
         outgoing, incoming = self.of(by)
         reason = error or StreamError("shut down")
         outgoing.disturb().close()

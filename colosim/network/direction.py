@@ -12,6 +12,7 @@ A thread that writes or reads yields the event it is given, if any, and then cal
 from __future__ import annotations
 
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from colosim.engine.clock import NS_PER_S
@@ -19,7 +20,13 @@ from colosim.engine.environment import Environment, Event, Wait
 from colosim.engine.plain import plain
 from colosim.engine.record import code_of
 from colosim.network.disturbed import READ, WRITE, Disturbed
-from colosim.network.tcp import StreamError, delayed_ack_ns, keeps_window_ns, slow_start_ns
+from colosim.network.tcp import (
+    RTO_MIN_NS,
+    StreamError,
+    delayed_ack_ns,
+    keeps_window_ns,
+    slow_start_ns,
+)
 from colosim.network.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -36,6 +43,8 @@ PPM = 1_000_000
 NEVER_NS = 1 << 63
 _SHAPES = 4096
 
+_slow_start_ns = lru_cache(_SHAPES)(slow_start_ns)
+
 __all__ = ["READ", "WRITE", "Direction"]
 
 
@@ -46,11 +55,12 @@ class Direction:
         "_ack_bound_ns",
         "_ack_delay_ns",
         "_ack_tick_ns",
-        "_bulk_left_ns",
         "_acked_ns",
+        "_bulk_left_ns",
         "_delays_ack",
         "_drained_ns",
         "_factors_ppm",
+        "_full_ns",
         "_held_until_ns",
         "_inbox",
         "_keeps_window_ns",
@@ -63,7 +73,6 @@ class Direction:
         "_receive_buffer_bytes",
         "_room_ns",
         "_send_buffer_bytes",
-        "_full_ns",
         "_shapes",
         "_small_arrival_ns",
         "_unclaimed",
@@ -347,10 +356,18 @@ class Direction:
             self._unclaimed.append(amount)
         if self.disturbed is not None:
             return self.disturbed.await_written()
-        if transfer.reader_ns >= 0:
+        return self._await_written(transfer, now, drained)
+
+    def _await_written(self, transfer: Transfer, now: int, drained: int) -> Event:
+        """Return what the writer of a transfer waits for."""
+        if drained > now:
+            # A small write behind a backlog ends when it fits, not when it leaves.
+            written = now + transfer.write_ns
+        elif transfer.reader_ns >= 0:
             written = self._written_ns
         elif transfer.needs_reader:
             self.writing = self._write_wait = wait = self._write_wait.again()
+            self._look_after(transfer)
             return wait
         else:
             written = transfer.written_ns()
@@ -358,6 +375,18 @@ class Direction:
             written = self._room_ns
         self.writing = self._write_wait = wait = self._write_wait.again_until(written)
         return wait
+
+    def _look_after(self, transfer: Transfer) -> None:
+        """With a send timeout, see to it that a send ends whose reader has not come by then."""
+        timeout_ns = self.network.send_timeout_ns
+        if timeout_ns is None:
+            return
+
+        def look() -> None:
+            if self.transfer is transfer and transfer.reader_ns < 0 and self.disturbed is None:
+                self.disturb().replan()
+
+        self.env.call_at(self.env.now + timeout_ns, look, apart=True)
 
     def _begin(self, amount: int, write_ns: int, now: int, drained: int) -> Transfer:
         """Return the transfer that a bulk write begins."""
@@ -379,11 +408,8 @@ class Direction:
                 head = max(0, self.head_bytes - missing)
             # The request shrank the window; only bulk grows it again.
             idle = now - self._bulk_left_ns
-            if idle >= self._keeps_window_ns and bandwidth is not None:
-                rtt_ns = 2 * self.latency_ns
-                start += slow_start_ns(
-                    amount, bandwidth, self._window_bytes, rtt_ns, idle, self._mss_bytes
-                )
+            if idle >= self._keeps_window_ns:
+                start += self.slow_start_of(amount, idle)
         transfer = Transfer(
             start,
             amount,
@@ -405,6 +431,23 @@ class Direction:
                 if acked > shortest:
                     transfer.start_ns = start + acked - shortest
         return transfer
+
+    def slow_start_of(self, amount: int, idle_ns: int) -> int:
+        """Return what slow start after `idle_ns` without bulk puts off `amount` bytes by, in ns."""
+        bandwidth = self.bandwidth
+        if idle_ns < self._keeps_window_ns or bandwidth is None:
+            return 0
+        # Only whole times of `RTO_MIN_NS` count, so that like restarts share the answer.
+        idle_ns -= idle_ns % RTO_MIN_NS
+        rtt_ns = 2 * self.latency_ns
+        return _slow_start_ns(
+            amount, bandwidth, self._window_bytes, rtt_ns, idle_ns, self._mss_bytes
+        )
+
+    @property
+    def bulk_idle_ns(self) -> int:
+        """How long no bulk has left."""
+        return max(0, self.env.now - self._bulk_left_ns)
 
     def _push_held(self, amount: int, now: int) -> None:
         """Let a bulk write take along the small writes that Nagle held back before it.
@@ -635,6 +678,8 @@ class Direction:
         if self.writing is not None and not self.writing.over and not frozen:
             self.note_failure(WRITE, error)
             self.writing.break_off(error)
+            if self.disturbed is not None:
+                self.disturbed.stop_writing()
 
     def fail_reader(self, error: StreamError) -> None:
         """Make the receiver's present and later reads fail with `error`."""

@@ -39,6 +39,7 @@ class Disturbed:
         self.peer_closed = False
         self._epoch = 0
         self._first_loss_ns = -1
+        self._send_began_ns = -1
         start = min((entry[1] for entry in past), default=self.env.now)
         self.fluid = fluid = Fluid(
             start,
@@ -48,12 +49,17 @@ class Disturbed:
             link=rate_of(direction.bandwidth),
             head_bytes=direction.head_bytes,
         )
+        now = self.env.now
         for what, at_ns, amount, spent_ns in sorted(past, key=_when):
-            fluid.advance(min(at_ns, self.env.now))
+            fluid.advance(min(at_ns, now))
             if what is READ:
                 fluid.want(amount, spent_ns)
                 continue
-            fluid.write(amount, spent_ns)
+            later = max(0, at_ns - now)
+            fluid.write(amount, spent_ns + later)
+            if later:
+                # What slow start puts off leaves no sooner.
+                fluid.hold(fluid.write_goal - amount, at_ns)
             if held_until_ns and not spent_ns and fluid.left >= fluid.write_goal - amount:
                 fluid.hold(fluid.write_goal - amount, held_until_ns)
         fluid.on_levels = self._see_levels
@@ -122,10 +128,13 @@ class Disturbed:
     def write(self, amount: int, write_ns: int) -> Event | None:
         """Write in bulk: whatever Nagle held back goes along."""
         fluid, direction = self.fluid, self._direction
-        fluid.write(amount, write_ns)
-        direction.claim_or_keep(amount)
         if fluid.held_at is not None:
             fluid.held_until = min(fluid.held_until, fluid.now)
+        later = direction.slow_start_of(amount, direction.bulk_idle_ns)
+        fluid.write(amount, write_ns + later)
+        if later:
+            fluid.hold(fluid.write_goal - amount, self.env.now + later)
+        direction.claim_or_keep(amount)
         if not self.down:
             direction.fluid_left(self.env.now, small=False)
         return self.await_written()
@@ -140,6 +149,7 @@ class Disturbed:
             self.replan()
             return None
         wait = self._direction.writing = Wait(self.env)
+        self._send_began_ns = self.env.now
         self.replan()
         return wait
 
@@ -193,6 +203,7 @@ class Disturbed:
                 if self.ended and not self.frozen[READ]:
                     self._end_of_stream()
         self._watch_window()
+        self._watch_send()
         direction.tell_passings()
 
     def _end_of_stream(self) -> None:
@@ -225,6 +236,30 @@ class Disturbed:
                 self._give_up()
 
         self.env.call_at(max(self.env.now, closed) + timeout, expire)
+
+    def _watch_send(self) -> None:
+        """With a send timeout, fail a send of which nothing has found room for so long."""
+        due = self.send_times_out_at_ns
+        if due is None:
+            return
+        epoch = self._epoch
+
+        def expire() -> None:
+            if self._epoch == epoch:
+                self.catch_up()
+                self.fluid.stop_writing()
+                self._direction.fail_writer(StreamError("send timed out"))
+
+        self.env.call_at(max(self.env.now, due), expire)
+
+    @property
+    def send_times_out_at_ns(self) -> int | None:
+        """When the send under way times out if nothing more finds room; None: it does not."""
+        timeout, writing = self._network.send_timeout_ns, self._direction.writing
+        if timeout is None or writing is None or writing.over or self.frozen[WRITE]:
+            return None
+        stalled = self.fluid.twin().stalls()
+        return None if stalled is None else max(stalled, self._send_began_ns) + timeout
 
     # ---- what happens to it --------------------------------------------------------------------
 
@@ -324,8 +359,14 @@ class Disturbed:
         self._direction.reverse.disturb().meet_closed_peer()
         self.replan()
 
+    def stop_writing(self) -> None:
+        """The sender's blocked send has failed: what did not fit is never written."""
+        self.catch_up()
+        self.fluid.stop_writing()
+        self.replan()
+
     def meet_closed_peer(self) -> None:
-        """The receiver has shut its socket down: it reads no more, and answers data with a reset."""
+        """The receiver has shut its socket down: it reads no more, and resets what comes."""
         self.peer_closed = True
         self.catch_up()
         fluid = self.fluid

@@ -100,6 +100,8 @@ class Fluid:
         self.held_until = Fraction(0)
         self.on_levels: Callable[[Fraction, Fraction, Fraction], None] | None = None
         self.write_from = self.read_from = 0
+        # When `written` last rose.
+        self._wrote_at = self.now
         # The slopes that the delayed views were last told of; None: they must be told anew.
         self._left_told: Rate = Fraction(0)
         self._read_told: Rate = Fraction(0)
@@ -156,6 +158,13 @@ class Fluid:
         self.held_at = position
         self.held_until = Fraction(until_ns)
 
+    def stop_writing(self) -> None:
+        """Let the writer write no more than it has: its send has failed."""
+        self.write_goal = -int(-self.written // 1)
+        self._write_steps.clear()
+        if self.write_goal > self.written:
+            self._write_steps.append((self.write_goal, None))
+
     def stop_reading(self) -> None:
         """Let the reader want no more than it has: its thread has given up."""
         self.read_goal = -int(-self.read // 1)
@@ -203,7 +212,9 @@ class Fluid:
                 self.bucket -= step
                 self.left += step
                 self._left_told = None
-        self.written = max(self.written, min(writable, self.left + self.send_buffer))
+        written = min(writable, self.left + self.send_buffer)
+        if written > self.written:
+            self.written, self._wrote_at = written, self.now
         if not self.reader_frozen:
             readable = min(_at_once(self._read_steps, self.read), self.arrived.value)
             if readable > self.read:
@@ -280,7 +291,9 @@ class Fluid:
         """Follow the straight lines until `until`."""
         gone = until - self.now
         writing, leaving, reading = slopes
-        self.written += writing * gone
+        if writing > 0 and gone > 0:
+            self.written += writing * gone
+            self._wrote_at = until
         self.left += leaving * gone
         self.read += reading * gone
         if self._head:
@@ -363,6 +376,16 @@ class Fluid:
                 return -int(-stopped // 1) if self.written > self.left else None
             if slopes[1] > 0:
                 stopped = at
+            self._go(at, slopes)
+        message = f"no rest after {_LIMIT} breakpoints"
+        raise FluidError(message)
+
+    def stalls(self) -> int | None:
+        """Come to rest; return when `written` stopped short of its goal (None: it gets there)."""
+        for _ in range(_LIMIT):
+            at = self._next(slopes := self._turn())
+            if at is None:
+                return -int(-self._wrote_at // 1) if self.written < self.write_goal else None
             self._go(at, slopes)
         message = f"no rest after {_LIMIT} breakpoints"
         raise FluidError(message)

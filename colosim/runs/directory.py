@@ -182,7 +182,7 @@ def _manifest(run: Run, files: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def run_into(
+def run_into(  # noqa: PLR0913 - what `simulate` takes, by name
     target: Path,
     scenario: Scenario,
     design: str | type[Design],
@@ -191,10 +191,12 @@ def run_into(
     tables: bool = True,
     force: bool = False,
     prepare: Callable[[Simulation], None] | None = None,
+    checks: bool = True,
+    replay: str | None = None,
 ) -> tuple[Run, str]:
     """Run one design, write its directory as it goes, and return the run and what became of it.
 
-    Nothing of the record is kept in memory.
+    Nothing of the record is kept in memory.  `checks` and `replay` as of `simulate`.
 
     :raises RunDirectoryError: as `RunDirectory.commit`; nothing is changed then.
     """
@@ -206,7 +208,15 @@ def run_into(
             if prepare is not None:
                 prepare(simulation)
 
-        run = simulate(scenario, design, seed=seed, tables=False, prepare=set_up)
+        run = simulate(
+            scenario,
+            design,
+            seed=seed,
+            tables=False,
+            prepare=set_up,
+            checks=checks,
+            replay=replay,
+        )
         return run, directory.commit(run, force=force)
 
 

@@ -206,11 +206,14 @@ def simulate(
     seed: int | None = None,
     tables: bool = True,
     prepare: Callable[[Simulation], None] | None = None,
+    checks: bool = True,
+    replay: str | None = None,
 ) -> Run:
     """Run one design and return the run.
 
     `tables`: whether the event record stays in memory, for the tables.  `prepare` is called with
-    the simulation before it runs.
+    the simulation before it runs.  `checks`: whether the safety checkers watch the record;
+    `replay` is the command that their violation tells.
     """
     levels: SocketLevels | None = None
 
@@ -222,6 +225,8 @@ def simulate(
             prepare(simulation)
 
     simulation = Simulation(scenario, design, seed=seed, keep=tables, prepare=set_up)
+    if checks:
+        simulation.check(replay)
     missing = simulation.missing_steps()
     if missing:
         steps = ", ".join(repr(step) for step in missing)

@@ -32,11 +32,13 @@ class Service:
         self.serving = False
         self._since_ns = 0
         self.stopped_longest_ns = 0
+        self.both_ns: int | None = None
+        """When two guests served at once for the first time."""
         self.fault_ns: int | None = None
         self.back_ns: int | None = None
         self._awaiting = False
-        for host in hosts.values():
-            host.guest.on_change = self.update
+        hosts["primary"].guest.on_change = self.update
+        hosts["secondary"].guest.on_change = self._secondary_changes
 
     def serves(self, side: str) -> bool:
         """Whether `side`'s guest serves now."""
@@ -45,12 +47,19 @@ class Service:
             return False
         return side == "primary" or self._failovers[side].done
 
+    def _secondary_changes(self) -> None:
+        """Look again, if the secondary's guest counts: before its failover it does not."""
+        if self._secondary_failover.done:
+            self.update()
+
     def update(self) -> None:
         """Look again at who serves."""
+        serving = self.serves("primary")
         # A secondary that serves has done its failover: before, one look is enough.
-        serving = self.serves("primary") or (
-            self._secondary_failover.done and self.serves("secondary")
-        )
+        if self._secondary_failover.done and self.serves("secondary"):
+            if serving and self.both_ns is None:
+                self.both_ns = self._env.now
+            serving = True
         if serving is self.serving:
             return
         now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001

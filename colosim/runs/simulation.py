@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from colosim.checkers import Checks
+from colosim.checkers.checker import Pair
+from colosim.checkers.violation import Broken
 from colosim.designs.frame import primary_thread, secondary_thread
 from colosim.designs.messages import VMSTATE_SEND
 from colosim.designs.primary import Primary
 from colosim.designs.registry import load_design
+from colosim.designs.remedied import sides_of
 from colosim.designs.secondary import Secondary
 from colosim.engine.environment import Environment
 from colosim.engine.record import Record, code_of
@@ -25,6 +29,7 @@ from colosim.network.connection import PRIMARY, SECONDARY, Connection
 from colosim.runs.liveness import LATE, Liveness
 from colosim.runs.service import Service
 from colosim.runs.statistics import Quantiles
+from colosim.scenario.remedies import with_remedies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,8 +114,8 @@ class Simulation:
         keep: bool = True,
         prepare: Callable[[Simulation], None] | None = None,
     ) -> None:
-        self.scenario = scenario
         self.design = (load_design(design) if isinstance(design, str) else design)()
+        self.scenario = scenario = with_remedies(scenario, self.design.remedies)
         self.seed = scenario.seed if seed is None else seed
         self.env = env = Environment()
         self.record = record = Record(env, keep=keep)
@@ -132,6 +137,7 @@ class Simulation:
         self.end_ns = 0
         self.reason = ""
         self.violation: InvariantError | None = None
+        self.checks: Checks | None = None
         self._code_commit = code_of("checkpoint committed")
         self._code_abort = code_of("checkpoint aborted")
         if prepare is not None:
@@ -172,8 +178,9 @@ class Simulation:
     def _staff(self) -> None:
         """Give each side its COLO thread, staging buffer and RAM cache, and enter COLO."""
         scenario, design = self.scenario, self.design
+        kinds = sides_of(design, scenario.guest.late_writes_pages_per_s)
         sides = {}
-        for side, kind in ((PRIMARY, Primary), (SECONDARY, Secondary)):
+        for side, kind in zip(SIDES, kinds, strict=True):
             host = self.hosts[side]
             name = "checkpoint thread" if side == PRIMARY else "COLO incoming thread"
             outgoing, incoming = self.connection.of(side)
@@ -216,6 +223,25 @@ class Simulation:
                 missing.append(text)
         return missing
 
+    def check(self, replay: str | None = None) -> Checks:
+        """Let every checker watch the run; a violation ends it, and tells the command `replay`."""
+        if replay is None:
+            replay = f"colosim run {self.scenario.name} --design {self.design.name}"
+            if self.seed != self.scenario.seed:
+                replay += f" --seed {self.seed}"
+        pair = Pair(
+            hosts=self.hosts,
+            failovers=self.failovers,
+            connection=self.connection,
+            secondary=self.secondary,
+            ram_cache=self.design.ram_cache,
+            fences=self.scenario.manager.fence,
+        )
+        self.checks = checks = Checks(pair, replay=replay)
+        checks.on_violation = self.env.finish
+        self.record.sinks.append(checks.feed)
+        return checks
+
     def run(self) -> Simulation:
         """Run to the end; a broken safety rule ends the run and is kept in `violation`."""
         scenario = self.scenario
@@ -242,9 +268,33 @@ class Simulation:
         ended = self.reason in {"finished", "violated", LATE}
         self.end_ns = self.env.now if ended else horizon
         self.record.close()
+        self._finish_checks()
         self.service.close(self.end_ns)
         self._close_holds()
         return self
+
+    def _finish_checks(self) -> None:
+        """Let the checkers look at the end of the run; what they saw broken is its violation."""
+        checks = self.checks
+        if checks is None:
+            return
+        error = self.violation
+        if error is not None:
+            checks.tell(error.rule, error.at_ns, Broken(error.thread, error.detail))
+        else:
+            checks.finish(self.end_ns)
+        self._take_violation(checks)
+
+    def _take_violation(self, checks: Checks) -> None:
+        if checks.violation is not None:
+            self.violation = checks.violation
+            self.reason = "violated"
+
+    def judged(self, verdict: str) -> None:
+        """Tell the checkers the verdict, which must not hide what they saw."""
+        if self.checks is not None and self.violation is None:
+            self.checks.judged(verdict, self.end_ns)
+            self._take_violation(self.checks)
 
     def _close_holds(self) -> None:
         """Count holds that are open at the end of the run, up to there."""
@@ -269,7 +319,8 @@ class Simulation:
         now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
         running = primary.running_ns
         sent, self._sent_bytes = self._sent_bytes, primary.outgoing.bytes_written
-        if running < requested:
+        # One that begins as soon as the last has ended is not committed by that one's guest.
+        if running <= requested:
             self.aborted += 1
             record.pending += (now, self._code_abort, primary.checkpoint)
             record.close()

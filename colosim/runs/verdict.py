@@ -8,11 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from colosim.checkers import Violation
+from colosim.designs.remedied import RemediedPrimary
 from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.runs.liveness import LATE, idle_threads
 from colosim.runs.wording import TIMES, with_unit
 
 if TYPE_CHECKING:
+    from colosim.errors import InvariantError
     from colosim.runs.simulation import Simulation
 
 COMPLETED = "completed"
@@ -69,6 +72,9 @@ def judge(simulation: Simulation) -> Judgement:
     Of one that was not live again in time, the reason says which threads did not go on.
     """
     judgement = _judge(simulation)
+    simulation.judged(judgement.verdict)
+    if simulation.violation is not None and judgement.verdict != VIOLATED:
+        judgement = _judge(simulation)
     if simulation.reason != LATE:
         return judgement
     limits = simulation.scenario.liveness
@@ -81,15 +87,19 @@ def judge(simulation: Simulation) -> Judgement:
 
 
 def _judge(simulation: Simulation) -> Judgement:
-    violation = simulation.violation or torn_state(simulation)
-    if violation is not None:
-        return Judgement(VIOLATED, survivor_of(simulation), str(violation))
+    violation = simulation.violation
+    broken = torn_state(simulation) if violation is None else _sentence(violation)
+    if broken is not None:
+        return Judgement(VIOLATED, survivor_of(simulation), broken)
     service = simulation.service
     serving = [side for side in (PRIMARY, SECONDARY) if service.serves(side)]
     done = [side for side in serving if simulation.failovers[side].done]
     survivor = survivor_of(simulation)
-    if len(serving) > 1:
-        return Judgement(SPLIT_BRAIN, survivor, "both guests run, each with its output going out")
+    if service.both_ns is not None:
+        since = with_unit(service.both_ns, TIMES)
+        ran = "run" if len(serving) > 1 else f"ran for a time, from {since} on"
+        reason = f"both guests {ran}, each with its output going out"
+        return Judgement(SPLIT_BRAIN, survivor, reason)
     if serving:
         return _of_serving(simulation, done, survivor)
     if simulation.reason == "horizon" and not simulation.disturbed and not _exited(simulation):
@@ -98,6 +108,11 @@ def _judge(simulation: Simulation) -> Judgement:
     if held:
         return Judgement(HUNG, survivor, held)
     return Judgement(STOPPED, survivor, "no guest serves; the survivor's lock is free")
+
+
+def _sentence(violation: InvariantError) -> str:
+    """Return what broke in one line, without the events around it."""
+    return violation.sentence if isinstance(violation, Violation) else str(violation)
 
 
 def _of_serving(simulation: Simulation, done: list[str], survivor: str | None) -> Judgement:
@@ -130,13 +145,20 @@ def _lock_held_for_ever(simulation: Simulation, survivor: str | None) -> str:
 
 
 def torn_state(simulation: Simulation) -> str | None:
-    """Say so if a secondary serves whose RAM and device state are of different checkpoints."""
+    """Say so if a secondary serves whose RAM and device state are not of one moment."""
     if not simulation.failovers[SECONDARY].done:
         return None
-    secondary = simulation.secondary
-    if secondary.ram_epoch == secondary.device_epoch:
+    primary, secondary = simulation.primary, simulation.secondary
+    epoch = secondary.ram_epoch
+    if epoch != secondary.device_epoch:
+        return (
+            f"torn state: the secondary serves with RAM of checkpoint {epoch} and "
+            f"device state of checkpoint {secondary.device_epoch}"
+        )
+    late = primary.late_pages(epoch) if isinstance(primary, RemediedPrimary) else 0
+    if not late:
         return None
     return (
-        f"torn state: the secondary serves with RAM of checkpoint {secondary.ram_epoch} and "
-        f"device state of checkpoint {secondary.device_epoch}"
+        f"torn state: the secondary serves with checkpoint {epoch}, of which {late} pages were "
+        "written while the lock was free between saving RAM and device state (guest.late_writes)"
     )

@@ -1,0 +1,179 @@
+"""All checkers of one run, as a sink of its event record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from colosim.checkers.bytes_kept import BytesKept
+from colosim.checkers.checker import Checker
+from colosim.checkers.epochs import MonotoneEpochs
+from colosim.checkers.frozen import FrozenProcess
+from colosim.checkers.lock_discipline import LockDiscipline
+from colosim.checkers.one_primary import OnePrimary
+from colosim.checkers.output_commit import OutputCommit
+from colosim.checkers.torn_state import TornState
+from colosim.checkers.violation import Broken, Violation
+from colosim.engine.record import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from colosim.checkers.checker import Handler, Pair, Repeat
+
+__all__ = ["RULES", "Checks"]
+
+RULES: Final[tuple[type[Checker], ...]] = (
+    LockDiscipline,
+    BytesKept,
+    MonotoneEpochs,
+    TornState,
+    OutputCommit,
+    OnePrimary,
+    FrozenProcess,
+)
+"""Every rule that is checked."""
+
+SHAPES: Final = 256
+"""How many different chunks are remembered."""
+EVENTS_BEFORE: Final = 6
+EVENTS_AFTER: Final = 3
+_INTS: Final = 3
+
+
+class Checks:
+    """The checkers of one run.
+
+    Give `feed` to the record's sinks; call `finish` when the run is over and `judged` with its
+    verdict.  The first violation is kept in `violation`; `on_violation` is called then, and nothing
+    is watched any more.  `replay` is the command that a violation tells.
+    """
+
+    on_violation: Callable[[], None] | None = None
+
+    def __init__(
+        self, pair: Pair, *, replay: str = "", rules: Sequence[type[Checker]] = RULES
+    ) -> None:
+        self.replay = replay
+        self.violation: Violation | None = None
+        self.checkers = tuple(rule(pair) for rule in rules)
+        self._handlers: dict[int, tuple[tuple[Checker, Handler], ...]] = {}
+        self._calls: dict[int, tuple[Handler, ...]] = {}
+        self._before: list[int] = []
+        # Chunks that broke no rule, by their events: the state around them, and what a like one
+        # still has to be asked.
+        self._shapes: dict[tuple[int, ...], tuple[tuple[Hashable, ...], tuple[Repeat, ...]]] = {}
+        self._state: tuple[Hashable, ...] = ()
+
+    def feed(self, chunk: list[int]) -> None:
+        """Watch a closed chunk of the record, flat: time, code, value, time, ...
+
+        A plain checkpoint is like the one before it, event for event: what the names of its events
+        decide was decided then.
+        """
+        if self.violation is not None:
+            return
+        shape = tuple(chunk[1::_INTS])
+        repeats = self._shapes.get(shape)
+        if repeats is not None and repeats[0] == self._state:
+            for repeat in repeats[1]:
+                if not repeat.fits(chunk):
+                    break
+            else:
+                for repeat in repeats[1]:
+                    repeat.count(chunk)
+                self._before = chunk[-EVENTS_BEFORE * _INTS :]
+                return
+        before = self._state
+        self._watch(chunk)
+        if self.violation is not None:
+            return
+        self._state = after = tuple(checker.state() for checker in self.checkers)
+        if before == after and None not in after and len(self._shapes) < SHAPES:
+            names = [_named(code) for code in shape]
+            found = [checker.repeats(names) for checker in self.checkers]
+            self._shapes[shape] = (after, tuple(repeat for repeat in found if repeat is not None))
+
+    def _watch(self, chunk: list[int]) -> None:
+        """Watch a chunk event by event, up to the first that breaks a rule."""
+        calls = self._calls
+        index = 0
+        handler: Handler | None = None
+        try:
+            for index in range(1, len(chunk), _INTS):
+                code = chunk[index]
+                if code not in calls:
+                    self._meet(code)
+                for handler in calls[code]:
+                    handler(chunk[index - 1], chunk[index + 1])
+        except Broken as broken:
+            self._keep(self._violation(chunk, index - 1, handler, broken))
+        self._before = chunk[-EVENTS_BEFORE * _INTS :]
+
+    def _meet(self, code: int) -> None:
+        """Ask every checker what it does with an event that is met for the first time."""
+        subject, what = _named(code)
+        found = [(checker, checker.handler(subject, what)) for checker in self.checkers]
+        kept = tuple((checker, handler) for checker, handler in found if handler is not None)
+        self._handlers[code] = kept
+        self._calls[code] = tuple(handler for _, handler in kept)
+
+    def _violation(
+        self, chunk: Sequence[int], at: int, handler: Handler | None, broken: Broken
+    ) -> Violation:
+        watching = self._handlers[chunk[at + 1]]
+        checker = next(checker for checker, its in watching if its is handler)
+        around = [*self._before, *chunk[max(0, at - EVENTS_BEFORE * _INTS) : at]]
+        around = around[-EVENTS_BEFORE * _INTS :]
+        place = len(around) // _INTS
+        around += chunk[at : at + (1 + EVENTS_AFTER) * _INTS]
+        return Violation(
+            checker.rule,
+            chunk[at],
+            broken,
+            events=named(around),
+            at=place,
+            replay=self.replay,
+        )
+
+    def finish(self, end_ns: int) -> None:
+        """Hold the state of the pair at the end of the run against what was watched."""
+        self._ask(Checker.finish, end_ns)
+
+    def judged(self, verdict: str, end_ns: int) -> None:
+        """Hear the verdict: it must not hide what was seen."""
+        self._ask(lambda checker: checker.judged(verdict), end_ns)
+
+    def _ask(self, question: Callable[[Checker], None], end_ns: int) -> None:
+        """Ask every checker something that breaks its rule or does not."""
+        for checker in self.checkers if self.violation is None else ():
+            try:
+                question(checker)
+            except Broken as broken:
+                self.tell(checker.rule, end_ns, broken)
+                return
+
+    def tell(self, rule: str, at_ns: int, broken: Broken) -> None:
+        """Take a rule that broke at `at_ns`, by the state of the pair, for the violation."""
+        if self.violation is None:
+            self._keep(
+                Violation(rule, at_ns, broken, events=named(self._before), replay=self.replay)
+            )
+
+    def _keep(self, violation: Violation) -> None:
+        self.violation = violation
+        if self.on_violation is not None:
+            self.on_violation()
+
+
+def _named(code: int) -> tuple[str, str]:
+    """Return the subject of an event and what it does."""
+    subject, _, what = name_of(code).partition(": ")
+    return subject, what
+
+
+def named(flat: Sequence[int]) -> list[tuple[int, str, int]]:
+    """Return events, flat as in the record, as (time in ns, name, value)."""
+    ints = iter(flat)
+    return [
+        (at_ns, name_of(code), value) for at_ns, code, value in zip(ints, ints, ints, strict=True)
+    ]
