@@ -133,6 +133,9 @@ def _of_connection(simulation: Simulation, chain: Chain, side: str) -> list[Rele
     else:
         found.append(Release(BY_ITSELF, "the bytes under way arrive", f"the {waits}"))
         return found
+    due = outgoing.disturb().send_times_out_at_ns
+    if sending and due is not None:
+        found.append(Release(BY_ITSELF, "the send times out", f"the {fails}{free}", due))
     found.append(
         Release(
             IF_DONE,

@@ -13,8 +13,9 @@ def command(*, origin: bool) -> None:
     One line each: the name that scenarios use and what the design is. Designs that other
     packages register through the entry point "colosim.designs" stand here too.
 
-    Then, with a + before them, the remedies that any of them can have. A remedy stands behind a design's name, with a value where it takes one, wherever a design is
-    named: split+send-timeout=5s, mainline+yank+nodelay.
+    Then, with a + before them, the remedies that any of them can have. A remedy stands behind a
+    design's name, with a value where it takes one, wherever a design is named:
+    split+send-timeout=5s, mainline+yank+nodelay.
     """
     from colosim.designs import load_designs
     from colosim.scenario.remedies import REMEDIES

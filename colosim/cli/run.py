@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,12 @@ _COLUMNS = (
     help="Run one case of colosim explore, by the choices that it printed.",
 )
 @click.option(
+    "--checks/--no-checks",
+    default=True,
+    show_default=True,
+    help="Let the safety checkers watch the run; they take an eighth of its time.",
+)
+@click.option(
     "--check-determinism",
     "twice",
     is_flag=True,
@@ -69,6 +76,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     tables: str,
     force: bool,
     choices: str | None,
+    checks: bool,
     twice: bool,
 ) -> int:
     """Run scenarios and write a directory for each run.
@@ -81,6 +89,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     from colosim.runs.run import as_scenario
 
     loaded = [as_scenario(scenario, overrides) for scenario in scenarios]
+    replays = [_replay(name, overrides=overrides, seed=seed, choices=choices) for name in scenarios]
     if choices is not None:
         loaded, designs = _replayed(loaded, choices, designs, twice=twice), ()
     if twice:
@@ -100,7 +109,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     status = 0
     summaries = []
     with Progression() as progression:
-        for scenario in loaded:
+        for scenario, replay in zip(loaded, replays, strict=True):
             runs: list[Run] = []
             notes: list[str] = []
             for design in designs or scenario.designs:
@@ -114,6 +123,8 @@ def command(  # noqa: PLR0913 - click hands every option over by name
                         tables=tables == "csv",
                         force=force,
                         prepare=progression.watch,
+                        checks=checks,
+                        replay=replay if choices else f"{replay} --design {design}",
                     )
                 except RunDirectoryError as error:
                     click.echo(f"colosim: {error}", err=True)
@@ -125,13 +136,37 @@ def command(  # noqa: PLR0913 - click hands every option over by name
             summaries += [run.summary for run in runs]
             if form == "table" and runs:
                 _print_runs(scenario.name, runs)
-                click.echo("\n".join(notes))
+                click.echo("\n".join((*_violations(runs), *notes)))
             else:
-                for note in notes:
-                    click.echo(note, err=True)
+                click.echo(
+                    "".join(f"{line}\n" for line in notes + _violations(runs)), err=True, nl=False
+                )
     if form == "json":
         click.echo(json.dumps(summaries, indent=2))
     return status
+
+
+def _replay(
+    source: str, *, overrides: tuple[str, ...], seed: int | None, choices: str | None
+) -> str:
+    """Return the command that runs a scenario again, all but the design."""
+    words = ["colosim", "run", source]
+    for override in overrides:
+        words += ["--set", override]
+    if seed is not None:
+        words += ["--seed", str(seed)]
+    if choices is not None:
+        words += ["--choices", choices]
+    return shlex.join(words)
+
+
+def _violations(runs: Sequence[Run]) -> list[str]:
+    """Return each violation with the events around it and the command that replays it."""
+    return [
+        f"{run.design}: {run.simulation.violation}"
+        for run in runs
+        if run.simulation is not None and run.simulation.violation is not None
+    ]
 
 
 def _replayed(
@@ -164,7 +199,7 @@ def _print_runs(name: str, runs: Sequence[Run]) -> None:
     styles = {run.verdict: verdict_style(run.verdict) for run in runs}
     print_table(name, _COLUMNS, rows, styles=styles)
     for run in runs:
-        if run.verdict not in {"completed", "failed_over"}:
+        if run.verdict not in {"completed", "failed_over", "violated"}:
             print_sentence(f"{run.design}: {run.reason}")
 
 

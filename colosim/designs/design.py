@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from colosim.designs.primary import Primary
     from colosim.designs.secondary import Secondary
+    from colosim.scenario.remedies import Option
 
     Steps = Generator[Event, None, None]
 
@@ -41,6 +42,8 @@ class Design:
     """Whether the secondary's guest runs between checkpoints."""
     joins_under_lock: ClassVar[bool] = True
     """Whether the secondary's failover joins the incoming thread while holding the lock."""
+    remedies: ClassVar[tuple[Option, ...]] = ()
+    """Remedies that stand behind its name; see `colosim.scenario.remedies`."""
 
     def wait_for_checkpoint(self, p: Primary) -> Steps:
         """Wait on the primary until the next checkpoint is due.

@@ -15,8 +15,10 @@ class DeviceFirst(Split):
     """Design B1: the same hold and the same stream as `split`, with device state saved first."""
 
     name = "device-first"
-    summary = "device state staged, then RAM streamed, in one hold of the lock (v9 to v12)"
-    origin = "colo-v2.0-periodic to v2.3 (v9 to v12): qemu_save_device_state, then qemu_save_ram_state"
+    summary = "devices staged, then RAM streamed under the lock (v9 to v12)"
+    origin = (
+        "colo-v2.0-periodic to v2.3 (v9 to v12): qemu_save_device_state, then qemu_save_ram_state"
+    )
 
     def save(self, p: Primary) -> Steps:
         """Save, under the lock: device state first, then RAM."""

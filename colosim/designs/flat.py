@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Flat(Qsb):
-    """Design A': the primary is that of `qsb`; the secondary loads pages straight into guest RAM."""
+    """Design A': the primary of `qsb`; the secondary loads pages straight into guest RAM."""
 
     name = "flat"
-    summary = "RAM and device state staged in a flat QIOChannelBuffer, no RAM cache (QEMU 2.8 to 3.0)"
+    summary = "all staged in a flat QIOChannelBuffer, no RAM cache (QEMU 2.8 to 3.0)"
     origin = "colo_do_checkpoint_transaction of QEMU 2.8 to 3.0 (series v18 of September 2016)"
     staged_framing_bytes = 28
     flat_staging = True

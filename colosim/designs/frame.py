@@ -43,6 +43,8 @@ def primary_thread(p: Primary) -> Steps:
         error = failure
     except ColosimError:
         raise
+    # Whoever is stopped in the instant of the error leaves when it goes on.
+    yield from p.host.while_frozen()
     p.on_end()
     _leave(p, error)
     yield from p.failover.wait(p.thread)
@@ -63,6 +65,7 @@ def secondary_thread(s: Secondary) -> Steps:
             s.checkpoint += 1
     except Failure as failure:
         error = failure
+    yield from s.host.while_frozen()
     s.vmstate_loading = False
     _leave(s, error)
     s.failover.incoming_ended()

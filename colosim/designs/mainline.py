@@ -1,4 +1,4 @@
-"""QEMU 3.1 to today: the primary streams RAM without the lock, the secondary receives it under its own."""
+"""QEMU 3.1 to today: RAM is sent without the primary's lock, received under the secondary's."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class Mainline(Design):
-    """Design D: on the primary only device state is saved under the lock; the secondary's guest runs."""
+    """Design D: the primary's lock is held for device state only; the secondary's guest runs."""
 
     name = "mainline"
-    summary = "device state saved under the lock, RAM streamed without; secondary receives under its own (QEMU 3.1 on)"
+    summary = "RAM streamed without the lock; received under the secondary's (QEMU 3.1 on)"
     origin = "3f6df99d9d (QEMU 3.1, 2018-09-03); checkpoint timer and secondary as in QEMU 7.2"
     ram_framing_bytes = 243
-    """Measured only as a sum: 12,928 B a checkpoint beside the pages (QEMU 7.2); the share of device state is not."""
+    """Measured only in a sum: 12,928 B a checkpoint beside the pages, device state included."""
     flat_staging = True
     secondary_runs = True
     joins_under_lock = False

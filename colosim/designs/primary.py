@@ -58,9 +58,9 @@ class Primary(Side):
 
     # ---- when ----------------------------------------------------------------------------------
 
-    def sleep(self) -> Iterable[Event]:
+    def sleep(self) -> Steps:
         """Sleep x-checkpoint-delay; nothing interrupts it."""
-        return (self.thread.sleep(self.delay_ns),)
+        yield self.thread.sleep(self.delay_ns)
 
     def timer(self) -> Steps:
         """Wait for a tick of the free-running checkpoint timer; a failover interrupts it.

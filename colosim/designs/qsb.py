@@ -24,8 +24,8 @@ class Qsb(Design):
     """Design A: nothing is sent while the lock is held; every byte is staged on both sides."""
 
     name = "qsb"
-    summary = "RAM and device state staged in a QEMUSizedBuffer, sent after unlock (to v9; parent of the split)"
-    origin = "colo_do_checkpoint_transaction at eb652bdf12 (v13's parent of the split patch); basic series to v9"
+    summary = "all staged in a QEMUSizedBuffer, sent after unlock (up to the split)"
+    origin = "eb652bdf12 (v13's parent of the split patch), colo_do_checkpoint_transaction; to v9"
 
     def checkpoint(self, p: Primary) -> Steps:
         """Save everything under the lock, then send it without."""

@@ -10,8 +10,10 @@ from colosim.designs.device_first import DeviceFirst
 from colosim.designs.flat import Flat
 from colosim.designs.mainline import Mainline
 from colosim.designs.qsb import Qsb
+from colosim.designs.remedied import remedied
 from colosim.designs.split import Split
 from colosim.errors import DesignError
+from colosim.scenario.remedies import options_of
 
 GROUP = "colosim.designs"
 OWN: tuple[type[Design], ...] = (Qsb, Split, DeviceFirst, Flat, Mainline)
@@ -32,17 +34,25 @@ def load_designs() -> dict[str, type[Design]]:
             message = f"design {entry.name!r} ({entry.value}) cannot be loaded: {error}"
             raise DesignError(message) from error
         if not (isinstance(found, type) and issubclass(found, Design)):
-            message = f"design {entry.name!r} ({entry.value}) is not a subclass of colosim.designs.Design"
+            message = (
+                f"design {entry.name!r} ({entry.value}) is not a subclass of colosim.designs.Design"
+            )
             raise DesignError(message)
         designs[entry.name] = found
     return designs
 
 
 def load_design(name: str) -> type[Design]:
-    """Return the design called `name`.
+    """Return the design called `name`; behind a ``+`` stand remedies, as in ``split+yank``.
 
-    :raises DesignError: if there is none; the message has the nearest name.
+    :raises DesignError: if there is no such design or remedy; the message has the nearest name.
     """
+    own_name, options = options_of(name)
+    design = _load_by_name(own_name)
+    return remedied(design, name, options) if options else design
+
+
+def _load_by_name(name: str) -> type[Design]:
     designs = load_designs()
     if name in designs:
         return designs[name]

@@ -138,9 +138,7 @@ class Verbs:
         waits = self.outgoing.send(amount)
         if waits is not None:
             return self._send_slowly(message, waits)
-        name = message.name
-        self.sent_at_ns[name] = now = self.env._now  # type: ignore[assignment]  # noqa: SLF001
-        self._pending.extend((now, self._sends[name], amount))  # type: ignore[arg-type]
+        self._pending.extend((self.env._now, self._sends[message.name], amount))  # type: ignore[arg-type]  # noqa: SLF001
         return ()
 
     def _sent(self, message: Message) -> None:
@@ -193,7 +191,10 @@ class Verbs:
         begun: int = env._now  # type: ignore[assignment]  # noqa: SLF001
         if self.watch is not None:
             yield from self._reached(step, "before", duration_ns)
-        yield self.thread.work(duration_ns)
+        # As `Thread.work`, without the call.
+        thread = self.thread
+        thread.timer = timer = thread.timer.again_until(env._now + duration_ns)  # type: ignore[arg-type]  # noqa: SLF001
+        yield timer
         now: int = env._now  # type: ignore[assignment]  # noqa: SLF001
         self._pending.extend((now, self._codes[step], now - begun))
         if self.watch is not None:

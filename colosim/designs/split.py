@@ -25,8 +25,8 @@ class Split(Design):
     """Design B2 (v13 to v16): the lock is held until the last byte of RAM is in a socket buffer."""
 
     name = "split"
-    summary = "RAM streamed under the lock, then device state staged (v13, the reviewed patch)"
-    origin = "1f34e67d06 'COLO: Separate the process of saving/loading ram and device state' (v13, 2015-12-29)"
+    summary = "RAM streamed under the lock, then devices staged (v13, the reviewed patch)"
+    origin = "1f34e67d06 (v13, 2015-12-29), colo_do_checkpoint_transaction"
 
     def checkpoint(self, p: Primary) -> Steps:
         """Stream RAM and save device state in one hold of the lock."""

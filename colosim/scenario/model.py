@@ -199,7 +199,10 @@ class Guest(Strict):
     ram_bytes: Annotated[int, Measure(SIZE, PAGE_BYTES, SIZE_BYTES_MAX)] = Field(
         default=1 << 30, alias="ram", description="Guest RAM; whole pages of 4 KiB."
     )
-    vcpus: Annotated[int, Measure(COUNT, 1, 4096)] = Field(default=1, description="Virtual CPUs. No cost depends on their number: it shows in device_state and vm_stop.")
+    vcpus: Annotated[int, Measure(COUNT, 1, 4096)] = Field(
+        default=1,
+        description="Virtual CPUs. No cost depends on them: see device_state and vm_stop.",
+    )
     device_state_bytes: Annotated[int, Measure(SIZE, 1, 1 << 40)] = Field(
         default=12_665,
         alias="device_state",
@@ -422,7 +425,6 @@ class Network(Strict):
         description="TCP_USER_TIMEOUT: longest that sent data may stay unacknowledged; or 'none'.",
     )
     send_timeout_ns: Annotated[int | None, Measure(TIME, 1, TIME_NS_MAX, "none")] = Field(
-        default=None,
         alias="send_timeout",
         description="Longest that a send may wait for room before it fails (proposed); or 'none'.",
     )

@@ -26,7 +26,7 @@ def override(root: Mapping, settings: SequenceOf[str]) -> list[ScenarioFault]:
 
     A dotted key leads into mappings (made where there are none) and, by number, into lists. The
     value is YAML; ``null`` takes the key out, so that its default holds. Keys that exclude the one
-    set are taken out.
+    set are taken out, and with ``designs`` what the file expects of designs no longer among them.
     """
     faults: list[ScenarioFault] = []
     for line, setting in enumerate(settings, start=1):
@@ -34,7 +34,23 @@ def override(root: Mapping, settings: SequenceOf[str]) -> list[ScenarioFault]:
             _apply(root, setting, line)
         except ScenarioError as error:
             faults += error.faults
+    _forget_other_designs(root)
     return faults
+
+
+def _forget_other_designs(root: Mapping) -> None:
+    """Once ``designs`` is set, take out what the file says of designs that are not among them."""
+    entry = root.entries.get("designs")
+    if entry is None or entry.key.file != FILE or not isinstance(entry.value, Sequence):
+        return
+    kept = {item.text for item in entry.value.items if isinstance(item, Scalar)} | {"*"}
+    for key in ("expect", "measured"):
+        holder = root.entries.get(key)
+        if holder is None or not isinstance(holder.value, Mapping):
+            continue
+        for name, stated in list(holder.value.entries.items()):
+            if name not in kept and stated.key.file != FILE:
+                del holder.value.entries[name]
 
 
 def _fault(line: int, column: int, message: str) -> ScenarioError:

@@ -1,8 +1,8 @@
 """Remedies against a hang, as options behind a design's name: ``split+send-timeout=5s``.
 
 A name with options stands wherever a design's name does, and tells its runs apart in tables, JSON
-and run directories.  Several options follow each other: ``split+ram-outside-lock+nodelay``.  A value
-is a quantity of the scenario, written without a space; left out, it is the remedy's own.
+and run directories.  Several options follow each other: ``split+ram-outside-lock+nodelay``.  A
+value is a quantity of the scenario, written without a space; left out, it is the remedy's own.
 
 This module reads the names, and sets what is a key of the scenario; what changes the protocol is
 done by `colosim.designs.remedied`.
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     from colosim.scenario.model import Scenario
 
-__all__ = ["OPTIONS_PATTERN", "REMEDIES", "Option", "Remedy", "options_of", "with_remedies"]
+__all__ = [
+    "OPTIONS_PATTERN",
+    "REMEDIES",
+    "Option",
+    "Remedy",
+    "conditions_of",
+    "options_of",
+    "with_remedies",
+]
 
 OPTIONS_PATTERN: Final = r"(?:\+[a-z][a-z0-9-]*(?:=[A-Za-z0-9.]+)?)*"
 """What may follow a design's name."""
@@ -36,9 +44,10 @@ class Remedy:
     """A remedy.
 
     `origin` says where it stands in QEMU or Linux, with the word *proposed* where it does not
-    stand in QEMU's COLO.  `measure` is the kind of its value, `default` the value's text and `least`
-    the smallest in base units; a remedy without a value has none of them.  `section` and `attributes` name what it sets in the scenario,
-    `sets` the value if it takes none; a remedy that changes the protocol sets nothing.
+    stand in QEMU's COLO.  `measure` is the kind of its value, `default` the value's text and
+    `least` the smallest in base units; a remedy without a value has none of them.  `section` and
+    `attributes` name what it sets in the scenario, `sets` the value if it takes none; a remedy
+    that changes the protocol sets nothing.
     """
 
     name: str
@@ -61,8 +70,8 @@ REMEDIES: Final = (
     Remedy(
         "send-timeout",
         "a send that gets no byte into its socket for so long fails; COLO ends by its error path",
-        "proposed, in the manner of SO_SNDTIMEO; colo.c's own comment since colo-v3.0 (2016-06) says "
-        "that a timeout mechanism may be needed",
+        "proposed, in the manner of SO_SNDTIMEO; a comment in colo.c asks for a timeout since "
+        "colo-v3.0 (2016-06-03)",
         TIME,
         "5s",
         section="network",
@@ -181,6 +190,14 @@ def _option(text: str, name: str) -> Option:
 
 
 _MOST: Final = 10**15
+
+
+def conditions_of(scenario: Scenario, design: str) -> Scenario:
+    """Return `scenario` as the design called `design` runs under it.
+
+    :raises DesignError: as `options_of`.
+    """
+    return with_remedies(scenario, options_of(design)[1])
 
 
 def with_remedies(scenario: Scenario, options: Iterable[Option]) -> Scenario:

@@ -127,5 +127,6 @@ def test_designs_says_where_each_comes_from(capsys: pytest.CaptureFixture[str]) 
     """``designs --origin`` says the origin of each design and remedy too."""
     assert main(["designs", "--origin"]) == 0
     printed = capsys.readouterr().out
-    for known in (*load_designs().values(), *REMEDIES):
-        assert known.origin in printed
+    origins = [design.origin for design in load_designs().values()]
+    for origin in (*origins, *(remedy.origin for remedy in REMEDIES)):
+        assert origin in printed

@@ -159,7 +159,7 @@ def test_the_flat_buffer_is_the_old_protocol_without_a_cache() -> None:
 
 @pytest.mark.parametrize("side", ["primary", "secondary"])
 def test_the_split_streams_ram_in_the_hold(side: str) -> None:
-    """`split` streams RAM between taking and releasing the lock; the secondary does not hold its own."""
+    """`split` streams RAM inside the primary's hold, and outside the secondary's."""
     expected = SPLIT_PRIMARY if side == "primary" else SPLIT_SECONDARY
     assert of_side("split", side) == expected
 

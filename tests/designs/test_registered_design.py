@@ -83,7 +83,8 @@ def test_an_installed_design_works_like_the_shipped_ones(tmp_path: Path) -> None
     listed = colosim(site, "designs")
     assert "unlocked" in listed.stdout
     ran = colosim(
-        site, "run", "hang", "--set", "designs=[split, unlocked]", "--set", "expect={}", "--set", "measured={}",
+        site, "run", "hang", "--set", "designs=[split, unlocked]",
+        "--set", "expect={}", "--set", "measured={}",
         "--format", "json", "--out", str(tmp_path / "out"),
     )  # fmt: skip
     assert ran.returncode == 3, ran.stderr

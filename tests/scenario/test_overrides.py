@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from colosim.errors import ScenarioError
-from colosim.scenario import Scenario, loads
+from colosim.scenario import Scenario, load, loads
 
 BASE = """\
 name: base
@@ -91,3 +91,9 @@ def test_faults_of_file_and_overrides_together() -> None:
     with pytest.raises(ScenarioError) as caught:
         loads("sed: 1\nname: x", file="f.yaml", overrides=["seed=-1", "warmup=x"])
     assert [fault.file for fault in caught.value.faults] == ["--set", "--set", "f.yaml"]
+
+
+def test_setting_designs_forgets_what_the_file_says_of_others() -> None:
+    """Bounds and measured runs of designs that are no longer run go with them; others stay."""
+    scenario = load("hang", overrides=["designs=[split]"])
+    assert (list(scenario.expect), list(scenario.measured)) == (["split"], ["split"])

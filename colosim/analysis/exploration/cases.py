@@ -124,14 +124,22 @@ class Space:
     def replay(self, text: str) -> Case:
         """Return the case of a printed list of choices; ``during 40%`` may be any share.
 
+        Its design may have remedies that no listed design has.
+
         :raises ChoicesError: if a choice is none, or is asked by nobody.
+        :raises DesignError: if its design has a remedy that there is not.
         """
         chosen = parse(text)
         replay = Replay(chosen)
         depth = 2 if any(label.endswith(" 2") for label in chosen) else 1
-        space = Space(self.base, self.designs, (), depth)
-        named = [words for label, words in chosen.items() if label.startswith("fault")]
-        space.faults = tuple(dict.fromkeys((*space.faults, *spoken_for(named))))
+        designs = self.designs
+        named = chosen.get("design", "")
+        if "+" in named and named not in designs:
+            load_design(named)
+            designs = (*designs, named)
+        space = Space(self.base, designs, (), depth)
+        faults = [words for label, words in chosen.items() if label.startswith("fault")]
+        space.faults = tuple(dict.fromkeys((*space.faults, *spoken_for(faults))))
         case = space._build(replay, exact=False)
         replay.check_all_used()
         return case

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,7 +68,9 @@ class Outcome:
 
 def run_case(base: Scenario, case: Case) -> Outcome:
     """Run one case: the same simulation, event for event, as ``colosim run --choices``."""
-    simulation = Simulation(case.scenario(base), case.design).run()
+    simulation = Simulation(case.scenario(base), case.design)
+    simulation.check(shlex.join(["colosim", "run", base.name, "--choices", case.text]))
+    simulation.run()
     missed = simulation.injector.never_struck
     judgement = judge(simulation)
     if missed:
@@ -98,6 +101,7 @@ def freed_by(simulation: Simulation, judgement: Judgement) -> str | None:
     side = judgement.survivor
     words = {
         f"{side}: connection timed out": "TCP gives up",
+        f"{side}: send fails (send timed out)": "send timeout",
         f"{side}: monitor serves yank out of band": "yank",
     }
     ends = []

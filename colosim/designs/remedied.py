@@ -1,0 +1,209 @@
+"""Remedies that change the protocol, for any design: what they do is done in the sides' verbs.
+
+The design's own file stays as it is.  A verb that it calls under the lock gives the lock back and,
+where the design goes on under it, takes it again; so the design's ``with p.held:`` means "unless a
+remedy has let it go".  A verb that is called without the lock does nothing else than it always did.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from colosim.designs.primary import Primary
+from colosim.designs.secondary import Secondary
+from colosim.designs.side import Held
+from colosim.engine.clock import NS_PER_S
+from colosim.host.lock import SAVING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from colosim.designs.design import Design
+    from colosim.designs.side import Side, Steps
+    from colosim.host.host import Host
+    from colosim.scenario.remedies import Option
+
+__all__ = ["RemediedPrimary", "RemediedSecondary", "remedied", "sides_of"]
+
+RAM_OUTSIDE, RECEIVE_OUTSIDE, CHUNKED = "ram-outside-lock", "receive-outside-lock", "chunked-lock"
+
+
+def remedied(design: type[Design], name: str, options: Sequence[Option]) -> type[Design]:
+    """Return `design` with remedies, called `name`."""
+    words = [f"{option.name}: {option.remedy.summary}" for option in options]
+    origins = [f"{option.name}: {option.remedy.origin}" for option in options]
+    return type(
+        design.__name__,
+        (design,),
+        {
+            "__doc__": design.__doc__,
+            "__module__": design.__module__,
+            "name": name,
+            "summary": "; ".join((design.summary, *words)),
+            "origin": "; ".join((design.origin, *origins)),
+            "remedies": tuple(options),
+        },
+    )
+
+
+def sides_of(design: Design, late_writes_pages_per_s: int) -> tuple[type[Primary], type[Secondary]]:
+    """Return the classes of the two sides under `design`'s remedies and with late writes."""
+    if late_writes_pages_per_s or any(
+        option.name in {RAM_OUTSIDE, RECEIVE_OUTSIDE, CHUNKED} for option in design.remedies
+    ):
+        return RemediedPrimary, RemediedSecondary
+    return Primary, Secondary
+
+
+class HeldOnDemand(Held):
+    """As `Held`; a lock that a remedy has let go is not given back again."""
+
+    __slots__ = ()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Release, if the thread still has the lock."""
+        if self._lock.owner is self._thread:
+            super().__exit__(kind, error, trace)
+
+
+def _chunk_bytes(design: Design) -> int:
+    """Return the chunk after which the lock is let go, 0 if it is not."""
+    return next((option.value or 0 for option in design.remedies if option.name == CHUNKED), 0)
+
+
+def _has(design: Design, remedy: str) -> bool:
+    return any(option.name == remedy for option in design.remedies)
+
+
+def _holds(side: Side) -> bool:
+    return side.host.lock.owner is side.thread
+
+
+class RemediedPrimary(Primary):
+    """The primary with ``ram-outside-lock`` or ``chunked-lock``, and with late writes.
+
+    Late writes answer whether pages may be sent without the lock while the guest is stopped: at
+    the rate `guest.late_writes` the main loop writes into guest memory as long as the lock is free
+    between the first and the last part of a checkpoint's state.  QEMU notes each such page in the
+    dirty bitmap, so all of them are sent with the next checkpoint; of this one they make RAM and
+    device state that are not of one moment.  Assumed: every such writer takes the lock (so none
+    writes while a checkpoint thread has it), and device state depends on what it writes.  Stopping
+    the guest drains its block devices (do_vm_stop: bdrv_drain_all), which is why the default rate
+    is 0: then nothing is torn.
+    """
+
+    def __init__(self, design: Design, host: Host, *rest: Any) -> None:
+        super().__init__(design, host, *rest)
+        self.held = HeldOnDemand(host.lock, self.thread)
+        self._outside = _has(design, RAM_OUTSIDE)
+        self._chunk = _chunk_bytes(design)
+        self._let_go = False
+        self._late_rate = host.guest_model.late_writes_pages_per_s
+        self._unlocked_ns = 0
+        self._late: dict[int, int] = {}
+        if self._chunk:
+            self.write = self._write_in_chunks
+        if self._late_rate:
+            self._dirty_after = host.guest.dirty_after
+            host.guest.dirty_after = self._dirty_with_late_pages
+
+    def late_pages(self, checkpoint: int) -> int:
+        """Return how many pages of `checkpoint`, this one or the last, were written late."""
+        return self._late.get(checkpoint, 0)
+
+    def _dirty_with_late_pages(self, checkpoint: int, run_ns: int) -> int:
+        return self._dirty_after(checkpoint, run_ns) + self.late_pages(checkpoint - 1)
+
+    def _was_unlocked(self, since_ns: int) -> None:
+        """Count what the main loop may have written since, in this checkpoint."""
+        self._unlocked_ns += self.env.now - since_ns
+        pages = min(self._late_rate * self._unlocked_ns // NS_PER_S, self._ram_pages)
+        if pages:
+            self.note("late pages", pages)
+            self._late[self.checkpoint] = pages
+            self._late.pop(self.checkpoint - 2, None)
+
+    def stream_ram(self) -> Steps:
+        """Stream RAM, without the lock if the remedy is chosen, as colo.c does since QEMU 3.1."""
+        if self._outside and _holds(self):
+            self.unlock()
+            self._let_go = True
+        self._unlocked_ns = 0
+        since_ns, unlocked = self.env.now, not _holds(self)
+        yield from super().stream_ram()
+        if unlocked:
+            self._was_unlocked(since_ns)
+
+    def save_device_state(self) -> Steps:
+        """Save device state; under the lock again, if the stream came first and let it go."""
+        let_go, self._let_go = self._let_go, False
+        if let_go and not _holds(self):
+            since_ns = self.env.now
+            yield from self.lock(SAVING)
+            self._was_unlocked(since_ns)
+        yield from super().save_device_state()
+
+    def _write_in_chunks(self, step: str, amount: int, write_ns: int) -> Steps:
+        """Write chunk by chunk; between two the lock is whoever's turn it is."""
+        chunk = self._chunk
+        if not _holds(self):
+            chunk = amount
+        done = 0
+        while done < amount:
+            part = min(chunk, amount - done)
+            spent = write_ns * (done + part) // amount - write_ns * done // amount
+            yield from self.verbs.write(step, part, spent)
+            done += part
+            if done < amount:
+                since_ns = self.env.now
+                self.unlock()
+                yield from self.lock(SAVING)
+                self._was_unlocked(since_ns)
+
+
+class RemediedSecondary(Secondary):
+    """The secondary with ``receive-outside-lock``, or of a primary with ``chunked-lock``."""
+
+    def __init__(self, design: Design, host: Host, *rest: Any) -> None:
+        super().__init__(design, host, *rest)
+        self.held = HeldOnDemand(host.lock, self.thread)
+        self._outside = _has(design, RECEIVE_OUTSIDE)
+        self._chunk = _chunk_bytes(design)
+
+    def load_ram(self) -> Steps:
+        """Load streamed RAM, without the lock if the remedy is chosen, as colo.c did to QEMU 3.0.
+
+        What is received next (VMSTATE_SIZE) is received without it too.
+        """
+        if self._outside and _holds(self):
+            self.unlock()
+        if self._chunk:
+            return self._load_chunks()
+        return super().load_ram()
+
+    def _load_chunks(self) -> Steps:
+        """Read every chunk; together they take what the whole would."""
+        done = 0
+
+        def price(amount: int) -> int:
+            nonlocal done
+            whole = self._whole_bytes
+            spent = self._load_ns(whole)
+            before, done = done, done + amount
+            return spent * done // whole - spent * before // whole
+
+        while True:
+            yield from self.read("RAM load", price)
+            if done >= self._whole_bytes:
+                return
+
+    @property
+    def _whole_bytes(self) -> int:
+        """What the stream carries before its end mark, which goes with VMSTATE_SIZE."""
+        return max(1, self.peer.ram_stream_bytes - 1)
