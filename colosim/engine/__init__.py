@@ -1,4 +1,4 @@
-"""What every model stands on: the integer clock, named random streams, the event record, the memory ledger."""
+"""What every model stands on: clock, random streams, event record, memory ledger."""
 
 from colosim.engine.clock import duration_ns, per_page_ns
 from colosim.engine.environment import Environment, Timeout, Wait

@@ -15,7 +15,7 @@ import simpy
 from simpy.events import PENDING, Event, Timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
 __all__ = ["Environment", "Event", "Process", "Timeout", "Wait"]
 
@@ -31,6 +31,8 @@ class Environment(simpy.Environment):
         self.steps_apart = 0
         self.periodic = 0
         self.finished = False
+        # The processes whose bodies `drive` resumes.
+        self.bodies: dict[object, Process] = {}
 
     @property
     def now(self) -> int:
@@ -61,13 +63,46 @@ class Environment(simpy.Environment):
                 steps += 1
                 callbacks = event.callbacks
                 event.callbacks = None
+                if not event._ok:  # noqa: SLF001 - as simpy.Environment.step
+                    self._fail(event, callbacks)
+                    continue
                 for callback in callbacks:
-                    callback(event)
-                if not event._ok and not event.defused:  # noqa: SLF001 - as simpy.Environment.step
-                    raise event._value  # noqa: SLF001
+                    try:
+                        target = callback(event)
+                    except StopIteration as end:
+                        self._body_ends(callback, end)
+                    else:
+                        # A body goes on when what it yields has happened.
+                        if target is not None:
+                            target.callbacks.append(callback)
         finally:
             self.steps += steps
         return "finished" if self.finished else "quiet"
+
+    def _fail(self, event: Event, callbacks: list[Any]) -> None:
+        """Raise the failure of `event` in the bodies that wait for it, or out of the run."""
+        error = event._value  # noqa: SLF001 - as simpy.Environment.step
+        for callback in callbacks:
+            body = getattr(callback, "__self__", None)
+            if body in self.bodies:
+                event.defused = True
+                self.resume(callback, error)
+            else:
+                callback(event)
+        if not event.defused:
+            raise error
+
+    def resume(self, send: Any, error: Exception | None) -> None:
+        """Let the body of `send` begin, or raise `error` in it."""
+        try:
+            target = send(None) if error is None else send.__self__.throw(error)
+        except StopIteration as end:
+            self._body_ends(send, end)
+        else:
+            target.callbacks.append(send)
+
+    def _body_ends(self, send: Any, end: StopIteration) -> None:
+        self.bodies.pop(send.__self__).succeed(end.value)
 
     def finish(self) -> None:
         """End the run after the present event."""
@@ -89,8 +124,12 @@ class Environment(simpy.Environment):
 
     def call_at(self, at_ns: int, action: Callable[[], None], *, apart: bool = False) -> Timeout:
         """Call `action` at `at_ns` and return the timeout that does."""
+
+        def act(_event: Event) -> None:
+            action()
+
         timeout = (self.apart if apart else self.timeout)(at_ns - self.now)
-        timeout.callbacks.append(lambda _event: action())
+        timeout.callbacks.append(act)
         return timeout
 
     def _count_apart(self, _event: Event) -> None:
@@ -101,38 +140,28 @@ class Environment(simpy.Environment):
 
 
 class Process(simpy.Process):
-    """SimPy's process, resumed without telling the environment which process is active."""
+    """SimPy's process whose body the environment resumes itself, without a call in between.
 
-    def __init__(self, env: Environment, body: Generator[Event, None, None]) -> None:
-        self._go_on = self._resume
-        super().__init__(env, body)
+    What is among an event's callbacks is the body's own `send`: `drive` calls it and has it wait
+    for the event that it yields.  The body must be generators all the way down (`yield from` of
+    a list has nothing to send to), and an error that it does not handle ends the run.
+    """
 
-    def _resume(self, event: Event) -> None:
-        """Let the body go on, as SimPy does."""
-        if not event._ok:  # noqa: SLF001 - as simpy.Process
-            super()._resume(event)
-            return
-        try:
-            target = self._generator.send(event._value)  # noqa: SLF001
-        except StopIteration as end:
-            self.succeed(end.value)
-        except BaseException as error:  # noqa: BLE001 - as SimPy: it fails whoever waits, or the run
-            self._ok = False
-            self._value = error
-            self.env.schedule(self)
-        else:
-            callbacks = target.callbacks
-            if callbacks is None:
-                self._resume(target)
-            else:
-                callbacks.append(self._go_on)
+    env: Environment
+
+    def _resume(self, _event: Event) -> None:
+        """Begin the body."""
+        env, body = self.env, self._generator
+        env.bodies[body] = self
+        env.resume(body.send, None)
 
 
 class Wait(Event):
     """An event whose time can be set, moved, taken back, or turned into a failure.
 
     A process yields it.  Setting the time once costs no more than a timeout.  Moving it hands
-    the process over to a successor; what was scheduled before fires without effect.
+    the process over to a successor; what was scheduled before fires without effect.  `set_ns` is
+    the time that it was last made with.
     """
 
     env: Environment
@@ -145,6 +174,7 @@ class Wait(Event):
         self._ok = True
         self._successor: Event | None = None
         self.failed = False
+        self.set_ns = at_ns
         if at_ns >= 0:
             # As simpy.Environment.schedule.
             self._value = None
@@ -175,6 +205,7 @@ class Wait(Event):
             return Wait(env, at_ns)
         self.callbacks = []
         self._value = None
+        self.set_ns = at_ns
         heappush(env._queue, (at_ns, 1, next(env._eid), self))  # noqa: SLF001
         return self
 

@@ -87,6 +87,7 @@ class Ledger:
         """Book the present level of a passing account that is followed breakpoint by breakpoint."""
         self.peaks[account] = max(self.peaks.get(account, 0), level_bytes)
         self._followed[account] = level_bytes
+        self._over_at_ns = -1  # it is no longer known in advance
         self._see_total()
 
 

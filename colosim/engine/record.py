@@ -13,7 +13,7 @@ import hashlib
 import sys
 import zlib
 from array import array
-from struct import pack
+from struct import calcsize, pack
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from colosim.engine.environment import Environment
 
 _NAMES: dict[int, str] = {}
+# A signed 64-bit integer; CPython packs a `ssize_t`, where it has that width, twice as fast.
+_INT64 = "n" if calcsize("n") == calcsize("q") else "q"
+
+BATCH = 4096
+"""How many integers of closed chunks are packed and hashed in one go."""
 
 
 def code_of(name: str) -> int:
@@ -64,18 +69,20 @@ class Codes(dict[str, int]):
 class Record:
     """The event record of one run.
 
-    `pending` holds the events since the last `close`, flat: time, code, value, time, ...
-    Hot model code extends it directly.  `sinks` are called with each closed chunk.
+    `pending` holds the latest events, flat: time, code, value, time, ...  Hot model code extends
+    it directly.  `sinks` are called with each chunk as it is closed.
     """
 
-    __slots__ = ("_digest", "_env", "chunks", "keep", "pending", "sinks")
+    __slots__ = ("_closed", "_digest", "_env", "_kept", "keep", "pending", "sinks")
 
     def __init__(self, env: Environment, *, keep: bool) -> None:
         self._env = env
         self._digest = hashlib.sha256()
+        self._kept: list[bytes] = []
+        # How much of `pending` belongs to closed chunks, packed and hashed a batch at a time.
+        self._closed = 0
         self.keep = keep
         self.pending: list[int] = []
-        self.chunks: array[int] = array("q")
         self.sinks: list[Callable[[list[int]], None]] = []
 
     def add(self, code: int, value: int = 0) -> None:
@@ -83,21 +90,39 @@ class Record:
         self.pending += (self._env._now, code, value)  # type: ignore[arg-type]  # noqa: SLF001
 
     def close(self) -> None:
-        """Close the chunk: hash it, keep it if asked to, hand it to the sinks."""
+        """Close the chunk: it is in the digest, in `chunks` if asked to, and with the sinks."""
         pending = self.pending
-        if not pending:
+        if self.sinks and len(pending) > self._closed:
+            self._pack()
+            for sink in self.sinks:
+                sink(pending)
+        self._closed = closed = len(pending)
+        if closed >= BATCH or self.sinks:
+            self._pack()
+
+    def _pack(self) -> None:
+        """Hash, and keep if asked to, what belongs to closed chunks."""
+        closed = self._closed
+        if not closed:
             return
-        packed = pack(f"{len(pending)}q", *pending)
+        pending = self.pending
+        packed = pack(f"{closed}{_INT64}", *pending[:closed])
         if self.keep:
-            self.chunks.frombytes(packed)
+            self._kept.append(packed)
         self._digest.update(packed if sys.byteorder == "little" else _byteswapped(packed))
-        for sink in self.sinks:
-            sink(pending)
-        pending.clear()
+        del pending[:closed]
+        self._closed = 0
+
+    @property
+    def chunks(self) -> array[int]:
+        """All closed chunks that were kept, one after the other."""
+        self._pack()
+        return array("q", b"".join(self._kept))
 
     @property
     def digest(self) -> str:
         """SHA-256 over all closed chunks, in hex."""
+        self._pack()
         return self._digest.hexdigest()
 
     def __iter__(self) -> Iterator[tuple[int, str, int]]:

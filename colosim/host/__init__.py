@@ -1,1 +1,1 @@
-"""What is inside one QEMU process: iothread lock, threads, guest, staging buffer, main loop and monitor."""
+"""What is inside one QEMU process: lock, threads, guest, staging buffer, main loop, monitor."""

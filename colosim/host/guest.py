@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from colosim.engine.clock import NS_PER_S
 from colosim.engine.record import code_of
@@ -50,10 +50,8 @@ def dirty_pages(model: GuestModel) -> Callable[[int, int], int]:
     if kind == "MeasuredDirty":
         values: tuple[int, ...] = dirty.measured_pages  # type: ignore[union-attr]
         return lambda checkpoint, _run_ns: values[checkpoint % len(values)]
-    if kind == "HotColdDirty":
-        loads = (dirty.hot, dirty.cold)  # type: ignore[union-attr]
-    else:
-        loads = (dirty,)  # type: ignore[assignment]
+    hot_and_cold = kind == "HotColdDirty"
+    loads: tuple[Any, ...] = (dirty.hot, dirty.cold) if hot_and_cold else (dirty,)  # type: ignore[union-attr]
     parts = tuple(
         (load.rate_pages_per_s, load.working_set_pages, load.pattern == "uniform") for load in loads
     )

@@ -15,7 +15,7 @@ from colosim.host.lock import IothreadLock
 from colosim.host.monitor import Monitor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator
 
     from colosim.engine.environment import Environment
     from colosim.engine.record import Record
@@ -51,13 +51,12 @@ class Host:
         self.ledger.hold("dirty_bitmap", bitmap_bytes(guest.ram_bytes))
         self.ledger.hold("stream_buffers", STREAM_BUFFERS_BYTES)
 
-    def while_frozen(self) -> Iterable[Event]:
+    def while_frozen(self) -> Generator[Event, None, None]:
         """Yield until the process is not frozen; nothing if it is not."""
-        if not self.frozen:
-            return ()
-        if self._thawed is None:
-            self._thawed = Event(self.env)
-        return (self._thawed,)
+        if self.frozen:
+            if self._thawed is None:
+                self._thawed = Event(self.env)
+            yield self._thawed
 
     def freeze(self) -> None:
         """Stop every thread where it is (SIGSTOP); the host's kernel goes on."""

@@ -40,7 +40,7 @@ class IothreadLock:
         self.purpose = ""
         self.since_ns = 0
         self.queue: deque[tuple[Thread, str, Event]] = deque()
-        self._codes: dict[tuple[str, str], tuple[int, int, int]] = {}
+        self._codes: dict[tuple[Thread, str], tuple[int, int, int]] = {}
         self.deaf_longest_ns = 0
         self.longest_ns: dict[str, int] = {}
 
@@ -52,7 +52,7 @@ class IothreadLock:
             code_of(f"{name} got {who}"),
             code_of(f"{name} released {who}"),
         )
-        self._codes[thread.name, purpose] = codes
+        self._codes[thread, purpose] = codes
         return codes
 
     def acquire(self, thread: Thread, purpose: str) -> Iterable[Event]:
@@ -64,7 +64,7 @@ class IothreadLock:
         if owner is None:
             self.owner = thread
             self.purpose = purpose
-            codes = self._codes.get((thread.name, purpose)) or self._codes_of(thread, purpose)
+            codes = self._codes.get((thread, purpose)) or self._codes_of(thread, purpose)
             self._release_code = codes[2]
             self.since_ns = now = self._env._now  # type: ignore[assignment]  # noqa: SLF001
             self._pending.extend((now, codes[1], 0))  # type: ignore[arg-type]

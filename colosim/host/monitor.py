@@ -43,9 +43,7 @@ class Monitor:
         self._idle: Event | None = None
         self.thread.start(self._serve())
 
-    def send(
-        self, name: str, run: Callable[[Thread], Generator[Event, None, None]]
-    ) -> Command:
+    def send(self, name: str, run: Callable[[Thread], Generator[Event, None, None]]) -> Command:
         """Put a command into the monitor's socket; the main loop serves it when it can."""
         host = self.host
         command = Command(name, run, host.env.now)

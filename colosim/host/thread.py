@@ -21,10 +21,10 @@ class Thread:
         self.host = host
         self.name = name
         self._env = host.env
-        self._timer = Wait.ended(host.env)
-        self._ends_ns = 0
+        # What ends its work, and its sleep: time goes on for that while the process is frozen.
+        self.timer = Wait.ended(host.env)
+        self._alarm = Wait.ended(host.env)
         self._left_ns = -1
-        self._sleeps = False
         self.waits_for = ""
         self.ended = False
         host.threads.append(self)
@@ -36,9 +36,7 @@ class Thread:
     @property
     def asleep_until_ns(self) -> int | None:
         """When its sleep ends, None if it is in none."""
-        if not self._sleeps or self._timer.over:
-            return None
-        return self._ends_ns
+        return None if self._alarm.over else self._alarm.set_ns
 
     def start(self, body: Generator[Event, None, None]) -> None:
         """Let the thread run `body`."""
@@ -50,31 +48,28 @@ class Thread:
 
     def work(self, duration_ns: int) -> Wait:
         """Return the event that ends `duration_ns` of work on the CPU."""
-        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
-        self._sleeps = False
-        self._ends_ns = ends = now + duration_ns
-        self._timer = timer = self._timer.again_until(ends)
+        self.timer = timer = self.timer.again_until(self._env.now + duration_ns)
         return timer
 
     def sleep(self, duration_ns: int) -> Wait:
         """Return the event that ends a sleep; time goes on for it while the process is frozen."""
-        timer = self.work(duration_ns)
-        self._sleeps = True
-        return timer
+        self._alarm = alarm = self._alarm.again_until(self._env.now + duration_ns)
+        return alarm
 
     def freeze(self) -> None:
         """Stop where it is: what is left of its work is kept."""
-        timer = self._timer
+        timer = self.timer
         if not timer.over:
             timer.suspend()
-            self._left_ns = self._ends_ns - self._env.now
+            self._left_ns = self.timer.set_ns - self._env.now
+        if not self._alarm.over:
+            self._alarm.suspend()
 
     def thaw(self) -> None:
         """Go on with what was left; a sleep that should be over by now is."""
-        timer = self._timer
-        if self._left_ns < 0 or timer.over:
-            return
-        if not self._sleeps:
-            self._ends_ns = self._env.now + self._left_ns
+        if self._left_ns >= 0 and not self.timer.over:
+            self.timer.set_ns = self._env.now + self._left_ns
+            self.timer.end_at(self.timer.set_ns)
         self._left_ns = -1
-        timer.end_at(self._ends_ns)
+        if not self._alarm.over:
+            self._alarm.end_at(self._alarm.set_ns)

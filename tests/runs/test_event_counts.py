@@ -15,7 +15,7 @@ guest: {{ram: {ram}, dirty: {dirty}}}
 network: {{preset: {network}}}
 """
 DESIGNS = ("qsb", "split", "device-first", "flat", "mainline")
-EVENTS = {"qsb": 17, "split": 17, "device-first": 17, "flat": 16, "mainline": 18}
+EVENTS = {"qsb": 16, "split": 17, "device-first": 17, "flat": 15, "mainline": 18}
 BUDGET = 18
 HOT_AND_COLD = (
     "{hot: {rate: 9000 pages/s, working_set: 8 MiB, pattern: uniform}, "
