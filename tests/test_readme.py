@@ -1,8 +1,9 @@
 """The README keeps its word: every command in it runs, and prints what the README shows.
 
 A ``console`` block holds commands (after ``$ ``) and their whole output, at 80 columns; a command
-whose exit status is not 0 says so in a comment (``# exits 3``).  A ``python`` block runs as it stands; a
-``yaml`` block is a valid scenario.  ``pytest --update-results tests/test_readme.py`` writes the outputs anew.
+whose exit status is not 0 says so in a comment (``# exits 3``).  A ``python`` block runs as it
+stands; a ``yaml`` block is a valid scenario.  ``pytest --update-results tests/test_readme.py``
+writes the outputs anew.
 """
 
 from __future__ import annotations

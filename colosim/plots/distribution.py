@@ -117,11 +117,15 @@ def _legend(axes: Axes) -> tuple[list[Artist], list[str]]:
 def figure(runs: Sequence[Run]) -> Figure:
     """Return the distributions of pause and of either side's lock hold.
 
+    A real log may not have them all: then only those that it has.
+
     :raises FigureError: if no run has a committed checkpoint after the warm-up.
     """
-    made = Figure(figsize=(7.2, 2.9))
-    panels = made.subplots(1, len(QUANTITIES), sharey=True)
-    for axes, quantity in zip(panels, QUANTITIES, strict=True):
+    seen = data(runs)["quantity"]
+    shown = [quantity for quantity in QUANTITIES if (seen == quantity).any()] or ["pause_ns"]
+    made = Figure(figsize=(max(3.6, 2.4 * len(shown)), 2.9))
+    panels = made.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axes, quantity in zip(panels, shown, strict=True):
         _curves(axes, runs, quantity)
         axes.label_outer(remove_inner_ticks=False)
         axes.tick_params(labelbottom=True)

@@ -28,6 +28,7 @@ from colosim.plots.style import (
     styled,
 )
 from colosim.plots.units import short_size, short_time, time_unit
+from colosim.scenario.remedies import conditions_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +121,7 @@ class _Panel:
         self.fault_ns = fault_of(run)
         self.span = span
         self.unit: Unit = time_unit(span[1] - span[0])
-        network = run.scenario.network
+        network = conditions_of(run.scenario, run.design).network
         self.capacity = {
             "primary send buffer": network.send_buffer_bytes,
             "secondary receive buffer": network.receive_buffer_bytes,

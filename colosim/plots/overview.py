@@ -27,12 +27,20 @@ def data(runs: Sequence[Run], checkpoint: int | None = None) -> pd.DataFrame:
     :raises FigureError: if a run has no such checkpoint.
     """
     bars = gantt.data(runs, checkpoint)
+    if not _show_memory(runs):
+        bars.insert(0, "panel", "gantt")
+        return bars
     curves = memory.totals(memory.data(runs), cache=not _same_cache(runs))
     bars.insert(0, "panel", "gantt")
     curves.insert(0, "panel", "memory")
     whole = {"time_ns": "Int64", "level_bytes": "Int64"}
     both = [bars.astype({"checkpoint": "Int64"}), curves.astype(whole)]
     return pd.concat(both, ignore_index=True)
+
+
+def _show_memory(runs: Sequence[Run]) -> bool:
+    """Whether every run shows memory; a real log may not."""
+    return all(len(run.memory) for run in runs)
 
 
 def _same_cache(runs: Sequence[Run]) -> int | None:
@@ -46,9 +54,12 @@ def figure(runs: Sequence[Run], checkpoint: int | None = None) -> Figure:
     """Return the Gantt chart of one checkpoint of each run above the memory of both hosts.
 
     A RAM cache that all runs have alike is left out of the curves, and the panel's title says so.
+    Where a real log shows no memory, only the Gantt chart is drawn.
 
     :raises FigureError: if a run has no such checkpoint.
     """
+    if not _show_memory(runs):
+        return gantt.figure(runs, checkpoint)
     heights = (0.9 + 1.2 * len(runs), 1.9 + 0.08 * len(runs))
     made = Figure(figsize=(7.2, sum(heights)))
     top, bottom = made.subfigures(2, 1, height_ratios=heights, squeeze=False).flat

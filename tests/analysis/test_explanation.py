@@ -23,52 +23,52 @@ hang, design split: hung
 
 The primary's iothread lock is held by its checkpoint thread, which is
 blocked in its send (RAM stream) by the primary's send buffer (full). No
-guest serves: the primary's guest has been stopped since 2.262846 s, for
+guest serves: the primary's guest has been stopped since 2.262858 s, for
 997.737 s, to the end of the run at 1000.000000 s.
 
 Scenario  hang: the destination freezes while RAM is being sent; who can
           still be told?
-Design    split: RAM streamed under the lock, then device state staged (v13,
-          the reviewed patch)
-Network   no bandwidth limit, 0.01 ms one way, send buffer 4.00 MiB, receive
-          buffer 2.00 MiB
-Fault     2.276488 s: freeze secondary at checkpoint 3, primary: RAM stream,
+Design    split: RAM streamed under the lock, then devices staged (v13, the
+          reviewed patch)
+Network   no bandwidth limit, 0.025 ms one way, send buffer 4.00 MiB,
+          receive buffer 2.00 MiB
+Fault     2.276686 s: freeze secondary at checkpoint 3, primary: RAM stream,
           40% of it
 Manager   heartbeat 1 s, timeout 3 s, policy lost-heartbeat, no fencing
-          5.000000 s: takes the secondary for lost, 2723.512 ms after the
+          5.000000 s: takes the secondary for lost, 2723.314 ms after the
           fault
           5.000000 s: x-colo-lost-heartbeat to the primary, never served
 
-Checkpoint 3, begun at 2.262426 s (ms since then)
+Checkpoint 3, begun at 2.262442 s (ms since then)
         0.000  primary    sends CHECKPOINT_REQUEST
-        0.120  secondary  receives CHECKPOINT_REQUEST
-        0.120  secondary  sends CHECKPOINT_REPLY
-        0.240  primary    receives CHECKPOINT_REPLY
-        0.240  primary    checkpoint thread takes the iothread lock (stop)
-        0.420  primary    guest stops, had run 500.420 ms
-        0.420  primary    checkpoint thread releases the lock, 0.180 ms
-        0.420  primary    sends VMSTATE_SEND
-        0.420  primary    checkpoint thread takes the iothread lock (save)
-        0.440  primary    16386 dirty pages
-        0.440  primary    RAM stream begins: 64.13 MiB
-        0.540  secondary  receives VMSTATE_SEND
-       14.061  fault      the secondary's process freezes; its kernel goes
+        0.121  secondary  receives CHECKPOINT_REQUEST
+        0.121  secondary  sends CHECKPOINT_REPLY
+        0.242  primary    receives CHECKPOINT_REPLY
+        0.242  primary    checkpoint thread takes the iothread lock (stop)
+        0.416  primary    guest stops, had run 500.416 ms
+        0.416  primary    checkpoint thread releases the lock, 0.174 ms
+        0.416  primary    sends VMSTATE_SEND
+        0.416  primary    checkpoint thread takes the iothread lock (save)
+        0.537  secondary  receives VMSTATE_SEND
+        0.595  primary    16386 dirty pages
+        0.595  primary    RAM stream begins: 64.13 MiB
+       14.244  fault      the secondary's process freezes; its kernel goes
                           on
-       14.061  secondary  its threads stop
-     2737.574  manager    takes the secondary for lost
-     2737.574  primary    monitor receives x-colo-lost-heartbeat
-     2737.574  primary    main loop waits for the iothread lock (monitor)
+       14.244  secondary  its threads stop
+     2737.558  manager    takes the secondary for lost
+     2737.558  primary    monitor receives x-colo-lost-heartbeat
+     2737.558  primary    main loop waits for the iothread lock (monitor)
 
 At the end, 1000.000000 s
 
 Who holds the iothread lock
-  primary   its checkpoint thread since 2.262846 s (997.737 s), to save the
+  primary   its checkpoint thread since 2.262858 s (997.737 s), to save the
             state, at the step RAM stream
   secondary nobody: it is free
 
 Socket buffers
-  primary's send buffer 4.00 MiB of 4.00 MiB, full since 2.265783 s
-  secondary's receive buffer 2.00 MiB of 2.00 MiB, full since 2.276508 s
+  primary's send buffer 4.00 MiB of 4.00 MiB, full since 2.264899 s
+  secondary's receive buffer 2.00 MiB of 2.00 MiB, full since 2.276736 s
 
 Who waits for whom
   the cluster manager
@@ -78,16 +78,16 @@ Who waits for whom
     which waits, to serve the monitor, for the primary's iothread lock
       (since 5.000000 s)
     which is held, to save the state, by the primary's checkpoint thread
-      (since 2.262846 s)
+      (since 2.262858 s)
     which is blocked in its send (RAM stream) by the primary's send buffer
-      (full, since 2.276508 s)
+      (full, since 2.276736 s)
     which meets the closed window of the secondary's receive buffer (full,
-      since 2.276508 s)
+      since 2.276736 s)
     which has to be read by the secondary's COLO incoming thread
     which stands still with the secondary's process (frozen, since
-      2.276488 s)
+      2.276686 s)
   the primary's guest (stopped)
-    is run again only by the primary's checkpoint thread (since 2.262846 s),
+    is run again only by the primary's checkpoint thread (since 2.262858 s),
       as above
 
 What would release it

@@ -40,7 +40,11 @@ def send_command(side: str, at_ns: int) -> Callable[[Simulation], None]:
     def prepare(simulation: Simulation) -> None:
         monitor = simulation.hosts[side].monitor
         command = simulation.failovers[side].lost_heartbeat
-        simulation.env.call_at(at_ns, lambda: monitor.send(COMMAND, command) and None)
+
+        def send() -> None:
+            monitor.send(COMMAND, command)
+
+        simulation.env.call_at(at_ns, send)
 
     return prepare
 
@@ -80,7 +84,7 @@ def test_the_secondary_takes_over_when_the_primary_is_frozen() -> None:
 
 
 def test_only_a_yank_frees_a_secondary_that_receives_under_its_lock() -> None:
-    """Under `mainline` the lost-heartbeat command hangs until an out-of-band yank comes before it."""
+    """Under `mainline` the lost-heartbeat command hangs, unless an out-of-band yank came before."""
     fault = f"faults: [{{freeze: primary, {MID_STREAM}}}]\n"
     deaf = simulate("mainline", fault)
     freed = simulate("mainline", fault + "manager: {policy: yank-then-lost-heartbeat}")

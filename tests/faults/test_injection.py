@@ -88,7 +88,8 @@ def test_a_fault_during_a_step_strikes_at_its_share() -> None:
 
 def test_a_thawed_thread_goes_on_with_what_was_left() -> None:
     """A frozen flush takes its own time and the freeze, no more and no less."""
-    fault = "{{freeze: secondary, at: {{checkpoint: 0, step: 'secondary: cache flush', progress: 40%}}{}}}"
+    moment_ = "at: {{checkpoint: 0, step: 'secondary: cache flush', progress: 40%}}"
+    fault = f"{{{{freeze: secondary, {moment_}{{}}}}}}"
     quiet = simulate("split", "")
     thawed = simulate("split", fault.format(", for: 700 ms"))
     ended = [when(run, "secondary: cache flush") for run in (quiet, thawed)]
