@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colosim.designs.side import Failure
-from colosim.errors import ColosimError
 
 if TYPE_CHECKING:
     from colosim.designs.primary import Primary
@@ -41,8 +40,6 @@ def primary_thread(p: Primary) -> Steps:
             p.checkpoint += 1
     except Failure as failure:
         error = failure
-    except ColosimError:
-        raise
     # Whoever is stopped in the instant of the error leaves when it goes on.
     yield from p.host.while_frozen()
     p.on_end()

@@ -27,9 +27,6 @@ VMSTATE_SIZE = Message("VMSTATE_SIZE", CODE_BYTES + VALUE_BYTES)
 VMSTATE_RECEIVED = Message("VMSTATE_RECEIVED")
 VMSTATE_LOADED = Message("VMSTATE_LOADED")
 
-MESSAGES_BYTES = 20
-"""What the primary sends in messages a checkpoint: REQUEST, SEND, SIZE with its value."""
-
 PAGE_HEADER_BYTES = 8
 """offset | flags, before each page (save_page_header in migration/ram.c)."""
 PAGE_WIRE_BYTES = 4096 + PAGE_HEADER_BYTES

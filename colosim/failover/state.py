@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from simpy.events import Event
 
 from colosim.engine.clock import per_byte_ns
+from colosim.engine.record import code_of
 from colosim.network.tcp import StreamError
 
 if TYPE_CHECKING:
@@ -82,8 +83,6 @@ class Failover:
         yield from self._bottom_half(main_loop)
 
     def _code(self, what: str) -> int:
-        from colosim.engine.record import code_of  # noqa: PLC0415
-
         return code_of(f"{self.host.side}: {what}")
 
     def _bottom_half(self, main_loop: Thread) -> Steps:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from simpy.events import Event
 
-from colosim.engine.clock import per_byte_ns, per_page_ns
+from colosim.engine.clock import per_byte_ns
 from colosim.engine.ledger import Ledger
 from colosim.engine.plain import plain
 from colosim.engine.record import code_of
@@ -94,10 +94,6 @@ class Host:
         Assumed: all of guest RAM is resident.
         """
         return self.guest_model.ram_bytes + self.ledger.total
-
-    def pages_ns(self, pages: int, cost_ps: int) -> int:
-        """Return the time in ns of `pages` at `cost_ps` picoseconds each."""
-        return per_page_ns(pages, cost_ps)
 
     def bytes_ns(self, amount: int, cost_fs: int) -> int:
         """Return the time in ns of `amount` bytes at `cost_fs` femtoseconds each."""

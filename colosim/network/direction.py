@@ -5,8 +5,8 @@ As long as nothing disturbs it, every write and read is answered in closed form
 (a freeze, a lost link, a reader that comes after the window has closed) the direction is followed
 as an exact fluid (`colosim.network.disturbed`), until that is empty and calm again.
 
-A thread that writes or reads yields the event it is given, if any, and then calls `wrote`,
-`received` or `has_read`.
+A thread that writes or reads yields the event it is given, if any, and then calls `wrote`
+or `has_read`.
 """
 
 from __future__ import annotations
@@ -705,11 +705,6 @@ class Direction:
             self.fail_reader(self.read_error)
 
     # ---- what is known of it -------------------------------------------------------------------
-
-    @property
-    def fluid_down(self) -> bool:
-        """Whether the link carries nothing."""
-        return self.disturbed is not None and self.disturbed.down
 
     @property
     def ended(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from colosim.designs import load_designs
+from colosim.engine.clock import per_page_ns
 from colosim.faults.steps import Moment, moment
 from colosim.runs.simulation import Simulation, steps_of
 from colosim.runs.verdict import judge
@@ -80,9 +81,7 @@ def test_a_fault_during_a_step_strikes_at_its_share() -> None:
         "{freeze: secondary, at: {checkpoint: 0, step: 'secondary: cache flush', progress: 40%}}",
     )
     ((at_ns, _),) = struck(run)
-    flush_ns = run.hosts["secondary"].pages_ns(
-        16386, run.hosts["secondary"].costs.cache_flush_ps_per_page
-    )
+    flush_ns = per_page_ns(16386, run.hosts["secondary"].costs.cache_flush_ps_per_page)
     assert at_ns == when(run, "secondary: reset") + flush_ns * 400_000 // 1_000_000
 
 
