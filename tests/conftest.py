@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # The same examples on every machine; a failure in CI is a failure at home.
 settings.register_profile("default", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("ci", settings.get_profile("default"), print_blob=True)
-# New examples each time, many of them: HYPOTHESIS_PROFILE=long pytest
+# New examples each time, many of them: pytest --hypothesis-profile long
 settings.register_profile("long", derandomize=False, deadline=None, max_examples=2000)
 
 settings.load_profile(

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from colosim.analysis.waiting import BufferLevels, Chain
     from colosim.designs.design import Design
     from colosim.runs.simulation import Simulation
-    from colosim.scenario.model import Scenario
+    from colosim.scenario.model import Manager, Scenario
 
 __all__ = ["WIDTH", "Explanation", "explain"]
 
 WIDTH = 76
+FAULTS_TOLD = 10
 SIDES = (PRIMARY, SECONDARY)
 _WHO = 10
 #: A number and its unit stay on one line: glued until the text is wrapped.
@@ -340,12 +341,15 @@ def _facts(simulation: Simulation) -> str:
             ),
         ),
     ]
-    for at_ns, fault in simulation.injector.struck:
+    struck = simulation.injector.struck
+    for at_ns, fault in struck[:FAULTS_TOLD]:
         where = f" at checkpoint {fault.at_checkpoint}, {fault.at_step}" if fault.at_step else ""
         if fault.progress_ppm:
             where += f", {fault.progress_ppm / 1e4:g}% of it"
         rows.append(("Fault", f"{moment_of(at_ns)}: {fault.kind} {fault.target}{where}"))
-    if simulation.injector.struck:
+    if len(struck) > FAULTS_TOLD:
+        rows.append(("", f"and {len(struck) - FAULTS_TOLD} more"))
+    if struck:
         rows += _manager(simulation)
     for fault in simulation.injector.never_struck:
         rows.append(("Fault", f"{fault.kind} {fault.target}: its moment never came"))
@@ -356,12 +360,7 @@ def _manager(simulation: Simulation) -> list[tuple[str, str]]:
     """Say what the cluster manager saw and sent."""
     settings = simulation.scenario.manager
     fenced = "powers a lost host off" if settings.fence else "no fencing"
-    said = [
-        (
-            f"heartbeat {seconds(settings.heartbeat_ns)}, timeout {seconds(settings.timeout_ns)}, "
-            f"policy {settings.policy}, {fenced}"
-        )
-    ]
+    said = [(f"{_watched(settings)}, policy {settings.policy}, {fenced}")]
     fault_ns = simulation.injector.struck[0][0]
     for side, at_ns in simulation.manager.lost.items():
         later = duration(at_ns - fault_ns)
@@ -371,11 +370,28 @@ def _manager(simulation: Simulation) -> list[tuple[str, str]]:
     for side, host in simulation.hosts.items():
         for command in host.monitor.commands:
             served = "never served"
-            if command.served_ns is not None:
+            if command.dropped_ns is not None:
+                wait_ns = command.dropped_ns - command.sent_ns
+                served = f"lost with its client {duration(wait_ns)} later"
+            elif command.served_ns is not None:
                 wait_ns = command.served_ns - command.sent_ns
                 served = f"served {duration(wait_ns)} later" if wait_ns else "served at once"
             said.append(f"{moment_of(command.sent_ns)}: {command.name} to the {side}, {served}")
+    for side, commands in simulation.manager.unsaid.items():
+        said.append(f"cannot send {' and '.join(commands)} to the {side}: not connected")
     return [("" if index else "Manager", text) for index, text in enumerate(said)]
+
+
+def _watched(settings: Manager) -> str:
+    """Say how the two hosts are watched."""
+    both = {side: settings.watch(side) for side in SIDES}
+    said = {
+        side: f"heartbeat {seconds(heartbeat_ns)}, timeout {seconds(timeout_ns)}"
+        for side, (heartbeat_ns, timeout_ns) in both.items()
+    }
+    if both[PRIMARY] == both[SECONDARY]:
+        return said[PRIMARY]
+    return ", ".join(f"{words} of the {side}" for side, words in said.items())
 
 
 def _timeline(told: Story) -> str:

@@ -89,8 +89,7 @@ def _command(simulation: Simulation, side: str) -> Release:
     event = f"{COMMAND} on the {side}"
     settings = manager.settings
     if peer in manager.silent and peer not in manager.lost:
-        since = manager.silent[peer]
-        due = since // settings.heartbeat_ns * settings.heartbeat_ns + settings.timeout_ns
+        due = manager.due_ns(peer)
         if (
             settings.policy != "wait"
             and settings.answered_by == "agent"

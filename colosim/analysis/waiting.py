@@ -383,6 +383,8 @@ class _Builder:
         simulation = self.simulation
         settings = simulation.manager.settings
         peer = SECONDARY if side == PRIMARY else PRIMARY
+        if not simulation.hosts[side].monitor.has_client:
+            return f"has no connection to the {side}'s monitor"
         if peer in simulation.manager.lost:
             if settings.policy == "wait":
                 return "policy wait: it sends nothing"

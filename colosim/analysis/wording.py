@@ -49,6 +49,8 @@ _FAULTS = {
     "heal": "{1} heals",
     "slow": "{1} gets slow",
     "fail": "a function of the {0} is to fail",
+    "busy": "the {0}'s main loop is busy with what is none of COLO's",
+    "disconnect": "the cluster manager loses its connection to the {0}'s monitor",
 }
 _PURPOSES = {
     "stop": "stop the guest",
@@ -58,6 +60,7 @@ _PURPOSES = {
     "save": "save the state",
     "load": "load the state",
     "receive": "receive RAM",
+    "busy": "do work of its own",
 }
 _SAID = {
     "guest running": "guest runs",
@@ -70,6 +73,8 @@ _SAID = {
     "COLO exit (error)": "leaves COLO with an error",
     "COLO exit (request)": "leaves COLO on request",
     "serves alone": "serves alone",
+    "failover postponed (loading)": "postpones the failover: it is just loading a checkpoint",
+    "main loop schedules failover bottom half, again": "asks for the postponed failover again",
 }
 #: Events that only say again what another one beside them says.
 _LEFT_OUT = {"stop", "start", "bitmap sync", "failover"}

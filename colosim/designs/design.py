@@ -42,6 +42,8 @@ class Design:
     """Whether the secondary's guest runs between checkpoints."""
     joins_under_lock: ClassVar[bool] = True
     """Whether the secondary's failover joins the incoming thread while holding the lock."""
+    drops_commands: ClassVar[bool] = False
+    """Whether commands that wait are lost with the monitor's client (a queue of requests: 2.12)."""
     remedies: ClassVar[tuple[Option, ...]] = ()
     """Remedies that stand behind its name; see `colosim.scenario.remedies`."""
 

@@ -42,4 +42,6 @@ class Flat(Qsb):
             yield from s.reset()
             yield from s.load_staged_ram()
             yield from s.load_device_state(with_description=True)
+        if s.relaunching:
+            return
         yield from s.send(VMSTATE_LOADED)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simpy.events import Event
+
 from colosim.designs.side import Failure
 
 if TYPE_CHECKING:
@@ -45,6 +47,10 @@ def primary_thread(p: Primary) -> Steps:
     p.on_end()
     _leave(p, error)
     yield from p.failover.wait(p.thread)
+    if p.holds_lock:
+        # Leaked by the error path: a thread that takes it once more waits for itself.
+        p.thread.waits_for = "the iothread lock (failover), which it has itself"
+        yield Event(p.env)
     yield from p.lock("failover")
     yield from p.work("failover", p.costs.failover_ns)
     p.host.guest.run()
@@ -59,11 +65,15 @@ def secondary_thread(s: Secondary) -> Steps:
     try:
         while True:
             yield from s.design.load(s)
+            if s.relaunching:
+                break
             s.checkpoint += 1
     except Failure as failure:
         error = failure
     yield from s.host.while_frozen()
     s.vmstate_loading = False
+    if s.relaunching:
+        s.failover.relaunch()
     _leave(s, error)
     s.failover.incoming_ended()
     yield from s.failover.wait(s.thread)

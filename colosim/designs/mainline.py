@@ -32,6 +32,7 @@ class Mainline(Design):
     flat_staging = True
     secondary_runs = True
     joins_under_lock = False
+    drops_commands = True
 
     def wait_for_checkpoint(self, p: Primary) -> Steps:
         """Wait for the free-running timer of period x-checkpoint-delay."""
@@ -79,4 +80,6 @@ class Mainline(Design):
             yield from s.flush_cache()
             yield from s.load_device_state()
             yield from s.start_guest()
+        if s.relaunching:
+            return
         yield from s.send(VMSTATE_LOADED)

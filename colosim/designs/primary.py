@@ -12,6 +12,7 @@ from colosim.designs.messages import (
 )
 from colosim.designs.side import Side, VmstateError
 from colosim.engine.clock import per_byte_ns, per_page_ns
+from colosim.failover.state import State
 from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
 from colosim.network.tcp import StreamError
@@ -83,7 +84,12 @@ class Primary(Side):
     # ---- the guest -----------------------------------------------------------------------------
 
     def stop_guest(self) -> Steps:
-        """Stop the guest (vm_stop_force_state(RUN_STATE_COLO))."""
+        """Stop the guest (vm_stop_force_state(RUN_STATE_COLO)).
+
+        :raises VmstateError: if a failover has been asked for meanwhile.
+        """
+        if self.failover.state is not State.NONE:
+            raise VmstateError("failover requested")
         yield from self.work("stop", self.costs.vm_stop_ns)
         guest = self.host.guest
         if guest.running:
@@ -121,6 +127,8 @@ class Primary(Side):
         try:
             self.check("RAM save")
         except VmstateError as error:
+            if error.leaks_lock:
+                raise  # qemu_save_ram_state of v5 to v8: its error is returned
             self.outgoing.write_error = StreamError(str(error))
             return
         costs = self.costs

@@ -60,4 +60,6 @@ class Qsb(Design):
             yield from s.load_staged_ram()
             yield from s.flush_cache()
             yield from s.load_device_state(with_description=True)
+        if s.relaunching:
+            return
         yield from s.send(VMSTATE_LOADED)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from colosim.designs.design import Design
-    from colosim.designs.side import Side, Steps
+    from colosim.designs.side import Steps
     from colosim.host.host import Host
     from colosim.scenario.remedies import Option
 
@@ -81,10 +81,6 @@ def _has(design: Design, remedy: str) -> bool:
     return any(option.name == remedy for option in design.remedies)
 
 
-def _holds(side: Side) -> bool:
-    return side.host.lock.owner is side.thread
-
-
 class RemediedPrimary(Primary):
     """The primary with ``ram-outside-lock`` or ``chunked-lock``, and with late writes.
 
@@ -131,11 +127,11 @@ class RemediedPrimary(Primary):
 
     def stream_ram(self) -> Steps:
         """Stream RAM, without the lock if the remedy is chosen, as colo.c does since QEMU 3.1."""
-        if self._outside and _holds(self):
+        if self._outside and self.holds_lock:
             self.unlock()
             self._let_go = True
         self._unlocked_ns = 0
-        since_ns, unlocked = self.env.now, not _holds(self)
+        since_ns, unlocked = self.env.now, not self.holds_lock
         yield from super().stream_ram()
         if unlocked:
             self._was_unlocked(since_ns)
@@ -143,7 +139,7 @@ class RemediedPrimary(Primary):
     def save_device_state(self) -> Steps:
         """Save device state; under the lock again, if the stream came first and let it go."""
         let_go, self._let_go = self._let_go, False
-        if let_go and not _holds(self):
+        if let_go and not self.holds_lock:
             since_ns = self.env.now
             yield from self.lock(SAVING)
             self._was_unlocked(since_ns)
@@ -152,7 +148,7 @@ class RemediedPrimary(Primary):
     def _write_in_chunks(self, step: str, amount: int, write_ns: int) -> Steps:
         """Write chunk by chunk; between two the lock is whoever's turn it is."""
         chunk = self._chunk
-        if not _holds(self):
+        if not self.holds_lock:
             chunk = amount
         done = 0
         while done < amount:
@@ -181,7 +177,7 @@ class RemediedSecondary(Secondary):
 
         What is received next (VMSTATE_SIZE) is received without it too.
         """
-        if self._outside and _holds(self):
+        if self._outside and self.holds_lock:
             self.unlock()
         if self._chunk:
             return self._load_chunks()

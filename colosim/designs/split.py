@@ -69,4 +69,6 @@ class Split(Design):
             yield from s.reset()
             yield from s.flush_cache()
             yield from s.load_device_state()
+        if s.relaunching:
+            return
         yield from s.send(VMSTATE_LOADED)

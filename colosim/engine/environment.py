@@ -31,6 +31,8 @@ class Environment(simpy.Environment):
         self.steps_apart = 0
         self.periodic = 0
         self.finished = False
+        self.dues: list[Callable[[], bool]] = []
+        """Each tells whether a periodic event is about to find something out."""
         # The processes whose bodies `drive` resumes.
         self.bodies: dict[object, Process] = {}
 
@@ -54,7 +56,7 @@ class Environment(simpy.Environment):
         steps = 0
         try:
             # `finish` raises `periodic` above any length of the queue.
-            while len(queue) > self.periodic:
+            while len(queue) > self.periodic or self._due():
                 at_ns, priority, number, event = heappop(queue)
                 if at_ns > horizon_ns:
                     heappush(queue, (at_ns, priority, number, event))
@@ -78,6 +80,10 @@ class Environment(simpy.Environment):
         finally:
             self.steps += steps
         return "finished" if self.finished else "quiet"
+
+    def _due(self) -> bool:
+        """Whether the run goes on, though only periodic events are left."""
+        return not self.finished and bool(self._queue) and any(due() for due in self.dues)
 
     def _fail(self, event: Event, callbacks: list[Any]) -> None:
         """Raise the failure of `event` in the bodies that wait for it, or out of the run."""

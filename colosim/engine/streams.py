@@ -7,8 +7,17 @@ run under one seed see the same draws (common random numbers).
 from __future__ import annotations
 
 import zlib
+from decimal import Context, Decimal
+from typing import TYPE_CHECKING
 
 from numpy.random import PCG64, SeedSequence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from fractions import Fraction
+
+_DIGITS = 40
+_BITS = 64
 
 
 class Streams:
@@ -23,11 +32,32 @@ class Streams:
         Raw integers, not distributions: numpy keeps a bit generator's output the same from
         release to release, its distributions not.
         """
+        return [int(value) for value in self._bits(name).random_raw(count)]
+
+    def endless(self, name: str) -> Iterator[int]:
+        """Yield the raw 64-bit integers of the stream `name`, one after the other."""
+        bits = self._bits(name)
+        while True:
+            yield int(bits.random_raw())
+
+    def _bits(self, name: str) -> PCG64:
         key = zlib.crc32(name.encode())
-        bits = PCG64(SeedSequence(entropy=self._seed, spawn_key=(key, len(name))))
-        return [int(value) for value in bits.random_raw(count)]
+        return PCG64(SeedSequence(entropy=self._seed, spawn_key=(key, len(name))))
 
     def below(self, name: str, bound: int) -> int:
         """Return one integer in ``[0, bound)`` of the stream `name`."""
         (value,) = self.raw(name, 1)
         return value * bound >> 64
+
+
+def exponential_ns(raw: Iterator[int], mean_ns: Fraction) -> Iterator[int]:
+    """Yield exponentially distributed times of this mean, at least 1 ns, from raw integers.
+
+    The logarithm is computed in decimal, which rounds correctly: no platform's `log` decides a
+    nanosecond.
+    """
+    context = Context(prec=_DIGITS)
+    mean = context.divide(Decimal(mean_ns.numerator), Decimal(mean_ns.denominator))
+    for value in raw:
+        share = context.divide(Decimal(2 * value + 1), Decimal(1 << _BITS + 1))
+        yield max(1, int(context.multiply(mean, -share.ln(context))))

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colosim.engine.record import code_of
-from colosim.failover.state import COMMAND
+from colosim.failover.state import COMMAND, YANK
+from colosim.host.lock import MONITOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from colosim.failover.state import Failover
     from colosim.host.host import Host
     from colosim.scenario.model import Manager
+
+OTHER = {"primary": "secondary", "secondary": "primary"}
 
 
 class ClusterManager:
@@ -44,7 +47,10 @@ class ClusterManager:
         self.power_off = power_off
         self.silent: dict[str, int] = {}
         self.lost: dict[str, int] = {}
+        self.unsaid: dict[str, list[str]] = {}
+        """What it could not tell a side, because its connection to that monitor was lost."""
         if settings.answered_by == "monitor":
+            env.dues.append(self._misses_an_answer)
             for side in hosts:
                 env.process(self._ask_monitor(side))
 
@@ -62,26 +68,40 @@ class ClusterManager:
         """`side` answers heartbeats again."""
         self.silent.pop(side, None)
 
+    def due_ns(self, side: str) -> int:
+        """Return when `side`, silent now, is taken for lost unless it speaks again."""
+        since = self.silent[side]
+        heartbeat_ns, timeout_ns = self.settings.watch(side)
+        return max(since, since // heartbeat_ns * heartbeat_ns + timeout_ns)
+
     def _miss(self, side: str, since: int) -> Generator[Event, None, None]:
-        settings = self.settings
-        heard = since // settings.heartbeat_ns * settings.heartbeat_ns
-        due = heard + settings.timeout_ns
-        yield self.env.apart(max(0, due - since))
+        yield self.env.apart(self.due_ns(side) - since)
         if self.silent.get(side) == since:
             yield from self._act(side)
 
     # ---- heartbeats answered by QEMU's monitor -------------------------------------------------
 
+    def _asks(self, side: str) -> bool:
+        """Whether `side`'s monitor can be asked: then its answer waits for the lock alone."""
+        host = self.hosts[side]
+        return side not in self.silent and not host.frozen and host.monitor.has_client
+
+    def _misses_an_answer(self) -> bool:
+        """Whether a side that is not lost yet would not answer now."""
+        return any(
+            side not in self.lost and not (self._asks(side) and _answers(host))
+            for side, host in self.hosts.items()
+        )
+
     def _ask_monitor(self, side: str) -> Generator[Event, None, None]:
-        settings, host = self.settings, self.hosts[side]
+        host = self.hosts[side]
+        heartbeat_ns, timeout_ns = self.settings.watch(side)
         heard = 0
         while True:
-            yield self.env.tick(settings.heartbeat_ns)
-            lock = host.lock
-            if side not in self.silent and not host.frozen:
-                free = lock.owner is None or lock.owner is host.monitor.thread
-                heard = self.env.now if free else max(heard, lock.since_ns)
-            if self.env.now - heard >= settings.timeout_ns:
+            yield self.env.tick(heartbeat_ns)
+            if self._asks(side):
+                heard = self.env.now if _answers(host) else max(heard, host.lock.since_ns)
+            if self.env.now - heard >= timeout_ns:
                 yield from self._act(side)
                 return
 
@@ -96,12 +116,57 @@ class ClusterManager:
         if settings.delay_ns:
             yield self.env.apart(settings.delay_ns)
         if settings.fence:
+            if settings.fence_time_ns:
+                yield self.env.apart(settings.fence_time_ns)
             self.record.add(code_of(f"cluster manager: powers {side} off"))
             self.power_off(side)
-        survivor = "secondary" if side == "primary" else "primary"
-        failover = self.failovers[survivor]
+        yield from self._tell(OTHER[side])
+
+    def _tell(self, side: str) -> Generator[Event, None, None]:
+        """Tell `side`'s monitor that its peer is lost."""
+        settings, failover = self.settings, self.failovers[side]
         if settings.policy == "yank-then-lost-heartbeat":
-            failover.yank()
+            if self._reaches(side, YANK):
+                failover.yank()
             if settings.yank_wait_ns:
                 yield self.env.apart(settings.yank_wait_ns)
-        self.hosts[survivor].monitor.send(COMMAND, failover.lost_heartbeat)
+        if self._reaches(side, COMMAND):
+            self.hosts[side].monitor.send(COMMAND, failover.lost_heartbeat)
+
+    def _reaches(self, side: str, command: str) -> bool:
+        if self.hosts[side].monitor.has_client:
+            return True
+        self.unsaid.setdefault(side, []).append(command)
+        self.record.add(code_of(f"cluster manager: cannot send {command} to the {side}"))
+        return False
+
+    # ---- its connection to a monitor -----------------------------------------------------------
+
+    def disconnected(self, side: str, *, drops: bool) -> None:
+        """Lose the connection to `side`'s monitor, with the commands that wait if `drops`."""
+        monitor = self.hosts[side].monitor
+        if not monitor.has_client:
+            return
+        self.record.add(code_of(f"cluster manager: loses its connection to the {side}'s monitor"))
+        for command in monitor.lose_client(drops=drops):
+            self.record.add(code_of(f"cluster manager: {command.name} to the {side} is dropped"))
+
+    def connected(self, side: str) -> None:
+        """Be connected to `side`'s monitor again, and say anew what was not answered."""
+        monitor = self.hosts[side].monitor
+        if monitor.has_client or self.hosts[side].dead:
+            return
+        monitor.has_client = True
+        self.record.add(code_of(f"cluster manager: is connected to the {side}'s monitor again"))
+        unanswered = self.unsaid.pop(side, []) or [
+            one.name
+            for one in monitor.commands
+            if one.name == COMMAND and one.dropped_ns is not None
+        ]
+        if unanswered and not self.failovers[side].requested:
+            self.env.process(self._tell(side))
+
+
+def _answers(host: Host) -> bool:
+    """Whether the main loop has its lock, or could have it now."""
+    return host.lock.owner is None or host.lock.purpose is MONITOR

@@ -1,7 +1,8 @@
 """QEMU's failover on one side: x-colo-lost-heartbeat, its bottom half, and what it kicks.
 
 States as in migration/colo-failover.c: NONE, REQUIRE (the command was accepted), ACTIVE (the
-bottom half runs), COMPLETED, RELAUNCH (the secondary was just loading: again afterwards).
+bottom half runs), COMPLETED, RELAUNCH (the secondary was just loading: again afterwards).  A load
+holds the lock, so the last can only come where it lets the lock go in its middle (`Verbs.pausing`).
 """
 
 from __future__ import annotations
@@ -156,9 +157,13 @@ class Failover:
             incoming.succeed()
 
     def relaunch(self) -> None:
-        """The load that postponed the failover is over: ask for it again."""
-        self.state = State.NONE
-        self.host.monitor.send(COMMAND, self.lost_heartbeat)
+        """The load that postponed the failover is over: ask for it again.
+
+        As colo_process_incoming_thread: failover_set_state(RELAUNCH, NONE), then
+        failover_request_active, which schedules the bottom half anew.  No command is needed for it.
+        """
+        self.state = State.REQUIRE
+        self.host.monitor.schedule("failover bottom half, again", self._bottom_half)
 
     def took_over(self) -> None:
         """This side's guest serves alone from now on."""

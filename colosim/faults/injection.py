@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from colosim.designs.side import VmstateError
 from colosim.engine.record import code_of
+from colosim.engine.streams import exponential_ns
 from colosim.faults.steps import AFTER, BEFORE, DURING, Moment, moment
 from colosim.network.direction import READ, WRITE
+from colosim.scenario.model import RandomMoment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from colosim.designs.side import Side
     from colosim.engine.environment import Environment
     from colosim.engine.record import Record
+    from colosim.engine.streams import Streams
     from colosim.failover.cluster import ClusterManager
     from colosim.host.host import Host
     from colosim.network.connection import Connection
@@ -55,9 +59,13 @@ class Injector:
         record: Record,
         hosts: dict[str, Host],
         connection: Connection,
+        *,
+        drops_commands: bool,
     ) -> None:
         self.env = env
         self.record = record
+        self.drops_commands = drops_commands
+        """Whether a monitor that loses its client loses what that has sent too."""
         self.hosts = hosts
         self.connection = connection
         self.manager: ClusterManager | None = None
@@ -72,19 +80,37 @@ class Injector:
         self._before_stream: list[tuple[_Armed, Direction]] = []
         self._off: list[str] = []
         self._link_cut = False
+        self._quiet = False
 
-    def arm(self, faults: tuple[Fault, ...]) -> None:
-        """Plan every fault."""
+    def arm(self, faults: tuple[Fault, ...], streams: Streams) -> None:
+        """Plan every fault; random moments are drawn from `streams`."""
         for fault in faults:
             self.by_step = self.by_step or fault.at_step is not None or fault.kind == "fail"
             if fault.at_ns is not None:
                 self.env.call_at(fault.at_ns, lambda fault=fault: self.strike(fault))  # type: ignore[misc]
+            elif isinstance(fault.at, RandomMoment):
+                stream = fault.stream
+                assert stream is not None  # noqa: S101 - it is random
+                gaps = exponential_ns(streams.endless(stream), fault.at.mean_ns)
+                self._at_random(fault, gaps)
             elif fault.kind == "fail":
                 self.failing.append((fault, fault.at_checkpoint))
             else:
                 assert fault.at_step is not None  # noqa: S101 - the model has one or the other
                 at = moment(fault.at_step, fault.progress_ppm)
                 self.armed.append(_Armed(fault, fault.at_checkpoint or 0, at))
+
+    def _at_random(self, fault: Fault, gaps: Iterator[int]) -> None:
+        """Strike after the next gap, and so on if the fault ends by itself."""
+
+        def strike() -> None:
+            if self._quiet:
+                return
+            self.strike(fault)
+            if fault.for_ns is not None:
+                self._at_random(fault, gaps)
+
+        self.env.call_at(self.env.now + next(gaps), strike, apart=True)
 
     @property
     def never_struck(self) -> list[Fault]:
@@ -144,16 +170,18 @@ class Injector:
     def _when_passed(self, armed: _Armed, direction: Direction, what: str) -> None:
         direction.when_passed(what, armed.moment.progress_ppm, lambda at: self._later(armed, at))
 
-    def fails(self, side: Side, what: str) -> bool:
-        """Whether `what` fails on `side` now."""
+    def error_of(self, side: Side, what: str) -> VmstateError | None:
+        """Return the error of `what` if it fails on `side` now."""
         for entry in self.failing:
             fault, checkpoint = entry
             here = getattr(fault, "fail", None) == side.name and fault.concerns == what
             if here and (checkpoint is None or checkpoint == side.checkpoint):
                 self.failing.remove(entry)
-                self._note(fault, f"{side.name}: fault {what} fails")
-                return True
-        return False
+                leaks = getattr(fault, "leaks_lock", False)
+                and_leaks = " and leaks the lock" if leaks else ""
+                self._note(fault, f"{side.name}: fault {what} fails{and_leaks}")
+                return VmstateError(f"{what} failed", leaks_lock=leaks)
+        return None
 
     def _later(self, armed: _Armed, at_ns: int) -> None:
         if not armed.struck:
@@ -183,10 +211,13 @@ class Injector:
             "vanish": self._vanish,
             "heal": self._heal,
             "slow": lambda _where: self._slow(fault),
+            "busy": lambda where: self.hosts[where].monitor.keep_busy(fault.for_ns or 0),
+            "disconnect": self._disconnect,
         }
         strikes[kind](where)
-        if fault.for_ns is not None:
-            back = self._thaw if kind == "freeze" else self._heal
+        ends = {"freeze": self._thaw, "disconnect": self._connect, "busy": None}
+        back = ends.get(kind, self._heal)
+        if fault.for_ns is not None and back is not None:
             self.env.call_at(self.env.now + fault.for_ns, lambda: self._end(back, where))
         self._after()
 
@@ -199,13 +230,15 @@ class Injector:
             self.after_fault()
 
     def end_all(self) -> None:
-        """Let every fault end that can: thaw, heal, and let nothing strike from now on."""
+        """Let every fault end that can: thaw, heal, connect, and let nothing strike from now on."""
+        self._quiet = True
         for armed in self.armed:
             armed.struck = True
         self.failing.clear()
         self.record.add(code_of("faults end"))
         for side in self.hosts:
             self._thaw(side)
+            self._connect(side)
         for where in ("network", *self.gone):
             if where not in self._off:
                 self._heal(where)
@@ -270,6 +303,14 @@ class Injector:
         mute = host.frozen or host.dead or side in self.gone or self._link_cut
         if self.manager is not None and not mute:
             self.manager.speaks(side)
+
+    def _disconnect(self, side: str) -> None:
+        if self.manager is not None:
+            self.manager.disconnected(side, drops=self.drops_commands)
+
+    def _connect(self, side: str) -> None:
+        if self.manager is not None:
+            self.manager.connected(side)
 
     def _slow(self, fault: Fault) -> None:
         factor = fault.factor_ppm or PPM

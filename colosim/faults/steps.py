@@ -130,8 +130,7 @@ class StepList:
         if key in self._under_way:
             self._found[key] = replace(self._found[key], kind=WRITES if what == "write" else READS)
 
-    def fails(self, side: Side, what: str) -> bool:
+    def error_of(self, side: Side, what: str) -> None:
         """Note that a function of the next step may fail; nothing does."""
         if self._checkpoint in {None, side.checkpoint}:
             self._asked[side.name] = (*self._asked.get(side.name, ()), what)
-        return False

@@ -21,6 +21,8 @@ SAVING = "save"
 LOADING = "load"
 RECEIVING = "receive"
 MONITOR = "monitor"
+BUSY = "busy"
+"""The main loop's own work: no command is served meanwhile."""
 
 
 class IothreadLock:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from simpy.events import Event
 
 from colosim.engine.record import code_of
-from colosim.host.lock import MONITOR
+from colosim.host.lock import BUSY, MONITOR
 from colosim.host.thread import Thread
 
 if TYPE_CHECKING:
@@ -20,16 +20,28 @@ if TYPE_CHECKING:
 
     from colosim.host.host import Host
 
+    Job = Callable[[Thread], Generator[Event, None, None]]
+
 
 @dataclass(slots=True)
 class Command:
-    """A monitor command: what it runs in the main loop, and when it was sent and served."""
+    """A monitor command: what it runs in the main loop, and when it was sent, served or dropped."""
 
     name: str
-    run: Callable[[Thread], Generator[Event, None, None]]
+    run: Job
     sent_ns: int
     served_ns: int | None = None
-    done: Event | None = field(default=None, repr=False)
+    dropped_ns: int | None = None
+    """When it was lost with its client, before it was served."""
+
+
+@dataclass(slots=True)
+class _Task:
+    """Something for the main loop to do under the lock; a command, or work of its own."""
+
+    purpose: str
+    run: Job
+    command: Command | None = field(default=None)
 
 
 class Monitor:
@@ -39,19 +51,50 @@ class Monitor:
         self.host = host
         self.thread = Thread(host, "main loop")
         self.commands: list[Command] = []
-        self._waiting: deque[Command] = deque()
+        self.expects_commands = False
+        """Whether a command may come in this run: else nobody but COLO wants the lock.
+
+        Whoever sends commands of his own says so before the run.
+        """
+        self.has_client = True
+        """Whether the cluster manager is connected to it."""
+        self._waiting: deque[_Task] = deque()
         self._idle: Event | None = None
         self.thread.start(self._serve())
 
-    def send(self, name: str, run: Callable[[Thread], Generator[Event, None, None]]) -> Command:
+    def send(self, name: str, run: Job) -> Command:
         """Put a command into the monitor's socket; the main loop serves it when it can."""
         host = self.host
         command = Command(name, run, host.env.now)
         self.commands.append(command)
         host.record.add(code_of(f"{host.side}: monitor receives {name}"))
-        self._waiting.append(command)
-        self.wake()
+        self._add(_Task(MONITOR, run, command))
         return command
+
+    def schedule(self, name: str, run: Job) -> None:
+        """Let the main loop do something of its own under the lock, such as a bottom half."""
+        host = self.host
+        host.record.add(code_of(f"{host.side}: main loop schedules {name}"))
+        self._add(_Task(MONITOR, run))
+
+    def keep_busy(self, duration_ns: int) -> None:
+        """Let the main loop work for so long, with the lock, on what is none of COLO's.
+
+        It serves what came before; what comes later waits.  (Such as a block job's synchronous
+        I/O, or a monitor command that takes long.)
+        """
+
+        def work(main_loop: Thread) -> Generator[Event, None, None]:
+            main_loop.waits_for = "work that is none of COLO's"
+            yield main_loop.work(duration_ns)
+            main_loop.waits_for = ""
+
+        self._add(_Task(BUSY, work))
+
+    def _add(self, task: _Task) -> None:
+        self.expects_commands = True
+        self._waiting.append(task)
+        self.wake()
 
     def wake(self) -> None:
         """Let the main loop look at its commands, unless the process is frozen."""
@@ -61,8 +104,30 @@ class Monitor:
 
     @property
     def unserved(self) -> list[Command]:
-        """Commands that were sent and not served."""
-        return [command for command in self.commands if command.served_ns is None]
+        """Commands that wait to be served."""
+        return [
+            command
+            for command in self.commands
+            if command.served_ns is None and command.dropped_ns is None
+        ]
+
+    # ---- the client ----------------------------------------------------------------------------
+
+    def lose_client(self, *, drops: bool) -> list[Command]:
+        """Lose the client; `drops`: with it the commands that it sent and that wait.
+
+        Returns what was dropped.
+
+        QEMU has had a queue of requests, which is emptied when the client is gone, since 2.12
+        (monitor_qmp_cleanup_queues).  Before, what the main loop had not read stayed in its socket
+        and was read, and served, all the same (inferred).
+        """
+        self.has_client = False
+        dropped = self.unserved if drops else []
+        for command in dropped:
+            command.dropped_ns = self.host.env.now
+        self._waiting = deque(task for task in self._waiting if task.command not in dropped)
+        return dropped
 
     def _serve(self) -> Generator[Event, None, None]:
         host = self.host
@@ -72,14 +137,21 @@ class Monitor:
                 self._idle = Event(host.env)
                 yield self._idle
                 yield from host.while_frozen()
-            command = self._waiting[0]
-            yield from lock.acquire(self.thread, MONITOR)
-            self._waiting.popleft()
+            purpose = self._waiting[0].purpose
+            yield from lock.acquire(self.thread, purpose)
+            # What the main loop wanted the lock for may have been dropped meanwhile.
+            if self._waiting and self._waiting[0].purpose is purpose:
+                task = self._waiting.popleft()
+                self._begin(task)
+                yield from task.run(self.thread)
+            if lock.owner is self.thread:
+                lock.release(self.thread)
+
+    def _begin(self, task: _Task) -> None:
+        command, host = task.command, self.host
+        if command is not None:
             command.served_ns = host.env.now
             host.record.add(
                 code_of(f"{host.side}: monitor serves {command.name}"),
                 command.served_ns - command.sent_ns,
             )
-            yield from command.run(self.thread)
-            if lock.owner is self.thread:
-                lock.release(self.thread)

@@ -88,6 +88,7 @@ class _Harness:
     def attach(self, simulation: Simulation) -> None:
         """Wait in `simulation` for the step at which the fault is to strike."""
         self._simulation = simulation
+        simulation.hosts[self.survivor].monitor.expects_commands = True
         failover = simulation.failovers[self.survivor]
         told = failover.on_takeover
 
@@ -136,10 +137,8 @@ class _Harness:
     def streaming(self, side: Side, step: str, what: str) -> None:
         """Nothing waits for a share of a stream."""
 
-    def fails(self, side: Side, what: str) -> bool:
-        """Whether a function returns an error: none does."""
-        del side, what
-        return False
+    def error_of(self, side: Side, what: str) -> None:
+        """No function returns an error."""
 
     # ---- what is done --------------------------------------------------------------------------
 

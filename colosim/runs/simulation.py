@@ -22,7 +22,7 @@ from colosim.failover.state import Failover
 from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
 from colosim.host.host import Host, bitmap_bytes
-from colosim.host.lock import LOADING, RECEIVING, SAVING
+from colosim.host.lock import LOADING, MONITOR, RECEIVING, SAVING
 from colosim.host.staging import StagingBuffer
 from colosim.host.thread import Thread
 from colosim.network.connection import PRIMARY, SECONDARY, Connection
@@ -155,7 +155,13 @@ class Simulation:
         self.failovers = {
             side: Failover(host, self.connection) for side, host in self.hosts.items()
         }
-        self.injector = Injector(self.env, self.record, self.hosts, self.connection)
+        self.injector = Injector(
+            self.env,
+            self.record,
+            self.hosts,
+            self.connection,
+            drops_commands=self.design.drops_commands,
+        )
         self.service = Service(self.env, self.hosts, self.failovers, self.injector.gone)
         self.injector.on_fault = self.service.fault
         self.injector.after_fault = self.service.update
@@ -245,7 +251,10 @@ class Simulation:
     def run(self) -> Simulation:
         """Run to the end; a broken safety rule ends the run and is kept in `violation`."""
         scenario = self.scenario
-        self.injector.arm(scenario.faults)
+        self.injector.arm(scenario.faults, Streams(self.seed))
+        if scenario.faults or scenario.manager.answered_by == "monitor":
+            for host in self.hosts.values():
+                host.monitor.expects_commands = True
         if self.injector.by_step:
             self.primary.watched_by(self.injector)
             self.secondary.watched_by(self.injector)
@@ -300,7 +309,7 @@ class Simulation:
         """Count holds that are open at the end of the run, up to there."""
         for side, host in self.hosts.items():
             lock = host.lock
-            if lock.owner is None or lock.owner is host.monitor.thread:
+            if lock.owner is None or lock.purpose is MONITOR:
                 continue
             until = host.frozen_ns if host.frozen else self.end_ns
             held = until - lock.since_ns

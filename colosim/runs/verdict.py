@@ -138,8 +138,13 @@ def _lock_held_for_ever(simulation: Simulation, survivor: str | None) -> str:
             continue
         lock = simulation.hosts[side].lock
         if lock.owner is not None:
+            end = simulation.primary if side == PRIMARY else simulation.secondary
             step = lock.owner.waits_for
-            state = f"is blocked in: {step}" if step else "has ended without releasing it"
+            state = f"is blocked in: {step}" if step else "is at work"
+            if end.exited and end.holds_lock:
+                state = f"has left COLO without giving it back, and waits for {step}"
+            elif lock.owner.ended:
+                state = "has ended without giving it back"
             return f"the {side}'s iothread lock is held by its {lock.owner.name}, which {state}"
     return ""
 

@@ -9,9 +9,11 @@ from colosim.scenario.model import (
     FixedDirty,
     HotColdDirty,
     MeasuredDirty,
+    RandomMoment,
     RateDirty,
     Scenario,
     StepMoment,
+    Watch,
     WriteLoad,
 )
 from colosim.scenario.units import SIZE, TIME, text_of
@@ -154,12 +156,23 @@ def _network(scenario: Scenario) -> Iterator[Conflict]:
 
 def _manager(scenario: Scenario) -> Iterator[Conflict]:
     manager = scenario.manager
-    if manager.timeout_ns < manager.heartbeat_ns:
+    said: list[tuple[int, int]] = []
+    for side in ("", "primary", "secondary"):
+        own = (getattr(manager, side) or Watch()) if side else manager
+        watch = manager.watch(side) if side else (manager.heartbeat_ns, manager.timeout_ns)
+        heartbeat_ns, timeout_ns = watch
+        if timeout_ns >= heartbeat_ns or watch in said:
+            continue
+        said.append(watch)
+        here, there = ("manager", side) if side else ("manager",), ("manager",)
         yield Conflict(
-            (("manager", "timeout"), ("manager", "heartbeat")),
-            f"a timeout of {text_of(manager.timeout_ns, TIME)} is shorter than the"
+            (
+                (*(there if own.timeout_ns is None else here), "timeout"),
+                (*(there if own.heartbeat_ns is None else here), "heartbeat"),
+            ),
+            f"a timeout of {text_of(timeout_ns, TIME)} is shorter than the"
             " heartbeat period of"
-            f" {text_of(manager.heartbeat_ns, TIME)}: every host would be taken for lost",
+            f" {text_of(heartbeat_ns, TIME)}: every host would be taken for lost",
         )
 
 
@@ -190,14 +203,35 @@ def _faults(scenario: Scenario) -> Iterator[Conflict]:
                 )
             continue
         key, end = _end(scenario)
-        if fault.at > end:
+        if fault.at_ns is not None and fault.at_ns > end:
             yield Conflict(
                 ((*where, "at"), (key,)),
                 (
-                    f"the fault at {text_of(fault.at, TIME)} is after the end of the run "
+                    f"the fault at {text_of(fault.at_ns, TIME)} is after the end of the run "
                     f"({key} {text_of(end, TIME)})"
                 ),
             )
+    yield from _random_streams(scenario)
+
+
+def _random_streams(scenario: Scenario) -> Iterator[Conflict]:
+    """Two faults that are to strike at random apart from each other need streams of their own."""
+    unnamed: dict[str, int] = {}
+    for index, fault in enumerate(scenario.faults):
+        if not isinstance(fault.at, RandomMoment) or fault.at.stream is not None:
+            continue
+        name = fault.stream
+        assert name is not None  # noqa: S101 - it is random
+        if name in unnamed:
+            yield Conflict(
+                (("faults", index, "at"), ("faults", unnamed[name], "at")),
+                (
+                    f"two faults '{name}' at random moments would strike together; "
+                    "expected a stream: of its own for one of them (or the same for both, if "
+                    "that is meant)"
+                ),
+            )
+        unnamed.setdefault(name, index)
 
 
 def _liveness(scenario: Scenario) -> Iterator[Conflict]:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Tag
 
-from colosim.scenario.model import FAULT_KINDS, Scenario, _dirty_tag, _fault_tag
+from colosim.scenario.model import (
+    FAULT_KINDS,
+    Scenario,
+    _dirty_tag,
+    _fault_tag,
+    _moment_tag,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +58,8 @@ def exclusive_groups(path: Path) -> tuple[tuple[str, ...], ...]:
             ("csv", "column", "values"),
         ),
     }
+    if path[:1] == ("faults",) and path[-1] == "at":
+        return (("checkpoint", "step", "progress"), ("rate", "stream"))
     return groups.get(path, ())
 
 
@@ -76,8 +84,8 @@ def _model_of(annotation: Any, data: object) -> type[BaseModel] | None:
     members = list(_members(annotation))
     if not members:
         return None
-    tag = _dirty_tag(data)
-    return next((model for model, name in members if name == tag), members[0][0])
+    tags = (_dirty_tag(data), _moment_tag(data))
+    return next((model for model, name in members if name in tags), members[0][0])
 
 
 def _members(annotation: Any, tag: str = "") -> Iterator[tuple[type[BaseModel], str]]:

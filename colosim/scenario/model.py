@@ -7,6 +7,7 @@ they have one.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Final, NamedTuple, Self
 
 from pydantic import (
@@ -32,8 +33,10 @@ from colosim.scenario.units import (
     COUNT,
     DIRTY_RATE,
     FACTOR,
+    FAULT_RATE,
     PAGE_BYTES,
     PAGES,
+    S_PER_GIGADAY,
     SHARE,
     SIZE,
     TIME,
@@ -56,9 +59,11 @@ __all__ = [
     "Manager",
     "MeasuredDirty",
     "Network",
+    "RandomMoment",
     "RateDirty",
     "Scenario",
     "StepMoment",
+    "Watch",
     "WriteLoad",
 ]
 
@@ -86,6 +91,7 @@ _Name = Annotated[
         100,
     ),
 ]
+_NameOrNone = Annotated[str | None, Text("the name of a random stream", NAME_PATTERN, 100)]
 _Side = Annotated[str, Choice(("primary", "secondary"), "a side")]
 _Flag = Annotated[bool, Flag()]
 
@@ -465,13 +471,53 @@ class StepMoment(Strict):
         default=0, alias="progress", description="Share of the step that is done."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _share_in_step(cls, data: object) -> object:
+        """Take a share behind the step, as in ``primary: RAM stream at 40%``, for its progress."""
+        step = data.get("step") if isinstance(data, dict) else None
+        name, at, share = step.rpartition(" at ") if isinstance(step, str) else ("", "", "")
+        if not isinstance(data, dict) or not (at and share.endswith("%")):
+            return data
+        if data.keys() & {"progress", "progress_ppm"}:
+            message = f"the step {show(str(step))} has its share already; expected no progress too"
+            raise reject(message)
+        return {**data, "step": name, "progress": share}
+
+
+class RandomMoment(Strict):
+    """Random moments at a constant rate, from a random stream of their own (a Poisson process).
+
+    A fault that ends by itself strikes again and again, one that does not strikes once.
+    """
+
+    rate_per_gigaday: Annotated[int, Measure(FAULT_RATE, 1, 10**3 * S_PER_GIGADAY)] = Field(
+        alias="rate", description="How often: strikes in a second, minute, hour or day."
+    )
+    stream: _NameOrNone = Field(
+        default=None,
+        description=(
+            "Random stream that the moments are drawn from; faults that share one strike together. "
+            "Kind and target of the fault unless it is named, as in 'freeze-secondary'."
+        ),
+    )
+
+    @property
+    def mean_ns(self) -> Fraction:
+        """Mean time between two moments, in ns."""
+        return Fraction(S_PER_GIGADAY * 10**9, self.rate_per_gigaday)
+
 
 def _moment_tag(value: object) -> str:
+    if isinstance(value, RandomMoment) or (isinstance(value, dict) and "rate" in value):
+        return "tag:random"
     return "tag:step" if isinstance(value, (dict, StepMoment)) else "tag:time"
 
 
 _Moment = Annotated[
-    Annotated[_Time, Tag("tag:time")] | Annotated[StepMoment, Tag("tag:step")],
+    Annotated[_Time, Tag("tag:time")]
+    | Annotated[StepMoment, Tag("tag:step")]
+    | Annotated[RandomMoment, Tag("tag:random")],
     Discriminator(_moment_tag),
 ]
 
@@ -481,7 +527,9 @@ class Fault(Strict):
 
     kind: ClassVar[str] = ""
 
-    at: _Moment = Field(description="When: a time from the start, or a step of a checkpoint.")
+    at: _Moment = Field(
+        description="When: a time from the start, a step of a checkpoint, or at random at a rate."
+    )
 
     @property
     def target(self) -> str:
@@ -490,8 +538,8 @@ class Fault(Strict):
 
     @property
     def at_ns(self) -> int | None:
-        """Time from the start, or None if a step is named."""
-        return None if isinstance(self.at, StepMoment) else self.at
+        """Time from the start, or None if that is not what is given."""
+        return self.at if isinstance(self.at, int) else None
 
     @property
     def at_checkpoint(self) -> int | None:
@@ -507,6 +555,13 @@ class Fault(Strict):
     def progress_ppm(self) -> int | None:
         """How far the named step is, or None if a time is given."""
         return self.at.progress_ppm if isinstance(self.at, StepMoment) else None
+
+    @property
+    def stream(self) -> str | None:
+        """Name of the random stream of its moments, or None if they are not random."""
+        if not isinstance(self.at, RandomMoment):
+            return None
+        return self.at.stream or f"{self.kind}-{self.target}"
 
     @property
     def for_ns(self) -> int | None:
@@ -601,6 +656,31 @@ class FailFault(Fault):
             "Which function: the error return of the device save, the RAM save or the device load."
         )
     )
+    leaks_lock: _Flag = Field(
+        default=False,
+        description=(
+            "Whether the error path leaves without giving the iothread lock back, as that of the "
+            "RAM save did in the developing branches of 2015."
+        ),
+    )
+
+
+class BusyFault(Fault):
+    """The main loop does something else for a time, with the lock: it serves no command."""
+
+    kind = "busy"
+    busy: _Side = Field(description="Side whose main loop is busy.")
+    lasting_ns: _TimeAbove0 = Field(alias="for", description="For how long.")
+
+
+class DisconnectFault(Fault):
+    """The cluster manager loses its connection to a side's monitor: it can tell it nothing."""
+
+    kind = "disconnect"
+    disconnect: _Side = Field(description="Side whose monitor loses its client.")
+    lasting_ns: _TimeOrNone = Field(
+        default=None, alias="for", description="Connects again after this time."
+    )
 
 
 FAULT_KINDS: Final[dict[str, type[Fault]]] = {
@@ -611,6 +691,8 @@ FAULT_KINDS: Final[dict[str, type[Fault]]] = {
     "heal": HealFault,
     "slow": SlowFault,
     "fail": FailFault,
+    "busy": BusyFault,
+    "disconnect": DisconnectFault,
 }
 """Every kind of fault by its key."""
 
@@ -657,7 +739,9 @@ AnyFault = Annotated[
     | Annotated[VanishFault, Tag("tag:vanish")]
     | Annotated[HealFault, Tag("tag:heal")]
     | Annotated[SlowFault, Tag("tag:slow")]
-    | Annotated[FailFault, Tag("tag:fail")],
+    | Annotated[FailFault, Tag("tag:fail")]
+    | Annotated[BusyFault, Tag("tag:busy")]
+    | Annotated[DisconnectFault, Tag("tag:disconnect")],
     Discriminator(_fault_tag),
     BeforeValidator(_of_one_kind),
 ]
@@ -679,6 +763,17 @@ class Liveness(Strict):
 # --- cluster manager ------------------------------------------------------------------------------
 
 
+class Watch(Strict):
+    """How the cluster manager watches one host, where that differs from the other."""
+
+    heartbeat_ns: _TimeOrNone = Field(
+        default=None, alias="heartbeat", description="Time between two heartbeats of this host."
+    )
+    timeout_ns: _TimeOrNone = Field(
+        default=None, alias="timeout", description="This host, silent for so long, is lost."
+    )
+
+
 class Manager(Strict):
     """The cluster manager: how it finds out that a host is lost, and what it does then."""
 
@@ -691,6 +786,12 @@ class Manager(Strict):
         default=3 * 10**9,
         alias="timeout",
         description="A host silent for so long is taken for lost.",
+    )
+    primary: Watch | None = Field(
+        default=None, description="How it watches the primary's host, if otherwise."
+    )
+    secondary: Watch | None = Field(
+        default=None, description="How it watches the secondary's host, if otherwise."
     )
     policy: Annotated[
         str, Choice(("lost-heartbeat", "yank-then-lost-heartbeat", "wait"), "a policy")
@@ -707,10 +808,20 @@ class Manager(Strict):
         default=False,
         description="Whether it powers the lost host off before the survivor takes over.",
     )
+    fence_time_ns: _Time = Field(
+        default=0,
+        alias="fence_time",
+        description="How long fencing takes; only then is the survivor told.",
+    )
     delay_ns: _Time = Field(default=0, alias="delay", description="Its own reaction time.")
     yank_wait_ns: _Time = Field(
         default=10**9, alias="yank_wait", description="From the yank to the command."
     )
+
+    def watch(self, side: str) -> tuple[int, int]:
+        """Return heartbeat period and timeout for the host of `side`, in ns."""
+        own: Watch = getattr(self, side) or Watch()
+        return own.heartbeat_ns or self.heartbeat_ns, own.timeout_ns or self.timeout_ns
 
 
 # --- the whole ------------------------------------------------------------------------------------

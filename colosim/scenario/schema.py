@@ -17,9 +17,11 @@ from colosim.scenario.model import (
     Manager,
     MeasuredDirty,
     Network,
+    RandomMoment,
     RateDirty,
     Scenario,
     StepMoment,
+    Watch,
     WriteLoad,
 )
 
@@ -40,8 +42,10 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     Manager,
     MeasuredDirty,
     Network,
+    RandomMoment,
     RateDirty,
     StepMoment,
+    Watch,
     WriteLoad,
     *FAULT_KINDS.values(),
 )

@@ -23,6 +23,7 @@ __all__ = [
     "COUNT",
     "DIRTY_RATE",
     "FACTOR",
+    "FAULT_RATE",
     "KINDS",
     "PAGES",
     "PAGE_BYTES",
@@ -32,6 +33,7 @@ __all__ = [
     "PER_PAGE",
     "SHARE",
     "SIZE",
+    "S_PER_GIGADAY",
     "TIME",
     "WORKING_SET",
     "Kind",
@@ -246,6 +248,22 @@ DIRTY_RATE: Final = Kind(
     ("pages/s",),
     "50000 pages/s",
 )
+S_PER_GIGADAY: Final = 86_400 * 10**9
+"""Seconds in 10**9 days: what a rate of one a second is worth."""
+FAULT_RATE: Final = Kind(
+    "a rate of faults",
+    "faults in 10^9 days",
+    _table(
+        {
+            "/s": S_PER_GIGADAY,
+            "/min": S_PER_GIGADAY // 60,
+            "/h": S_PER_GIGADAY // 3600,
+            "/day": 10**9,
+        }
+    ),
+    ("/day", "/h", "/min", "/s"),
+    "2 /h",
+)
 COUNT: Final = Kind("a whole number", "", MappingProxyType({}), (), "20", Fraction(1))
 SHARE: Final = Kind(
     "a share from 0 to 1", "ppm", _table({"%": 10_000}), ("%",), "10%", Fraction(10**6)
@@ -269,6 +287,7 @@ KINDS: Final = (
     PAGES,
     WORKING_SET,
     DIRTY_RATE,
+    FAULT_RATE,
     COUNT,
     SHARE,
     FACTOR,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import islice
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colosim.engine.streams import Streams
+from colosim.engine.streams import Streams, exponential_ns
 
 SEEDS = st.integers(0, 2**64)
 NAMES = st.text(min_size=1, max_size=20)
@@ -41,3 +44,21 @@ def test_the_first_draws_are_the_same_everywhere() -> None:
     first, second = 18_069_849_705_210_964_560, 10_267_880_370_117_374_681
     assert Streams(1).raw("ack phase", 2) == [first, second]
     assert Streams(1).below("ack phase", 1 << 64) == first
+
+
+@given(SEEDS, NAMES, st.integers(0, 20))
+def test_an_endless_stream_begins_with_the_same_draws(seed: int, name: str, count: int) -> None:
+    """One after the other or all at once: the same integers."""
+    assert list(islice(Streams(seed).endless(name), count)) == Streams(seed).raw(name, count)
+
+
+def test_exponential_times_are_the_same_everywhere() -> None:
+    """To the nanosecond, as the logarithm is a decimal one, correctly rounded."""
+    raw = [0, 1 << 63, (1 << 64) - 1]
+    assert list(exponential_ns(iter(raw), Fraction(10**9))) == [45_054_566_736, 693_147_180, 1]
+
+
+def test_exponential_times_have_their_mean() -> None:
+    """The mean of ten thousand is within three of its standard errors."""
+    times = islice(exponential_ns(Streams(1).endless("a test"), Fraction(10**6)), 10_000)
+    assert abs(sum(times) - 10**10) < 3 * 10**6 * 10_000**0.5

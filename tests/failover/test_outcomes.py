@@ -39,6 +39,7 @@ def send_command(side: str, at_ns: int) -> Callable[[Simulation], None]:
 
     def prepare(simulation: Simulation) -> None:
         monitor = simulation.hosts[side].monitor
+        monitor.expects_commands = True
         command = simulation.failovers[side].lost_heartbeat
 
         def send() -> None:

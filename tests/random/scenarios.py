@@ -108,6 +108,9 @@ def moments(draw: DrawFn) -> Any:
     """Return a time, or a step of a checkpoint."""
     if draw(st.booleans()):
         return draw(times(0, 4_000_000))
+    if draw(st.integers(0, 5)) == 0:
+        rate = f"{draw(st.integers(1, 600))} /min"
+        return {"rate": rate, "stream": draw(st.sampled_from(["one", "another"]))}
     side = draw(st.sampled_from(SIDES))
     step = draw(st.sampled_from(MESSAGES + WORK[side]))
     word = draw(st.sampled_from(["before ", "after ", ""]))
@@ -123,17 +126,23 @@ def moments(draw: DrawFn) -> Any:
 @st.composite
 def faults(draw: DrawFn) -> dict[str, Any]:
     """Return a fault."""
-    kind = draw(st.sampled_from(["freeze", "freeze", "kill", "vanish", "vanish", "slow", "fail"]))
+    kinds = ["freeze", "freeze", "kill", "vanish", "vanish", "slow", "fail", "busy", "disconnect"]
+    kind = draw(st.sampled_from(kinds))
     if kind == "fail":
         side = draw(st.sampled_from(SIDES))
-        at = draw(times(0, 4_000_000))
-        return {"fail": side, "what": draw(st.sampled_from(FAILS[side])), "at": at}
-    where = draw(st.sampled_from(SIDES if kind in {"freeze", "kill"} else (*SIDES, "network")))
+        return {
+            "fail": side,
+            "what": draw(st.sampled_from(FAILS[side])),
+            "at": draw(times(0, 4_000_000)),
+            "leaks_lock": draw(st.booleans()),
+        }
+    anywhere = kind in {"vanish", "slow"}
+    where = draw(st.sampled_from((*SIDES, "network") if anywhere else SIDES))
     fault: dict[str, Any] = {kind: where, "at": draw(moments())}
     if kind == "slow":
         fault["factor"] = draw(st.sampled_from(["0.01", "0.5", "3", "20"]))
         fault["what"] = draw(st.sampled_from(["bandwidth", "latency"]))
-    if kind != "kill" and draw(st.booleans()):
+    if kind == "busy" or (kind != "kill" and draw(st.booleans())):
         fault["for"] = draw(times(1, 8_000_000))
     return fault
 
@@ -146,6 +155,8 @@ def managers(draw: DrawFn) -> dict[str, Any]:
         "policy": draw(st.sampled_from(policies)),
         "fence": draw(st.booleans()),
         "answered_by": draw(st.sampled_from(["agent", "monitor"])),
+        draw(st.sampled_from(SIDES)): {"timeout": draw(times(500_000, 9_000_000))},
+        "fence_time": draw(times(0, 2_000_000)),
         "heartbeat": draw(times(100_000, 500_000)),
         "timeout": draw(times(500_000, 3_000_000)),
         "delay": draw(times(0, 500_000)),

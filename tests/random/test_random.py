@@ -2,7 +2,7 @@
 
 Bounded by default.  A long search, new each time, takes minutes::
 
-    HYPOTHESIS_PROFILE=long pytest tests/random
+    pytest tests/random --hypothesis-profile long
 
 What fails is told as the text of a scenario file: saved in tests/scenarios/found/ it is run by
 every test run from then on.
@@ -11,7 +11,6 @@ every test run from then on.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,15 @@ from tests.random.holding import hold
 from tests.random.scenarios import scenarios
 
 FOUND = Path(__file__).parents[1] / "scenarios" / "found"
-EXAMPLES = 4000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 150
+TIMES_THE_USUAL = 3
 
 
 @pytest.mark.slow
 @given(scenario=scenarios())
-@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=TIMES_THE_USUAL * settings().max_examples,
+    suppress_health_check=list(HealthCheck),
+)
 def test_any_scenario_holds_every_rule(scenario: dict[str, Any]) -> None:
     """Random sizes, networks, managers, designs, remedies and up to three faults."""
     text = json.dumps(scenario, indent=1)

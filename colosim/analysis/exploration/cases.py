@@ -167,15 +167,17 @@ class Space:
 
     def _faults_at(self, step: Step, when: str) -> list[str]:
         """Return the faults that can strike there; a function fails as its step begins."""
-        functions = [f"fail {what}" for what in step.may_fail] if when == BEFORE else []
+        functions = step.may_fail if when == BEFORE else ()
+        # A lock that is not held cannot be leaked.
+        returns = {"fail": functions, "leak": functions if step.lock else ()}
         found = []
         for words in self.faults:
-            if words.split()[0] != "fail":
+            kind, _, what = words.partition(" ")
+            if kind not in returns:
                 found.append(words)
-            elif words == "fail":
-                found += functions
-            elif words in functions:
-                found.append(words)
+            else:
+                named = [name for name in returns[kind] if what in {"", name}]
+                found += [f"{kind} {name}" for name in named]
         return list(dict.fromkeys(found))
 
     def _build(self, chooser: Chooser, *, exact: bool = True) -> Case:

@@ -1,4 +1,7 @@
-"""Faults of an exploration by their words: ``kill``, ``freeze 30 s``, ``slow latency 100 30 s``."""
+"""Faults of an exploration by their words: ``kill``, ``freeze 30 s``, ``slow latency 100 30 s``.
+
+``leak`` is a ``fail`` whose error path leaves with the lock.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +32,16 @@ DEFAULT_FAULTS: Final = (
     "slow bandwidth 0.01 30 s",
     "slow latency 100 30 s",
     "fail",
+    "leak",
+    "busy 5 s",
+    "disconnect",
 )
 """What an exploration tries: lasting faults, and some that end before or after the manager acts."""
 
-_LASTING: Final = ("freeze", "vanish", "slow")
+_LASTING: Final = ("freeze", "vanish", "slow", "busy", "disconnect")
 _SLOWED: Final = ("bandwidth", "latency")
-_EXPLORED: Final = ("freeze", "kill", "vanish", "slow", "fail")
+_EXPLORED: Final = ("freeze", "kill", "vanish", "slow", "fail", "leak", "busy", "disconnect")
+_RETURNS: Final = ("fail", "leak")
 
 
 def _parts(words: str) -> tuple[str, str, str, str]:
@@ -54,8 +61,10 @@ def _parts(words: str) -> tuple[str, str, str, str]:
         factor, _, rest = rest.partition(" ")
         if what not in _SLOWED:
             raise ChoicesError(f"{words!r}: expected 'slow bandwidth ...' or 'slow latency ...'")
-    if kind == "fail":
+    if kind in _RETURNS:
         return kind, rest, "", ""
+    if kind == "busy" and not rest:
+        raise ChoicesError(f"{words!r}: expected for how long, such as 'busy 5 s'")
     try:
         if kind == "slow":
             parse(factor, FACTOR)
@@ -86,18 +95,22 @@ def victims_of(words: str, side: str) -> tuple[str, ...]:
         return (NETWORK,)
     if kind == "vanish":
         return (peer, side, NETWORK)
-    if kind == "fail":
+    if kind in _RETURNS:
         return (side,)
     return (peer, side)
 
 
 def fault_of(words: str, victim: str, at: dict[str, object]) -> Fault:
-    """Return the fault of these words on `victim`; ``fail`` names the function that fails.
+    """Return the fault of these words on `victim`; ``fail`` and ``leak`` name the function.
 
     :raises ChoicesError: if the words are no fault.
     """
     kind, what, factor, lasting = _parts(words)
+    leaks = kind == "leak"
+    kind = "fail" if leaks else kind
     plain: dict[str, object] = {kind: victim, "at": at}
+    if leaks:
+        plain["leaks_lock"] = True
     if factor:
         plain["factor"] = factor
     if lasting:

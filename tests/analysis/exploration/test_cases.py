@@ -113,12 +113,28 @@ def test_faults_are_taken_as_they_are_asked_for() -> None:
         ("kill 3 s", "kill does not end"),
         ("slow 0.1 3 s", "expected 'slow bandwidth"),
         ("slow latency much", "'slow latency much'"),
+        ("busy", "expected for how long"),
     ],
 )
 def test_a_wrong_fault_is_told(words: str, message: str) -> None:
     """What is no fault is refused with what was expected."""
     with pytest.raises(ChoicesError, match=message):
         spoken_for([words])
+
+
+def test_a_leak_is_a_failure_that_keeps_the_lock(conditions: Scenario) -> None:
+    """Where the lock is held a function may leak it; mainline streams RAM without it."""
+    cases = list(Space(conditions, ["qsb", "mainline"], ["leak"]))
+    assert [(case.design, case.choices["fault"]) for case in cases] == [
+        ("qsb", "leak RAM save"),
+        ("qsb", "leak device save"),
+        ("qsb", "leak device load"),
+        ("mainline", "leak device save"),
+        ("mainline", "leak device load"),
+    ]
+    for case in cases:
+        (fault,) = case.faults
+        assert (fault.kind, getattr(fault, "leaks_lock", None)) == ("fail", True)
 
 
 def test_an_unlimited_link_has_no_rate_to_slow(conditions: Scenario) -> None:
