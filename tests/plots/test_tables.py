@@ -77,6 +77,53 @@ def test_a_cell_has_colour_and_letter() -> None:
     assert len(heatmap.figure(CELLS).axes) == 2
 
 
+def a_map(designs: int, faults: int) -> pd.DataFrame:
+    """Return a table of so many designs and faults, twenty steps each."""
+    return pd.DataFrame(
+        [
+            (f"design {design}", "primary", f"a long step {step}", f"fault {fault}", "hung")
+            for design in range(designs)
+            for step in range(20)
+            for fault in range(faults)
+        ],
+        columns=list(heatmap.COLUMNS),
+    )
+
+
+@pytest.mark.parametrize("designs", [1, 2, 3, 5, 6])
+def test_a_map_fits_a_page(designs: int) -> None:
+    """Panels that do not fit beside the others stand below them: 7 by 9.7 inches are enough."""
+    figure = heatmap.figure(a_map(designs, 12))
+    width, height = figure.get_size_inches()
+    assert width <= 7.1
+    assert height <= 9.7
+    assert len(figure.axes) == designs
+
+
+def test_functions_that_fail_share_a_column() -> None:
+    """A failing function belongs to one step: one column is enough for all of them."""
+    named = ["fail RAM save", "leak RAM save", "fail device save", "leak device save", "freeze"]
+    faults = heatmap.data(CELLS.assign(fault=named))["fault"].tolist()
+    assert faults == ["fail", "leak", "fail", "leak", "freeze"]
+
+
+def test_a_step_of_one_design_stands_where_it_comes_there() -> None:
+    """Rows keep the order of the protocol, also for what the first design does not have."""
+    table = pd.DataFrame(
+        [
+            *[("qsb", "primary", step, "kill", "hung") for step in ("stop", "start")],
+            *[("split", "primary", step, "kill", "hung") for step in ("stop", "save", "start")],
+        ],
+        columns=list(heatmap.COLUMNS),
+    )
+    labels = heatmap.figure(table).axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == [
+        "primary: stop",
+        "primary: save",
+        "primary: start",
+    ]
+
+
 def test_a_wrong_map_is_refused() -> None:
     """A table without a needed column, or without the design, is refused."""
     with pytest.raises(FigureError, match="columns design, side"):
