@@ -129,6 +129,10 @@ class Verbs:
         """Record an event of this side, now."""
         self._pending.extend((self.env._now, self._codes[event], value))  # type: ignore[arg-type]  # noqa: SLF001
 
+    def _while_frozen(self) -> Iterable[Event]:
+        """Wait, as a thread whose wait has failed in the instant at which its process froze."""
+        return self._side.host.while_frozen()
+
     # ---- messages ------------------------------------------------------------------------------
 
     def _reached(self, step: str, when: str, duration_ns: int = 0) -> Steps:
@@ -164,7 +168,11 @@ class Verbs:
             waits = self.outgoing.send(message.size_bytes)
         if waits is not None:
             self.thread.waits_for = f"room in its send buffer ({name})"
-            yield waits
+            try:
+                yield waits
+            except StreamError:
+                yield from self._while_frozen()
+                raise
             self.outgoing.wrote()
             self.thread.waits_for = ""
         self._sent(message)
@@ -184,7 +192,11 @@ class Verbs:
         if waits is not None:
             thread = self.thread
             thread.waits_for = name
-            yield waits
+            try:
+                yield waits
+            except StreamError:
+                yield from self._while_frozen()
+                raise
             thread.waits_for = ""
             incoming.has_read()
         now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
@@ -251,7 +263,11 @@ class Verbs:
             watch.streaming(self._side, step, "write")
         if waits is not None:
             thread.waits_for = step
-            yield waits
+            try:
+                yield waits
+            except StreamError:
+                yield from self._while_frozen()
+                raise
             thread.waits_for = ""
             self.outgoing.wrote()
         pending.extend((env._now, self._ends[step], amount))  # type: ignore[arg-type]  # noqa: SLF001
@@ -274,7 +290,11 @@ class Verbs:
             watch.streaming(self._side, step, "read")
         if waits is not None:
             thread.waits_for = step
-            yield waits
+            try:
+                yield waits
+            except StreamError:
+                yield from self._while_frozen()
+                raise
             thread.waits_for = ""
             incoming.has_read()
         pending.extend((env._now, self._ends[step], incoming.bytes_read - begun))  # type: ignore[arg-type]  # noqa: SLF001

@@ -47,6 +47,8 @@ class ClusterManager:
         self.power_off = power_off
         self.silent: dict[str, int] = {}
         self.lost: dict[str, int] = {}
+        self.fenced: list[str] = []
+        """Sides that it powers off: it never lets both go."""
         self.unsaid: dict[str, list[str]] = {}
         """What it could not tell a side, because its connection to that monitor was lost."""
         if settings.answered_by == "monitor":
@@ -111,8 +113,10 @@ class ClusterManager:
         settings = self.settings
         self.lost[side] = self.env.now
         self.record.add(code_of(f"cluster manager: {side} is lost"))
-        if settings.policy == "wait":
+        if settings.policy == "wait" or OTHER[side] in self.fenced:
             return
+        if settings.fence:
+            self.fenced.append(side)
         if settings.delay_ns:
             yield self.env.apart(settings.delay_ns)
         if settings.fence:

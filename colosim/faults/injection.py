@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from colosim.designs.side import VmstateError
 from colosim.engine.record import code_of
 from colosim.engine.streams import exponential_ns
+from colosim.faults.effects import Effects
 from colosim.faults.steps import AFTER, BEFORE, DURING, Moment, moment
 from colosim.network.direction import READ, WRITE
 from colosim.scenario.model import RandomMoment
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.engine.record import Record
     from colosim.engine.streams import Streams
-    from colosim.failover.cluster import ClusterManager
+    from colosim.faults.effects import Effect
     from colosim.host.host import Host
     from colosim.network.connection import Connection
     from colosim.network.direction import Direction
@@ -64,11 +66,8 @@ class Injector:
     ) -> None:
         self.env = env
         self.record = record
-        self.drops_commands = drops_commands
-        """Whether a monitor that loses its client loses what that has sent too."""
-        self.hosts = hosts
-        self.connection = connection
-        self.manager: ClusterManager | None = None
+        self.effects = Effects(env, record, hosts, connection, drops_commands=drops_commands)
+        self.timed: list[Fault] = []
         self.armed: list[_Armed] = []
         self.by_step = False
         """Whether any fault waits for a protocol step or lets a function fail."""
@@ -76,18 +75,17 @@ class Injector:
         self.struck: list[tuple[int, Fault]] = []
         self.on_fault: Callable[[], None] | None = None
         self.after_fault: Callable[[], None] | None = None
-        self.gone: list[str] = []
         self._before_stream: list[tuple[_Armed, Direction]] = []
-        self._off: list[str] = []
-        self._link_cut = False
         self._quiet = False
+        self._missed: list[Fault] = []
 
     def arm(self, faults: tuple[Fault, ...], streams: Streams) -> None:
         """Plan every fault; random moments are drawn from `streams`."""
         for fault in faults:
             self.by_step = self.by_step or fault.at_step is not None or fault.kind == "fail"
             if fault.at_ns is not None:
-                self.env.call_at(fault.at_ns, lambda fault=fault: self.strike(fault))  # type: ignore[misc]
+                self.timed.append(fault)
+                self.env.call_at(fault.at_ns, partial(self._at_its_time, fault))
             elif isinstance(fault.at, RandomMoment):
                 stream = fault.stream
                 assert stream is not None  # noqa: S101 - it is random
@@ -99,6 +97,11 @@ class Injector:
                 assert fault.at_step is not None  # noqa: S101 - the model has one or the other
                 at = moment(fault.at_step, fault.progress_ppm)
                 self.armed.append(_Armed(fault, fault.at_checkpoint or 0, at))
+
+    def _at_its_time(self, fault: Fault) -> None:
+        if not self._quiet:
+            self.timed.remove(fault)
+            self.strike(fault)
 
     def _at_random(self, fault: Fault, gaps: Iterator[int]) -> None:
         """Strike after the next gap, and so on if the fault ends by itself."""
@@ -114,10 +117,16 @@ class Injector:
 
     @property
     def never_struck(self) -> list[Fault]:
-        """Faults whose step never came."""
-        return [armed.fault for armed in self.armed if not armed.struck] + [
-            fault for fault, _ in self.failing
-        ]
+        """Faults whose moment never came; that there was nothing to thaw or heal is no matter."""
+        armed = [armed.fault for armed in self.armed if not armed.struck]
+        failing = [fault for fault, _ in self.failing]
+        waiting = self.timed + armed + failing
+        return self._missed + [fault for fault in waiting if fault.kind not in {"thaw", "heal"}]
+
+    @property
+    def gone(self) -> list[str]:
+        """Hosts that nothing comes back from."""
+        return self.effects.gone
 
     # ---- as a watch of both sides --------------------------------------------------------------
 
@@ -186,7 +195,11 @@ class Injector:
     def _later(self, armed: _Armed, at_ns: int) -> None:
         if not armed.struck:
             armed.struck = True
-            self.env.call_at(at_ns, lambda: self.strike(armed.fault))
+            self.env.call_at(at_ns, lambda: self._strike_unless_over(armed.fault))
+
+    def _strike_unless_over(self, fault: Fault) -> None:
+        if not self._quiet:
+            self.strike(fault)
 
     # ---- striking ------------------------------------------------------------------------------
 
@@ -198,31 +211,17 @@ class Injector:
 
     def strike(self, fault: Fault) -> None:
         """Let `fault` happen now."""
-        kind = fault.kind
-        where = getattr(fault, kind)
-        self._note(fault, f"fault: {kind} {where}")
-        if kind == "fail":
+        self._note(fault, f"fault: {fault.kind} {fault.target}")
+        if fault.kind == "fail":
             self.failing.append((fault, None))
             return
-        strikes: dict[str, Callable[[str], None]] = {
-            "freeze": self._freeze,
-            "thaw": self._thaw,
-            "kill": self._kill,
-            "vanish": self._vanish,
-            "heal": self._heal,
-            "slow": lambda _where: self._slow(fault),
-            "busy": lambda where: self.hosts[where].monitor.keep_busy(fault.for_ns or 0),
-            "disconnect": self._disconnect,
-        }
-        strikes[kind](where)
-        ends = {"freeze": self._thaw, "disconnect": self._connect, "busy": None}
-        back = ends.get(kind, self._heal)
-        if fault.for_ns is not None and back is not None:
-            self.env.call_at(self.env.now + fault.for_ns, lambda: self._end(back, where))
+        effect = self.effects.begin(fault)
+        if fault.for_ns is not None and effect is not None:
+            self.env.call_at(self.env.now + fault.for_ns, partial(self._end, effect))
         self._after()
 
-    def _end(self, back: Callable[[str], None], where: str) -> None:
-        back(where)
+    def _end(self, effect: Effect) -> None:
+        self.effects.end(effect)
         self._after()
 
     def _after(self) -> None:
@@ -230,108 +229,16 @@ class Injector:
             self.after_fault()
 
     def end_all(self) -> None:
-        """Let every fault end that can: thaw, heal, connect, and let nothing strike from now on."""
+        """Let every fault end that can, and nothing strike from now on."""
         self._quiet = True
-        for armed in self.armed:
-            armed.struck = True
+        self._missed = self.never_struck
+        self.timed.clear()
+        self.armed.clear()
         self.failing.clear()
+        self._before_stream.clear()
         self.record.add(code_of("faults end"))
-        for side in self.hosts:
-            self._thaw(side)
-            self._connect(side)
-        for where in ("network", *self.gone):
-            if where not in self._off:
-                self._heal(where)
+        self.effects.end_all()
         self._after()
-
-    def _silence(self, side: str) -> None:
-        if self.manager is not None:
-            self.manager.falls_silent(side)
-
-    def _freeze(self, side: str) -> None:
-        self.hosts[side].freeze()
-        self.connection.freeze(side, frozen=True)
-        self._silence(side)
-
-    def _thaw(self, side: str) -> None:
-        host = self.hosts[side]
-        if host.dead or not host.frozen:
-            return
-        host.thaw()
-        self.connection.freeze(side, frozen=False)
-        self._speak(side)
-
-    def _kill(self, side: str) -> None:
-        host = self.hosts[side]
-        host.kill()
-        self.connection.freeze(side, frozen=True)
-        self._silence(side)
-        torn_down = host.bytes_ns(host.resident_bytes, host.costs.teardown_fs_per_byte)
-        self.env.call_at(self.env.now + torn_down, lambda: self.connection.reset(side))
-
-    def _vanish(self, where: str) -> None:
-        self.connection.cut()
-        for side in self.hosts if where == "network" else (where,):
-            self._silence(side)
-        if where == "network":
-            self._link_cut = True
-        elif where not in self.gone:
-            self.gone.append(where)
-
-    def _heal(self, where: str) -> None:
-        """Let `where` be as before.
-
-        A host that was powered off stays off, a link that something else cuts too stays cut.
-        """
-        if where in self._off:
-            return
-        self.record.add(code_of(f"fault ends: {where} is as before"))
-        if where == "network":
-            self._link_cut = False
-        elif where in self.gone:
-            self.gone.remove(where)
-        if not self._link_cut and not self.gone:
-            self.connection.mend()
-        for direction in (self.connection.to_secondary, self.connection.to_primary):
-            direction.set_factors(bandwidth_ppm=PPM, latency_ppm=PPM)
-        for side in self.hosts if where == "network" else (where,):
-            self._speak(side)
-
-    def _speak(self, side: str) -> None:
-        """Let `side` answer heartbeats again, if nothing keeps it from that."""
-        host = self.hosts[side]
-        mute = host.frozen or host.dead or side in self.gone or self._link_cut
-        if self.manager is not None and not mute:
-            self.manager.speaks(side)
-
-    def _disconnect(self, side: str) -> None:
-        if self.manager is not None:
-            self.manager.disconnected(side, drops=self.drops_commands)
-
-    def _connect(self, side: str) -> None:
-        if self.manager is not None:
-            self.manager.connected(side)
-
-    def _slow(self, fault: Fault) -> None:
-        factor = fault.factor_ppm or PPM
-        where = getattr(fault, fault.kind)
-        for side in self.hosts if where == "network" else (where,):
-            outgoing, incoming = self.connection.of(side)
-            for direction in (outgoing,) if where == "network" else (outgoing, incoming):
-                if fault.concerns == "latency":
-                    direction.set_factors(latency_ppm=factor)
-                else:
-                    direction.set_factors(bandwidth_ppm=factor)
-
-    def power_off(self, side: str) -> None:
-        """Let the cluster manager fence `side`: the host is gone for good, without a reset."""
-        host = self.hosts[side]
-        host.kill()
-        self.connection.freeze(side, frozen=True)
-        self.connection.cut()
-        if side not in self.gone:
-            self.gone.append(side)
-        self._off.append(side)
 
 
 __all__ = ["AFTER", "BEFORE", "READ", "WRITE", "Injector"]

@@ -73,16 +73,23 @@ class Connection:
             self.to_primary.disturb().mend()
 
     def reset(self, by: str) -> None:
-        """`by`'s kernel resets the connection: the peer's ends fail one latency later."""
-        if self.down:
-            return
+        """`by`'s kernel resets the connection: the peer's ends fail one latency later.
+
+        A reset that is lost on the way is not sent again; but whatever reaches `by`'s host once the
+        link carries again meets no socket, and is answered by another.
+        """
         outgoing, incoming = self.of(by)
 
         def arrive() -> None:
-            if not self.down:
-                incoming.fail_writer(StreamError("connection reset"))
-                outgoing.fail_reader(StreamError("connection reset"))
+            if self.down:
+                incoming.disturb().meet_closed_peer()
+                return
+            incoming.fail_writer(StreamError("connection reset"))
+            outgoing.fail_reader(StreamError("connection reset"))
 
+        if self.down:
+            arrive()
+            return
         self.env.call_at(self.env.now + outgoing.latency_ns, arrive)
 
     def shutdown(self, by: str, error: StreamError | None = None) -> None:

@@ -105,7 +105,8 @@ class Fluid:
         # The slopes that the delayed views were last told of; None: they must be told anew.
         self._left_told: Rate = Fraction(0)
         self._read_told: Rate = Fraction(0)
-        self._latency_to_be: Fraction | None = None
+        # What leaves from now on arrives no sooner than this: bytes do not overtake.
+        self._in_order_from = self.now
 
     @property
     def link(self) -> Rate:
@@ -177,6 +178,7 @@ class Fluid:
         self.left = self.arrived.value
         self.arrived.stand(self.left)
         self.window.stand(self.window.value)
+        self._in_order_from = self.now
         self._left_told = self._read_told = None
 
     def probe_window(self) -> None:
@@ -307,16 +309,17 @@ class Fluid:
 
     def _turn(self) -> tuple[Fraction, Fraction, Fraction]:
         """Settle, and let the delayed views know of slopes that changed."""
-        if self._latency_to_be is not None and not self._under_way:
-            self.latency, self._latency_to_be = self._latency_to_be, None
-            self._limit_link()
         self._settle()
         slopes = _, leaving, reading = self._rates()
+        at = max(self.now + self.latency, self._in_order_from)
+        # By how much what leaves now is put off by what went before: it arrives at once with what
+        # leaves in that time.
+        behind = at - self.now - self.latency
         if leaving != self._left_told:
-            self.arrived.follow(self.now + self.latency, self.left, leaving)
+            self.arrived.follow(at, self.left + leaving * behind, leaving)
             self._left_told = leaving
         if reading != self._read_told:
-            self.window.follow(self.now + self.latency, self.read, reading)
+            self.window.follow(at, self.read + reading * behind, reading)
             self._read_told = reading
         if self.on_levels is not None:
             self.on_levels(self.now, self.written - self.left, self.arrived.value - self.read)
@@ -406,18 +409,15 @@ class Fluid:
     def set_latency(self, latency_ns: int) -> None:
         """Let bytes that leave from now on be `latency_ns` under way.
 
-        A shorter latency counts once nothing is in flight: bytes do not overtake.
+        They do not overtake: behind a longer way they arrive with the last that took it.
         """
-        latency = Fraction(max(1, latency_ns))
-        self._latency_to_be = None
-        if latency < self.latency and self._under_way:
-            self._latency_to_be = latency
-            return
         if self._under_way:
-            self.arrived.follow(self.now + self.latency, self.left, Fraction(0))
-            self.window.follow(self.now + self.latency, self.read, Fraction(0))
+            last = max(self.now + self.latency, self._in_order_from)
+            self.arrived.follow(last, self.left, Fraction(0))
+            self.window.follow(last, self.read, Fraction(0))
             self._left_told = self._read_told = None
-        self.latency = latency
+            self._in_order_from = last
+        self.latency = Fraction(max(1, latency_ns))
         self._limit_link()
         self.bucket = min(self.bucket, self.bucket_size)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.failover.state import Failover
+    from colosim.faults.effects import Effects
     from colosim.host.host import Host
 
 
@@ -22,28 +23,29 @@ class Service:
         env: Environment,
         hosts: dict[str, Host],
         failovers: dict[str, Failover],
-        gone: list[str],
+        effects: Effects,
     ) -> None:
         self._env = env
         self._hosts = hosts
         self._failovers = failovers
         self._secondary_failover = failovers["secondary"]
-        self._gone = gone
+        self._effects = effects
         self.serving = False
         self._since_ns = 0
         self.stopped_longest_ns = 0
         self.both_ns: int | None = None
         """When two guests served at once for the first time."""
         self.fault_ns: int | None = None
-        self.back_ns: int | None = None
-        self._awaiting = False
+        """When the first fault struck."""
+        self._origin_ns: int | None = None
+        self._longest_ns = 0
         hosts["primary"].guest.on_change = self.update
         hosts["secondary"].guest.on_change = self._secondary_changes
 
     def serves(self, side: str) -> bool:
         """Whether `side`'s guest serves now."""
         host = self._hosts[side]
-        if not host.guest.running or host.frozen or host.dead or side in self._gone:
+        if not host.guest.running or host.frozen or host.dead or side in self._effects.gone:
             return False
         return side == "primary" or self._failovers[side].done
 
@@ -67,26 +69,20 @@ class Service:
         if serving:
             stopped = now - self._since_ns
             self.stopped_longest_ns = max(self.stopped_longest_ns, stopped)
-            if self.fault_ns is not None and self._awaiting:
-                self.back_ns = now
-                self._awaiting = False
-        elif self.fault_ns is not None and (self.back_ns is None or self._interrupted()):
-            self._awaiting = True
-            self.back_ns = None
+            if self._origin_ns is not None:
+                self._longest_ns = max(self._longest_ns, now - self._origin_ns)
+                self._origin_ns = None
+        else:
+            self._origin_ns = self._effects.stops_service_since_ns
         self._since_ns = now
 
-    def _interrupted(self) -> bool:
-        """Whether a stop after the fault is more than a checkpoint's own."""
-        return any(host.frozen for host in self._hosts.values()) or bool(self._gone)
-
     def fault(self) -> None:
-        """A fault strikes now (the first counts)."""
+        """A fault strikes now; if no guest serves just then, the wait for service begins here."""
         self.update()
-        if self.fault_ns is not None:
-            return
-        self.fault_ns = self._env.now
-        self._awaiting = not self.serving
-        self.back_ns = self._env.now if self.serving else None
+        if self.fault_ns is None:
+            self.fault_ns = self._env.now
+        if not self.serving and self._origin_ns is None:
+            self._origin_ns = self._env.now
 
     def close(self, end_ns: int) -> None:
         """The run is over at `end_ns`: a stop that lasts counts up to there."""
@@ -95,7 +91,12 @@ class Service:
 
     @property
     def time_to_service_ns(self) -> int | None:
-        """From the fault until a guest serves again; None if it never does, or without a fault."""
-        if self.fault_ns is None or not self.serving or self.back_ns is None:
+        """From a fault until a guest serves again, the longest; None if it never does.
+
+        A fault that strikes while a guest serves takes service away when that guest stops while
+        the fault is in effect, one that strikes during a checkpoint's pause as it strikes.  0 if
+        none took any; None without a fault.
+        """
+        if self.fault_ns is None or (not self.serving and self._origin_ns is not None):
             return None
-        return self.back_ns - self.fault_ns
+        return self._longest_ns

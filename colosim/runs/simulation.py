@@ -162,7 +162,7 @@ class Simulation:
             self.connection,
             drops_commands=self.design.drops_commands,
         )
-        self.service = Service(self.env, self.hosts, self.failovers, self.injector.gone)
+        self.service = Service(self.env, self.hosts, self.failovers, self.injector.effects)
         self.injector.on_fault = self.service.fault
         self.injector.after_fault = self.service.update
         for failover in self.failovers.values():
@@ -175,10 +175,10 @@ class Simulation:
             self.failovers,
             self._power_off,
         )
-        self.injector.manager = self.manager
+        self.injector.effects.manager = self.manager
 
     def _power_off(self, side: str) -> None:
-        self.injector.power_off(side)
+        self.injector.effects.power_off(side)
         self.service.update()
 
     def _staff(self) -> None:

@@ -13,10 +13,12 @@ from colosim.designs.remedied import RemediedPrimary
 from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.runs.liveness import LATE, idle_threads
 from colosim.runs.wording import TIMES, with_unit
+from colosim.scenario.model import StepMoment
 
 if TYPE_CHECKING:
     from colosim.errors import InvariantError
     from colosim.runs.simulation import Simulation
+    from colosim.scenario.model import Fault
 
 COMPLETED = "completed"
 FAILED_OVER = "failed_over"
@@ -75,6 +77,11 @@ def judge(simulation: Simulation) -> Judgement:
     simulation.judged(judgement.verdict)
     if simulation.violation is not None and judgement.verdict != VIOLATED:
         judgement = _judge(simulation)
+    missed = simulation.injector.never_struck
+    if missed and judgement.verdict != VIOLATED:
+        named = " and ".join(_named(fault) for fault in missed)
+        reason = f"{named} never came; without it {judgement.verdict}: {judgement.reason}"
+        return Judgement(NOT_APPLICABLE, None, reason)
     if simulation.reason != LATE:
         return judgement
     limits = simulation.scenario.liveness
@@ -84,6 +91,18 @@ def judge(simulation: Simulation) -> Judgement:
         f"{with_unit(limits.within_ns, TIMES)} after the faults ended: {idle_threads(simulation)}"
     )
     return Judgement(judgement.verdict, judgement.survivor, judgement.reason + late)
+
+
+def _named(fault: Fault) -> str:
+    """Name a fault and its moment."""
+    what = f" ({fault.concerns})" if fault.kind == "fail" else ""
+    at = fault.at
+    when = at if isinstance(at, int) else None
+    if isinstance(at, StepMoment):
+        moment = f"{at.step} of checkpoint {at.checkpoint}"
+    else:
+        moment = "random" if when is None else with_unit(when, TIMES)
+    return f"{fault.kind} {fault.target}{what} at {moment}"
 
 
 def _judge(simulation: Simulation) -> Judgement:
@@ -107,7 +126,8 @@ def _judge(simulation: Simulation) -> Judgement:
     held = _lock_held_for_ever(simulation, survivor)
     if held:
         return Judgement(HUNG, survivor, held)
-    return Judgement(STOPPED, survivor, "no guest serves; the survivor's lock is free")
+    whose = "both hosts are lost" if survivor is None else f"the {survivor}'s lock is free"
+    return Judgement(STOPPED, survivor, f"no guest serves; {whose}")
 
 
 def _sentence(violation: InvariantError) -> str:

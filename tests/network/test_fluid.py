@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -258,17 +259,50 @@ def test_a_longer_latency_in_mid_stream_delays_what_leaves_from_then_on(
     assert watched.written_ns == plain.written_ns
 
 
-def test_a_shorter_latency_waits_until_nothing_is_in_flight() -> None:
-    """A latency that falls back counts from the next transfer on: bytes do not overtake."""
-    pages = Pages(100, 100, 100, 100, 8, 400, 10_000)
+def test_a_shorter_latency_counts_for_what_leaves_from_then_on() -> None:
+    """What leaves later does not overtake: it arrives with the last byte of the long way."""
+    pages = Pages(100, 100, 100, 1, 8, 400, 10_000)
     watched = Watched(pages, link=link_of(pages))
     watched.run([(5_000, lambda fluid: fluid.set_latency(10))])
-    assert watched.read_ns == 100 * 100 + 10_000
+    # Half of the pages have left by then; the rest leaves within the long way of the last of them.
+    assert watched.read_ns == 5_000 + 10_000 + 50
     fluid = watched.fluid
     now = int(fluid.now)
     fluid.write(PAGE, 0)
     fluid.want(PAGE, 0)
     assert fluid.ends() == (now, now + 100 + 10)
+
+
+@given(transfers(), st.integers(1, 100_000), st.integers(1, 20_000))
+def test_a_shorter_latency_in_mid_stream_is_never_worse(
+    pages: Pages, at_ns: int, latency: int
+) -> None:
+    """The end comes no later than without the change, no sooner than with it from the start."""
+    pages = replace(pages, reader=0, latency=pages.latency + latency)
+    window = pages.receive_buffer + 2 * int(pages.latency) // 100 + pages.count
+    pages = replace(pages, receive_buffer=window)
+    ends = []
+    for shape, changes in (
+        (replace(pages, latency=latency), []),
+        (pages, [(at_ns, lambda fluid: fluid.set_latency(latency))]),
+        (pages, []),
+    ):
+        watched = Watched(shape, link=link_of(shape))
+        watched.run(changes)
+        assert watched.read_ns is not None
+        ends.append(watched.read_ns)
+    quick, changed, slow = ends
+    assert quick - 1 <= changed <= slow + 1
+
+
+@given(
+    transfers(),
+    st.lists(st.tuples(st.integers(1, 100_000), st.integers(1, 50_000)), min_size=2, max_size=5),
+)
+def test_latencies_may_change_as_they_like(pages: Pages, changes: list[tuple[int, int]]) -> None:
+    """Whatever the latencies, nothing is lost, nothing overtakes, and everything is read."""
+    watched = Watched(pages, link=link_of(pages))
+    watched.run([(at_ns, partial(Fluid.set_latency, latency_ns=to)) for at_ns, to in changes])
 
 
 @given(closed(), st.integers(0, 1_000_000))

@@ -60,11 +60,16 @@ def test_a_survivor_that_serves_is_live() -> None:
 
 
 def test_no_fault_strikes_after_the_end_of_faults() -> None:
-    """A fault that still waits for its step then never strikes."""
+    """A fault that still waits for its step then never strikes, and the verdict says so."""
     late = FROZEN.replace("checkpoint: 2", "checkpoint: 50")
     simulation = run("split", late, "liveness: {until: 5 s, within: 2 s}\n")
     assert simulation.injector.struck == []
-    assert judge(simulation).verdict == "completed"
+    judgement = judge(simulation)
+    assert judgement.verdict == "not_applicable"
+    assert judgement.reason == (
+        "freeze secondary at primary: RAM stream of checkpoint 50 never came; without it "
+        "completed: the run reached its length and the pair commits"
+    )
 
 
 def test_a_link_that_was_lost_is_there_again() -> None:

@@ -1,0 +1,219 @@
+"""What faults do to hosts, link and monitors, while they last; model code knows nothing of it.
+
+Several may be in effect at once: what is lost to two of them is back when both have ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from colosim.engine.record import code_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colosim.engine.environment import Environment
+    from colosim.engine.record import Record
+    from colosim.failover.cluster import ClusterManager
+    from colosim.host.host import Host
+    from colosim.network.connection import Connection
+    from colosim.scenario.model import Fault
+
+__all__ = ["Effect", "Effects"]
+
+PPM = 1_000_000
+NETWORK = "network"
+_STOPS_SERVICE = ("freeze", "kill", "vanish", "power-off")
+_THAWS, _HEALS, _CONNECTS = ("freeze",), ("vanish", "slow"), ("disconnect",)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Effect:
+    """A fault in effect: its kind, what it strikes, since when (ns), and what it multiplies."""
+
+    kind: str
+    where: str
+    since_ns: int
+    what: str | None = None
+    factor_ppm: int = PPM
+
+
+class Effects:
+    """The faults in effect."""
+
+    def __init__(
+        self,
+        env: Environment,
+        record: Record,
+        hosts: dict[str, Host],
+        connection: Connection,
+        *,
+        drops_commands: bool,
+    ) -> None:
+        self.env = env
+        self.record = record
+        self.hosts = hosts
+        self.connection = connection
+        self.drops_commands = drops_commands
+        """Whether a monitor that loses its client loses what that has sent too."""
+        self.manager: ClusterManager | None = None
+        self.gone: list[str] = []
+        """Hosts that nothing comes back from."""
+        self._off: list[str] = []
+        self._active: list[Effect] = []
+
+    @property
+    def stops_service_since_ns(self) -> int | None:
+        """Since when something is in effect that may stop a guest's service, None if nothing is."""
+        since = [one.since_ns for one in self._active if one.kind in _STOPS_SERVICE]
+        return min(since, default=None)
+
+    def _in_effect(self, kinds: tuple[str, ...], where: str | None = None) -> list[Effect]:
+        return [one for one in self._active if one.kind in kinds and where in {None, one.where}]
+
+    # ---- beginning and ending ------------------------------------------------------------------
+
+    def begin(self, fault: Fault) -> Effect | None:
+        """Let `fault` happen now; what it ends, such as a freeze by its thaw, ends.
+
+        Returns what is in effect from now on, None if it is over at once or ends by itself.
+        """
+        kind, where = fault.kind, fault.target
+        if kind == "thaw":
+            self._end(self._in_effect(_THAWS, where))
+        elif kind == "heal":
+            self._end(self._in_effect(_HEALS, where))
+        elif kind == "busy":
+            self.hosts[where].monitor.keep_busy(fault.for_ns or 0)
+        else:
+            effect = Effect(kind, where, self.env.now, fault.concerns, fault.factor_ppm or PPM)
+            self._active.append(effect)
+            begins: dict[str, Callable[[str], None]] = {
+                "freeze": self._freeze,
+                "kill": self._kill,
+                "vanish": self._vanish,
+                "slow": self._set_factors,
+                "disconnect": self._disconnect,
+            }
+            begins[kind](where)
+            return effect
+        return None
+
+    def end(self, effect: Effect) -> None:
+        """Let one fault end, if nothing has ended it before."""
+        if effect in self._active:
+            self._end([effect])
+
+    def end_all(self) -> None:
+        """Let every fault end that can: thaw, heal, connect."""
+        for side in self.hosts:
+            self._end(self._in_effect((*_THAWS, *_CONNECTS), side))
+        for where in (NETWORK, *self.hosts):
+            self._end(self._in_effect(_HEALS, where))
+
+    def _end(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            self._active.remove(effect)
+        for effect in effects:
+            if effect.kind in _HEALS:
+                self._heal(effect)
+            elif not self._in_effect((effect.kind,), effect.where):
+                back = self._thaw if effect.kind in _THAWS else self._connect
+                back(effect.where)
+
+    # ---- processes -----------------------------------------------------------------------------
+
+    def _freeze(self, side: str) -> None:
+        self.hosts[side].freeze()
+        self.connection.freeze(side, frozen=True)
+        self._silence(side)
+
+    def _thaw(self, side: str) -> None:
+        host = self.hosts[side]
+        if host.dead:
+            return
+        host.thaw()
+        self.connection.freeze(side, frozen=False)
+        self._speak(side)
+
+    def _kill(self, side: str) -> None:
+        host = self.hosts[side]
+        if host.dead:
+            return
+        host.kill()
+        self.connection.freeze(side, frozen=True)
+        self._silence(side)
+        torn_down = host.bytes_ns(host.resident_bytes, host.costs.teardown_fs_per_byte)
+        self.env.call_at(self.env.now + torn_down, lambda: self.connection.reset(side))
+
+    def power_off(self, side: str) -> None:
+        """Let the cluster manager fence `side`: the host is gone for good, without a reset."""
+        host = self.hosts[side]
+        if not host.dead:
+            host.kill()
+        self._active.append(Effect("power-off", side, self.env.now))
+        self.connection.freeze(side, frozen=True)
+        self.connection.cut()
+        if side not in self.gone:
+            self.gone.append(side)
+        self._off.append(side)
+
+    # ---- host and link -------------------------------------------------------------------------
+
+    def _vanish(self, where: str) -> None:
+        self.connection.cut()
+        # At one moment the secondary is missed first: a manager that fences keeps the primary.
+        for side in reversed(self.hosts) if where == NETWORK else (where,):
+            self._silence(side)
+        if where != NETWORK and where not in self.gone:
+            self.gone.append(where)
+
+    def _heal(self, ended: Effect) -> None:
+        """Let `where` be as before, as far as nothing else keeps it from that."""
+        where = ended.where
+        if where in self._off or self._in_effect((ended.kind,), where):
+            return
+        if not self._in_effect(_HEALS, where):
+            self.record.add(code_of(f"fault ends: {where} is as before"))
+        if ended.kind == "slow":
+            self._set_factors(where)
+            return
+        if where in self.gone:
+            self.gone.remove(where)
+        if not self._in_effect(("vanish", "power-off")):
+            self.connection.mend()
+        for side in self.hosts if where == NETWORK else (where,):
+            self._speak(side)
+
+    def _set_factors(self, _where: str) -> None:
+        """Multiply the link's rate and latency by what is in effect, whichever side it struck."""
+        factors = {"bandwidth": PPM, "latency": PPM}
+        for one in self._in_effect(("slow",)):
+            what = one.what or "bandwidth"
+            factors[what] = max(1, factors[what] * one.factor_ppm // PPM)
+        for direction in (self.connection.to_secondary, self.connection.to_primary):
+            direction.set_factors(
+                bandwidth_ppm=factors["bandwidth"], latency_ppm=factors["latency"]
+            )
+
+    # ---- cluster manager -----------------------------------------------------------------------
+
+    def _silence(self, side: str) -> None:
+        if self.manager is not None:
+            self.manager.falls_silent(side)
+
+    def _speak(self, side: str) -> None:
+        """Let `side` answer heartbeats again, if nothing keeps it from that."""
+        host = self.hosts[side]
+        mute = host.frozen or host.dead or side in self.gone
+        if self.manager is not None and not (mute or self._in_effect(("vanish",), NETWORK)):
+            self.manager.speaks(side)
+
+    def _disconnect(self, side: str) -> None:
+        if self.manager is not None:
+            self.manager.disconnected(side, drops=self.drops_commands)
+
+    def _connect(self, side: str) -> None:
+        if self.manager is not None:
+            self.manager.connected(side)

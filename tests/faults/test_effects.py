@@ -1,0 +1,120 @@
+"""Several faults at once: each ends for itself, and what is lost to two is back when both ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from colosim.checkers import RULES
+from colosim.runs.run import simulate as checked
+from colosim.runs.verdict import judge
+from colosim.scenario import loads
+from tests.faults.test_injection import BASE, simulate, struck, when
+
+S = 10**9
+WAIT = "manager: {policy: wait}"
+
+
+def ended(run: object) -> list[tuple[int, str]]:
+    """Return when which faults ended."""
+    record = run.record  # type: ignore[attr-defined]
+    return [(at_ns, name) for at_ns, name, _ in record if name.startswith("fault ends: ")]
+
+
+def test_the_end_of_a_slow_link_does_not_bring_a_lost_one_back() -> None:
+    """What vanished stays away when a latency that had grown is as before."""
+    faults = (
+        "{slow: network, what: latency, factor: 10, at: 1 s, for: 5 s}, "
+        "{vanish: network, at: 2.27 s}"
+    )
+    run = simulate("split", faults, WAIT)
+    assert ended(run) == []
+    assert run.connection.down
+
+
+def test_a_host_that_vanished_twice_is_back_when_both_have_ended() -> None:
+    """The end of the shorter fault does not end the longer one."""
+    faults = "{vanish: secondary, at: 2.27 s, for: 1 s}, {vanish: secondary, at: 2.5 s, for: 4 s}"
+    run = simulate("split", faults, WAIT)
+    assert ended(run) == [(6_500_000_000, "fault ends: secondary is as before")]
+    lasting = faults.replace(", for: 4 s", "")
+    assert ended(simulate("split", lasting, WAIT)) == []
+
+
+def test_two_slow_links_multiply_and_end_each_for_itself() -> None:
+    """Factors of what is in effect are multiplied; the end of one leaves the other's."""
+    faults = (
+        "{slow: network, what: latency, factor: 100, at: 1 s, for: 1 s}, "
+        "{slow: primary, what: latency, factor: 3, at: 1.5 s}, "
+        "{slow: network, what: bandwidth, factor: 0.01, at: 1.5 s, for: 9 s}"
+    )
+    run = simulate("split", faults, WAIT)
+    latency = run.scenario.network.latency_ns
+    assert run.connection.to_primary.latency_ns == 3 * latency
+    assert ended(run) == [(10_500_000_000, "fault ends: network is as before")]
+
+
+def test_a_process_that_was_frozen_twice_goes_on_when_both_have_ended() -> None:
+    """The thaw after the first second leaves the second freeze; a `thaw` ends both."""
+    twice = "{freeze: secondary, at: 2 s, for: 1 s}, {freeze: secondary, at: 2.5 s, for: 3 s}"
+    run = simulate("split", twice, WAIT)
+    assert when(run, "secondary: process thawed") == 5_500_000_000
+    thawed = simulate("split", f"{twice}, {{thaw: secondary, at: 2.7 s}}", WAIT)
+    assert when(thawed, "secondary: process thawed") == 2_700_000_000
+
+
+def test_healing_what_is_not_lost_changes_nothing() -> None:
+    """It is no event but the fault itself."""
+    run = simulate("split", "{heal: network, at: 2 s}, {thaw: primary, at: 2 s}")
+    assert struck(run) == [(2 * S, "fault: heal network"), (2 * S, "fault: thaw primary")]
+    assert ended(run) == []
+
+
+@pytest.mark.parametrize("design", ["split", "qsb", "mainline"])
+def test_a_reset_that_was_lost_is_made_up_for_on_the_next_contact(design: str) -> None:
+    """A peer killed while its link is down answers nobody; what is sent again meets no socket."""
+    faults = "{vanish: secondary, at: 2.27 s, for: 1 s}, {kill: secondary, at: 2.3 s}"
+    run = simulate(design, faults)
+    assert judge(run).verdict == "failed_over"
+    failed = when(run, "primary: receive fails (connection reset)")
+    assert 3_270_000_000 < failed < 5 * S
+
+
+def test_a_manager_that_fences_never_powers_both_hosts_off() -> None:
+    """A lost link makes both silent at once: the secondary is powered off, the primary goes on."""
+    cut = "{vanish: network, at: {checkpoint: 2, step: 'primary: RAM stream', progress: 40%}}"
+    run = simulate("qsb", cut, "manager: {fence: true}")
+    off = [name for _, name, _ in run.record if "powers" in name]
+    assert off == ["cluster manager: powers secondary off"]
+    judgement = judge(run)
+    assert (judgement.verdict, judgement.survivor) == ("failed_over", "primary")
+
+
+@pytest.mark.parametrize("design", ["split", "mainline"])
+def test_a_process_frozen_in_the_instant_of_an_error_does_nothing(design: str) -> None:
+    """A send or receive fails, and the host is powered off at the same nanosecond: no rule breaks.
+
+    The manager of either side yanks the survivor and then powers a host off, both for a lost link.
+    """
+    scenario = loads(
+        BASE
+        + "faults: [{freeze: primary, at: {checkpoint: 2, step: 'primary: RAM stream'}}, "
+        + "{freeze: secondary, at: 7 s}]\n"
+        + "manager: {policy: yank-then-lost-heartbeat, yank_wait: 1 s, "
+        + "primary: {heartbeat: 1 s, timeout: 4 s}}\n",
+        file="instant.yaml",
+    )
+    run = checked(scenario, design)
+    assert len(RULES) > 5
+    assert run.verdict != "violated", run.summary["reason"]
+
+
+def test_the_end_of_a_long_latency_counts_at_once() -> None:
+    """A round trip that is longer than the pause between two checkpoints does not keep it long."""
+    slow = "{slow: network, what: latency, factor: 30000, at: 2.2 s, for: 5 s}"
+    run = simulate("split", slow, WAIT)
+    last = [at_ns for at_ns, name, _ in run.record if name == "checkpoint committed"][-1]
+    request = [
+        at_ns for at_ns, name, _ in run.record if name == "primary: sends CHECKPOINT_REQUEST"
+    ][-1]
+    assert run.committed == 4
+    assert last - request < S
