@@ -23,6 +23,8 @@ def _leave(side: Side, error: Exception | None) -> None:
     else:
         side.exit_reason = f"error: {error}" if error else "error"
     side.note(f"COLO exit ({'request' if side.failover.requested else 'error'})")
+    if not side.failover.requested:
+        side.failover.exits_with_error()
 
 
 def primary_thread(p: Primary) -> Steps:

@@ -49,6 +49,7 @@ class ClusterManager:
         self.lost: dict[str, int] = {}
         self.fenced: list[str] = []
         """Sides that it powers off: it never lets both go."""
+        self.exit_heard = False
         self.unsaid: dict[str, list[str]] = {}
         """What it could not tell a side, because its connection to that monitor was lost."""
         if settings.answered_by == "monitor":
@@ -107,6 +108,29 @@ class ClusterManager:
                 yield from self._act(side)
                 return
 
+    # ---- COLO_EXIT events ----------------------------------------------------------------------
+
+    def hears_exit(self, side: str) -> None:
+        """Hear that COLO has ended with an error on `side`; let the primary go on alone.
+
+        Assumed of a manager that listens.  Only the primary may: what runs there is the newest
+        state, and a secondary whose load has failed has none.  If the primary is dead this is in
+        vain, and the secondary is told when the primary is taken for lost.
+        """
+        monitor = self.hosts[side].monitor
+        if not self.settings.hears_exit or self.exit_heard or self.lost or not monitor.has_client:
+            return
+        self.exit_heard = True
+        self.record.add(code_of(f"cluster manager: hears COLO_EXIT (error) of the {side}"))
+        if self.settings.policy != "wait":
+            self.env.process(self._act_on_exit())
+
+    def _act_on_exit(self) -> Generator[Event, None, None]:
+        if self.settings.delay_ns:
+            yield self.env.apart(self.settings.delay_ns)
+        if not self.lost:
+            yield from self._tell("primary")
+
     # ---- what it does --------------------------------------------------------------------------
 
     def _act(self, side: str) -> Generator[Event, None, None]:
@@ -115,6 +139,8 @@ class ClusterManager:
         self.record.add(code_of(f"cluster manager: {side} is lost"))
         if settings.policy == "wait" or OTHER[side] in self.fenced:
             return
+        if self.exit_heard and self.failovers[side].done:
+            return  # the peer's state is of before the end of COLO
         if settings.fence:
             self.fenced.append(side)
         if settings.delay_ns:

@@ -54,6 +54,7 @@ class Failover:
         self._incoming: Event | None = None
         self._incoming_ended = False
         self.on_takeover: Callable[[], None] | None = None
+        self.on_error_exit: Callable[[], None] | None = None
         self.primary: Primary | None = None
         self.secondary: Secondary | None = None
 
@@ -141,6 +142,11 @@ class Failover:
         if self._semaphore is not None:
             semaphore, self._semaphore = self._semaphore, None
             semaphore.succeed()
+
+    def exits_with_error(self) -> None:
+        """Emit the event COLO_EXIT with the reason `error`."""
+        if self.on_error_exit is not None:
+            self.on_error_exit()
 
     def wait(self, thread: Thread) -> Iterable[Event]:
         """Wait, as a COLO thread that has left, until the bottom half has run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from colosim.checkers import Checks
@@ -176,6 +177,8 @@ class Simulation:
             self._power_off,
         )
         self.injector.effects.manager = self.manager
+        for side, failover in self.failovers.items():
+            failover.on_error_exit = partial(self.manager.hears_exit, side)
 
     def _power_off(self, side: str) -> None:
         self.injector.effects.power_off(side)

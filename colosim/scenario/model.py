@@ -804,6 +804,13 @@ class Manager(Strict):
             "Who answers: the host's cluster agent, or QEMU's monitor (deaf when the lock is held)."
         ),
     )
+    hears_exit: _Flag = Field(
+        default=False,
+        description=(
+            "Whether it listens to COLO_EXIT events: at one with an error it tells the primary, "
+            "which has the newest state, that its peer is lost. Else nobody acts on an error."
+        ),
+    )
     fence: _Flag = Field(
         default=False,
         description="Whether it powers the lost host off before the survivor takes over.",

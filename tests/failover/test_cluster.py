@@ -124,3 +124,47 @@ def test_a_monitor_that_nobody_can_serve_is_found_lost_though_nothing_else_happe
     run = simulate("split", fault + "manager: {answered_by: monitor, secondary: {timeout: 90 s}}")
     assert list(run.manager.lost) == ["primary", "secondary"]
     assert judge(run).verdict == "hung"
+
+
+@pytest.mark.parametrize("what", ["RAM save", "device save"])
+@pytest.mark.parametrize("design", ["qsb", "split", "mainline"])
+def test_a_manager_that_hears_colo_exit_ends_the_stop_of_an_error(design: str, what: str) -> None:
+    """Nobody acts on an error return by himself: the guest stays stopped unless it is heard."""
+    fault = f"faults: [{{fail: primary, what: {what}, at: 2 s}}]\n"
+    assert judge(simulate(design, fault)).verdict == "stopped"
+    run = simulate(design, fault + "manager: {hears_exit: true, delay: 300 ms}")
+    heard = next(at_ns for at_ns, name, _ in run.record if "hears COLO_EXIT" in name)
+    (command,) = run.hosts["primary"].monitor.commands
+    assert command.sent_ns == heard + 300_000_000
+    judgement = judge(run)
+    assert (judgement.verdict, judgement.survivor) == ("failed_over", "primary")
+
+
+def test_a_failed_load_lets_the_primary_go_on_not_the_secondary() -> None:
+    """The secondary is half loaded: whoever hears its exit tells the primary."""
+    fault = "faults: [{fail: secondary, what: device load, at: 2 s}]\n"
+    run = simulate("split", fault + "manager: {hears_exit: true}")
+    judgement = judge(run)
+    assert (judgement.verdict, judgement.survivor) == ("failed_over", "primary")
+    assert not run.hosts["secondary"].monitor.commands
+
+
+def test_a_dead_primary_is_told_in_vain_and_then_the_secondary() -> None:
+    """The secondary's exit is heard first; when the primary is taken for lost it takes over."""
+    fault = f"faults: [{{kill: primary, {MID_STREAM}}}]\n"
+    run = simulate("split", fault + "manager: {hears_exit: true}")
+    assert [one.served_ns for one in run.hosts["primary"].monitor.commands] == [None]
+    judgement = judge(run)
+    assert (judgement.verdict, judgement.survivor) == ("failed_over", "secondary")
+
+
+def test_a_secondary_that_colo_has_left_behind_is_not_promoted_later() -> None:
+    """The primary serves alone since the error; when it dies, the old checkpoint stays where it is.
+
+    To promote it would take back what clients have seen since.
+    """
+    faults = "{fail: primary, what: device save, at: 1 s}, {kill: primary, at: 20 s}"
+    run = simulate("split", f"faults: [{faults}]\nmanager: {{hears_exit: true}}")
+    assert "primary" in run.manager.lost
+    assert not run.hosts["secondary"].monitor.commands
+    assert judge(run).verdict == "stopped"

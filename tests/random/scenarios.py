@@ -154,6 +154,7 @@ def managers(draw: DrawFn) -> dict[str, Any]:
     return {
         "policy": draw(st.sampled_from(policies)),
         "fence": draw(st.booleans()),
+        "hears_exit": draw(st.booleans()),
         "answered_by": draw(st.sampled_from(["agent", "monitor"])),
         draw(st.sampled_from(SIDES)): {"timeout": draw(times(500_000, 9_000_000))},
         "fence_time": draw(times(0, 2_000_000)),
