@@ -44,7 +44,10 @@ _VERDICTS = (
     metavar="FAULT,...",
     multiple=True,
     callback=words_between_commas,
-    help="Try these: freeze, kill, vanish, fail, 'freeze 30 s', 'slow latency 100 30 s', ...",
+    help=(
+        "Try these: freeze, kill, vanish, fail, leak, disconnect, 'freeze 30 s', 'busy 5 s', "
+        "'slow latency 100 30 s', ..."
+    ),
 )
 @click.option(
     "--jobs",
@@ -106,29 +109,24 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     safety rule broke.
     """
     from colosim.analysis.exploration.cases import Space
-    from colosim.analysis.exploration.explore import explore
+    from colosim.analysis.exploration.explore import explore_space
     from colosim.analysis.exploration.report import as_json, write_tables
+    from colosim.analysis.exploration.shrink import check_key
     from colosim.runs.run import as_scenario
 
     if shrink is not None and find is None:
         raise click.UsageError("--shrink needs --find: which verdict should it keep?")
     loaded = as_scenario(scenario, overrides)
-    total = Space(loaded, designs, faults, depth).count()
+    space = Space(loaded, designs, faults, depth, _command_of(scenario, overrides))
+    if shrink is not None:
+        check_key(space.base, shrink)
+    total = space.count()
     click.echo(f"{loaded.name}: {total:,} cases", err=True)
     if only_count:
         return 0
     folder = out / loaded.name
     with _Bar(total) as bar:
-        explored = explore(
-            loaded,
-            designs,
-            faults,
-            jobs=jobs,
-            depth=depth,
-            find=find,
-            folder=folder,
-            progress=bar.show,
-        )
+        explored = explore_space(space, jobs=jobs, find=find, folder=folder, progress=bar.show)
     if find is not None:
         return _tell_found(explored, find, shrink, folder, form)
     written = write_tables(explored, folder)
@@ -140,6 +138,14 @@ def command(  # noqa: PLR0913 - click hands every option over by name
         click.echo(f"{path}: written", err=form == "json")
     verdicts = {outcome.verdict for outcome in explored.outcomes}
     return STATUS_VIOLATED if "violated" in verdicts else 0
+
+
+def _command_of(scenario: str, overrides: tuple[str, ...]) -> list[str]:
+    """Return the words that run the scenario as it was given, file and overrides."""
+    words = ["colosim", "run", scenario]
+    for override in overrides:
+        words += ["--set", override]
+    return words
 
 
 def _print_counts(explored: Exploration) -> None:
@@ -172,7 +178,9 @@ def _tell_found(
     """Shrink the case that was found, write its scenario, run that again, and say so."""
     found = explored.found
     if found is None:
-        click.echo(f"no case of {len(explored.outcomes):,} ends {verdict}")
+        if form == "json":
+            click.echo("[]")
+        click.echo(f"no case of {len(explored.outcomes):,} ends {verdict}", err=form == "json")
         return STATUS_FAILED
     from colosim.analysis.exploration.shrink import shrunk, threshold
     from colosim.runs.run import run
@@ -180,7 +188,7 @@ def _tell_found(
     case = explored.space.replay(found.choices)
     scenario = case.scenario(explored.scenario)
     smallest = shrunk(scenario, case.design, verdict)
-    path = folder / f"shortest-{verdict.replace('_', '-')}-{case.design}.yaml"
+    path = folder / f"{smallest.name}.yaml"
     path.write_text(smallest.text, "utf-8")
     again = run(path, case.design, tables=False)
     bound = None if key is None else threshold(scenario, case.design, verdict, key)
@@ -197,7 +205,7 @@ def _tell_found(
         return 0
     click.echo(f"{found.design}: {found.verdict} at case {len(explored.outcomes):,}")
     click.echo(f"  {found.reason}")
-    click.echo(f'  colosim run {explored.scenario.name} --choices "{found.choices}"')
+    click.echo(f"  {explored.space.replay_command(case)}")
     click.echo(f"{path}: written ({smallest.tried} tried), replayed: {again.verdict}")
     click.echo("".join(f"  {line}\n" for line in smallest.text.splitlines()), nl=False)
     if bound is not None:

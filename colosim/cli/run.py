@@ -89,7 +89,10 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     from colosim.runs.run import as_scenario
 
     loaded = [as_scenario(scenario, overrides) for scenario in scenarios]
-    replays = [_replay(name, overrides=overrides, seed=seed, choices=choices) for name in scenarios]
+    replays = [
+        _replay(name, overrides=overrides, seed=seed, choices=choices, designs=designs)
+        for name in scenarios
+    ]
     if choices is not None:
         loaded, designs = _replayed(loaded, choices, designs, twice=twice), ()
     if twice:
@@ -147,15 +150,21 @@ def command(  # noqa: PLR0913 - click hands every option over by name
 
 
 def _replay(
-    source: str, *, overrides: tuple[str, ...], seed: int | None, choices: str | None
+    source: str,
+    *,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    choices: str | None,
+    designs: tuple[str, ...],
 ) -> str:
-    """Return the command that runs a scenario again, all but the design."""
+    """Return the command that runs a scenario again; all but the design, which choices have."""
     words = ["colosim", "run", source]
     for override in overrides:
         words += ["--set", override]
     if seed is not None:
         words += ["--seed", str(seed)]
     if choices is not None:
+        words += ["--design", ",".join(designs)] if designs else []
         words += ["--choices", choices]
     return shlex.join(words)
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from colosim.cli.main import main
+from tests.checkers.wrong_designs import Eager
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +58,19 @@ def test_explore_counts_draws_and_keeps_every_case(
     assert {case["verdict"] for case in cases} == {"failed_over", "stopped"}
 
 
+def test_long_names_of_designs_are_folded_at_plus(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table keeps to 80 columns, and no word of a verdict or of a remedy is broken."""
+    long = "mainline+send-timeout=1s+receive-outside-lock+nodelay+yank"
+    assert explore("--designs", f"split,{long}", "--faults", "freeze,fail,busy 5 s,kill") == 0
+    lines = capsys.readouterr().out.splitlines()
+    table = lines[: next(i for i, line in enumerate(lines) if line.endswith("written"))]
+    assert max(map(len, table)) <= 80
+    names = [line.split()[0] for line in table if line.startswith(("mainline", "+"))]
+    assert "".join(names) == long
+
+
 def test_explore_as_json_is_one_array(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Standard output is the array and nothing else, and a rerun says the same."""
     arguments = ("--designs", "qsb", "--faults", "fail", "--format", "json")
@@ -86,6 +106,87 @@ def test_choices_that_are_none_are_told(folder: Path, capsys: pytest.CaptureFixt
     assert [path.name for path in folder.iterdir()] == ["small.yaml"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explore", "small.yaml", "--faults", "freeze 0 s"], "'0 s' is too small"),
+        (["explore", "small.yaml", "--faults", "slow latency 0"], "'0' is too small"),
+        (["explore", "small.yaml", "--faults", "fail nothing"], "device save, RAM save, device"),
+        (
+            ["explore", "small.yaml", "--designs", "mainline", "--faults", "leak RAM save"],
+            "nothing of leak RAM save can strike in mainline",
+        ),
+        (
+            ["explore", "small.yaml", "--find", "hung", "--shrink", "guest.dirt"],
+            "'guest.dirt' is no key of this scenario",
+        ),
+        (
+            ["run", "small.yaml", "--choices", "step=RAM stream, when=during 140%"],
+            "'140%' is no share of a step",
+        ),
+        (
+            ["run", "small.yaml", "--choices", "step=RAM stream, when=during abc"],
+            "'abc' is not a quantity",
+        ),
+        (
+            ["run", "small.yaml", "--choices", "step=RAM stream, fault=freeze 9999999 s"],
+            "'9999999 s' is too large",
+        ),
+    ],
+)
+def test_wrong_input_is_one_message(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    """What cannot be ends with 2 and one line that says what was expected; nothing is written."""
+    assert main(arguments) == 2
+    *before, told = capsys.readouterr().err.splitlines()
+    assert message in told
+    assert before in ([], ["small: 0 cases"])
+    assert [path.name for path in folder.iterdir()] == ["small.yaml"]
+
+
+@pytest.mark.parametrize("name", ["hang", "my hang.yaml"])
+def test_the_printed_command_replays_the_case(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """It has the scenario file and the overrides as they were given, quoted for a shell."""
+    (folder / name).write_text(SMALL)
+    sets = ["--set", "guest.dirty.pages=3000 pages"]
+    arguments = ["--designs", "split+nodelay", "--faults", "freeze", "--find", "hung"]
+    assert main(["explore", f"./{name}", *sets, *arguments, "--jobs", "1"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    (command,) = [line for line in lines if line.startswith("colosim run ")]
+    words = shlex.split(command)
+    assert words[1:5] == ["run", f"./{name}", *sets]
+    assert main([*words[1:], "--tables", "none"]) == 3
+
+
+def test_a_violation_that_only_the_checkers_see_is_found_and_shrunk(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--find violated`` ends with the smallest scenario, which is violated again."""
+    monkeypatch.setattr("colosim.runs.simulation.load_design", lambda _name: Eager)
+    assert explore("--designs", "split", "--faults", "freeze", "--find", "violated") == 0
+    assert "replayed: violated" in capsys.readouterr().out
+    assert (folder / "explorations" / "small" / "shortest-violated-split.yaml").is_file()
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.3])
+def test_an_early_interrupt_is_one_line(folder: Path, after_s: float) -> None:
+    """Ctrl-C while the processes are still being started leaves no traceback of theirs."""
+    command = [sys.executable, "-m", "colosim", "explore", str(folder / "small.yaml")]
+    with subprocess.Popen(
+        [*command, "--jobs", "2"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        time.sleep(after_s)
+        os.killpg(process.pid, signal.SIGINT)
+        told = process.stderr.read()
+    assert (process.returncode, told.strip()) == (130, "colosim: interrupted")
+
+
 def test_find_shrinks_writes_and_replays(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The first hung case becomes the smallest scenario file, which hangs again when it is run."""
     assert explore("--faults", "freeze", "--find", "hung", "--shrink", "guest.dirty") == 0
@@ -102,6 +203,12 @@ def test_finding_nothing_is_no_success(folder: Path, capsys: pytest.CaptureFixtu
     assert explore("--designs", "qsb", "--faults", "kill", "--find", "hung") == 1
     assert "ends hung" in capsys.readouterr().out
     assert explore("--shrink", "guest.dirty") == 2
+    capsys.readouterr()
+    arguments = ("--designs", "qsb", "--faults", "kill", "--find", "hung", "--format", "json")
+    assert explore(*arguments) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out) == []
+    assert "ends hung" in err
 
 
 def test_the_number_of_cases_is_told_first(

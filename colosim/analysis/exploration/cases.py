@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from colosim.analysis.exploration.choices import Replay, enumerate_cases, parse, written
+from colosim.analysis.exploration.choices import (
+    ChoicesError,
+    Replay,
+    enumerate_cases,
+    parse,
+    written,
+)
 from colosim.analysis.exploration.faults import fault_of, spoken_for, victims_of
 from colosim.designs.registry import load_design
 from colosim.faults.steps import AFTER, BEFORE, READS, RECEIVES, SENDS, WRITES, Step
 from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.runs.simulation import protocol_of
-from colosim.scenario.units import SHARE
+from colosim.scenario.units import SHARE, UnitError
 from colosim.scenario.units import parse as parse_quantity
 
 if TYPE_CHECKING:
@@ -73,6 +80,8 @@ class Space:
     """Every case of some designs and faults under one scenario.
 
     `depth`: how many faults strike, the second at the same moment as the first or later.
+    `command`: the words that run the scenario as its user named it, for commands that replay a
+    case; without it ``colosim run`` and the scenario's name.
     """
 
     def __init__(
@@ -81,9 +90,11 @@ class Space:
         designs: Sequence[str] = (),
         faults: Sequence[str] = (),
         depth: int = 1,
+        command: Sequence[str] = (),
     ) -> None:
         self.base = base_of(scenario)
-        self.designs = tuple(designs) or scenario.designs
+        self.designs = tuple(dict.fromkeys(designs)) or scenario.designs
+        self.command = tuple(command) or ("colosim", "run", scenario.name)
         self.faults = spoken_for(faults)
         if not faults and scenario.network.bandwidth_bytes_per_s is None:
             # What has no limit does not get slower by a factor.
@@ -102,7 +113,11 @@ class Space:
 
     def __iter__(self) -> Iterator[Case]:
         """Yield every case, in order."""
-        return enumerate_cases(self._build)
+        return enumerate_cases(self._build) if self.count() else iter(())
+
+    def replay_command(self, case: Case) -> str:
+        """Return the command that runs one case again, as a shell reads it."""
+        return shlex.join([*self.command, "--choices", case.text])
 
     def count(self) -> int:
         """Return how many cases there are, without building them."""
@@ -124,17 +139,17 @@ class Space:
     def replay(self, text: str) -> Case:
         """Return the case of a printed list of choices; ``during 40%`` may be any share.
 
-        Its design may have remedies that no listed design has.
+        Its design may be any that there is, listed or not.
 
         :raises ChoicesError: if a choice is none, or is asked by nobody.
-        :raises DesignError: if its design has a remedy that there is not.
+        :raises DesignError: if there is no such design or remedy.
         """
         chosen = parse(text)
         replay = Replay(chosen)
         depth = 2 if any(label.endswith(" 2") for label in chosen) else 1
         designs = self.designs
         named = chosen.get("design", "")
-        if "+" in named and named not in designs:
+        if named and named not in designs:
             load_design(named)
             designs = (*designs, named)
         space = Space(self.base, designs, (), depth)
@@ -187,7 +202,9 @@ class Space:
             choices[label] = answer = chooser.choose(label, alternatives)
             return answer
 
-        design = choose("design", self.designs)
+        # A design in which none of the faults can strike has no cases.
+        struck = [name for name in self.designs if self._moments(name)] if exact else self.designs
+        design = choose("design", struck)
         moments = self._moments(design)
         faults: list[Fault] = []
         for number in range(self.depth):
@@ -228,12 +245,18 @@ class Space:
 def replayed(scenario: Scenario, text: str, designs: Sequence[str] = ()) -> Scenario:
     """Return the scenario of one case, by its printed list of choices.
 
-    It has the case's design alone, and a name of its own, as it is another run.
+    It has the case's design alone, and a name of its own, as it is another run.  `designs`: those
+    that it may be of; without, any.
 
-    :raises ChoicesError: if a choice is none.
+    :raises ChoicesError: if a choice is none, or its design is none of `designs`.
+    :raises DesignError: if there is no such design or remedy.
     """
     space = Space(scenario, designs)
     case = space.replay(text)
+    if designs and case.design not in designs:
+        raise ChoicesError(
+            f"design: {case.design!r} is chosen, but --design says {', '.join(designs)}"
+        )
     name = f"{scenario.name[:_NAME_CHARACTERS]}-case-{sha256(case.text.encode()).hexdigest()[:8]}"
     return case.scenario(space.base).model_copy(update={"name": name})
 
@@ -267,7 +290,7 @@ def moments_of(step: Step, room_bytes: int) -> list[str]:
 def share_ppm(step: Step, when: str, room_bytes: int) -> int:
     """Return how far a step is at a moment inside it, in millionths.
 
-    :raises ScenarioError: if it is a share that cannot be read.
+    :raises ChoicesError: if it is a share that cannot be read, or none from 0% to 100%.
     """
     amount = max(1, step.amount_bytes)
     marks = {
@@ -278,4 +301,11 @@ def share_ppm(step: Step, when: str, room_bytes: int) -> int:
     }
     if when in marks:
         return min(PPM, max(1, -(-marks[when] * PPM // amount)))
-    return parse_quantity(when.removeprefix("during "), SHARE)
+    words = when.removeprefix("during ")
+    try:
+        share = parse_quantity(words, SHARE)
+    except UnitError as error:
+        raise ChoicesError(f"when: {error}") from None
+    if not 0 <= share <= PPM:
+        raise ChoicesError(f"when: {words!r} is no share of a step; expected 0% to 100%")
+    return share

@@ -6,11 +6,13 @@ import multiprocessing
 import signal
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from colosim.analysis.exploration.cases import Space
+from colosim.analysis.exploration.choices import ChoicesError
 from colosim.analysis.exploration.outcome import run_case
 from colosim.analysis.exploration.results import Results, digest_of
 from colosim.runs.run import as_scenario
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
     """Is told how many cases are finished, and how many there are."""
 
-__all__ = ["Exploration", "explore"]
+__all__ = ["Exploration", "explore", "explore_space"]
 
 _AT_ONCE = 16
 """Cases that a process is given at a time: few enough that an interrupt loses little."""
@@ -82,10 +84,34 @@ def explore(  # noqa: PLR0913 - a study has that many parameters, given by name
     :param find: stop at the first case with this verdict.
     :param folder: where finished cases are kept, so that a rerun goes on from there.
     :raises ScenarioError: if the scenario is wrong.
-    :raises ChoicesError: if a fault is none.
+    :raises ChoicesError: if a fault is none, or none can strike in any of the designs.
     """
-    space = Space(as_scenario(scenario, overrides), designs, faults, depth)
+    loaded = as_scenario(scenario, overrides)
+    command = ["colosim", "run", loaded.name if scenario is loaded else str(scenario)]
+    for override in overrides:
+        command += ["--set", override]
+    space = Space(loaded, designs, faults, depth, command)
+    return explore_space(space, jobs=jobs, find=find, folder=folder, progress=progress)
+
+
+def explore_space(
+    space: Space,
+    *,
+    jobs: int = 1,
+    find: str | None = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> Exploration:
+    """Run every case of a space; the parameters are those of `explore`.
+
+    :raises ChoicesError: if it has no case.
+    """
     total = space.count()
+    if not total:
+        raise ChoicesError(
+            f"there is no case: nothing of {', '.join(space.faults)} can strike in "
+            f"{', '.join(space.designs)}"
+        )
     outcomes: list[Outcome] = []
     with Results(folder, digest_of(space.base, space.designs)) as results:
         for batch in _batches(space, results, jobs):
@@ -104,18 +130,15 @@ def _batches(space: Space, results: Results, jobs: int) -> Iterator[list[Outcome
     batches = iter(lambda: list(islice(cases, _AT_ONCE)), [])
     if jobs <= 1:
         for batch in batches:
-            fresh = _run(space.base, _unfinished(batch, results))
+            fresh = _run(space.base, _unfinished(batch, space, results))
             yield _kept(batch, fresh, results)
         return
-    pool = ProcessPoolExecutor(
-        jobs,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_leave_interrupts_to_parent,
-    )
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
     waiting: deque[tuple[list[Case], Future[list[Outcome]]]] = deque()
     try:
         for batch in batches:
-            future = pool.submit(_run, space.base, _unfinished(batch, results))
+            with _interrupts_later():
+                future = pool.submit(_run, space.base, _unfinished(batch, space, results))
             waiting.append((batch, future))
             if len(waiting) > jobs * _AHEAD:
                 first, ready = waiting.popleft()
@@ -130,8 +153,9 @@ def _batches(space: Space, results: Results, jobs: int) -> Iterator[list[Outcome
                 _kept(batch, future.result(), results)
 
 
-def _unfinished(batch: Iterable[Case], results: Results) -> list[Case]:
-    return [case for case in batch if results.get(case.text) is None]
+def _unfinished(batch: Iterable[Case], space: Space, results: Results) -> list[tuple[Case, str]]:
+    """Return the cases of a batch that are not finished, each with the command that replays it."""
+    return [(case, space.replay_command(case)) for case in batch if results.get(case.text) is None]
 
 
 def _kept(batch: Iterable[Case], fresh: Sequence[Outcome], results: Results) -> list[Outcome]:
@@ -141,10 +165,22 @@ def _kept(batch: Iterable[Case], fresh: Sequence[Outcome], results: Results) -> 
     return [outcome for outcome in found if outcome is not None]
 
 
-def _run(base: Scenario, cases: Sequence[Case]) -> list[Outcome]:
-    return [run_case(base, case) for case in cases]
+def _run(base: Scenario, cases: Sequence[tuple[Case, str]]) -> list[Outcome]:
+    return [run_case(base, case, replay) for case, replay in cases]
 
 
-def _leave_interrupts_to_parent() -> None:
-    """Let Ctrl-C reach the parent alone: it finishes what is under way and keeps it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Hold Ctrl-C back, and for good from the processes that are started meanwhile.
+
+    They inherit what is blocked, so it reaches the parent alone from their first moment on: that
+    finishes what is under way and keeps it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

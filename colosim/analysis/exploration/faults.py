@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pydantic import ValidationError
+
 from colosim.analysis.exploration.choices import ChoicesError
 from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.scenario.model import FAULT_KINDS
-from colosim.scenario.units import FACTOR, TIME, UnitError, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,12 +43,14 @@ _LASTING: Final = ("freeze", "vanish", "slow", "busy", "disconnect")
 _SLOWED: Final = ("bandwidth", "latency")
 _EXPLORED: Final = ("freeze", "kill", "vanish", "slow", "fail", "leak", "busy", "disconnect")
 _RETURNS: Final = ("fail", "leak")
+_ANY_FUNCTION: Final = "device save"
+_ANY_MOMENT: Final[dict[str, object]] = {"checkpoint": 0, "step": "primary: stop"}
 
 
 def _parts(words: str) -> tuple[str, str, str, str]:
     """Return kind, what it concerns, factor and lasting of a fault's words.
 
-    :raises ChoicesError: if they are none.
+    :raises ChoicesError: if they are none; `fault_of` looks at factor and time.
     """
     kind, _, rest = words.partition(" ")
     what = factor = ""
@@ -65,13 +68,6 @@ def _parts(words: str) -> tuple[str, str, str, str]:
         return kind, rest, "", ""
     if kind == "busy" and not rest:
         raise ChoicesError(f"{words!r}: expected for how long, such as 'busy 5 s'")
-    try:
-        if kind == "slow":
-            parse(factor, FACTOR)
-        if rest:
-            parse(rest, TIME)
-    except UnitError as error:
-        raise ChoicesError(f"{words!r}: {error}") from None
     if rest and kind not in _LASTING:
         raise ChoicesError(f"{words!r}: {kind} does not end by itself")
     return kind, what, factor, rest
@@ -83,13 +79,14 @@ def spoken_for(asked: Sequence[str]) -> tuple[str, ...]:
     :raises ChoicesError: if one is none.
     """
     for words in asked:
-        _parts(words)
+        named = f"{words} {_ANY_FUNCTION}" if words in _RETURNS else words
+        fault_of(named, victims_of(words, PRIMARY)[0], _ANY_MOMENT)
     return tuple(dict.fromkeys(asked or DEFAULT_FAULTS))
 
 
 def victims_of(words: str, side: str) -> tuple[str, ...]:
     """Return what a fault may strike when `side` is at its step: the peer first."""
-    kind = words.split(maxsplit=1)[0]
+    kind = words.partition(" ")[0]
     peer = SECONDARY if side == PRIMARY else PRIMARY
     if kind == "slow":
         return (NETWORK,)
@@ -103,7 +100,7 @@ def victims_of(words: str, side: str) -> tuple[str, ...]:
 def fault_of(words: str, victim: str, at: dict[str, object]) -> Fault:
     """Return the fault of these words on `victim`; ``fail`` and ``leak`` name the function.
 
-    :raises ChoicesError: if the words are no fault.
+    :raises ChoicesError: if the words are no fault, or a time, factor or function is none.
     """
     kind, what, factor, lasting = _parts(words)
     leaks = kind == "leak"
@@ -111,10 +108,14 @@ def fault_of(words: str, victim: str, at: dict[str, object]) -> Fault:
     plain: dict[str, object] = {kind: victim, "at": at}
     if leaks:
         plain["leaks_lock"] = True
-    if factor:
+    if kind == "slow":
         plain["factor"] = factor
     if lasting:
         plain["for"] = lasting
     if what:
         plain["what"] = what
-    return FAULT_KINDS[kind].model_validate(plain)
+    try:
+        return FAULT_KINDS[kind].model_validate(plain)
+    except ValidationError as error:
+        told = "; ".join(str(one["msg"]) for one in error.errors(include_url=False))
+        raise ChoicesError(f"{words!r}: {told}") from None

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from colosim.failover.state import COMMAND
+from colosim.analysis.exploration.freed import freed_by
 from colosim.runs.simulation import Simulation
-from colosim.runs.verdict import COMPLETED, NOT_APPLICABLE, Judgement, judge
+from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
 
 if TYPE_CHECKING:
     from colosim.analysis.exploration.cases import Case
     from colosim.scenario.model import Scenario
 
-__all__ = ["COLUMNS", "Outcome", "freed_by", "run_case"]
+__all__ = ["COLUMNS", "Outcome", "ended", "run_case"]
 
 COLUMNS: Final = (
     "design",
@@ -66,16 +65,29 @@ class Outcome:
         return asdict(self)
 
 
-def run_case(base: Scenario, case: Case) -> Outcome:
-    """Run one case: the same simulation, event for event, as ``colosim run --choices``."""
-    simulation = Simulation(case.scenario(base), case.design)
-    simulation.check(shlex.join(["colosim", "run", base.name, "--choices", case.text]))
+def ended(simulation: Simulation, replay: str | None = None) -> Judgement:
+    """Run a simulation with every safety checker on, and return how it ended.
+
+    `replay`: the command that a violation tells.  Where not every fault strikes, what came of it
+    does not count: the verdict is `NOT_APPLICABLE`.
+    """
+    simulation.check(replay)
     simulation.run()
     missed = simulation.injector.never_struck
     judgement = judge(simulation)
-    if missed:
-        steps = ", ".join(str(fault.at_step) for fault in missed)
-        judgement = Judgement(NOT_APPLICABLE, None, f"nothing struck at {steps}: it never came")
+    if not missed:
+        return judgement
+    steps = ", ".join(str(fault.at_step) for fault in missed)
+    return Judgement(NOT_APPLICABLE, None, f"nothing struck at {steps}: it never came")
+
+
+def run_case(base: Scenario, case: Case, replay: str | None = None) -> Outcome:
+    """Run one case: the same simulation, event for event, as ``colosim run --choices``.
+
+    `replay`: the command that runs it so.
+    """
+    simulation = Simulation(case.scenario(base), case.design)
+    judgement = ended(simulation, replay)
     chosen = case.choices
     return Outcome(
         design=case.design,
@@ -89,40 +101,8 @@ def run_case(base: Scenario, case: Case) -> Outcome:
         survivor=judgement.survivor,
         service_lost_ns=simulation.service.stopped_longest_ns,
         monitor_deaf_ns=max(host.lock.deaf_longest_ns for host in simulation.hosts.values()),
-        freed_by=None if missed else freed_by(simulation, judgement),
+        freed_by=freed_by(simulation, judgement),
         checkpoints=simulation.committed,
         reason=judgement.reason,
         digest=simulation.record.digest,
     )
-
-
-def freed_by(simulation: Simulation, judgement: Judgement) -> str | None:
-    """Return what let the pair or the survivor go on, in the order in which it came."""
-    side = judgement.survivor
-    words = {
-        f"{side}: connection timed out": "TCP gives up",
-        f"{side}: send fails (send timed out)": "send timeout",
-        f"{side}: monitor serves yank out of band": "yank",
-    }
-    ends = []
-    for at_ns, name, _ in simulation.record:
-        if name.endswith(": process thawed"):
-            ends.append((at_ns, "thaw"))
-        elif name.startswith("fault ends: "):
-            ends.append((at_ns, "heal"))
-        elif name in words:
-            ends.append((at_ns, words[name]))
-    if judgement.verdict == COMPLETED:
-        return ", ".join(dict.fromkeys(word for _, word in ends)) or None
-    if side is None or not simulation.failovers[side].done:
-        return None
-    for command in simulation.hosts[side].monitor.commands:
-        served_ns = command.served_ns
-        if command.name != COMMAND or served_ns is None:
-            continue
-        yanked = [word for _, word in ends if word == "yank"]
-        waited = [word for at_ns, word in ends if command.sent_ns <= at_ns <= served_ns]
-        if served_ns == command.sent_ns:
-            return ", ".join((*yanked, COMMAND))
-        return ", ".join((*yanked, waited[-1] if waited else "end of the hold", COMMAND))
-    return None

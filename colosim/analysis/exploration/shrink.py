@@ -6,18 +6,23 @@ number that is left is replaced by a simpler one, and what still shows the verdi
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from colosim.analysis.exploration.choices import ChoicesError
+from colosim.analysis.exploration.outcome import ended
 from colosim.designs.registry import load_designs
 from colosim.errors import ScenarioError
 from colosim.runs.simulation import Simulation
-from colosim.runs.verdict import judge
+from colosim.runs.verdict import NOT_APPLICABLE
 from colosim.scenario import loads
 from colosim.scenario.canonical import as_yaml, measure_of, plain_keys
+from colosim.scenario.checks import conflicts
 from colosim.scenario.model import FixedDirty
+from colosim.scenario.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,10 +32,11 @@ if TYPE_CHECKING:
     from colosim.scenario.fields import Measure
     from colosim.scenario.model import Scenario
 
-__all__ = ["Shrunk", "Threshold", "shrunk", "threshold"]
+__all__ = ["Shrunk", "Threshold", "check_key", "shrunk", "threshold"]
 
 Path = tuple[str | int, ...]
 _FIXED: Final[tuple[Path, ...]] = (("name",), ("designs",))
+_NAME_CHARACTERS: Final = 80
 _SIMPLE: Final = tuple(digit * 10**power for power in range(7) for digit in (1, 2, 5))
 
 
@@ -38,6 +44,7 @@ _SIMPLE: Final = tuple(digit * 10**power for power in range(7) for digit in (1, 
 class Shrunk:
     """A smallest scenario: its text, which says what it expects, and how many were tried."""
 
+    name: str
     design: str
     verdict: str
     text: str
@@ -45,12 +52,27 @@ class Shrunk:
 
 
 def verdict_of(scenario: Scenario, design: str) -> str:
-    """Return the verdict of one design, ``""`` if not every fault strikes."""
+    """Return the verdict of one design as an exploration judges it.
+
+    ``""`` if not every fault strikes.
+    """
     simulation = Simulation(scenario, design, keep=False)
     if simulation.missing_steps():
         return ""
-    simulation.run()
-    return "" if simulation.injector.never_struck else judge(simulation).verdict
+    verdict = ended(simulation).verdict
+    return "" if verdict == NOT_APPLICABLE else verdict
+
+
+def name_of(design: str, verdict: str) -> str:
+    """Return what a smallest scenario is called: a name that a scenario may have.
+
+    What remedies have and a name may not (``+``, ``=``) becomes ``-``; a long one is cut, and a
+    digest tells it from others.
+    """
+    name = f"shortest-{verdict.replace('_', '-')}-{re.sub('[^A-Za-z0-9._-]+', '-', design)}"
+    if len(name) <= _NAME_CHARACTERS:
+        return name
+    return f"{name[:_NAME_CHARACTERS]}-{sha256(design.encode()).hexdigest()[:8]}"
 
 
 class _Shrinker:
@@ -101,14 +123,14 @@ def shrunk(scenario: Scenario, design: str, verdict: str) -> Shrunk:
     :raises ValueError: if `scenario` itself does not show it.
     """
     shrinker = _Shrinker(design, verdict)
-    name = f"shortest-{verdict.replace('_', '-')}-{design}"
+    name = name_of(design, verdict)
     plain = {**plain_keys(scenario), "name": name, "designs": [design]}
     if not shrinker.shows(plain):
         raise ValueError(f"{scenario.name} does not end {verdict} with {design}")
     plain = shrinker.without_keys(plain)
     plain = shrinker.without_keys(shrinker.simpler(plain))
     plain["expect"] = {design: {"verdict": verdict}}
-    return Shrunk(design, verdict, as_yaml(plain), shrinker.tried)
+    return Shrunk(name, design, verdict, as_yaml(plain), shrinker.tried)
 
 
 def _paths(value: Any, path: Path = ()) -> Iterator[Path]:
@@ -189,7 +211,8 @@ def threshold(scenario: Scenario, design: str, verdict: str, key: str) -> Thresh
     """Return where the verdict begins or ends as `key` varies, by bisection.
 
     That assumes one such place between the smallest value and the scenario's, or else above it;
-    the two values next to it are both run.  ``guest.dirty`` means fixed dirty pages a checkpoint.
+    the two values next to it are both run.  Only values are tried with which the scenario is still
+    valid.  ``guest.dirty`` means fixed dirty pages a checkpoint.
 
     :raises ChoicesError: if `key` is no quantity of the scenario.
     """
@@ -226,6 +249,14 @@ def threshold(scenario: Scenario, design: str, verdict: str, key: str) -> Thresh
     return made(high, low, present)
 
 
+def check_key(scenario: Scenario, key: str) -> None:
+    """Refuse a key that `threshold` could not vary.
+
+    :raises ChoicesError: if it is no quantity of the scenario.
+    """
+    _Field(scenario, key)
+
+
 def _bisect(low: int, high: int, holds: Callable[[int], bool]) -> tuple[int, int]:
     """Return neighbours of which only the second holds; `low` does not, `high` does."""
     while high - low > 1:
@@ -239,7 +270,12 @@ def _bisect(low: int, high: int, holds: Callable[[int], bool]) -> tuple[int, int
 
 
 class _Field:
-    """A quantity of a scenario by its dotted key."""
+    """A quantity of a scenario by its dotted key.
+
+    Its values are counted in `_unit` base units: RAM has whole pages.  `least` and `most` are the
+    bounds within which the scenario is valid; what the scenario's checks forbid lies below or above
+    what it has.
+    """
 
     def __init__(self, scenario: Scenario, key: str) -> None:
         self._scenario = scenario
@@ -259,10 +295,26 @@ class _Field:
             holder = getattr(holder, name)
         if not isinstance(holder, int) or isinstance(holder, bool) or self._measure is None:
             raise ChoicesError(f"{key!r} is no quantity that can be made smaller")
-        self.value = holder
-        pages = self._names[-1] in {"pages", "working_set_pages"}
-        self.least = self._of_measure.least
-        self.most = scenario.guest.ram_pages if pages else self._of_measure.most
+        self._unit = PAGE_BYTES if self._names[-1] == "ram_bytes" else 1
+        self.value = holder // self._unit
+        self.least = self._last_valid(-(-self._of_measure.least // self._unit))
+        self.most = self._last_valid(self._of_measure.most // self._unit)
+
+    def _last_valid(self, bound: int) -> int:
+        """Return the value nearest to `bound`, on the way there from its own, that is valid."""
+        valid, wrong = self.value, bound
+        if self._is_valid(bound):
+            return bound
+        while abs(wrong - valid) > 1:
+            middle = (valid + wrong) // 2
+            if self._is_valid(middle):
+                valid = middle
+            else:
+                wrong = middle
+        return valid
+
+    def _is_valid(self, value: int) -> bool:
+        return not any(conflicts(self.with_value(value)))
 
     def _whole_dirty(self) -> None:
         """Let every page of RAM be dirty, where dirty pages have no fixed number."""
@@ -279,7 +331,7 @@ class _Field:
 
     def text(self, value: int) -> str:
         """Return a value as a scenario writes it, with what it counts."""
-        text = self._of_measure.text(value)
+        text = self._of_measure.text(value * self._unit)
         return f"{text} pages" if text.isdigit() and self._names[-1] == "pages" else text
 
     def with_value(self, value: int) -> Scenario:
@@ -287,7 +339,7 @@ class _Field:
 
         def changed(model: BaseModel, names: list[str]) -> BaseModel:
             name, *rest = names
-            inner = value if not rest else changed(getattr(model, name), rest)
+            inner = value * self._unit if not rest else changed(getattr(model, name), rest)
             return model.model_copy(update={name: inner})
 
         made = changed(self._scenario, self._names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,6 +115,14 @@ def test_faults_are_taken_as_they_are_asked_for() -> None:
         ("slow 0.1 3 s", "expected 'slow bandwidth"),
         ("slow latency much", "'slow latency much'"),
         ("busy", "expected for how long"),
+        ("freeze 0 s", "'freeze 0 s': '0 s' is too small; expected a time of at least 1 ns"),
+        ("freeze -3 s", "'freeze -3 s': '-3 s' is negative"),
+        ("freeze 9999999 s", "is too large; expected a time of at most 1000000 s"),
+        ("slow latency 0", "'slow latency 0': '0' is too small; expected a factor"),
+        ("slow latency 100 0 s", "'0 s' is too small"),
+        ("busy 0 s", "'busy 0 s': '0 s' is too small"),
+        ("fail nothing", "'nothing' is not known; expected .* device save, RAM save, device load"),
+        ("leak RAM", "'RAM' is not known; expected what fails"),
     ],
 )
 def test_a_wrong_fault_is_told(words: str, message: str) -> None:
@@ -135,6 +144,52 @@ def test_a_leak_is_a_failure_that_keeps_the_lock(conditions: Scenario) -> None:
     for case in cases:
         (fault,) = case.faults
         assert (fault.kind, getattr(fault, "leaks_lock", None)) == ("fail", True)
+
+
+def test_a_design_in_which_nothing_can_strike_has_no_cases(conditions: Scenario) -> None:
+    """`mainline` streams RAM without its lock: only `split`'s can be leaked there."""
+    space = Space(conditions, ["mainline", "split"], ["leak RAM save"])
+    assert [case.design for case in space] == ["split"]
+    assert list(Space(conditions, ["mainline"], ["leak RAM save"])) == []
+
+
+def test_a_design_that_is_listed_twice_counts_once(conditions: Scenario) -> None:
+    """The cases of a design are the same however often it is asked for."""
+    assert Space(conditions, ["qsb", "split", "qsb"]).designs == ("qsb", "split")
+
+
+def test_a_case_is_replayed_under_the_scenario_as_it_was_given(conditions: Scenario) -> None:
+    """The command has file and overrides quoted for a shell; without them the scenario's name."""
+    command = ["colosim", "run", "my file.yaml", "--set", "network.latency=1 ms"]
+    case = next(iter(Space(conditions, ["qsb"], ["kill"])))
+    told = Space(conditions, ["qsb"], ["kill"], command=command).replay_command(case)
+    assert told.startswith("colosim run 'my file.yaml' --set 'network.latency=1 ms' --choices ")
+    assert shlex.split(told) == [*command, "--choices", case.text]
+    by_name = Space(conditions, ["qsb"]).replay_command(case)
+    assert by_name.startswith("colosim run conditions --choices 'design=qsb, ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("when=during 140%", "'140%' is no share of a step; expected 0% to 100%"),
+        ("when=during -5%", "'-5%' is no share"),
+        ("when=during abc", "'abc' is not a quantity; expected a share"),
+        ("fault=freeze 9999999 s", "'9999999 s' is too large"),
+        ("design=qsb", "'qsb' is chosen, but --design says split"),
+    ],
+)
+def test_choices_that_cannot_be_are_told(conditions: Scenario, words: str, message: str) -> None:
+    """A share beyond the step, a time beyond all times, and another design are refused."""
+    with pytest.raises(ChoicesError, match=message):
+        replayed(conditions, f"side=primary, step=RAM stream, {words}", ["split"])
+
+
+def test_a_case_may_be_of_any_design(conditions: Scenario) -> None:
+    """What was explored with other designs than the scenario's replays without naming them."""
+    narrow = conditions.model_copy(update={"designs": ("qsb",)})
+    for design in ("split", "split+yank"):
+        assert replayed(narrow, f"design={design}, step=RAM stream").designs == (design,)
 
 
 def test_an_unlimited_link_has_no_rate_to_slow(conditions: Scenario) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from colosim.analysis.exploration import explore as module
 from colosim.analysis.exploration.cases import Space, replayed
+from colosim.analysis.exploration.choices import ChoicesError
 from colosim.analysis.exploration.explore import Exploration, explore
 from colosim.analysis.exploration.outcome import Outcome, run_case
 from colosim.analysis.exploration.report import as_csv, as_json, count_rows, write_tables
@@ -56,7 +57,7 @@ def test_nobody_is_told_of_an_error_return(explored: Exploration) -> None:
 
 
 def test_what_freed_it_is_said(explored: Exploration) -> None:
-    """Thaw, command, both in their order, or nothing."""
+    """What ended the wait for the peer, then the command, in their order; or nothing."""
     text = "step=RAM stream, when=first byte, fault={}, victim={}"
     strikes = [
         ("freeze", "secondary"),
@@ -65,6 +66,8 @@ def test_what_freed_it_is_said(explored: Exploration) -> None:
         ("freeze", "primary"),
         ("vanish", "secondary"),
         ("kill", "secondary"),
+        ("vanish 30 s", "secondary"),
+        ("slow latency 100 30 s", "network"),
     ]
     space = Space(explored.scenario, ["split"])
     ends = [run_case(space.base, space.replay(text.format(*one))) for one in strikes]
@@ -74,8 +77,33 @@ def test_what_freed_it_is_said(explored: Exploration) -> None:
         ("failed_over", "thaw, x-colo-lost-heartbeat"),
         ("failed_over", "x-colo-lost-heartbeat"),
         ("failed_over", "TCP gives up, x-colo-lost-heartbeat"),
-        ("failed_over", "x-colo-lost-heartbeat"),
+        ("failed_over", "reset, x-colo-lost-heartbeat"),
+        ("failed_over", "heal, x-colo-lost-heartbeat"),
+        ("completed", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("design", "text", "freed_by"),
+    [
+        ("split+send-timeout=1s", "step=RAM stream, when=first byte", "send timeout, {}"),
+        ("split+send-timeout=1s", "step=start, when=after", "{}"),
+        ("split+yank", "step=RAM stream, when=first byte", "yank, {}"),
+        ("split", "step=start, when=after, fault=kill", "{}"),
+        ("split", "step=RAM stream, when=before, fault=vanish 30 s, victim=network",
+         "heal, reset, {}"),
+        ("qsb", ("step=RAM stream, when=before, fault=busy 5 s, victim=primary, "
+         "step 2=RAM stream, when 2=before, fault 2=freeze"), "end of the hold, {}"),
+    ],
+)  # fmt: skip
+def test_only_what_ended_a_wait_freed_it(
+    explored: Exploration, design: str, text: str, freed_by: str
+) -> None:
+    """A remedy that came before the command is named, one that nobody waited for is not."""
+    space = Space(explored.scenario, [design])
+    fault = "" if "fault" in text else ", fault=freeze"
+    outcome = run_case(space.base, space.replay(text + fault))
+    assert outcome.freed_by == freed_by.format("x-colo-lost-heartbeat")
 
 
 def test_a_printed_choice_replays_to_the_same_digest(
@@ -100,7 +128,7 @@ class Interrupt:
         self.left = after
         self.run = 0
 
-    def __call__(self, base: Scenario, case: Case) -> Outcome:
+    def __call__(self, base: Scenario, case: Case, _replay: str) -> Outcome:
         """Run a case, or be interrupted."""
         if self.run == self.left:
             raise KeyboardInterrupt
@@ -168,6 +196,31 @@ def test_a_second_fault_that_never_strikes_is_said_so(conditions: Scenario) -> N
     outcome = run_case(space.base, case)
     assert outcome.verdict == "not_applicable"
     assert "primary: before RAM stream" in outcome.reason
+
+
+def test_an_exploration_without_cases_is_refused(conditions: Scenario) -> None:
+    """Faults that can strike nowhere are told, and no folder is made."""
+    with pytest.raises(ChoicesError, match="nothing of leak RAM save can strike in mainline"):
+        explore(conditions, ["mainline"], ["leak RAM save"])
+
+
+def test_a_violation_tells_the_scenario_as_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each case is told the file and the overrides that it was run with."""
+    told: list[str | None] = []
+
+    def listen(base: Scenario, case: Case, replay: str | None = None) -> Outcome:
+        told.append(replay)
+        return run_case(base, case, replay)
+
+    monkeypatch.setattr(module, "run_case", listen)
+    path = tmp_path / "hang"
+    path.write_text("name: other\nguest: {ram: 64 MiB, dirty: {pages: 9}}\n")
+    explore(path, ["qsb"], ["fail RAM save"], overrides=["guest.vcpus=2"])
+    (command,) = told
+    assert command is not None
+    assert command.startswith(f"colosim run {path} --set guest.vcpus=2 --choices 'design=qsb, ")
 
 
 def test_tables_have_every_case(explored: Exploration, tmp_path: Path) -> None:

@@ -8,10 +8,17 @@ import pytest
 
 from colosim.analysis.exploration.cases import replayed
 from colosim.analysis.exploration.choices import ChoicesError
-from colosim.analysis.exploration.shrink import shrunk, threshold, verdict_of
+from colosim.analysis.exploration.shrink import (
+    check_key,
+    name_of,
+    shrunk,
+    threshold,
+    verdict_of,
+)
 from colosim.designs import load_designs
 from colosim.designs.messages import PAGE_WIRE_BYTES
-from colosim.scenario import loads
+from colosim.scenario import FixedDirty, loads
+from tests.checkers.wrong_designs import Eager
 
 if TYPE_CHECKING:
     from colosim.scenario import Scenario
@@ -83,6 +90,70 @@ def test_nothing_can_be_left_out_of_it(frozen: Scenario) -> None:
     smallest = shrunk(frozen, "split", "hung")
     scenario = loads(smallest.text, known_designs=tuple(load_designs()))
     assert shrunk(scenario, "split", "hung").text == smallest.text
+
+
+@pytest.mark.parametrize("design", ["split+nodelay", "split+socket-buffers=4MiB"])
+def test_the_smallest_scenario_of_a_remedied_design_has_a_name(
+    conditions: Scenario, design: str
+) -> None:
+    """A name may have no ``+`` and no ``=``; the design keeps its own."""
+    case = replayed(conditions, FROZEN_FIRST, [design])
+    smallest = shrunk(case, design, "hung")
+    scenario = loads(smallest.text, known_designs=tuple(load_designs()))
+    assert scenario.name == smallest.name == f"shortest-hung-{design}".translate({43: "-", 61: "-"})
+    assert scenario.designs == (design,)
+
+
+def test_names_of_many_remedies_stay_apart() -> None:
+    """A name that would be too long is cut, and differs where the design does."""
+    designs = [f"split+yank+nodelay+ram-outside-lock+send-timeout={n}s" * 3 for n in (1, 2)]
+    one, other = (name_of(design, "hung") for design in designs)
+    assert one != other
+    assert len(one) <= 100
+
+
+def test_a_verdict_is_judged_as_the_exploration_judges(
+    frozen: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only the safety checkers see is a violation here too, and can be shrunk."""
+    monkeypatch.setattr("colosim.runs.simulation.load_design", lambda _name: Eager)
+    quiet = frozen.model_copy(update={"faults": ()})
+    assert verdict_of(quiet, "split") == "violated"
+    assert "verdict: violated" in shrunk(quiet, "split", "violated").text
+
+
+@pytest.mark.parametrize(
+    ("key", "bounds"),
+    [
+        ("manager.timeout", ("1 s", "1000000 s")),
+        ("manager.heartbeat", ("1 ns", "3 s")),
+        ("warmup", ("0", "3")),
+        ("network.ack_tick", ("1 ns", "1 s")),
+    ],
+)
+def test_only_values_that_a_scenario_may_have_are_tried(
+    frozen: Scenario, key: str, bounds: tuple[str, str]
+) -> None:
+    """The search ends where the scenario's own checks would refuse it."""
+    found = threshold(frozen, "split", "hung", key)
+    assert (found.shows, found.tried) == bounds
+
+
+def test_ram_is_tried_in_whole_pages(frozen: Scenario) -> None:
+    """RAM is at least what is dirty, and has no half pages."""
+    dirty = FixedDirty(pages=1600)
+    guest = frozen.guest.model_copy(update={"dirty": dirty})
+    found = threshold(frozen.model_copy(update={"guest": guest}), "split", "hung", "guest.ram")
+    assert found.shows == "6400 KiB"
+    text = f"name: r\nguest: {{ram: {found.tried}, dirty: {{pages: 1600}}}}"
+    assert loads(text).guest.ram_bytes % 4096 == 0
+
+
+def test_a_key_is_checked_without_a_run(frozen: Scenario) -> None:
+    """A key that cannot be varied is refused before anything is searched."""
+    check_key(frozen, "guest.dirty")
+    with pytest.raises(ChoicesError, match=r"'guest\.dirt' is no key"):
+        check_key(frozen, "guest.dirt")
 
 
 def test_what_does_not_show_a_verdict_cannot_be_shrunk(frozen: Scenario) -> None:
