@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from colosim.cli.main import main
+from tests.checkers.wrong_designs import Eager
 from tests.cli.test_main import modules_after
 from tests.runs.conftest import FROZEN, PLAIN
 
@@ -113,6 +114,46 @@ def test_compare_fits_and_aligns(folder: Path, capsys: pytest.CaptureFixture[str
     assert lines[1].split() == ["qsb", "split", "device-first", "flat", "mainline"]
     assert lines[2].split() == ["verdict"] + ["completed"] * 5
     assert len({len(line) for line in lines[1:3]}) == 1
+
+
+def test_many_designs_are_compared_in_blocks(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What does not fit 80 columns goes below, with the names of the rows, in whole words."""
+    remedied = ["split+send-timeout=5s", "mainline+receive-outside-lock", "split+yank+nodelay"]
+    designs = ["qsb", "split", "device-first", "flat", "mainline", *remedied]
+    assert main(["compare", "plain.yaml", "--designs", ",".join(designs)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    verdicts = [line.split() for line in lines if line.startswith("verdict")]
+    assert len(verdicts) > 1
+    assert [word for words in verdicts for word in words[1:]] == ["completed"] * len(designs)
+    heads = " ".join(line for line in lines if not line.startswith(("pause", "  ratio"))).split()
+    assert {"+send-timeout=5s", "+receive-outside-lock"} <= set(heads)
+    assert len([line for line in lines if line.startswith("pause p99")]) == len(verdicts)
+
+
+def test_a_long_design_breaks_no_word_of_a_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside a design with several remedies the verdict stays whole, within 80 columns."""
+    name = "split+send-timeout=5s+ram-outside-lock+nodelay"
+    assert main(["run", "frozen.yaml", "--design", f"{name},qsb", "--tables", "none"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    table = lines[: next(i for i, line in enumerate(lines) if line.startswith("runs/"))]
+    assert max(map(len, table)) <= 80
+    assert sum("failed_over" in line for line in table) == 2
+
+
+def test_replayed_choices_keep_the_design_that_was_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replay command of a violation has --design where the choices do not have it."""
+    monkeypatch.setattr("colosim.runs.simulation.load_design", lambda _name: Eager)
+    choices = "side=secondary, step=reset, when=after, fault=freeze"
+    main(["run", "plain.yaml", "--design", "split", "--choices", choices, "--tables", "none"])
+    replay = f"replay: colosim run plain.yaml --design split --choices '{choices}'"
+    assert replay in capsys.readouterr().out.splitlines()
 
 
 def test_compare_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
