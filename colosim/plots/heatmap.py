@@ -1,10 +1,14 @@
-"""Every fault at every protocol step: the verdicts as a map, a panel a design."""
+"""Every fault at every protocol step: the verdicts as a map, a panel a design.
+
+A column is a fault; where the table has victims, a cell has a part for each that it struck: the
+peer of the side that is at the step, that side itself, the network.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
@@ -14,10 +18,6 @@ from colosim.plots.style import (
     BLUE,
     GREEN,
     GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
     WHITE,
     YELLOW,
     FigureError,
@@ -37,6 +37,8 @@ from colosim.runs.verdict import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -44,44 +46,60 @@ __all__ = ["COLUMNS", "data", "draw", "figure"]
 
 COLUMNS = ("design", "side", "step", "fault", "verdict")
 """What a table has to have.  `side` and `step` say where the fault strikes."""
+VICTIM = "victim"
+"""The column that a table may have too: ``primary``, ``secondary`` or ``network``."""
+PEER, ITSELF, NETWORK = "peer", "itself", "network"
 
-#: Colour, letter in the cell, and the letter's colour.
+#: Colour, letter in the cell, and the letter's colour.  Each tone is 10 steps of CIE lightness (of
+#: 100) from the next, so they can be told in grey as well.
 _LOOKS = {
     COMPLETED: (GREEN, "c", WHITE),
-    FAILED_OVER: (SKY, "f", BLACK),
+    FAILED_OVER: ("#8ccbf2", "f", BLACK),
     UNPROTECTED: (YELLOW, "u", BLACK),
-    STOPPED: (ORANGE, "s", BLACK),
-    HUNG: (VERMILLION, "H", WHITE),
-    SPLIT_BRAIN: (PURPLE, "B", BLACK),
+    STOPPED: ("#dd9a00", "s", BLACK),
+    HUNG: ("#b85000", "H", WHITE),
+    SPLIT_BRAIN: ("#8a3070", "B", WHITE),
     VIOLATED: (BLACK, "V", WHITE),
     NOT_APPLICABLE: ("#f2f2f2", "", GREY),
 }
 _OTHER = (BLUE, "?", WHITE)
-_CELL_IN = 0.135
-_LETTER_IN = 0.047
+_PARTS = {PEER: "p", ITSELF: "i", NETWORK: "n", "": ""}
+"""Victims in the order of a cell's parts, and the letter below each."""
+_SIDES = {"primary": "P", "secondary": "S"}
+_PART_IN, _CELL_IN, _GAP_IN = 0.067, 0.105, 0.015
+"""Width of a part of a cell, of one that has no parts, and between two columns."""
+_ROW_IN = 0.13
+_LETTER_IN, _TITLE_LETTER_IN = 0.047, 0.064
+_LINE_IN = 0.12
 _PAGE_IN = 7.0
 """Width of a page's text: what does not fit beside the others goes below."""
-_CELL_PT, _NAME_PT = 5, 6
+_PART_PT, _CELL_PT, _NAME_PT, _TITLE_PT = 4.3, 5, 6, 7
 _BY_FUNCTION = ("fail", "leak")
 """Faults that each name a function of one step: one column for all of them."""
 
 
 def data(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a cell: ``design``, ``side``, ``step``, ``fault``, and the worst ``verdict``.
+    """Return one row a part of a cell, with the worst ``verdict``.
 
-    Several rows of one cell (a fault at several places within a step, on several victims, or of
-    several functions) are one by the worst.
+    It has ``design``, ``side``, ``step``, ``fault``; and, if the table has one, ``victim``:
+    ``peer``, ``itself`` (the side that is at the step) or ``network``.  Several rows of one part
+    (a fault at several places within a step, or of several functions) are one by the worst.
 
     :raises FigureError: if it has no rows or lacks one of `COLUMNS`.
     """
     if not len(table) or any(name not in table for name in COLUMNS):
         raise FigureError(f"an exploration's table has rows and the columns {', '.join(COLUMNS)}")
-    ranks = {verdict: rank for rank, verdict in enumerate((*WORST_FIRST, NOT_APPLICABLE))}
-    rows = table[list(COLUMNS)].copy()
+    *keys, verdict = COLUMNS
+    keys += [VICTIM] if VICTIM in table else []
+    ranks = {word: rank for rank, word in enumerate((*WORST_FIRST, NOT_APPLICABLE))}
+    rows = table[[*keys, verdict]].copy()
     rows["fault"] = [_column(str(fault)) for fault in rows["fault"]]
-    rows["rank"] = [ranks.get(verdict, -1) for verdict in rows["verdict"]]
-    worst = rows.groupby(list(COLUMNS[:-1]), sort=False)["rank"].idxmin()
-    return rows.loc[worst, list(COLUMNS)].reset_index(drop=True)
+    if VICTIM in table:
+        struck = zip(rows["side"], rows[VICTIM], strict=True)
+        rows[VICTIM] = [_struck(str(side), str(victim)) for side, victim in struck]
+    rows["rank"] = [ranks.get(word, -1) for word in rows[verdict]]
+    worst = rows.groupby(keys, sort=False)["rank"].idxmin()
+    return rows.loc[worst, [*keys, verdict]].reset_index(drop=True)
 
 
 def _column(fault: str) -> str:
@@ -89,8 +107,42 @@ def _column(fault: str) -> str:
     return kind if kind in _BY_FUNCTION else fault
 
 
-def _keys(cells: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Return the names of rows, the primary's first, and of columns.
+def _struck(side: str, victim: str) -> str:
+    """Return whom a fault strikes, seen from the side that is at its step."""
+    if victim == side:
+        return ITSELF
+    return PEER if victim in _SIDES else NETWORK
+
+
+class _Column(NamedTuple):
+    """A fault: where its cells begin and how wide they are, in inches, and whom it strikes."""
+
+    fault: str
+    victims: tuple[str, ...]
+    left_in: float
+    width_in: float
+
+    def part(self, victim: str) -> tuple[float, float]:
+        """Return where the part for a victim begins, and how wide it is."""
+        width = self.width_in / len(self.victims)
+        return self.left_in + self.victims.index(victim) * width, width
+
+
+class _Grid(NamedTuple):
+    """What all panels share: the names of the rows, and the columns."""
+
+    rows: list[str]
+    columns: list[_Column]
+
+    @property
+    def width_in(self) -> float:
+        """Width of all columns."""
+        last = self.columns[-1]
+        return last.left_in + last.width_in
+
+
+def _grid(cells: pd.DataFrame) -> _Grid:
+    """Return rows, the primary's first, and columns.
 
     A step that only some designs have stands behind the one that it follows there.
     """
@@ -98,13 +150,27 @@ def _keys(cells: pd.DataFrame) -> tuple[list[str], list[str]]:
     for design in dict.fromkeys(cells["design"]):
         place = 0
         for cell in rows_of(cells[cells["design"] == design]):
-            name = f"{cell.side}: {cell.step}"
+            name = _row(cell)
             if name not in steps:
                 steps.insert(place, name)
             place = steps.index(name) + 1
-    return sorted(steps, key=lambda name: name.partition(":")[0]), list(
-        dict.fromkeys(cells["fault"].astype(str))
-    )
+    victims = cells[VICTIM].astype(str) if VICTIM in cells else [""] * len(cells)
+    by_fault: dict[str, set[str]] = {}
+    for fault, victim in zip(cells["fault"].astype(str), victims, strict=True):
+        by_fault.setdefault(fault, set()).add(victim)
+    columns: list[_Column] = []
+    left = 0.0
+    for fault, struck in by_fault.items():
+        parts = tuple(victim for victim in _PARTS if victim in struck)
+        width = max(_CELL_IN, _PART_IN * len(parts))
+        columns.append(_Column(fault, parts, left, width))
+        left += width + _GAP_IN
+    return _Grid(sorted(steps, key=lambda name: name.partition(":")[0]), columns)
+
+
+def _row(cell: tuple[object, ...]) -> str:
+    side = str(getattr(cell, "side", ""))
+    return f"{_SIDES.get(side, side)}: {getattr(cell, 'step', '')}"
 
 
 @styled
@@ -117,31 +183,99 @@ def draw(table: pd.DataFrame, design: str, axes: Axes | None = None) -> Axes:
     cells = data(table)
     if design not in set(cells["design"]):
         raise FigureError(f"the table has no design {design!r}")
-    _cells(axes, cells, design)
-    axes.legend(handles=_handles(cells), loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    grid = _grid(cells)
+    _panel(axes, cells, design, grid, grid.width_in)
+    axes.legend(
+        handles=_handles(cells), title=_key(cells), loc="upper left", bbox_to_anchor=(1.0, 1.0)
+    )
     return axes
 
 
-def _cells(axes: Axes, cells: pd.DataFrame, design: str) -> None:
-    rows, columns = _keys(cells)
+def _panel(axes: Axes, cells: pd.DataFrame, design: str, grid: _Grid, width_in: float) -> None:
+    """Draw one design's cells and names into `axes`, which are `width_in` inches wide."""
+    by_fault = {column.fault: column for column in grid.columns}
+    verdicts: dict[tuple[int, str], dict[str, str]] = {}
     for cell in rows_of(cells[cells["design"] == design]):
-        y, x = rows.index(f"{cell.side}: {cell.step}"), columns.index(str(cell.fault))
-        colour, letter, ink = _LOOKS.get(str(cell.verdict), _OTHER)
-        axes.add_patch(
-            Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor=WHITE, linewidth=0.6)
-        )
-        axes.text(
-            x, y, letter, ha="center", va="center", fontsize=_CELL_PT, color=ink, weight="bold"
-        )
-    axes.set_xlim(-0.5, len(columns) - 0.5)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xticks(np.arange(len(columns)), columns, rotation=90, fontsize=_NAME_PT)
-    axes.set_yticks(np.arange(len(rows)), rows, fontsize=_NAME_PT)
-    axes.tick_params(length=0)
+        key = grid.rows.index(_row(cell)), str(cell.fault)
+        verdicts.setdefault(key, {})[str(getattr(cell, VICTIM, ""))] = str(cell.verdict)
+    for (y, fault), parts in verdicts.items():
+        _cell(axes, by_fault[fault], y, parts)
+    axes.set_xlim(0, width_in)
+    axes.set_ylim(len(grid.rows) - 0.5, -0.5)
+    axes.set_yticks(range(len(grid.rows)), grid.rows, fontsize=_NAME_PT)
+    axes.tick_params(length=0, which="both", pad=2)
+    _name_columns(axes, grid.columns)
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(design)
+    axes.set_title(_title(design, width_in), fontsize=_TITLE_PT, linespacing=1.1)
+
+
+def _cell(axes: Axes, column: _Column, y: int, parts: dict[str, str]) -> None:
+    """Draw one cell: one whole if all its victims end alike, else a part for each."""
+    if len(parts) == len(column.victims) and len(set(parts.values())) == 1:
+        whole = next(iter(parts.values()))
+        _box(axes, (column.left_in, column.width_in), y, whole, _CELL_PT)
+        return
+    for victim, verdict in parts.items():
+        _box(axes, column.part(victim), y, verdict, _PART_PT)
+
+
+def _box(axes: Axes, span: tuple[float, float], y: int, verdict: str, size_pt: float) -> None:
+    left, width = span
+    colour, letter, ink = _LOOKS.get(verdict, _OTHER)
+    axes.add_patch(
+        Rectangle((left, y - 0.5), width, 1, facecolor=colour, edgecolor=WHITE, linewidth=0.5)
+    )
+    axes.text(
+        left + width / 2,
+        y,
+        letter,
+        ha="center",
+        va="center_baseline",
+        fontsize=size_pt,
+        color=ink,
+        weight="bold",
+    )
+
+
+def _name_columns(axes: Axes, columns: Sequence[_Column]) -> None:
+    """Write the faults below the columns, and above each a letter for each of its parts."""
+    parts = []
+    for column in columns:
+        for victim in column.victims:
+            left, width = column.part(victim)
+            parts.append((left + width / 2, _PARTS[victim]))
+    axes.set_xticks(
+        [column.left_in + column.width_in / 2 for column in columns],
+        [column.fault for column in columns],
+        rotation=90,
+        fontsize=_NAME_PT,
+    )
+    if any(letter for _, letter in parts):
+        # The middle one of three stands where the fault's own mark is.
+        axes.xaxis.remove_overlapping_locs = False
+        axes.set_xticks(
+            [at for at, _ in parts], [letter for _, letter in parts], minor=True, fontsize=_PART_PT
+        )
+        axes.tick_params(axis="x", pad=9)
+
+
+def _title(design: str, width_in: float) -> str:
+    """Return a design's name in lines that fit, broken before ``+``."""
+    lines: list[str] = [""]
+    for part in re.findall(r"\+?[^+]+", design):
+        if len(lines[-1]) + len(part) <= width_in / _TITLE_LETTER_IN:
+            lines[-1] += part
+        else:
+            lines.append(part)
+    return "\n".join(line for line in lines if line)
+
+
+def _title_in(designs: Sequence[str]) -> float:
+    """Return how wide a panel has to be for the longest part of a name."""
+    parts = [part for design in designs for part in re.findall(r"\+?[^+]+", design)]
+    return _TITLE_LETTER_IN * (max(map(len, parts)) + 1)
 
 
 def _handles(cells: pd.DataFrame) -> list[Patch]:
@@ -158,6 +292,14 @@ def _named(verdict: str, letter: str) -> str:
     return f"{letter}: {name}" if letter else name
 
 
+def _key(cells: pd.DataFrame) -> str:
+    """Return what the letters beside rows and below columns mean."""
+    rows = "step of P: the primary, S: the secondary"
+    if VICTIM not in cells:
+        return rows
+    return f"{rows}\nstruck is p: its peer, i: itself, n: the network"
+
+
 @styled
 def figure(table: pd.DataFrame) -> Figure:
     """Return the map of a table, a panel a design, no wider than a page.
@@ -166,25 +308,37 @@ def figure(table: pd.DataFrame) -> Figure:
     """
     cells = data(table)
     designs = list(dict.fromkeys(cells["design"].astype(str)))
-    rows, columns = _keys(cells)
-    names_in = _LETTER_IN * max(map(len, rows)) + 0.3
-    panel_in = _CELL_IN * len(columns) + 0.1
-    across = min(len(designs), max(1, int((_PAGE_IN - names_in) / panel_in)))
+    grid = _grid(cells)
+    names_in = _LETTER_IN * max(map(len, grid.rows)) + 0.1
+    panel_in = max(grid.width_in, _title_in(designs))
+    across = min(len(designs), max(1, int((_PAGE_IN - names_in) / (panel_in + _BETWEEN_IN))))
     down = -(-len(designs) // across)
-    faults_in = _LETTER_IN * max(map(len, columns))
+    lines = max(_title(design, panel_in).count("\n") + 1 for design in designs)
+    faults_in = _LETTER_IN * max(len(column.fault) for column in grid.columns) + 0.1
     made = Figure(
         figsize=(
-            max(4.0, names_in + across * panel_in),
-            down * (_CELL_IN * len(rows) + 0.3) + faults_in + 0.6,
+            max(4.0, names_in + across * (panel_in + _BETWEEN_IN)),
+            down * (_ROW_IN * len(grid.rows) + _LINE_IN * lines + 0.15) + faults_in + 0.75,
         )
     )
+    made.set_layout_engine("constrained", w_pad=0.02, h_pad=0.03, wspace=0, hspace=0)
     panels = made.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, design in zip(panels, designs, strict=False):
-        _cells(axes, cells, design)
+        _panel(axes, cells, design, grid, panel_in)
     for index, axes in enumerate(panels[: len(designs)]):
         # The lowest of each column names the faults.
-        axes.tick_params(labelbottom=index + across >= len(designs))
+        axes.tick_params(which="both", labelbottom=index + across >= len(designs))
     for axes in panels[len(designs) :]:
         axes.remove()
-    made.legend(handles=_handles(cells), loc="outside lower center", ncols=4)
+    made.legend(
+        handles=_handles(cells),
+        title=_key(cells),
+        title_fontsize=_NAME_PT,
+        loc="outside lower center",
+        ncols=4,
+    )
     return made
+
+
+_BETWEEN_IN = 0.06
+"""Between two panels."""

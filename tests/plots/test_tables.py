@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.patches import Rectangle
 
 from colosim.plots import heatmap, validation
 from colosim.plots.style import FigureError, line_of
@@ -71,22 +75,79 @@ def test_a_cell_has_colour_and_letter() -> None:
     assert [text.get_text() for text in axes.texts] == ["H", "f"]
     assert len({to_hex(patch.get_facecolor()) for patch in axes.patches}) == 2
     assert [label.get_text() for label in axes.get_yticklabels()] == [
-        "primary: RAM stream",
-        "secondary: reset",
+        "P: RAM stream",
+        "S: reset",
     ]
     assert len(heatmap.figure(CELLS).axes) == 2
 
 
+VICTIMS = [
+    ("primary", "secondary", "failed_over"),
+    ("primary", "primary", "hung"),
+    ("primary", "network", "split_brain"),
+    ("secondary", "secondary", "hung"),
+    ("secondary", "primary", "hung"),
+    ("secondary", "network", "hung"),
+]
+
+
+def struck(rows: list[tuple[str, str, str]]) -> pd.DataFrame:
+    """Return a table of one fault on the victims of rows (side, victim, verdict)."""
+    columns = ["side", "victim", "verdict"]
+    return pd.DataFrame(rows, columns=columns).assign(design="split", step="stop", fault="vanish")
+
+
+def test_victims_are_seen_from_the_side_at_its_step() -> None:
+    """The peer, itself or the network: a verdict each, so one does not hide the others."""
+    cells = heatmap.data(struck(VICTIMS[:4]))
+    assert cells[["side", "victim", "verdict"]].to_numpy().tolist() == [
+        ["primary", "peer", "failed_over"],
+        ["primary", "itself", "hung"],
+        ["primary", "network", "split_brain"],
+        ["secondary", "itself", "hung"],
+    ]
+
+
+def test_a_cell_has_a_part_for_each_victim() -> None:
+    """Parts stand from the peer to the network; where all end alike the cell is whole."""
+    axes = heatmap.draw(struck(VICTIMS), "split")
+    parts = [text.get_text() for text in sorted(axes.texts, key=lambda text: text.get_position())]
+    assert parts == ["f", "H", "H", "B"]
+    widths = [patch.get_width() for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert widths[:3] == pytest.approx([widths[3] / 3] * 3)
+    assert [label.get_text() for label in axes.get_xticklabels(minor=True)] == ["p", "i", "n"]
+
+
+def test_verdicts_differ_in_grey() -> None:
+    """Each verdict's tone is at least 9 of 100 steps of lightness from every other's."""
+    verdicts = ["completed", "failed_over", "unprotected", "stopped", "hung", "split_brain"]
+    rows = [("split", "primary", word, "freeze", word) for word in (*verdicts, "violated")]
+    axes = heatmap.draw(pd.DataFrame(rows, columns=list(heatmap.COLUMNS)), "split")
+    tones = sorted(lightness(to_hex(patch.get_facecolor())) for patch in axes.patches)
+    assert len(tones) == 7
+    assert min(np.diff(tones)) >= 9
+
+
+def lightness(colour: str) -> float:
+    """Return the lightness of a colour, 0 to 100 (CIE 1976 L*)."""
+    y = 0.0
+    for weight, part in zip((0.2126, 0.7152, 0.0722), to_rgb(colour), strict=True):
+        linear = part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        y += weight * linear
+    return 116 * y ** (1 / 3) - 16 if y > 0.008856 else 903.3 * y
+
+
 def a_map(designs: int, faults: int) -> pd.DataFrame:
-    """Return a table of so many designs and faults, twenty steps each."""
+    """Return a table of so many designs and faults, 27 steps each, as an exploration has."""
     return pd.DataFrame(
         [
-            (f"design {design}", "primary", f"a long step {step}", f"fault {fault}", "hung")
+            (f"design {design}", "primary", f"a long step {step}", f"fault {fault}", victim, "hung")
             for design in range(designs)
-            for step in range(20)
+            for step in range(27)
             for fault in range(faults)
+            for victim in ("secondary", "primary")
         ],
-        columns=list(heatmap.COLUMNS),
+        columns=["design", "side", "step", "fault", "victim", "verdict"],
     )
 
 
@@ -98,6 +159,20 @@ def test_a_map_fits_a_page(designs: int) -> None:
     assert width <= 7.1
     assert height <= 9.7
     assert len(figure.axes) == designs
+
+
+def test_long_titles_neither_overlap_nor_leave_the_page() -> None:
+    """A design's remedies are written below each other, within its panel's width."""
+    names = ["mainline+receive-outside-lock", "split+send-timeout=5s+ram-outside-lock+yank"] * 4
+    table = a_map(8, 5)
+    known = {f"design {index}": f"{name}{index}" for index, name in enumerate(names)}
+    figure = heatmap.figure(table.assign(design=table["design"].map(known)))
+    figure.savefig(BytesIO(), format="png", dpi=figure.dpi)
+    boxes = [axes.title.get_window_extent() for axes in figure.axes]
+    assert figure.get_size_inches()[0] <= 7.1
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
+    for one, other in combinations(boxes, 2):
+        assert not one.overlaps(other)
 
 
 def test_functions_that_fail_share_a_column() -> None:
@@ -118,9 +193,9 @@ def test_a_step_of_one_design_stands_where_it_comes_there() -> None:
     )
     labels = heatmap.figure(table).axes[0].get_yticklabels()
     assert [label.get_text() for label in labels] == [
-        "primary: stop",
-        "primary: save",
-        "primary: start",
+        "P: stop",
+        "P: save",
+        "P: start",
     ]
 
 
