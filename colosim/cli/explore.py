@@ -197,6 +197,7 @@ def _tell_found(
 
         plain = {
             **found.to_dict(),
+            "replay": explored.space.replay_command(case),
             "scenario_file": str(path),
             "replayed_verdict": again.verdict,
             "threshold": None if bound is None else str(bound),

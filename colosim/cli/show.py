@@ -51,8 +51,10 @@ def print_table(
     lines = [title]
     for block in _blocks(table, console.width):
         cells = [[Text(cell, style=(styles or {}).get(cell, "")) for cell in row] for row in block]
+        # What cannot be folded is printed whole all the same.
+        wide = max(console.width, _total(_widths(block)))
         with console.capture() as captured:
-            console.print(_grid(block, cells), crop=False, no_wrap=True)
+            console.print(_grid(block, cells), width=wide, crop=False, no_wrap=True)
         if len(lines) > 1:
             lines.append("")
         lines += [line.rstrip() for line in captured.get().splitlines()]

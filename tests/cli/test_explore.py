@@ -62,13 +62,14 @@ def test_long_names_of_designs_are_folded_at_plus(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The table keeps to 80 columns, and no word of a verdict or of a remedy is broken."""
-    long = "mainline+send-timeout=1s+receive-outside-lock+nodelay+yank"
-    assert explore("--designs", f"split,{long}", "--faults", "freeze,fail,busy 5 s,kill") == 0
+    long = "mainline+send-timeout=1s+receive-outside-lock+nodelay+yank+socket-buffers=128MiB"
+    assert explore("--designs", f"split,{long}", "--faults", "fail") == 0
     lines = capsys.readouterr().out.splitlines()
     table = lines[: next(i for i, line in enumerate(lines) if line.endswith("written"))]
     assert max(map(len, table)) <= 80
     names = [line.split()[0] for line in table if line.startswith(("mainline", "+"))]
     assert "".join(names) == long
+    assert table[1].split() == ["design", "stopped", "cases"]
 
 
 def test_explore_as_json_is_one_array(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,6 +160,10 @@ def test_the_printed_command_replays_the_case(
     words = shlex.split(command)
     assert words[1:5] == ["run", f"./{name}", *sets]
     assert main([*words[1:], "--tables", "none"]) == 3
+    capsys.readouterr()
+    main(["explore", f"./{name}", *sets, *arguments, "--jobs", "1", "--format", "json"])
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["replay"] == command
 
 
 def test_a_violation_that_only_the_checkers_see_is_found_and_shrunk(
