@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colosim.analysis.waiting import Kind
+from colosim.analysis.graph import Kind
 
 if TYPE_CHECKING:
-    from colosim.analysis.waiting import Edge, Node, WaitForGraph
+    from colosim.analysis.graph import Edge, Node, WaitForGraph
 
 __all__ = ["dot", "mermaid"]
 

@@ -4,38 +4,42 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from colosim.analysis import drawing
-from colosim.analysis.release import BY_ITSELF, IF_DONE, NEVER
+from colosim.analysis.ahead import Outlook
+from colosim.analysis.graph import WaitForGraph
 from colosim.analysis.story import Story, observe, standing, story
-from colosim.analysis.waiting import KILLED, POWERED_OFF, WaitForGraph, lost_how
-from colosim.analysis.wording import duration, moment_of, purpose_of, seconds, size
+from colosim.analysis.telling import WIDTH, stopped_ns, text_of
+from colosim.analysis.wording import duration, moment_of, place
 from colosim.failover.state import COMMAND
 from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.runs.run import as_scenario
-from colosim.runs.verdict import COMPLETED, HUNG, NOT_APPLICABLE, SPLIT_BRAIN, Judgement, judge
+from colosim.runs.verdict import (
+    COMPLETED,
+    FAILED_OVER,
+    NOT_APPLICABLE,
+    SPLIT_BRAIN,
+    VIOLATED,
+    Judgement,
+    judge,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from colosim.analysis.story import Event, Standing
-    from colosim.analysis.waiting import BufferLevels, Chain
+    from colosim.analysis.story import Event, Seen, Standing
     from colosim.designs.design import Design
+    from colosim.host.monitor import Command
     from colosim.runs.simulation import Simulation
-    from colosim.scenario.model import Manager, Scenario
+    from colosim.scenario.model import Scenario
 
 __all__ = ["WIDTH", "Explanation", "explain"]
 
-WIDTH = 76
-FAULTS_TOLD = 10
 SIDES = (PRIMARY, SECONDARY)
-_WHO = 10
-#: A number and its unit stay on one line: glued until the text is wrapped.
-_NUMBER = re.compile(r"(\d) (s|ms|B|MiB|Gbit/s)\b")
-_GLUE = "\N{NO-BREAK SPACE}"
+_WENT_ON = {COMPLETED, NOT_APPLICABLE}
+_FAILS = re.compile(r"(primary|secondary): (send|receive) fails \((.*)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,55 +127,92 @@ def explain(
     :raises DesignError: if there is no such design.
     """
     loaded = as_scenario(scenario, overrides)
-    simulation, events = observe(loaded, design, seed)
+    simulation, seen = observe(loaded, design, seed, checks=True)
     missing = simulation.missing_steps()
     if missing:
         steps = ", ".join(repr(step) for step in missing)
         judgement = Judgement(NOT_APPLICABLE, None, f"the design has no step {steps}")
-        return _explanation(simulation, judgement, Story(0, None, ()), None, ())
+        return _explanation(simulation, judgement, seen, None, ())
     judgement = judge(simulation)
-    told = story(simulation, events)
-    at_ns = _moment_before_release(simulation, judgement, events)
+    at_ns = _moment_before_release(simulation, judgement, seen)
+    end_ns, struck = simulation.end_ns, tuple(simulation.injector.struck)
+    outlook = Outlook(loaded, design, seed, end_ns if at_ns is None else at_ns, end_ns, struck)
     if at_ns is None:
-        stands = standing(simulation, events)
-        return _explanation(simulation, judgement, told, stands, ())
-    earlier = standing(*observe(loaded, design, seed, at_ns))
-    return _explanation(simulation, judgement, told, earlier, _released_by(simulation, events))
+        over = judgement.verdict in {*_WENT_ON, VIOLATED}
+        stands = standing(simulation, seen, None if over else outlook)
+        return _explanation(simulation, judgement, seen, stands, ())
+    earlier = standing(*observe(loaded, design, seed, at_ns), outlook)
+    return _explanation(simulation, judgement, seen, earlier, _released_by(simulation, seen))
+
+
+def _explanation(
+    simulation: Simulation,
+    judgement: Judgement,
+    seen: Seen,
+    stands: Standing | None,
+    released_by: tuple[str, ...],
+) -> Explanation:
+    told = story(simulation, seen, recovered=judgement.verdict in _WENT_ON)
+    return Explanation(
+        simulation.scenario.name,
+        type(simulation.design).name,
+        simulation.seed,
+        judgement.verdict,
+        judgement.survivor,
+        judgement.reason,
+        simulation.end_ns,
+        stopped_ns(simulation),
+        simulation.service.time_to_service_ns,
+        told,
+        stands,
+        released_by,
+        text_of(simulation, judgement, seen, told, stands, released_by),
+    )
 
 
 # ---- runs that recovered -------------------------------------------------------------------------
 
 
-def _moment_before_release(
-    simulation: Simulation, judgement: Judgement, events: list[Event]
-) -> int | None:
+class _Freed(NamedTuple):
+    """What let a survivor's COLO thread go on: when, and a clause that says what."""
+
+    at_ns: int
+    why: str
+
+
+def _served(simulation: Simulation, side: str) -> Command | None:
+    """Return the first failover command that `side`'s monitor has served."""
+    commands = simulation.hosts[side].monitor.commands
+    return next(
+        (one for one in commands if one.name == COMMAND and one.served_ns is not None), None
+    )
+
+
+def _moment_before_release(simulation: Simulation, judgement: Judgement, seen: Seen) -> int | None:
     """Return the last moment at which the side that serves alone had to wait; None if none did.
 
-    That is just before the event that freed it, or before its command was served.
+    That is just before what freed it, if a command waited for that or the cluster manager did it
+    (a yank); else just before its command was served.
     """
     side = judgement.survivor
-    if judgement.verdict not in {"failed_over", "split_brain"} or side is None:
+    if judgement.verdict not in {FAILED_OVER, SPLIT_BRAIN} or side is None:
         return None
-    served = [
-        command.served_ns
-        for command in simulation.hosts[side].monitor.commands
-        if command.name == COMMAND and command.served_ns is not None
-    ]
-    if not served:
+    command = _served(simulation, side)
+    if command is None or command.served_ns is None:
         return None
-    freed = [at_ns for at_ns, killed, _ in _freed(events, side, served[0]) if not killed]
-    return max(0, (freed[-1] if freed else served[0]) - 1)
+    freed = _freed(seen.events, side, command)
+    waited = freed is not None and (freed.at_ns >= command.sent_ns or freed.why == _YANKED)
+    return max(0, (freed.at_ns if freed is not None and waited else command.served_ns) - 1)
 
 
-def _released_by(simulation: Simulation, events: list[Event]) -> tuple[str, ...]:
+def _released_by(simulation: Simulation, seen: Seen) -> tuple[str, ...]:
     """Say in sentences what let the survivor be told, and when it served again."""
     said: list[str] = []
     for side in SIDES:
-        failover = simulation.failovers[side]
-        commands = [one for one in simulation.hosts[side].monitor.commands if one.name == COMMAND]
-        if not failover.done or not commands or commands[0].served_ns is None:
+        command = _served(simulation, side)
+        if not simulation.failovers[side].done or command is None or command.served_ns is None:
             continue
-        command, served_ns = commands[0], commands[0].served_ns
+        served_ns = command.served_ns
         if served_ns == command.sent_ns:
             said.append(
                 f"The {side}'s monitor served {COMMAND} at once, at {moment_of(served_ns)}: "
@@ -182,11 +223,10 @@ def _released_by(simulation: Simulation, events: list[Event]) -> tuple[str, ...]
                 f"The {side}'s monitor served {COMMAND} at {moment_of(served_ns)}, "
                 f"{duration(served_ns - command.sent_ns)} after it was sent."
             )
-        freed = _freed(events, side, served_ns)
-        if freed:
-            at_ns, _, why = freed[-1]
-            said.append(f"Before that, {why} ({moment_of(at_ns)}).")
-        alone = [at for at, name, _ in events if name == f"{side}: serves alone"]
+        freed = _freed(seen.events, side, command)
+        if freed is not None:
+            said.append(f"Before that, {freed.why} ({moment_of(freed.at_ns)}).")
+        alone = [at for at, name, _ in seen.marks if name == f"{side}: serves alone"]
         if alone:
             said.append(
                 f"The {side} serves alone from {moment_of(alone[-1])} on, "
@@ -195,332 +235,51 @@ def _released_by(simulation: Simulation, events: list[Event]) -> tuple[str, ...]
     return tuple(said)
 
 
-def _freed(events: list[Event], side: str, served_ns: int) -> list[tuple[int, bool, str]]:
-    """Return what let the survivor's threads go on before the command: when, a kill?, what."""
+_YANKED = "yank had shut the connection down"
+
+
+def _freed(events: list[Event], side: str, command: Command) -> _Freed | None:
+    """Return what let the COLO thread go on before `command` was served, since the last commit.
+
+    That is how its connection failed first, or, while the command waited, its peer that went on or
+    the link that came back.
+    """
     peer = SECONDARY if side == PRIMARY else PRIMARY
-    causes = {
+    served_ns = command.served_ns or 0
+    commits = [at for at, name, _ in events if name == "checkpoint committed" and at <= served_ns]
+    last_ns = max(commits, default=-1)
+    killed = off = False
+    back = {
         f"{peer}: process thawed": f"the {peer}'s process had gone on, and the stream with it",
-        f"{side}: connection timed out": "TCP had given the connection up",
-        f"{side}: monitor serves yank out of band": "yank had shut the connection down",
-        f"{peer}: process killed": f"the {peer} had been killed and its kernel sent a reset",
+        **{
+            f"fault ends: {where} is as before": f"{place(where)} had come back"
+            for where in (peer, "network")
+        },
     }
-    return [
-        (at, name.endswith("killed"), causes[name])
-        for at, name, _ in events
-        if name in causes and at <= served_ns
-    ]
+    found: _Freed | None = None
+    for at_ns, name, _ in events:
+        fails = _FAILS.fullmatch(name)
+        off = off or name == f"cluster manager: powers {peer} off"
+        killed = killed or (name == f"{peer}: process killed" and not off)
+        if not last_ns < at_ns <= served_ns:
+            continue
+        if fails is not None and fails[1] == side and fails[3] != "shut down":
+            return _Freed(at_ns, _why_failed(fails[3], peer, killed=killed))
+        if name in back and command.sent_ns <= at_ns < served_ns:
+            found = _Freed(at_ns, back[name])
+    return found
 
 
-# ---- the text ------------------------------------------------------------------------------------
-
-
-def _explanation(
-    simulation: Simulation,
-    judgement: Judgement,
-    told: Story,
-    stands: Standing | None,
-    released_by: tuple[str, ...],
-) -> Explanation:
-    service = simulation.service
-    scenario = simulation.scenario
-    name = type(simulation.design).name
-    title = f"{scenario.name}, design {name}: {judgement.verdict}"
-    parts = [f"{title}\n{'=' * min(WIDTH, len(title))}", _opening(simulation, judgement, stands)]
-    parts.append(_facts(simulation))
-    if told.happenings:
-        parts.append(_timeline(told))
-    if stands is not None:
-        parts += _standing_text(simulation, judgement, stands)
-    if released_by:
-        parts.append("\n".join(["What released it", *(_item(text) for text in released_by)]))
-    return Explanation(
-        scenario.name,
-        name,
-        simulation.seed,
-        judgement.verdict,
-        judgement.survivor,
-        judgement.reason,
-        simulation.end_ns,
-        service.stopped_longest_ns,
-        service.time_to_service_ns,
-        told,
-        stands,
-        released_by,
-        _ascii("\n\n".join(parts) + "\n"),
-    )
-
-
-def _ascii(text: str) -> str:
-    return text.encode("ascii", "replace").decode()
-
-
-def _wrapped(text: str, first: str = "", rest: str | None = None) -> str:
-    lines = fill(
-        _NUMBER.sub(r"\1" + _GLUE + r"\2", text),
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=" " * len(first) if rest is None else rest,
-        break_on_hyphens=False,
-    )
-    return lines.replace(_GLUE, " ")
-
-
-def _item(text: str) -> str:
-    return _wrapped(text, "  - ")
-
-
-def _reason(judgement: Judgement, stands: Standing | None) -> str:
-    """Return the verdict's reason; of a hang what the lock's holder waits for, from the graph."""
-    if judgement.verdict == HUNG and stands is not None:
-        for hold in stands.holds:
-            edge = stands.graph.waits_for(f"{hold.side}: {hold.thread}")
-            if hold.side == judgement.survivor and edge is not None:
-                target = stands.graph.node(edge.target)
-                return (
-                    f"the {hold.side}'s iothread lock is held by its {hold.thread}, which "
-                    f"{edge.label} {_named(target.label, target.state)}"
-                )
-    return judgement.reason
-
-
-def _opening(simulation: Simulation, judgement: Judgement, stands: Standing | None) -> str:
-    """Say the verdict's reason, and for how long no guest has served."""
-    reason = _reason(judgement, stands)
-    said = [reason[:1].upper() + reason[1:] + "."]
-    service = simulation.service
-    if judgement.verdict == NOT_APPLICABLE:
-        said.append("Nothing was simulated.")
-    elif not service.serving:
-        since = simulation.end_ns - service.stopped_longest_ns
-        guests = [
-            f"the {side}'s guest has been stopped since {moment_of(host.guest.since_ns)}, for "
-            f"{duration(simulation.end_ns - host.guest.since_ns)}"
-            for side, host in simulation.hosts.items()
-            if side == PRIMARY and not host.guest.running and lost_how(simulation, side) is None
-        ]
-        if guests:
-            said.append(
-                f"No guest serves: {guests[0]}, to the end of the run at "
-                f"{moment_of(simulation.end_ns)}."
-            )
-        else:
-            said.append(
-                f"No guest has served since {moment_of(since)}, for "
-                f"{duration(service.stopped_longest_ns)}, to the end of the run at "
-                f"{moment_of(simulation.end_ns)}."
-            )
-    elif judgement.verdict != SPLIT_BRAIN:
-        stopped = duration(service.stopped_longest_ns)
-        if service.fault_ns is None:
-            said.append(f"The guest was stopped for {stopped} at the longest.")
-        else:
-            back = service.time_to_service_ns
-            served = f"serves again {duration(back)} after the fault" if back else "serves"
-            said.append(f"Without service for {stopped} at the longest; a guest {served}.")
-    return _wrapped(" ".join(said))
-
-
-def _facts(simulation: Simulation) -> str:
-    """Name scenario, design, network, faults and cluster manager."""
-    scenario, network = simulation.scenario, simulation.scenario.network
-    design = type(simulation.design)
-    described = (
-        f"{scenario.name}: {scenario.description}" if scenario.description else scenario.name
-    )
-    bandwidth = network.bandwidth_bytes_per_s
-    link = "no bandwidth limit" if bandwidth is None else f"{bandwidth / 125e6:g} Gbit/s"
-    rows = [
-        ("Scenario", described),
-        ("Design", f"{design.name}: {design.summary}"),
-        (
-            "Network",
-            (
-                f"{link}, {network.latency_ns / 1e6:g} ms one way, "
-                f"send buffer {size(network.send_buffer_bytes)}, "
-                f"receive buffer {size(network.receive_buffer_bytes)}"
-            ),
+def _why_failed(reason: str, peer: str, *, killed: bool) -> str:
+    """Say, of the reason for which a send or a receive failed, what had happened."""
+    return {
+        "connection timed out": "TCP had given the connection up",
+        "send timed out": "the send had timed out",
+        "yanked": _YANKED,
+        "connection reset": (
+            f"the {peer} had been killed and its kernel sent a reset"
+            if killed
+            else f"the {peer} had shut the connection down, and reset it"
         ),
-    ]
-    struck = simulation.injector.struck
-    for at_ns, fault in struck[:FAULTS_TOLD]:
-        where = f" at checkpoint {fault.at_checkpoint}, {fault.at_step}" if fault.at_step else ""
-        if fault.progress_ppm:
-            where += f", {fault.progress_ppm / 1e4:g}% of it"
-        rows.append(("Fault", f"{moment_of(at_ns)}: {fault.kind} {fault.target}{where}"))
-    if len(struck) > FAULTS_TOLD:
-        rows.append(("", f"and {len(struck) - FAULTS_TOLD} more"))
-    if struck:
-        rows += _manager(simulation)
-    for fault in simulation.injector.never_struck:
-        rows.append(("Fault", f"{fault.kind} {fault.target}: its moment never came"))
-    return "\n".join(_wrapped(text, f"{head:<{_WHO}}") for head, text in rows)
-
-
-def _manager(simulation: Simulation) -> list[tuple[str, str]]:
-    """Say what the cluster manager saw and sent."""
-    settings = simulation.scenario.manager
-    fenced = "powers a lost host off" if settings.fence else "no fencing"
-    said = [(f"{_watched(settings)}, policy {settings.policy}, {fenced}")]
-    fault_ns = simulation.injector.struck[0][0]
-    for side, at_ns in simulation.manager.lost.items():
-        later = duration(at_ns - fault_ns)
-        said.append(f"{moment_of(at_ns)}: takes the {side} for lost, {later} after the fault")
-    if not simulation.manager.lost:
-        said.append("takes nobody for lost")
-    for side, host in simulation.hosts.items():
-        for command in host.monitor.commands:
-            served = "never served"
-            if command.dropped_ns is not None:
-                wait_ns = command.dropped_ns - command.sent_ns
-                served = f"lost with its client {duration(wait_ns)} later"
-            elif command.served_ns is not None:
-                wait_ns = command.served_ns - command.sent_ns
-                served = f"served {duration(wait_ns)} later" if wait_ns else "served at once"
-            said.append(f"{moment_of(command.sent_ns)}: {command.name} to the {side}, {served}")
-    for side, commands in simulation.manager.unsaid.items():
-        said.append(f"cannot send {' and '.join(commands)} to the {side}: not connected")
-    return [("" if index else "Manager", text) for index, text in enumerate(said)]
-
-
-def _watched(settings: Manager) -> str:
-    """Say how the two hosts are watched."""
-    both = {side: settings.watch(side) for side in SIDES}
-    said = {
-        side: f"heartbeat {seconds(heartbeat_ns)}, timeout {seconds(timeout_ns)}"
-        for side, (heartbeat_ns, timeout_ns) in both.items()
-    }
-    if both[PRIMARY] == both[SECONDARY]:
-        return said[PRIMARY]
-    return ", ".join(f"{words} of the {side}" for side, words in said.items())
-
-
-def _timeline(told: Story) -> str:
-    """List the events, each with its time since the story begins."""
-    if told.checkpoint is None:
-        head = f"From the fault at {moment_of(told.begins_ns)} on (ms since then)"
-    else:
-        head = f"Checkpoint {told.checkpoint}, begun at {moment_of(told.begins_ns)} (ms since then)"
-    lines = [head]
-    for one in told.happenings:
-        start = f"{one.since_ns / 1e6:>13.3f}  {one.who:<{_WHO}} "
-        lines.append(_wrapped(one.what, start))
-    return "\n".join(lines)
-
-
-def _standing_text(simulation: Simulation, judgement: Judgement, stands: Standing) -> list[str]:
-    """Tell the lock holders, the buffers, the chains and what would release them."""
-    if judgement.verdict == COMPLETED:
-        return []
-    at_end = stands.at_ns == simulation.end_ns
-    when = "At the end" if at_end else "Just before it was released"
-    parts = [f"{when}, {moment_of(stands.at_ns)}\n\n{_holds(stands)}", _buffers(stands)]
-    if stands.graph.edges:
-        parts.append(_waits(stands))
-    if stands.releases:
-        parts.append(_releases(stands))
-    return parts
-
-
-def _releases(stands: Standing) -> str:
-    """Tell what comes by itself, what would help if it were done, and what never helps."""
-    lines = ["What would release it"]
-    by_itself = [release for release in stands.releases if release.when == BY_ITSELF]
-    if not by_itself:
-        lines.append("  By itself nothing will.")
-    for release in by_itself:
-        at = "" if release.at_ns is None else f", at {moment_of(release.at_ns)}"
-        lines.append(_item(f"by itself{at}: {release.event}: {release.effect}"))
-    lines += [
-        _item(f"{release.event}: {release.effect}")
-        for release in stands.releases
-        if release.when == IF_DONE
-    ]
-    lines += [
-        _item(f"{release.event} never will: {release.effect}")
-        for release in stands.releases
-        if release.when == NEVER
-    ]
-    return "\n".join(lines)
-
-
-def _holds(stands: Standing) -> str:
-    lines = ["Who holds the iothread lock"]
-    for side in SIDES:
-        held = [hold for hold in stands.holds if hold.side == side]
-        lost = stands.lost.get(side, "")
-        text = f"its process is {lost}" if lost in {KILLED, POWERED_OFF} else "nobody: it is free"
-        if held:
-            hold = held[0]
-            step = f", at the step {hold.step}" if hold.step else ""
-            text = (
-                f"its {hold.thread} since {moment_of(hold.since_ns)} "
-                f"({duration(stands.at_ns - hold.since_ns)}), "
-                f"to {purpose_of(hold.purpose)}{step}"
-            )
-            if lost:
-                text += f"; {lost}"
-        lines.append(_wrapped(text, f"  {side:<{_WHO}}"))
-    return "\n".join(lines)
-
-
-def _filled(level: BufferLevels) -> str:
-    def one(name: str, amount: int, capacity: int, since: int | None) -> str:
-        full = f", full since {moment_of(since)}" if since is not None else ""
-        return f"{name} {size(amount)} of {size(capacity)}{full}"
-
-    sending = one(
-        f"{level.sender}'s send buffer",
-        level.send_bytes,
-        level.send_capacity_bytes,
-        level.send_full_since_ns,
-    )
-    receiving = one(
-        f"{level.receiver}'s receive buffer",
-        level.receive_bytes,
-        level.receive_capacity_bytes,
-        level.receive_full_since_ns,
-    )
-    return "\n".join(_wrapped(text, "  ", "    ") for text in (sending, receiving))
-
-
-def _buffers(stands: Standing) -> str:
-    if any(level.broken for level in stands.buffers):
-        return "Socket buffers\n  the connection is broken"
-    filled = [level for level in stands.buffers if level.send_bytes or level.receive_bytes]
-    if not filled:
-        return "Socket buffers\n  all empty"
-    return "\n".join(["Socket buffers", *(_filled(level) for level in filled)])
-
-
-def _waits(stands: Standing) -> str:
-    """Tell each chain, and a part that was told before only once."""
-    lines = ["Who waits for whom"]
-    told: set[str] = set()
-    for chain in stands.graph.chains:
-        lines += _chain(chain, told)
-    return "\n".join(lines)
-
-
-def _chain(chain: Chain, told: set[str]) -> list[str]:
-    first = chain.nodes[0]
-    lines = [_wrapped(_named(first.label, first.state), "  ")]
-    told.add(first.key)
-    targets = [*chain.nodes[1:]]
-    if chain.cycle:
-        targets.append(next(node for node in chain.nodes if node.key == chain.edges[-1].target))
-    for edge, node in zip(chain.edges, targets, strict=True):
-        since = "" if edge.since_ns is None else f"since {moment_of(edge.since_ns)}"
-        known = node.key in told
-        again = ": a cycle" if chain.cycle and node is targets[-1] else ", as above"
-        which = "which " if edge is not chain.edges[0] else ""
-        state = ", ".join(word for word in (node.state, since) if word)
-        label = f"{which}{edge.label} {_named(node.label, state)}{again if known else ''}"
-        lines.append(_wrapped(label, "    ", "      "))
-        if known:
-            break
-        told.add(node.key)
-    return lines
-
-
-def _named(label: str, state: str) -> str:
-    return f"{label} ({state})" if state else label
+        "end of stream": f"the {peer} had shut the connection down",
+    }.get(reason, f"the connection had failed ({reason})")

@@ -1,37 +1,41 @@
-"""What would release a survivor that waits: each way true for the state in which it stands."""
+"""What would release a survivor that waits: each way is tried, and told as it came out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
-from colosim.analysis.waiting import (
-    FROZEN,
-    KILLED,
-    POWERED_OFF,
-    Chain,
-    Kind,
-    buffer_levels,
-    lost_how,
-)
-from colosim.analysis.wording import duration
+from colosim.analysis import ahead
+from colosim.analysis.graph import Kind
+from colosim.analysis.levels import buffer_levels
+from colosim.analysis.waiting import FROZEN, KILLED, POWERED_OFF, VANISHED, step_of
+from colosim.analysis.wording import duration, place, seconds
 from colosim.failover.state import COMMAND
+from colosim.host.lock import BUSY
 from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.network.tcp import give_up_ns
 
 if TYPE_CHECKING:
-    from colosim.analysis.waiting import Node, WaitForGraph
-    from colosim.network.direction import Direction
+    from collections.abc import Mapping, Sequence
+
+    from colosim.analysis.ahead import Outlook
+    from colosim.analysis.graph import Chain, WaitForGraph
+    from colosim.analysis.waiting import Loss
     from colosim.runs.simulation import Simulation
+
+    Event = tuple[int, str, int]
 
 __all__ = ["BY_ITSELF", "IF_DONE", "NEVER", "Release", "releases"]
 
 BY_ITSELF, IF_DONE, NEVER = "by itself", "if done", "never"
+_FAILS = re.compile(r"(primary|secondary): (send|receive) fails \((.*)\)")
+_AT_ONCE = "the monitor serves it, as the lock is free, and the guest runs"
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Something that ends the wait, or that one might hope would.
+    """Something that ends the wait of `side`, or that one might hope would.
 
     `when` is ``by itself`` (at `at_ns`, if that is known), ``if done`` or ``never``.
     """
@@ -40,221 +44,399 @@ class Release:
     event: str
     effect: str
     at_ns: int | None = None
+    side: str = ""
 
 
-def releases(simulation: Simulation, graph: WaitForGraph) -> tuple[Release, ...]:
-    """Return what would release the waiting threads of the sides that live."""
-    found: list[Release] = []
-    for living in (PRIMARY, SECONDARY):
-        found += _by_command(simulation, living)
-    for chain in graph.waiting_threads:
-        side = chain.nodes[0].side
-        if side is None or lost_how(simulation, side) is not None:
-            continue
-        ways = _of_chain(simulation, chain, side)
-        found += [way for way in ways if way not in found]
-    return tuple(found)
+class _End(NamedTuple):
+    """How a thread's wait on the connection ends: when, and why if it fails."""
+
+    at_ns: int
+    reason: str | None
 
 
-def _by_command(simulation: Simulation, side: str) -> list[Release]:
-    """Return what the failover command would do on a side that lives and was not sent it."""
-    peer = SECONDARY if side == PRIMARY else PRIMARY
-    host, failover = simulation.hosts[side], simulation.failovers[side]
-    if lost_how(simulation, side) is not None or failover.requested:
-        return []
-    apart = lost_how(simulation, peer) is not None or simulation.connection.down
-    exited = simulation.primary.exited if side == PRIMARY else simulation.secondary.exited
-    if not (apart or exited):
-        return []
-    if host.lock.owner not in {None, host.monitor.thread}:
-        return [Release(NEVER, f"{COMMAND} alone", "the monitor needs the lock to serve it")]
-    return [] if host.monitor.unserved else [_command(simulation, side)]
+def releases(
+    simulation: Simulation, graph: WaitForGraph, lost: Mapping[str, Loss], outlook: Outlook
+) -> tuple[Release, ...]:
+    """Return what releases the sides that live and wait, and what does not."""
+    sides = [_Waiting(simulation, graph, lost, side) for side in (PRIMARY, SECONDARY)]
+    waiting = [side for side in sides if side.side not in lost and side.waits]
+    if not waiting:
+        return ()
+    coming = outlook.events()
+    return tuple(way for side in waiting for way in _Ways(side, outlook, coming).found())
 
 
-def _of_chain(simulation: Simulation, chain: Chain, side: str) -> list[Release]:
-    cause = chain.cause
-    if cause is None:
-        names = " and ".join(node.label for node in chain.nodes if node.kind is Kind.THREAD)
-        return [Release(NEVER, "these threads", f"{names} wait for each other")]
-    if cause.kind is Kind.TIMER:
-        return [Release(BY_ITSELF, "the checkpoint delay ends", "the next checkpoint begins")]
-    if cause.kind in {Kind.PEER, Kind.NETWORK} and cause.side != side:
-        return _of_connection(simulation, chain, side)
-    return []
+class _Waiting:
+    """How one side waits."""
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        graph: WaitForGraph,
+        lost: Mapping[str, Loss],
+        side: str,
+    ) -> None:
+        self.simulation = simulation
+        self.graph = graph
+        self.lost = lost
+        self.side = side
+        self.peer = SECONDARY if side == PRIMARY else PRIMARY
+        self.host = simulation.hosts[side]
+        self.failover = simulation.failovers[side]
+        self.end = simulation.primary if side == PRIMARY else simulation.secondary
+        self.outgoing, self.incoming = simulation.connection.of(side)
+        self.thread = f"{side}: {self.end.thread.name}"
+        edge = graph.waits_for(self.thread)
+        buffers = {f"{side}: send buffer": "send", f"{side}: receive buffer": "receive"}
+        self.does = None if edge is None else buffers.get(edge.target)
+        """What the COLO thread waits in: its ``send``, its ``receive``, or neither."""
+        self.sent = [one for one in self.host.monitor.unserved if one.name == COMMAND]
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits, with its command or a thread of its own, for more than a checkpoint."""
+        return bool(self.sent) or (
+            self.apart
+            and any(
+                node.side == self.side
+                and node.kind in {Kind.THREAD, Kind.GUEST}
+                and self._is_stuck(self.graph.chain(node.key))
+                for node in self.graph.nodes
+            )
+        )
+
+    @staticmethod
+    def _is_stuck(chain: Chain) -> bool:
+        cause = chain.cause
+        return bool(chain.edges) and (cause is None or cause.kind is not Kind.TIMER)
+
+    @property
+    def held(self) -> bool:
+        """Whether its lock is held by another thread than the main loop, which itself waits."""
+        lock = self.host.lock
+        if lock.owner in {None, self.host.monitor.thread} or lock.owner is None:
+            return False
+        return self.leaked or self.graph.waits_for(f"{self.side}: {lock.owner.name}") is not None
+
+    @property
+    def leaked(self) -> bool:
+        """Whether its COLO thread has left COLO with the lock."""
+        return self.end.exited and self.end.holds_lock
+
+    @property
+    def apart(self) -> bool:
+        """Whether only a failover can help: the peer is lost, or one of both has left COLO."""
+        simulation = self.simulation
+        exited = simulation.primary.exited or simulation.secondary.exited
+        return self.peer in self.lost or simulation.connection.down or exited
+
+    def ends(self, events: Sequence[Event]) -> _End | None:
+        """Return how the COLO thread's wait on the connection ends in `events`."""
+        step = step_of(self.end.thread)
+        goes_on = {
+            f"{self.side}: {text}"
+            for text in (step, f"{step} ends", f"sends {step}", f"receives {step}")
+        }
+        for at_ns, name, _ in events if self.does else ():
+            if name in goes_on:
+                return _End(at_ns, None)
+            fails = _FAILS.fullmatch(name)
+            if fails is not None and fails[1] == self.side:
+                return None if fails[3] == "shut down" else _End(at_ns, fails[3])
+        return None
+
+    def effect(self, end: _End, events: Sequence[Event], first: str = "") -> str:
+        """Say what comes of the end of the wait."""
+        said = [first] if first else []
+        said.append(f"the {self.does} {'goes on' if end.reason is None else 'fails'}")
+        owner = self.host.lock.owner
+        if owner is self.end.thread:
+            released = f"{self.side}: iothread lock released by {owner.name} for "
+            if any(name.startswith(released) for _, name, _ in events):
+                said.append("the lock is given back")
+        if self.sent and _served(self.side, events) is not None:
+            said.append("the command is served")
+        return ", ".join(said)
 
 
-def _command(simulation: Simulation, side: str) -> Release:
-    manager, peer = simulation.manager, SECONDARY if side == PRIMARY else PRIMARY
-    effect = "the monitor serves it, as the lock is free, and the guest runs"
-    event = f"{COMMAND} on the {side}"
-    settings = manager.settings
-    if peer in manager.silent and peer not in manager.lost:
-        due = manager.due_ns(peer)
-        if (
-            settings.policy != "wait"
-            and settings.answered_by == "agent"
-            and due > simulation.end_ns
+def _served(side: str, events: Sequence[Event]) -> Event | None:
+    name = f"{side}: monitor serves {COMMAND}"
+    return next((event for event in events if event[1] == name), None)
+
+
+def _at(events: Sequence[Event], name: str) -> int | None:
+    return next((at_ns for at_ns, what, _ in events if what == name), None)
+
+
+@dataclass
+class _Ways:
+    """The ways out for one side, one after the other."""
+
+    waiting: _Waiting
+    outlook: Outlook
+    coming: Sequence[Event]
+    _found: list[Release] = field(default_factory=list)
+
+    def found(self) -> list[Release]:
+        """Return them: of the command, of what comes by itself, of what could be done."""
+        waiting = self.waiting
+        self._natural = waiting.ends(self.coming)
+        self._by_command()
+        if self._natural is not None:
+            self._by_itself(self._natural)
+        self._served_by_itself()
+        if waiting.does is not None:
+            self._if_peer_changes()
+            self._if_link_comes_back()
+            self._by_timers()
+            self._if_yanked()
+        self._if_connected()
+        self._cycles()
+        return sorted(self._found, key=lambda way: (way.when != BY_ITSELF, way.at_ns or 0))
+
+    def add(self, when: str, event: str, effect: str, at_ns: int | None = None) -> None:
+        self._found.append(Release(when, event, effect, at_ns, self.waiting.side))
+
+    @property
+    def _comes(self) -> bool:
+        """Whether something has been found that comes by itself."""
+        return any(way.when == BY_ITSELF for way in self._found)
+
+    # ---- the command ---------------------------------------------------------------------------
+
+    def _by_command(self) -> None:
+        """Tell of the failover command: that it comes, that it would help, or that it cannot."""
+        waiting, side = self.waiting, self.waiting.side
+        if waiting.failover.requested or not waiting.apart:
+            return
+        if waiting.held:
+            why = (
+                "the thread that waits for it has the lock that the monitor needs"
+                if waiting.leaked
+                else "the monitor needs the lock to serve it"
+            )
+            self.add(NEVER, f"{COMMAND} alone", why)
+        sent_ns = _at(self.coming, f"{side}: monitor receives {COMMAND}")
+        if sent_ns is None or waiting.sent:
+            if not waiting.held and not waiting.sent:
+                self._if_told()
+            return
+        effect = self._of_command(sent_ns, self.coming)
+        if effect:
+            self.add(
+                BY_ITSELF, f"the cluster manager sends {COMMAND} to the {side}", effect, sent_ns
+            )
+
+    def _if_told(self) -> None:
+        side, at_ns = self.waiting.side, self.outlook.at_ns
+        effect = self._of_command(at_ns, self.outlook.events(ahead.told(side)))
+        if effect:
+            self.add(IF_DONE, f"{COMMAND} on the {side}", effect)
+
+    def _of_command(self, sent_ns: int, events: Sequence[Event]) -> str:
+        """Return what a command that is sent at `sent_ns` does, nothing if that is no takeover."""
+        side = self.waiting.side
+        later = [event for event in events if event[0] >= sent_ns]
+        served = _served(side, later)
+        if served is None or _at(later, f"{side}: serves alone") is None:
+            return ""
+        if served[2]:
+            return f"the monitor serves it {duration(served[2])} later, and the guest runs"
+        return _AT_ONCE
+
+    # ---- what comes by itself ------------------------------------------------------------------
+
+    def _by_itself(self, end: _End) -> None:
+        """Tell how the wait on the connection does end."""
+        waiting = self.waiting
+        side, peer, reason = waiting.side, waiting.peer, end.reason
+        effect = waiting.effect(end, self.coming)
+        if reason is None:
+            self._goes_on_by_itself(end)
+            return
+        network = waiting.simulation.scenario.network
+        killed = peer in waiting.lost and waiting.lost[peer].how == KILLED
+        killed = killed or _at(self.coming, f"{peer}: process killed") is not None
+        causes = {
+            "connection timed out": self._timeout(),
+            "send timed out": f"the send times out, after {seconds(network.send_timeout_ns or 0)}",
+            "yanked": f"the cluster manager yanks the {side}",
+            "connection reset": (
+                f"the {peer}'s kernel resets the connection"
+                if killed
+                else f"the {peer} has shut the connection down, and resets it"
+            ),
+            "end of stream": f"the {peer} shuts the connection down",
+        }
+        self.add(BY_ITSELF, causes.get(reason, reason), effect, end.at_ns)
+
+    def _timeout(self) -> str:
+        """Name the timer by which TCP gives the connection up."""
+        network = self.waiting.simulation.scenario.network
+        user_ns = network.user_timeout_ns
+        if user_ns is None or (
+            self.waiting.simulation.connection.down
+            and user_ns >= give_up_ns(network.rto_ns, network.retries2)
         ):
-            return Release(BY_ITSELF, f"the cluster manager sends {event}", effect, due)
-    return Release(IF_DONE, event, effect)
+            return "retransmission gives up (ETIMEDOUT)"
+        return f"TCP_USER_TIMEOUT ({seconds(user_ns)})"
 
+    def _goes_on_by_itself(self, end: _End) -> None:
+        """Tell of a wait that ends because its peer goes on, or the link carries again."""
+        waiting, peer = self.waiting, self.waiting.peer
+        before = [event for event in self.coming if event[0] <= end.at_ns]
+        thawed_ns = _at(before, f"{peer}: process thawed")
+        if thawed_ns is not None:
+            effect = waiting.effect(end, self.coming, self._peer_does())
+            self.add(BY_ITSELF, f"the {peer}'s process goes on (SIGCONT)", effect, thawed_ns)
+            return
+        for where in (peer, "network"):
+            healed_ns = _at(before, f"fault ends: {where} is as before")
+            if healed_ns is not None:
+                first = "the next retransmission gets through"
+                effect = waiting.effect(end, self.coming, first)
+                self.add(BY_ITSELF, f"{place(where)} comes back", effect, healed_ns)
+                return
+        effect = waiting.effect(end, self.coming)
+        self.add(BY_ITSELF, f"the {peer} or the bytes under way go on", effect, end.at_ns)
 
-def _of_connection(simulation: Simulation, chain: Chain, side: str) -> list[Release]:
-    """Return what ends a wait on the connection."""
-    outgoing, _ = simulation.connection.of(side)
-    peer = outgoing.receiver
-    kinds = [node.key for node in chain.nodes]
-    sending = f"{side}: send buffer" in kinds
-    waits, fails = (
-        ("send goes on", "send fails")
-        if sending
-        else (
-            "receive goes on",
-            "receive fails",
+    def _peer_does(self) -> str:
+        return "it reads, the window opens" if self.waiting.does == "send" else "it sends on"
+
+    def _served_by_itself(self) -> None:
+        """Tell of a lock that is given back without the connection's having to change."""
+        waiting, lock = self.waiting, self.waiting.host.lock
+        if lock.owner is None or self._natural is not None:
+            return
+        busy = lock.purpose == BUSY
+        event = (
+            f"the {waiting.side}'s {lock.owner.name} {'ends its own work' if busy else 'goes on'}"
         )
-    )
-    how = lost_how(simulation, peer)
-    found: list[Release] = []
-    host = simulation.hosts[side]
-    holder = host.lock.owner
-    free = ""
-    if holder is not None and f"{side}: {holder.name}" in kinds:
-        free = ", the lock is given back"
-        if host.monitor.unserved:
-            free += ", the command is served"
-    if simulation.connection.down:
-        found += _silent(simulation, outgoing, fails + free, waits + free, chain.cause)
-    elif how is not None and how[0] == FROZEN:
-        found += _frozen(simulation, peer, waits + free, fails + free, sending=sending)
-    elif how is not None and how[0] == KILLED:
-        effect = f"the {fails}{free}"
-        found.append(Release(BY_ITSELF, f"the {peer}'s kernel resets the connection", effect))
-    else:
-        found.append(Release(BY_ITSELF, "the bytes under way arrive", f"the {waits}"))
-        return found
-    due = outgoing.disturb().send_times_out_at_ns
-    if sending and due is not None:
-        found.append(Release(BY_ITSELF, "the send times out", f"the {fails}{free}", due))
-    found.append(
-        Release(
-            IF_DONE,
-            f"yank on the {side} (out of band, QEMU 6.0 on)",
-            f"it needs no lock; the {fails}{free}",
-        )
-    )
-    return found
+        served = _served(waiting.side, self.coming) if waiting.sent else None
+        if served is not None:
+            self.add(BY_ITSELF, event, "the command is served", served[0])
+            return
+        thread = waiting.end.thread.name
+        wanted = f"{waiting.side}: iothread lock got by {thread} for "
+        got = next((at_ns for at_ns, name, _ in self.coming if name.startswith(wanted)), None)
+        if got is not None and any(waiter is waiting.end.thread for waiter, _, _ in lock.queue):
+            self.add(BY_ITSELF, event, f"its {thread} gets the lock", got)
 
+    # ---- what could be done --------------------------------------------------------------------
 
-def _frozen(
-    simulation: Simulation, peer: str, waits: str, fails: str, *, sending: bool
-) -> list[Release]:
-    thaws = [
-        at + fault.for_ns
-        for at, fault in simulation.injector.struck
-        if fault.kind == "freeze" and fault.target == peer and fault.for_ns is not None
-    ] + [
-        fault.at_ns
-        for fault in simulation.scenario.faults
-        if fault.kind == "thaw" and fault.target == peer and fault.at_ns is not None
-    ]
-    coming = [at for at in thaws if at > simulation.end_ns]
-    reads = "it reads, the window opens" if sending else "it sends on"
-    found = [
-        Release(
-            BY_ITSELF if coming else IF_DONE,
-            f"the {peer}'s process goes on (SIGCONT)",
-            f"{reads}, the {waits}",
-            min(coming, default=None),
-        ),
-        Release(
-            IF_DONE,
-            f"the {peer}'s process is killed",
-            f"its kernel resets the connection, the {fails}",
-        ),
-    ]
-    levels = next(one for one in buffer_levels(simulation) if one.receiver == peer)
-    if not levels.send_bytes:
-        found.append(
-            Release(
-                NEVER,
-                "TCP's own timers",
-                "nothing that was sent is not acknowledged, so none runs",
-            )
+    def _sooner(self, events: Sequence[Event]) -> _End | None:
+        """Return how the wait ends in `events`, None if not sooner than by itself."""
+        end, natural = self.waiting.ends(events), self._natural
+        if end is None or (natural is not None and end.at_ns >= natural.at_ns):
+            return None
+        return end
+
+    def _if_peer_changes(self) -> None:
+        """Try to let a frozen peer go on, to kill it, and to power its host off."""
+        waiting, peer = self.waiting, self.waiting.peer
+        if peer not in waiting.lost or waiting.lost[peer].how != FROZEN:
+            return
+        goes_on = f"the {peer}'s process goes on (SIGCONT)"
+        if all(way.event != goes_on for way in self._found):
+            events = self.outlook.events(ahead.comes_back(peer, frozen=True))
+            end = self._sooner(events)
+            if end is not None:
+                first = "it goes on" if end.reason else self._peer_does()
+                self.add(IF_DONE, goes_on, waiting.effect(end, events, first))
+        events = self.outlook.events(ahead.killed(peer))
+        end = self._sooner(events)
+        if end is not None:
+            effect = waiting.effect(end, events, "its kernel resets the connection")
+            self.add(IF_DONE, f"the {peer}'s process is killed", effect)
+        events = self.outlook.events(ahead.powered_off(peer))
+        end = self._sooner(events)
+        if end is not None and end.reason == "connection timed out":
+            after = duration(end.at_ns - self.outlook.at_ns)
+            effect = waiting.effect(end, events, f"retransmission gives up {after} later")
+            self.add(IF_DONE, f"the {peer}'s host is powered off", effect)
+
+    def _if_link_comes_back(self) -> None:
+        """Try to let what keeps the link silent be as before."""
+        waiting, peer = self.waiting, self.waiting.peer
+        loss = waiting.lost.get(peer)
+        if not waiting.simulation.connection.down or (loss and loss.how == POWERED_OFF):
+            return
+        where = peer if loss and loss.how == VANISHED else "network"
+        comes = f"{place(where)} comes back"
+        if any(way.event == comes for way in self._found):
+            return
+        events = self.outlook.events(ahead.comes_back(where))
+        end = self._sooner(events)
+        if end is None:
+            if not self._comes:
+                self.add(NEVER, f"the return of {place(where)}", self._why_no_return())
+            return
+        first = (
+            "what is sent again meets no socket any more"
+            if end.reason
+            else "the next retransmission gets through"
         )
-        return found
-    network = simulation.scenario.network
-    after = duration(give_up_ns(network.rto_ns, network.retries2))
-    give_up = f"retransmission gives up {after} later, the {fails}"
-    found.append(Release(IF_DONE, f"the {peer}'s host is powered off", give_up))
-    timeout = network.user_timeout_ns
-    if timeout is None:
-        found.append(
-            Release(
-                NEVER,
-                "TCP's own timers",
+        self.add(IF_DONE, comes, waiting.effect(end, events, first))
+
+    def _why_no_return(self) -> str:
+        waiting, peer = self.waiting, self.waiting.peer
+        if peer in waiting.lost and waiting.lost[peer].how != VANISHED:
+            return f"the {peer}'s process is {waiting.lost[peer].how}"
+        if waiting.simulation.hosts[peer].frozen:
+            return f"the {peer}'s process is frozen"
+        error = waiting.incoming.write_error or waiting.outgoing.read_error
+        if error is not None:
+            return f"the connection has ended at the {peer} ({error.reason})"
+        return "nothing is under way that would be sent again"
+
+    def _by_timers(self) -> None:
+        """Say why TCP's own timers do not end the wait, if they do not."""
+        waiting, peer = self.waiting, self.waiting.peer
+        loss = waiting.lost.get(peer)
+        if self._comes or not (loss or waiting.simulation.connection.down):
+            return
+        levels = buffer_levels(waiting.simulation)
+        pending = any(one.sender == waiting.side and one.send_bytes for one in levels)
+        if not pending:
+            why = "nothing that was sent is not acknowledged, so none runs"
+        elif loss is None or loss.how != FROZEN:
+            return
+        else:
+            why = (
                 f"the {peer}'s kernel answers every window probe (TCP_USER_TIMEOUT would end it; "
-                "it is not set)",
+                "it is not set)"
             )
-        )
-        return found
-    since = levels.receive_full_since_ns
-    found.append(
-        Release(
-            BY_ITSELF,
-            f"TCP_USER_TIMEOUT, {duration(timeout)} after the window closed",
-            f"the {fails}",
-            None if since is None else since + timeout,
-        )
-    )
-    return found
+        self.add(NEVER, "TCP's own timers", why)
 
+    def _if_yanked(self) -> None:
+        waiting, side = self.waiting, self.waiting.side
+        if self._natural is not None and self._natural.reason == "yanked":
+            return
+        events = self.outlook.events(ahead.yanked(side))
+        end = self._sooner(events)
+        if end is not None and end.reason == "yanked":
+            effect = f"it needs no lock; {waiting.effect(end, events)}"
+            self.add(IF_DONE, f"yank on the {side} (out of band, QEMU 6.0 on)", effect)
 
-def _silent(
-    simulation: Simulation,
-    outgoing: Direction,
-    fails: str,
-    waits: str,
-    cause: Node | None,
-) -> list[Release]:
-    gives_up = outgoing.disturb().gives_up_at_ns
-    pending = any(
-        one.send_bytes for one in buffer_levels(simulation) if one.sender == outgoing.sender
-    )
-    heals = [
-        at + fault.for_ns
-        for at, fault in simulation.injector.struck
-        if fault.kind == "vanish" and fault.for_ns is not None
-    ] + [
-        fault.at_ns
-        for fault in simulation.scenario.faults
-        if fault.kind == "heal" and fault.at_ns is not None
-    ]
-    coming = [at for at in heals if at > simulation.end_ns]
-    found: list[Release] = []
-    if cause is not None and cause.state not in {KILLED, POWERED_OFF}:
-        found.append(
-            Release(
-                BY_ITSELF if coming else IF_DONE,
-                f"{cause.label} comes back",
-                f"the next retransmission gets through, the {waits}",
-                min(coming, default=None),
-            )
-        )
-    if gives_up is not None:
-        found.append(
-            Release(
-                BY_ITSELF,
-                "retransmission gives up (ETIMEDOUT)",
-                f"the {fails}",
-                gives_up,
-            )
-        )
-    elif not pending:
-        found.append(
-            Release(
-                NEVER,
-                "TCP's own timers",
-                "nothing that was sent is not acknowledged, so none runs",
-            )
-        )
-    return found
+    def _if_connected(self) -> None:
+        """Try to give the cluster manager its connection to this monitor back."""
+        waiting, side = self.waiting, self.waiting.side
+        if waiting.host.monitor.has_client:
+            return
+        events = self.outlook.events(ahead.connected(side))
+        again = f"cluster manager: is connected to the {side}'s monitor again"
+        served, natural = _served(side, events), _served(side, self.coming)
+        if served is None or (natural is not None and natural[0] <= served[0]):
+            return
+        back_ns = _at(self.coming, again)
+        event = f"the cluster manager is connected to the {side}'s monitor again"
+        effect = f"it sends {COMMAND} anew, which is served"
+        if back_ns is None:
+            self.add(IF_DONE, event, effect)
+
+    def _cycles(self) -> None:
+        for cycle in self.waiting.graph.cycles:
+            threads = [node for node in cycle if node.kind is Kind.THREAD]
+            if threads and all(node.side == self.waiting.side for node in threads):
+                names = " and ".join(node.label for node in threads)
+                self.add(NEVER, "these threads", f"{names} wait for each other")

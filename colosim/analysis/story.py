@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from colosim.analysis.levels import FullSince, buffer_levels
 from colosim.analysis.release import releases
-from colosim.analysis.waiting import (
-    FullSince,
-    buffer_levels,
-    lost_how,
-    step_of,
-    wait_for_graph,
-)
-from colosim.analysis.wording import tell
+from colosim.analysis.waiting import losses, step_of, wait_for_graph
+from colosim.analysis.wording import Told, tell
 from colosim.engine.record import code_of, name_of
+from colosim.host.lock import BUSY
 from colosim.runs.simulation import Simulation
 
 if TYPE_CHECKING:
+    from colosim.analysis.ahead import Outlook
+    from colosim.analysis.graph import WaitForGraph
+    from colosim.analysis.levels import BufferLevels
     from colosim.analysis.release import Release
-    from colosim.analysis.waiting import BufferLevels, WaitForGraph
     from colosim.designs.design import Design
     from colosim.scenario.model import Scenario
 
-__all__ = ["Happening", "Hold", "Standing", "Story", "observe", "standing"]
+__all__ = ["Happening", "Hold", "Seen", "Standing", "Story", "observe", "standing", "story"]
 
 _KEPT_CHUNKS = 16
 _COMMITTED = code_of("checkpoint committed")
 _REQUEST = "primary: sends CHECKPOINT_REQUEST"
+_MARKS = re.compile(
+    r"(fault|fault ends|faults end|cluster manager)(: .*)?"
+    r"|(primary|secondary): (process .*|fault .*|monitor .*|serves alone)"
+)
 
 Event = tuple[int, str, int]
 
 
+class Seen(NamedTuple):
+    """What is kept of a run's record: its last events, and all that faults and manager did."""
+
+    events: list[Event]
+    marks: list[Event]
+
+
 class _Tail:
-    """Keeps of a record its last transactions, and the last one in which a fault struck."""
+    """Keeps of a record its last transactions, the last one in which a fault struck, and marks."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._last: deque[list[int]] = deque(maxlen=_KEPT_CHUNKS)
         self._struck: list[int] = []
         self._faults = 0
+        self._is_mark: dict[int, bool] = {}
+        self._marks: list[Event] = []
 
     def __call__(self, chunk: list[int]) -> None:
         kept = list(chunk)
@@ -49,17 +61,25 @@ class _Tail:
         if faults > self._faults:
             self._faults = faults
             self._struck = kept
+        known = self._is_mark
+        for index in range(1, len(kept), 3):
+            code = kept[index]
+            if code not in known:
+                known[code] = _MARKS.fullmatch(name_of(code)) is not None
+            if known[code]:
+                self._marks.append((kept[index - 1], name_of(code), kept[index + 1]))
 
-    def events(self) -> list[Event]:
+    def seen(self) -> Seen:
         """Return what is kept, in order."""
         chunks = list(self._last)
         if self._struck and not any(chunk is self._struck for chunk in chunks):
             chunks.insert(0, self._struck)
-        return [
+        events = [
             (chunk[index], name_of(chunk[index + 1]), chunk[index + 2])
             for chunk in chunks
             for index in range(0, len(chunk), 3)
         ]
+        return Seen(events, self._marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +94,17 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Who holds the iothread lock of one side, since when, for what and at which step."""
+    """Who holds the iothread lock of one side, since when, for what and at which step.
+
+    `leaked`: the thread has left COLO, and nothing in it gives the lock back.
+    """
 
     side: str
     thread: str
     purpose: str
     step: str
     since_ns: int
+    leaked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +133,17 @@ class Story:
 
 
 def observe(
-    scenario: Scenario, design: str | type[Design], seed: int | None, until_ns: int | None = None
-) -> tuple[Simulation, list[Event]]:
-    """Run one design, up to `until_ns` if that is given; return it with its last events.
+    scenario: Scenario,
+    design: str | type[Design],
+    seed: int | None,
+    until_ns: int | None = None,
+    *,
+    checks: bool = False,
+) -> tuple[Simulation, Seen]:
+    """Run one design, up to `until_ns` if that is given; return it with what was seen of it.
 
-    A run that stops earlier is the longer one's beginning, event by event.
+    A run that stops earlier is the longer one's beginning, event by event.  `checks`: whether the
+    safety checkers watch it, as they do a run's.
     """
     if until_ns is not None:
         scenario = scenario.model_copy(
@@ -131,83 +161,179 @@ def observe(
             direction.levels = FullSince(capacities)
 
     simulation = Simulation(scenario, design, seed=seed, keep=False, prepare=listen)
+    if checks:
+        simulation.check()
     if not simulation.missing_steps():
         simulation.run()
-    return simulation, tails[0].events()
+    return simulation, tails[0].seen()
 
 
-def standing(simulation: Simulation, events: list[Event]) -> Standing:
-    """Return how the pair stands at the end of a simulation."""
-    graph = wait_for_graph(simulation, events)
+def standing(simulation: Simulation, seen: Seen, outlook: Outlook | None = None) -> Standing:
+    """Return how the pair stands at the end of a simulation.
+
+    `outlook` looks on from there; without one nothing is said of what would release anybody.
+    """
+    graph = wait_for_graph(simulation, seen.events, seen.marks)
     holds = tuple(
-        Hold(
-            side,
-            host.lock.owner.name,
-            host.lock.purpose,
-            step_of(host.lock.owner),
-            host.lock.since_ns,
-        )
+        _hold(simulation, side)
         for side, host in simulation.hosts.items()
         if host.lock.owner is not None and not host.dead
     )
-    lost = {side: lost_how(simulation, side) for side in simulation.hosts}
+    lost = losses(simulation, seen.marks)
     return Standing(
         simulation.end_ns,
-        {side: how[0] for side, how in lost.items() if how is not None},
+        {side: loss.how for side, loss in lost.items()},
         graph,
         holds,
         buffer_levels(simulation),
-        releases(simulation, graph),
+        () if outlook is None else releases(simulation, graph, lost, outlook),
     )
 
 
-def _begins(simulation: Simulation, events: list[Event]) -> tuple[int, int | None, int]:
-    """Return where the story begins: its index, its checkpoint, and where it ends at the latest.
+def _hold(simulation: Simulation, side: str) -> Hold:
+    lock = simulation.hosts[side].lock
+    owner = lock.owner
+    assert owner is not None  # noqa: S101 - asked by the caller
+    end = simulation.primary if side == "primary" else simulation.secondary
+    leaked = end.exited and owner is end.thread
+    step = "" if leaked or lock.purpose == BUSY else step_of(owner)
+    return Hold(side, owner.name, lock.purpose, step, lock.since_ns, leaked=leaked)
 
-    It begins with the request of the checkpoint that the fault struck: of the first fault after
-    the last commit, else of the last fault.  Without a fault it is the last committed checkpoint.
+
+# ---- the events that are told --------------------------------------------------------------------
+
+
+def story(simulation: Simulation, seen: Seen, *, recovered: bool) -> Story:
+    """Return the story of a run's last checkpoint, or of the one that a fault struck.
+
+    `recovered`: the pair went on, so that the story ends with a commit; else it is told up to the
+    takeover or to the end.
     """
-    commits = [index for index, event in enumerate(events) if event[1] == "checkpoint committed"]
-    faults = [
-        index
-        for index, event in enumerate(events)
-        if event[1].startswith("fault: ") or ": fault " in event[1]
-    ]
-    last = commits[-1] if commits else -1
-    if not faults:
-        if not commits:
-            return 0, 0, len(events)
-        return _request_before(events, last), events[last][2], last + 1
-    after = [index for index in faults if index > last]
-    struck = after[0] if after else faults[-1]
-    ends = next((index for index in commits if index > struck), len(events) - 1) + 1
-    before = [index for index in commits if index < struck]
-    number = events[before[-1]][2] + 1 if before else simulation.primary.checkpoint
-    if before and not after and ends <= len(events):
-        number = events[ends - 1][2]
-    if not before:
-        committed = [event for event in events[:ends] if event[1] == "checkpoint committed"]
-        number = committed[0][2] if committed else simulation.committed
-    request = _request_before(events, struck)
-    if before and request <= before[-1]:
-        return struck, None, ends
-    return request, number, ends
-
-
-def _request_before(events: list[Event], index: int) -> int:
-    """Return the index of the last request before `index`, or of the first event."""
-    return next((at for at in range(index, -1, -1) if events[at][1] == _REQUEST), 0)
-
-
-def story(simulation: Simulation, events: list[Event]) -> Story:
-    """Return the story of a run's last checkpoint, or of the one that a fault struck."""
-    if not events:
+    if not seen.events:
         return Story(0, None, ())
-    first, checkpoint, end = _begins(simulation, events)
-    begins = events[first][0]
-    told: list[Happening] = []
-    for at_ns, name, value in events[first:end]:
-        words = tell(name, value)
+    first, checkpoint, end = _Chapter(simulation, seen.events, recovered=recovered).bounds()
+    begins = seen.events[first][0]
+    teller = _Teller(seen.marks, begins)
+    told = []
+    for at_ns, name, value in seen.events[first:end]:
+        words = teller.tell(name, value)
         if words is not None:
             told.append(Happening(at_ns, at_ns - begins, *words))
     return Story(begins, checkpoint, tuple(told))
+
+
+class _Chapter:
+    """The part of a run's events that is its story."""
+
+    def __init__(self, simulation: Simulation, events: list[Event], *, recovered: bool) -> None:
+        self._simulation = simulation
+        self._events = events
+        self._recovered = recovered
+        self._commits = [
+            index for index, event in enumerate(events) if event[1] == "checkpoint committed"
+        ]
+        self._faults = [
+            index
+            for index, event in enumerate(events)
+            if event[1].startswith("fault: ") or ": fault " in event[1]
+        ]
+
+    def bounds(self) -> tuple[int, int | None, int]:
+        """Return where the story begins, with which checkpoint (None: between two), and its end.
+
+        It begins with the request of the checkpoint that the fault struck.  If the pair went on,
+        that is the first fault after the last commit, else the last one; if it did not, the first
+        one of the last committed checkpoint or after it.  Without such a fault it is the last
+        committed checkpoint, or what came after it.
+        """
+        commits, events = self._commits, self._events
+        last = commits[-1] if commits else -1
+        if not self._recovered:
+            before = commits[-2] if len(commits) > 1 else -1
+            late = [index for index in self._faults if index > before]
+            return self._from(late[0] if late else self._request_after(last))
+        if self._faults:
+            after = [index for index in self._faults if index > last]
+            return self._from(after[0] if after else self._faults[-1])
+        if not commits:
+            return 0, 0, len(events)
+        return self._request_before(last), events[last][2], last + 1
+
+    def _from(self, struck: int) -> tuple[int, int | None, int]:
+        """Return the bounds of the story of what struck."""
+        events, commits, end = self._events, self._commits, self._end()
+        committed = next((index for index in commits if index > struck), None)
+        if self._recovered and committed is not None:
+            end = committed + 1
+        before = [index for index in commits if index < struck]
+        request = self._request_before(struck)
+        if before and request <= before[-1]:
+            if events[struck][1] == _REQUEST:
+                return struck, self._number(struck, committed), end
+            return struck, None, end
+        return request, self._number(struck, committed), end
+
+    def _end(self) -> int:
+        """Return where the story ends at the latest: with the takeover, if one guest serves."""
+        events, simulation = self._events, self._simulation
+        serving = [side for side in simulation.hosts if simulation.service.serves(side)]
+        alone = [at_ns for at_ns, name, _ in events if name.endswith(": serves alone")]
+        if len(serving) != 1 or not alone:
+            return len(events)
+        return next((at for at, one in enumerate(events) if one[0] > alone[-1]), len(events))
+
+    def _number(self, struck: int, committed: int | None) -> int:
+        """Return the number of the checkpoint to which an event belongs."""
+        if committed is not None:
+            return self._events[committed][2]
+        before = [index for index in self._commits if index < struck]
+        return self._events[before[-1]][2] + 1 if before else self._simulation.committed
+
+    def _request_after(self, index: int) -> int:
+        """Return the index of the first request after `index`, or of the event after it."""
+        events = self._events
+        later = range(index + 1, len(events))
+        return next((at for at in later if events[at][1] == _REQUEST), later.start - (not later))
+
+    def _request_before(self, index: int) -> int:
+        """Return the index of the last request before `index`, or of the first event."""
+        events = self._events
+        return next((at for at in range(index, -1, -1) if events[at][1] == _REQUEST), 0)
+
+
+class _Teller:
+    """Tells events in words, as they are meant by what came before them."""
+
+    def __init__(self, marks: list[Event], begins_ns: int) -> None:
+        self._off: set[str] = set()
+        self._dead: set[str] = set()
+        self._silent: set[str] = set()
+        for at_ns, name, _ in marks:
+            if at_ns < begins_ns:
+                self._see(name)
+
+    def _see(self, name: str) -> None:
+        """Keep what an event says of hosts, processes and the network."""
+        kind, _, where = name.rpartition(" ")
+        subject, _, what = name.partition(": ")
+        if subject == "cluster manager" and what.startswith("powers "):
+            self._off.add(what.split(" ")[1])
+        elif what == "process killed":
+            self._dead.add(subject)
+        elif kind in {"fault: vanish", "fault: slow"}:
+            self._silent.add(where)
+        elif subject == "fault ends":
+            self._silent.discard(what.removesuffix(" is as before"))
+
+    def tell(self, name: str, value: int) -> Told | None:
+        """Return an event in words, None if there is nothing to be told."""
+        subject, _, what = name.partition(": ")
+        known = self._dead | self._off, set(self._silent)
+        self._see(name)
+        if subject == "fault ends" and what.removesuffix(" is as before") not in known[1]:
+            return None
+        if subject in self._off and what == "process killed":
+            return Told(subject, "is off: nothing runs on it, and no reset is sent")
+        if subject in known[0] and what != "process frozen":
+            return None
+        return tell(name, value)

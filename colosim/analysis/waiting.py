@@ -1,22 +1,22 @@
-"""The wait-for graph: who waits for whom at the end of a simulation, down to the cause.
+"""Who waits for whom at the end of a simulation, down to the cause.
 
-A node waits for at most one other, so from every node one chain leads to its end: a cause outside
-(a frozen process, a dead link, a cluster manager that sends nothing), something that comes by
-itself (a timer, a thread at work), or a cycle.
+A chain ends in a cause outside (a frozen process, a dead link, a cluster manager that sends
+nothing), in something that comes by itself (a timer, a thread at work), or it is a cycle.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
+from colosim.analysis.graph import Edge, Kind, Node, WaitForGraph
+from colosim.analysis.levels import buffer_levels
 from colosim.analysis.wording import purpose_of
 from colosim.failover.state import COMMAND
 from colosim.network.connection import PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from colosim.designs.side import Side
     from colosim.host.monitor import Command
@@ -24,256 +24,33 @@ if TYPE_CHECKING:
     from colosim.network.direction import Direction
     from colosim.runs.simulation import Simulation
 
+    Event = tuple[int, str, int]
+
 __all__ = [
-    "BufferLevels",
-    "Chain",
+    "FROZEN",
+    "KILLED",
+    "POWERED_OFF",
+    "VANISHED",
     "Edge",
     "Kind",
+    "Loss",
     "Node",
     "WaitForGraph",
-    "buffer_levels",
+    "losses",
+    "step_of",
     "wait_for_graph",
 ]
 
 SIDES = (PRIMARY, SECONDARY)
 FROZEN, KILLED, VANISHED, POWERED_OFF = "frozen", "killed", "vanished", "powered off"
+_POWERS_OFF = re.compile(r"cluster manager: powers (\w+) off")
 
 
-class Kind(StrEnum):
-    """What a node of the graph is."""
+class Loss(NamedTuple):
+    """How a side was lost, and since when (ns), if that is known."""
 
-    GUEST = "guest"
-    COMMAND = "command"
-    THREAD = "thread"
-    LOCK = "lock"
-    BUFFER = "buffer"
-    MANAGER = "manager"
-    PEER = "peer"
-    NETWORK = "network"
-    TIMER = "timer"
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """Something that waits or is waited for.
-
-    `key` is unique in its graph and stable from run to run; `side` is whose it is, None outside of
-    both processes; `state` says in a few words how it stands.
-    """
-
-    key: str
-    kind: Kind
-    side: str | None
-    label: str
-    state: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """`waiter` waits for `target` (keys of nodes), since a time in ns if that is known."""
-
-    waiter: str
-    target: str
-    label: str
-    since_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """The way from one waiting node down to its cause.
-
-    In a cycle the last edge leads back to a node of the chain, and there is no cause.
-    """
-
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-    cycle: bool
-
-    @property
-    def cause(self) -> Node | None:
-        """What the chain ends in, None if it is a cycle."""
-        return None if self.cycle else self.nodes[-1]
-
-    def ends_outside(self, side: str) -> bool:
-        """Whether the cause is neither a thread nor anything else of `side`."""
-        cause = self.cause
-        return cause is not None and cause.side != side
-
-
-@dataclass(frozen=True, slots=True)
-class BufferLevels:
-    """How full the two socket buffers of one direction are, and since when they are full.
-
-    `broken`: the connection has failed for the sender, so they take and give nothing any more.
-    """
-
-    sender: str
-    receiver: str
-    send_bytes: int
-    send_capacity_bytes: int
-    receive_bytes: int
-    receive_capacity_bytes: int
-    send_full_since_ns: int | None = None
-    receive_full_since_ns: int | None = None
-    broken: bool = False
-
-    @property
-    def send_full(self) -> bool:
-        """Whether the send buffer takes nothing more."""
-        return self.send_bytes >= self.send_capacity_bytes
-
-    @property
-    def receive_full(self) -> bool:
-        """Whether the receive buffer is full, so that the window is closed."""
-        return self.receive_bytes >= self.receive_capacity_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class WaitForGraph:
-    """Who waits for whom at `at_ns`; nodes and edges in the order in which they were met."""
-
-    at_ns: int
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-    _targets: Mapping[str, Edge] = field(init=False, repr=False, compare=False)
-    _nodes: Mapping[str, Node] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Index the nodes and edges."""
-        object.__setattr__(self, "_targets", {edge.waiter: edge for edge in self.edges})
-        object.__setattr__(self, "_nodes", {node.key: node for node in self.nodes})
-
-    def node(self, key: str) -> Node:
-        """Return the node of this key.
-
-        :raises KeyError: if there is none.
-        """
-        return self._nodes[key]
-
-    def waits_for(self, key: str) -> Edge | None:
-        """Return the edge out of the node `key`, None if it waits for nothing."""
-        return self._targets.get(key)
-
-    def chain(self, key: str) -> Chain:
-        """Return the chain from the node `key` down to its cause.
-
-        :raises KeyError: if there is no such node.
-        """
-        nodes, edges = [self._nodes[key]], []
-        seen = {key}
-        while (edge := self._targets.get(nodes[-1].key)) is not None:
-            edges.append(edge)
-            if edge.target in seen:
-                return Chain(tuple(nodes), tuple(edges), cycle=True)
-            seen.add(edge.target)
-            nodes.append(self._nodes[edge.target])
-        return Chain(tuple(nodes), tuple(edges), cycle=False)
-
-    @property
-    def roots(self) -> tuple[Node, ...]:
-        """The nodes that wait and that nobody waits for; of a cycle alone, its first node."""
-        targets = {edge.target for edge in self.edges}
-        roots = [edge.waiter for edge in self.edges if edge.waiter not in targets]
-        reached = {node.key for key in roots for node in self.chain(key).nodes}
-        for edge in self.edges:
-            if edge.waiter not in reached:
-                roots.append(edge.waiter)
-                reached |= {node.key for node in self.chain(edge.waiter).nodes}
-        return tuple(self._nodes[key] for key in roots)
-
-    @property
-    def chains(self) -> tuple[Chain, ...]:
-        """The chains from all roots."""
-        return tuple(self.chain(node.key) for node in self.roots)
-
-    @property
-    def waiting_threads(self) -> tuple[Chain, ...]:
-        """The chain of each thread that waits."""
-        return tuple(
-            self.chain(node.key)
-            for node in self.nodes
-            if node.kind is Kind.THREAD and node.key in self._targets
-        )
-
-    @property
-    def cycles(self) -> tuple[tuple[Node, ...], ...]:
-        """The cycles, each from its first node in the graph's order."""
-        found: list[tuple[Node, ...]] = []
-        known: set[str] = set()
-        for edge in self.edges:
-            chain = self.chain(edge.waiter)
-            if not chain.cycle:
-                continue
-            keys = [node.key for node in chain.nodes]
-            cycle = chain.nodes[keys.index(chain.edges[-1].target) :]
-            if not known & {node.key for node in cycle}:
-                known |= {node.key for node in cycle}
-                found.append(cycle)
-        return tuple(found)
-
-
-class _Full:
-    """Follows since when the buffers of one direction have been full."""
-
-    def __init__(self, capacities: tuple[int, int]) -> None:
-        self._capacities = capacities
-        self.since: list[int | None] = [None, None]
-
-    def see(self, at_ns: int, *levels: int) -> None:
-        for index, level in enumerate(levels):
-            if level < self._capacities[index]:
-                self.since[index] = None
-            elif self.since[index] is None:
-                self.since[index] = at_ns
-
-
-class FullSince(list[tuple[int, int, int]]):
-    """A direction's list of levels that keeps only since when each buffer has been full."""
-
-    def __init__(self, capacities: tuple[int, int]) -> None:
-        super().__init__()
-        self.full = _Full(capacities)
-
-    def append(self, levels: tuple[int, int, int], /) -> None:
-        """Take a breakpoint."""
-        self.full.see(*levels)
-
-
-def buffer_levels(simulation: Simulation) -> tuple[BufferLevels, BufferLevels]:
-    """Return how full the socket buffers are at the end, to the secondary and to the primary.
-
-    Since when they are full is known only if a `FullSince` has listened to the direction.
-    """
-    connection = simulation.connection
-    return (
-        _levels(simulation, connection.to_secondary),
-        _levels(simulation, connection.to_primary),
-    )
-
-
-def _levels(simulation: Simulation, direction: Direction) -> BufferLevels:
-    network = simulation.scenario.network
-    capacities = (network.send_buffer_bytes, network.receive_buffer_bytes)
-    known = direction.levels.full if isinstance(direction.levels, FullSince) else None
-    full = known or _Full(capacities)
-    fluid = direction.disturb().fluid.twin()
-    if known is not None:
-        fluid.on_levels = lambda at, sending, receiving: full.see(
-            -int(-at // 1), -int(-sending // 1), -int(-receiving // 1)
-        )
-    if fluid.now < simulation.end_ns:
-        fluid.advance(simulation.end_ns)
-    return BufferLevels(
-        direction.sender,
-        direction.receiver,
-        -int(-(fluid.written - fluid.left) // 1),
-        capacities[0],
-        -int(-(fluid.arrived.value - fluid.read) // 1),
-        capacities[1],
-        full.since[0],
-        full.since[1],
-        direction.write_error is not None,
-    )
+    how: str
+    since_ns: int | None
 
 
 def step_of(thread: Thread) -> str:
@@ -282,23 +59,41 @@ def step_of(thread: Thread) -> str:
     return text[text.index("(") + 1 : text.rindex(")")] if "(" in text else text
 
 
-def lost_how(simulation: Simulation, side: str) -> tuple[str, int | None] | None:
-    """Return how `side` was lost and since when (ns); None if it lives."""
-    host, gone = simulation.hosts[side], simulation.injector.gone
-    if not (host.frozen or host.dead or side in gone):
-        return None
-    struck = {fault.kind: at for at, fault in simulation.injector.struck if _strikes(fault, side)}
+def losses(simulation: Simulation, marks: Iterable[Event]) -> dict[str, Loss]:
+    """Return how each side was lost that is, and since when; `marks` are the events that say so."""
+    begun: dict[str, int] = {}
+    for at_ns, name, _ in marks:
+        what, _, where = name.rpartition(" ")
+        ended = name.removeprefix("fault ends: ").removesuffix(" is as before")
+        if name != ended:
+            begun.pop(f"fault: vanish {ended}", None)
+        elif what == "fault: vanish" or where == "killed" or _POWERS_OFF.fullmatch(name):
+            begun.setdefault(name, at_ns)
+    found = {side: _loss(simulation, side, begun) for side in SIDES}
+    return {side: loss for side, loss in found.items() if loss is not None}
+
+
+def _loss(simulation: Simulation, side: str, begun: Mapping[str, int]) -> Loss | None:
+    host = simulation.hosts[side]
     if host.dead:
-        if "kill" in struck:
-            return KILLED, struck["kill"]
-        return POWERED_OFF, simulation.manager.lost.get(side)
-    if side in gone:
-        return VANISHED, struck.get("vanish")
-    return FROZEN, host.frozen_ns
+        off_ns = begun.get(f"cluster manager: powers {side} off")
+        if off_ns is not None:
+            return Loss(POWERED_OFF, off_ns)
+        return Loss(KILLED, begun.get(f"{side}: process killed"))
+    if side in simulation.injector.gone:
+        return Loss(VANISHED, begun.get(f"fault: vanish {side}"))
+    return Loss(FROZEN, host.frozen_ns) if host.frozen else None
 
 
-def _strikes(fault: object, side: str) -> bool:
-    return getattr(fault, "target", None) == side
+def silent_network_since(marks: Iterable[Event]) -> int | None:
+    """Return since when the network itself carries nothing, None if that is not known."""
+    since: int | None = None
+    for at_ns, name, _ in marks:
+        if name == "fault: vanish network" and since is None:
+            since = at_ns
+        elif name == "fault ends: network is as before":
+            since = None
+    return since
 
 
 def _starved(direction: Direction) -> bool:
@@ -310,8 +105,12 @@ def _starved(direction: Direction) -> bool:
 class _Builder:
     """Follows what each thing waits for, and adds a node and an edge for each."""
 
-    def __init__(self, simulation: Simulation, events: Iterable[tuple[int, str, int]]) -> None:
+    def __init__(
+        self, simulation: Simulation, events: Iterable[Event], marks: Sequence[Event]
+    ) -> None:
         self.simulation = simulation
+        self.losses = losses(simulation, marks)
+        self.network_since_ns = silent_network_since(marks)
         self.nodes: dict[str, Node] = {}
         self.edges: dict[str, Edge] = {}
         levels = buffer_levels(simulation)
@@ -322,7 +121,7 @@ class _Builder:
 
     def build(self) -> WaitForGraph:
         simulation = self.simulation
-        living = [side for side in SIDES if lost_how(simulation, side) is None]
+        living = [side for side in SIDES if side not in self.losses]
         for side in living:
             for command in simulation.hosts[side].monitor.unserved:
                 self.manager_sent(side, command)
@@ -398,7 +197,7 @@ class _Builder:
     def guest(self, side: str) -> None:
         simulation = self.simulation
         guest = simulation.hosts[side].guest
-        standby = side == SECONDARY and lost_how(simulation, PRIMARY) is None
+        standby = side == SECONDARY and PRIMARY not in self.losses
         if guest.running or standby:
             return
         key = f"{side}: guest"
@@ -416,7 +215,7 @@ class _Builder:
             return key
         simulation = self.simulation
         lock = simulation.hosts[side].lock
-        if lost_how(simulation, side) is not None:
+        if side in self.losses:
             self.lost(key, side)
         elif any(waiter is thread for waiter, _, _ in lock.queue):
             purpose = next(purpose for waiter, purpose, _ in lock.queue if waiter is thread)
@@ -517,15 +316,14 @@ class _Builder:
 
     def silence(self, key: str, peer: str, label: str) -> None:
         """The link carries nothing: because the peer's host is gone, or the network itself."""
-        if lost_how(self.simulation, peer) is not None and peer in self.simulation.injector.gone:
+        if peer in self.losses and peer in self.simulation.injector.gone:
             self.lost(key, peer, label)
             return
-        struck = [at for at, fault in self.simulation.injector.struck if fault.kind == "vanish"]
         self.add(Node("network: link", Kind.NETWORK, None, "the network", "carries nothing"))
-        self.edge(key, "network: link", label, struck[-1] if struck else None)
+        self.edge(key, "network: link", label, self.network_since_ns)
 
     def lost(self, key: str, side: str, label: str = "stands still with") -> None:
-        how, since_ns = lost_how(self.simulation, side) or ("", None)
+        how, since_ns = self.losses[side]
         what = "host" if how in {VANISHED, POWERED_OFF} else "process"
         cause = f"{side}: {what}"
         self.add(Node(cause, Kind.PEER, side, f"the {side}'s {what}", how))
@@ -549,12 +347,15 @@ def _wanted(simulation: Simulation, events: Iterable[tuple[int, str, int]]) -> d
 
 
 def wait_for_graph(
-    simulation: Simulation, events: Iterable[tuple[int, str, int]] | None = None
+    simulation: Simulation,
+    events: Iterable[Event] | None = None,
+    marks: Sequence[Event] | None = None,
 ) -> WaitForGraph:
     """Return who waits for whom at the end of a simulation that has run.
 
     `events` are the last events of its record, if that was not kept: from them it is known since
-    when a thread wants its lock.  The socket levels are followed to the end of the run, so tables
-    are to be taken before.
+    when a thread wants its lock; `marks` are those of the whole run that tell how a side was lost.
+    The socket levels are followed to the end of the run, so tables are to be taken before.
     """
-    return _Builder(simulation, simulation.record if events is None else events).build()
+    known = list(simulation.record if events is None else events)
+    return _Builder(simulation, known, known if marks is None else marks).build()

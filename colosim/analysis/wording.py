@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Told", "duration", "moment_of", "purpose_of", "seconds", "size", "tell"]
+__all__ = ["Told", "duration", "moment_of", "place", "purpose_of", "seconds", "size", "tell"]
 
 MS, S = 1_000_000, 1_000_000_000
 MIB = 1 << 20
@@ -89,6 +89,11 @@ _WORK = {
 }
 
 
+def place(where: str) -> str:
+    """Return the network, or the host of a side."""
+    return "the network" if where == "network" else f"the {where}'s host"
+
+
 def purpose_of(purpose: str) -> str:
     """Return what a lock is held for, as a verb."""
     return _PURPOSES.get(purpose, purpose)
@@ -129,19 +134,27 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], int], str]], ..
 def tell(name: str, value: int) -> Told | None:
     """Return an event of the record in words, or None if it is bookkeeping."""
     subject, colon, what = name.partition(": ")
-    if not colon:
-        return Told("pair", name.replace("checkpoint ", f"checkpoint {value} "))
-    if subject == "fault":
-        kind, _, where = what.partition(" ")
-        host = "the network" if where == "network" else f"the {where}'s host"
-        return Told("fault", _FAULTS.get(kind, what).format(where, host))
-    if subject == "cluster manager":
-        return Told("manager", _manager(what))
+    if not colon or subject in {"fault", "fault ends", "cluster manager"}:
+        return _of_nobody(subject, what, value)
     if what.startswith("fault "):
         return Told("fault", f"the {subject}'s {what.removeprefix('fault ')}")
     if what.startswith("memory ") or what in _LEFT_OUT:
         return None
     return Told(subject, _of_side(what, value))
+
+
+def _of_nobody(subject: str, what: str, value: int) -> Told:
+    """Return an event that is neither side's in words."""
+    if subject == "faults end":
+        return Told("fault", "all faults end")
+    if subject == "fault":
+        kind, _, where = what.partition(" ")
+        return Told("fault", _FAULTS.get(kind, what).format(where, place(where)))
+    if subject == "fault ends":
+        return Told("fault", f"{place(what.removesuffix(' is as before'))} is as before")
+    if subject == "cluster manager":
+        return Told("manager", _manager(what))
+    return Told("pair", subject.replace("checkpoint ", f"checkpoint {value} "))
 
 
 def _manager(what: str) -> str:

@@ -10,7 +10,10 @@ from colosim.analysis.explanation import WIDTH, Explanation, explain
 from colosim.analysis.release import BY_ITSELF, IF_DONE, NEVER
 from colosim.analysis.waiting import Kind
 from colosim.analysis.wording import Told, tell
+from colosim.runs.run import simulate
+from colosim.scenario import loads
 from tests.analysis.cases import STREAM, scenario
+from tests.checkers.wrong_designs import SMALL, Eager
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -296,6 +299,44 @@ def test_plain_data_survives_json() -> None:
     assert data["story"]["happenings"][0]["since_ns"] == 0
 
 
+def test_the_stop_that_lasts_is_the_one_that_is_told() -> None:
+    """A longer stop before does not move the moment since when no guest serves."""
+    faults = ("freeze: primary, at: 1 s, for: 20 s", "kill: primary, at: 22 s")
+    overrides = ["manager.policy=wait", "horizon=30 s"]
+    one = explained("qsb", *faults, overrides=overrides)
+    since_ns = one.end_ns - one.guest_stopped_ns
+    assert 21_000_000_000 < since_ns <= 22_000_000_000
+    assert f"No guest has served since {since_ns / 1e9:.6f} s" in " ".join(str(one).split())
+
+
+def test_without_a_survivor_both_hosts_are_lost() -> None:
+    """If both sides are lost it is said how, and not that a survivor's lock is free."""
+    faults = ("kill: primary, at: 3 s", "freeze: secondary, at: 3.5 s")
+    one = explained("qsb", *faults, overrides=["manager.policy=wait"])
+    assert one.verdict == "stopped"
+    text = " ".join(str(one).split())
+    assert "both hosts are lost: the primary is killed and the secondary is frozen" in text
+    assert "lock is free" not in text
+    assert "What would release" not in text
+
+
+def test_the_checkers_watch_what_is_explained() -> None:
+    """A design that breaks a rule is explained with the verdict and the reason of its run."""
+    planted = loads(SMALL, known_designs=("split",))
+    one = explain(planted, Eager)
+    run = simulate(planted, Eager)
+    assert (one.verdict, one.reason) == ("violated", run.reason)
+
+
+def test_a_fault_whose_moment_never_came_is_said() -> None:
+    """A run whose fault never struck is told so, and as one that was simulated."""
+    late = "freeze: secondary, at: {checkpoint: 4, step: 'primary: RAM stream'}"
+    one = explained("split", "kill: secondary, at: 1 s", late)
+    assert one.verdict == "not_applicable"
+    assert "its moment never came" in " ".join(str(one).split())
+    assert "Nothing was simulated" not in str(one)
+
+
 def test_the_package_explains() -> None:
     """``colosim.explain`` takes a scenario and gives the explanation."""
     one = colosim.explain(scenario(FREEZE), "split", seed=7)
@@ -325,6 +366,14 @@ def test_the_package_explains() -> None:
             Told("fault", "the secondary's device load fails"),
         ),
         ("cluster manager: powers primary off", 0, Told("manager", "powers the primary off")),
+        (
+            "cluster manager: cannot send yank to the secondary",
+            0,
+            Told("manager", "cannot send yank to the secondary"),
+        ),
+        ("fault ends: network is as before", 0, Told("fault", "the network is as before")),
+        ("fault ends: primary is as before", 0, Told("fault", "the primary's host is as before")),
+        ("faults end", 0, Told("fault", "all faults end")),
         ("checkpoint aborted", 3, Told("pair", "checkpoint 3 aborted")),
         ("primary: a step of one's own", 0, Told("primary", "a step of one's own")),
         ("primary: a step of one's own", 5, Told("primary", "a step of one's own (5)")),

@@ -95,6 +95,27 @@ def test_a_vanished_peer_acknowledges_nothing() -> None:
     assert graph.node("secondary: host").state == "vanished"
 
 
+def test_a_power_off_counts_from_itself() -> None:
+    """A fenced host is off since the power-off, not since it was taken for lost."""
+    overrides = ("manager.fence=true", "manager.delay=2 s", "horizon=10 s", "network.retries2=15")
+    simulation = simulated("split", f"freeze: secondary, {STREAM}", overrides=overrides)
+    graph = wait_for_graph(simulation)
+    chain = graph.chain("primary: main loop")
+    assert chain.nodes[-1].state == "powered off"
+    off = simulation.manager.lost["secondary"] + 2_000_000_000
+    assert chain.edges[-1].since_ns == off
+
+
+def test_a_vanished_host_counts_from_its_first_fault() -> None:
+    """Of two faults that overlap, the first says since when nothing comes back."""
+    faults = ("vanish: secondary, at: 2.9 s", "vanish: secondary, at: 4 s")
+    simulation = simulated("split", *faults, overrides=("manager.policy=wait", "horizon=60 s"))
+    graph = wait_for_graph(simulation)
+    assert {edge.since_ns for edge in graph.edges if edge.target == "secondary: host"} == {
+        2_900_000_000
+    }
+
+
 def test_a_dead_network_is_nobodys_host() -> None:
     """If the network is what vanished, both threads wait for it, and neither peer is to blame."""
     overrides = ("manager.policy=wait", "horizon=100 s")

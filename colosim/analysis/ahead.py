@@ -1,0 +1,182 @@
+"""What comes after a moment of a run: it goes on as it is, or with something done at that moment.
+
+Nothing is predicted: the run is simulated once more and watched from that moment on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from colosim.engine.record import code_of, name_of
+from colosim.failover.state import COMMAND
+from colosim.network.tcp import give_up_ns
+from colosim.runs.simulation import Simulation
+from colosim.scenario.model import HealFault, KillFault, RandomMoment, ThawFault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colosim.designs.design import Design
+    from colosim.scenario.model import Fault, Scenario
+
+    Act = Callable[[Simulation], object]
+    Event = tuple[int, str, int]
+
+__all__ = ["Outlook", "comes_back", "connected", "killed", "powered_off", "told", "yanked"]
+
+HOUR_NS = 3600 * 10**9
+_MARK = code_of("what comes then")
+_COMMITTED = code_of("checkpoint committed")
+_ENOUGH_COMMITS = 2
+
+
+class _Watch:
+    """Keeps a record's events from a moment on, until the pair goes on as if nothing had been."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._commits = 0
+        self._begun = False
+        self.events: list[Event] = []
+
+    def begin(self) -> None:
+        self._begun = True
+        self._simulation.record.add(_MARK)
+
+    def __call__(self, chunk: list[int]) -> None:
+        if not self._begun:
+            return
+        codes = chunk[1::3]
+        first = codes.index(_MARK) + 1 if _MARK in codes else 0
+        self.events += [
+            (at_ns, name_of(code), value)
+            for at_ns, code, value in zip(
+                chunk[first * 3 :: 3], codes[first:], chunk[first * 3 + 2 :: 3], strict=True
+            )
+        ]
+        self._commits += codes[first:].count(_COMMITTED)
+        if self._commits >= _ENOUGH_COMMITS:
+            self._simulation.env.finish()
+
+
+class Outlook(NamedTuple):
+    """A run, and a moment of it.
+
+    `ended_ns` is the end of the run that is being told, `struck` what struck in it: what would
+    strike at random after that is no part of what comes.
+    """
+
+    scenario: Scenario
+    design: str | type[Design]
+    seed: int | None
+    at_ns: int
+    ended_ns: int
+    struck: tuple[tuple[int, Fault], ...]
+
+    def events(self, act: Act | None = None) -> list[Event]:
+        """Return what happens from that moment on, if `act` is done then."""
+        watches: list[_Watch] = []
+
+        def prepare(simulation: Simulation) -> None:
+            watch = _Watch(simulation)
+            watches.append(watch)
+            simulation.record.sinks.append(watch)
+
+            def begin() -> None:
+                watch.begin()
+                if act is not None:
+                    act(simulation)
+
+            if act is not None:
+                for host in simulation.hosts.values():
+                    host.monitor.expects_commands = True
+            simulation.env.call_at(self.at_ns, begin, apart=True)
+
+        Simulation(self._longer(), self.design, seed=self.seed, keep=False, prepare=prepare).run()
+        return watches[0].events
+
+    def _longer(self) -> Scenario:
+        """Return the scenario with a run that goes on long enough for every timer to expire."""
+        scenario = self.scenario
+        network, manager, liveness = scenario.network, scenario.manager, scenario.liveness
+        watched = [manager.watch(side) for side in ("primary", "secondary")]
+        enough_ns = (
+            HOUR_NS
+            + 2 * give_up_ns(network.rto_ns, network.retries2)
+            + 2 * (network.user_timeout_ns or 0)
+            + 2 * (network.send_timeout_ns or 0)
+            + sum(map(sum, watched))
+            + manager.delay_ns
+            + manager.fence_time_ns
+            + manager.yank_wait_ns
+            + sum((fault.at_ns or 0) + (fault.for_ns or 0) for fault in scenario.faults)
+        )
+        until_ns = max(self.at_ns, self.ended_ns) + enough_ns
+        if liveness is not None:
+            liveness = liveness.model_copy(update={"within_ns": until_ns})
+        return scenario.model_copy(
+            update={
+                "checkpoints": None,
+                "duration_ns": until_ns,
+                "warmup": 0,
+                "liveness": liveness,
+                "faults": self._faults(),
+            }
+        )
+
+    def _faults(self) -> tuple[Fault, ...]:
+        """Return the faults as planned, those at random as they struck."""
+        planned = [one for one in self.scenario.faults if not isinstance(one.at, RandomMoment)]
+        drawn = [
+            fault.model_copy(update={"at": at_ns})
+            for at_ns, fault in self.struck
+            if isinstance(fault.at, RandomMoment)
+        ]
+        return (*planned, *drawn)
+
+
+# ---- what can be done ----------------------------------------------------------------------------
+
+
+def comes_back(where: str, *, frozen: bool = False) -> Act:
+    """Let a frozen process go on, or what vanished be as before."""
+
+    def act(simulation: Simulation) -> None:
+        fault = (
+            ThawFault.model_construct(at=0, thaw=where)
+            if frozen
+            else HealFault.model_construct(at=0, heal=where)
+        )
+        simulation.injector.strike(fault)
+
+    return act
+
+
+def killed(side: str) -> Act:
+    """Kill `side`'s process."""
+    return lambda simulation: simulation.injector.strike(KillFault.model_construct(at=0, kill=side))
+
+
+def powered_off(side: str) -> Act:
+    """Power `side`'s host off."""
+    return lambda simulation: simulation.manager.power_off(side)
+
+
+def yanked(side: str) -> Act:
+    """Yank `side`'s migration connection, out of band."""
+    return lambda simulation: simulation.failovers[side].yank()
+
+
+def told(side: str) -> Act:
+    """Send the failover command to `side`'s monitor."""
+
+    def act(simulation: Simulation) -> None:
+        run = simulation.failovers[side].lost_heartbeat
+        simulation.hosts[side].monitor.send(COMMAND, run)
+
+    return act
+
+
+def connected(side: str) -> Act:
+    """Let the cluster manager be connected to `side`'s monitor again."""
+    return lambda simulation: simulation.manager.connected(side)

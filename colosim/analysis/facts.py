@@ -1,0 +1,188 @@
+"""What a run was given, what struck it, and what the cluster manager did, a line each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colosim.analysis.wording import MS, duration, moment_of, place, seconds, size
+from colosim.network.connection import PRIMARY, SECONDARY
+from colosim.scenario.model import RandomMoment
+from colosim.scenario.units import FACTOR, FAULT_RATE, text_of
+
+if TYPE_CHECKING:
+    from colosim.analysis.story import Event, Seen
+    from colosim.runs.simulation import Simulation
+    from colosim.scenario.model import Fault, Manager
+
+__all__ = ["facts"]
+
+SIDES = (PRIMARY, SECONDARY)
+FAULTS_TOLD = 10
+MANAGER_TOLD = 12
+_SILENCING = ("freeze", "kill", "vanish")
+
+Row = tuple[str, str]
+
+
+def facts(simulation: Simulation, seen: Seen) -> list[Row]:
+    """Return heads and texts: scenario, design, network, faults and cluster manager."""
+    scenario, network = simulation.scenario, simulation.scenario.network
+    design = type(simulation.design)
+    described = (
+        f"{scenario.name}: {scenario.description}" if scenario.description else scenario.name
+    )
+    bandwidth = network.bandwidth_bytes_per_s
+    link = "no bandwidth limit" if bandwidth is None else f"{bandwidth / 125e6:g} Gbit/s"
+    rows = [
+        ("Scenario", described),
+        ("Design", f"{design.name}: {design.summary}"),
+        (
+            "Network",
+            (
+                f"{link}, {network.latency_ns / 1e6:g} ms one way, "
+                f"send buffer {size(network.send_buffer_bytes)}, "
+                f"receive buffer {size(network.receive_buffer_bytes)}"
+            ),
+        ),
+    ]
+    struck = simulation.injector.struck
+    for index, (at_ns, fault) in enumerate(struck[:FAULTS_TOLD]):
+        again = fault.kind == "fail" and any(fault is one for _, one in struck[:index])
+        text = f"the {fault.target}'s {fault.concerns} fails" if again else _fault(fault)
+        rows.append(("Fault", f"{moment_of(at_ns)}: {text}"))
+    if len(struck) > FAULTS_TOLD:
+        rows.append(("", f"and {len(struck) - FAULTS_TOLD} more"))
+    did = _did(simulation, seen.marks)
+    if struck or did:
+        rows += _manager(simulation, did)
+    for fault in simulation.injector.never_struck:
+        rows.append(("Fault", f"{_fault(fault)}: its moment never came"))
+    return rows
+
+
+# ---- faults --------------------------------------------------------------------------------------
+
+
+def _fault(fault: Fault) -> str:
+    """Say what a fault is: kind, target, what of it, where, for how long."""
+    said = f"{fault.kind} {fault.target}"
+    if fault.concerns:
+        said += f", {fault.concerns}"
+    if fault.factor_ppm is not None:
+        said += f" times {text_of(fault.factor_ppm, FACTOR)}"
+    if getattr(fault, "leaks_lock", False):
+        said += ", leaking the lock,"
+    if fault.at_step:
+        said += f" at checkpoint {fault.at_checkpoint}, {fault.at_step}"
+        if fault.progress_ppm:
+            said += f", {fault.progress_ppm / 1e4:g}% of it"
+    if isinstance(fault.at, RandomMoment):
+        said += f", at random, {text_of(fault.at.rate_per_gigaday, FAULT_RATE)}"
+    if fault.for_ns is not None:
+        said += f", for {_lasting(fault.for_ns)}"
+    return said.removesuffix(",")
+
+
+def _lasting(time_ns: int) -> str:
+    """Return a setting in the unit in which people give it."""
+    return seconds(time_ns) if time_ns >= 1000 * MS else f"{time_ns / MS:g} ms"
+
+
+# ---- cluster manager -----------------------------------------------------------------------------
+
+
+def _manager(simulation: Simulation, did: list[str]) -> list[Row]:
+    """Say how the cluster manager is set, and what it saw and did, in order of time."""
+    settings = simulation.scenario.manager
+    fenced = "powers a lost host off" if settings.fence else "no fencing"
+    asks = ", asks the monitors" if settings.answered_by == "monitor" else ""
+    said = [f"{_watched(settings)}{asks}, policy {settings.policy}, {fenced}"]
+    if not simulation.manager.lost:
+        said.append("takes nobody for lost")
+    said += did[:MANAGER_TOLD]
+    if len(did) > MANAGER_TOLD:
+        said.append(f"and {len(did) - MANAGER_TOLD} more")
+    return [("" if index else "Manager", text) for index, text in enumerate(said)]
+
+
+def _watched(settings: Manager) -> str:
+    """Say how the two hosts are watched."""
+    both = {side: settings.watch(side) for side in SIDES}
+    said = {
+        side: f"heartbeat {seconds(heartbeat_ns)}, timeout {seconds(timeout_ns)}"
+        for side, (heartbeat_ns, timeout_ns) in both.items()
+    }
+    if both[PRIMARY] == both[SECONDARY]:
+        return said[PRIMARY]
+    return ", ".join(f"{words} of the {side}" for side, words in said.items())
+
+
+def _did(simulation: Simulation, marks: list[Event]) -> list[str]:
+    """Return what the cluster manager saw and did, a sentence each."""
+    did: list[str] = []
+    for at_ns, name, _ in marks:
+        text = _doing(simulation, at_ns, name)
+        if text:
+            did.append(f"{moment_of(at_ns)}: {text}")
+    return did
+
+
+def _doing(simulation: Simulation, at_ns: int, name: str) -> str:
+    """Return one event of the cluster manager's as a sentence, nothing if it is none of its own."""
+    subject, _, what = name.partition(": ")
+    if subject in SIDES:
+        if what == "monitor serves yank out of band":
+            return f"yank to the {subject}, served out of band"
+        command = what.removeprefix("monitor receives ")
+        return (
+            f"{command} to the {subject}, {_fate(simulation, subject, command, at_ns)}"
+            if (command != what)
+            else ""
+        )
+    if subject != "cluster manager" or what.endswith(" is dropped"):
+        return ""
+    if what.endswith(" is lost"):
+        side = what.removesuffix(" is lost")
+        return f"takes the {side} for lost{_silence(simulation, side, at_ns)}"
+    if what.startswith("cannot send "):
+        return f"{what}: not connected"
+    return what.replace("powers ", "powers the ")
+
+
+def _fate(simulation: Simulation, side: str, name: str, sent_ns: int) -> str:
+    """Say what became of a command."""
+    for command in simulation.hosts[side].monitor.commands:
+        if (command.name, command.sent_ns) != (name, sent_ns):
+            continue
+        if command.dropped_ns is not None:
+            return f"lost with its client {duration(command.dropped_ns - sent_ns)} later"
+        if command.served_ns is not None:
+            wait_ns = command.served_ns - sent_ns
+            return f"served {duration(wait_ns)} later" if wait_ns else "served at once"
+    return "never served"
+
+
+def _silence(simulation: Simulation, side: str, lost_ns: int) -> str:
+    """Say for how long `side` had been silent when it was taken for lost, if that is known.
+
+    It is for a fault that by itself, with the settings of the manager, explains that moment.
+    """
+    settings = simulation.scenario.manager
+    if settings.answered_by != "agent":
+        return ""
+    heartbeat_ns, timeout_ns = settings.watch(side)
+    struck = simulation.injector.struck
+    for at_ns, fault in struck:
+        due_ns = max(at_ns, at_ns // heartbeat_ns * heartbeat_ns + timeout_ns)
+        if fault.kind in _SILENCING and fault.target in {side, "network"} and due_ns == lost_ns:
+            later = duration(lost_ns - at_ns)
+            if len(struck) == 1:
+                return f", {later} after the fault"
+            return f", {later} after the {fault.kind} of {_of(fault)}"
+    return ""
+
+
+def _of(fault: Fault) -> str:
+    if fault.target == "network" or fault.kind == "vanish":
+        return place(fault.target)
+    return f"the {fault.target}"

@@ -1,0 +1,104 @@
+"""How full the socket buffers are, and since when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from colosim.network.direction import Direction
+    from colosim.runs.simulation import Simulation
+
+__all__ = ["BufferLevels", "FullSince", "buffer_levels"]
+
+
+@dataclass(frozen=True, slots=True)
+class BufferLevels:
+    """How full the two socket buffers of one direction are, and since when they are full.
+
+    `broken`: the connection has failed for the sender, so they take and give nothing any more.
+    """
+
+    sender: str
+    receiver: str
+    send_bytes: int
+    send_capacity_bytes: int
+    receive_bytes: int
+    receive_capacity_bytes: int
+    send_full_since_ns: int | None = None
+    receive_full_since_ns: int | None = None
+    broken: bool = False
+
+    @property
+    def send_full(self) -> bool:
+        """Whether the send buffer takes nothing more."""
+        return self.send_bytes >= self.send_capacity_bytes
+
+    @property
+    def receive_full(self) -> bool:
+        """Whether the receive buffer is full, so that the window is closed."""
+        return self.receive_bytes >= self.receive_capacity_bytes
+
+
+class _Full:
+    """Follows since when the buffers of one direction have been full."""
+
+    def __init__(self, capacities: tuple[int, int]) -> None:
+        self._capacities = capacities
+        self.since: list[int | None] = [None, None]
+
+    def see(self, at_ns: int, *levels: int) -> None:
+        for index, level in enumerate(levels):
+            if level < self._capacities[index]:
+                self.since[index] = None
+            elif self.since[index] is None:
+                self.since[index] = at_ns
+
+
+class FullSince(list[tuple[int, int, int]]):
+    """A direction's list of levels that keeps only since when each buffer has been full."""
+
+    def __init__(self, capacities: tuple[int, int]) -> None:
+        super().__init__()
+        self.full = _Full(capacities)
+
+    def append(self, levels: tuple[int, int, int], /) -> None:
+        """Take a breakpoint."""
+        self.full.see(*levels)
+
+
+def buffer_levels(simulation: Simulation) -> tuple[BufferLevels, BufferLevels]:
+    """Return how full the socket buffers are at the end, to the secondary and to the primary.
+
+    Since when they are full is known only if a `FullSince` has listened to the direction.
+    """
+    connection = simulation.connection
+    return (
+        _levels(simulation, connection.to_secondary),
+        _levels(simulation, connection.to_primary),
+    )
+
+
+def _levels(simulation: Simulation, direction: Direction) -> BufferLevels:
+    network = simulation.scenario.network
+    capacities = (network.send_buffer_bytes, network.receive_buffer_bytes)
+    known = direction.levels.full if isinstance(direction.levels, FullSince) else None
+    full = known or _Full(capacities)
+    fluid = direction.disturb().fluid.twin()
+    if known is not None:
+        fluid.on_levels = lambda at, sending, receiving: full.see(
+            -int(-at // 1), -int(-sending // 1), -int(-receiving // 1)
+        )
+    if fluid.now < simulation.end_ns:
+        fluid.advance(simulation.end_ns)
+    return BufferLevels(
+        direction.sender,
+        direction.receiver,
+        -int(-(fluid.written - fluid.left) // 1),
+        capacities[0],
+        -int(-(fluid.arrived.value - fluid.read) // 1),
+        capacities[1],
+        full.since[0],
+        full.since[1],
+        direction.write_error is not None,
+    )

@@ -1,0 +1,278 @@
+"""The text of an explanation, in lines that fit a mail."""
+
+from __future__ import annotations
+
+import re
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+from colosim.analysis.facts import facts
+from colosim.analysis.release import BY_ITSELF, IF_DONE, NEVER
+from colosim.analysis.waiting import KILLED, POWERED_OFF
+from colosim.analysis.wording import duration, moment_of, purpose_of, size
+from colosim.host.lock import BUSY
+from colosim.network.connection import PRIMARY, SECONDARY
+from colosim.runs.verdict import COMPLETED, HUNG, NOT_APPLICABLE, SPLIT_BRAIN, STOPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from colosim.analysis.graph import Chain
+    from colosim.analysis.levels import BufferLevels
+    from colosim.analysis.release import Release
+    from colosim.analysis.story import Seen, Standing, Story
+    from colosim.runs.simulation import Simulation
+    from colosim.runs.verdict import Judgement
+
+__all__ = ["WIDTH", "stopped_ns", "text_of"]
+
+WIDTH = 76
+EVENTS_TOLD = 120
+SIDES = (PRIMARY, SECONDARY)
+_WHO = 10
+#: A number and its unit stay on one line: glued until the text is wrapped.
+_NUMBER = re.compile(r"(\d) (s|ms|B|MiB|Gbit/s)\b")
+_GLUE = "\N{NO-BREAK SPACE}"
+
+
+def text_of(
+    simulation: Simulation,
+    judgement: Judgement,
+    seen: Seen,
+    told: Story,
+    stands: Standing | None,
+    released_by: Sequence[str],
+) -> str:
+    """Return the whole text: what came of it, what was given, the story, how the pair stands."""
+    name = type(simulation.design).name
+    title = f"{simulation.scenario.name}, design {name}: {judgement.verdict}"
+    parts = [f"{title}\n{'=' * min(WIDTH, len(title))}", _opening(simulation, judgement, stands)]
+    rows = facts(simulation, seen)
+    parts.append("\n".join(_wrapped(text, f"{head:<{_WHO}}") for head, text in rows))
+    if told.happenings:
+        parts.append(_timeline(told))
+    if stands is not None:
+        parts += _standing_text(simulation, judgement, stands)
+    if released_by:
+        parts.append("\n".join(["What released it", *(_item(text) for text in released_by)]))
+    return _ascii("\n\n".join(parts) + "\n")
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode()
+
+
+def _wrapped(text: str, first: str = "", rest: str | None = None) -> str:
+    lines = fill(
+        _NUMBER.sub(r"\1" + _GLUE + r"\2", text),
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=" " * len(first) if rest is None else rest,
+        break_on_hyphens=False,
+    )
+    return lines.replace(_GLUE, " ")
+
+
+def _item(text: str) -> str:
+    return _wrapped(text, "  - ")
+
+
+def _reason(judgement: Judgement, stands: Standing | None) -> str:
+    """Return the verdict's reason; of a hang what the lock's holder waits for, from the graph."""
+    if stands is None:
+        return judgement.reason
+    if judgement.verdict == STOPPED and len(stands.lost) == len(SIDES):
+        how = " and ".join(f"the {side} is {stands.lost[side]}" for side in SIDES)
+        return f"no guest serves, and both hosts are lost: {how}"
+    for hold in stands.holds if judgement.verdict == HUNG else ():
+        edge = stands.graph.waits_for(f"{hold.side}: {hold.thread}")
+        if hold.side == judgement.survivor and hold.purpose == BUSY:
+            return f"the {hold.side}'s iothread lock is held by its main loop for work of its own"
+        if hold.side == judgement.survivor and edge is not None:
+            target = stands.graph.node(edge.target)
+            return (
+                f"the {hold.side}'s iothread lock is held by its {hold.thread}, which "
+                f"{edge.label} {_named(target.label, target.state)}"
+            )
+    return judgement.reason
+
+
+def stopped_ns(simulation: Simulation) -> int:
+    """Return the stop of service that lasts to the end, or the longest that there was."""
+    service = simulation.service
+    if service.serving:
+        return service.stopped_longest_ns
+    return simulation.end_ns - service._since_ns  # noqa: SLF001 - nothing else knows it
+
+
+def _opening(simulation: Simulation, judgement: Judgement, stands: Standing | None) -> str:
+    """Say the verdict's reason, and for how long no guest has served."""
+    reason = _reason(judgement, stands)
+    said = [reason[:1].upper() + reason[1:] + "."]
+    if stands is None:
+        said.append("Nothing was simulated.")
+    elif not simulation.service.serving:
+        said.append(_not_serving(simulation, stands, said=reason.startswith("no guest serves")))
+    elif judgement.verdict != SPLIT_BRAIN:
+        said.append(_serving(simulation))
+    return _wrapped(" ".join(said))
+
+
+def _not_serving(simulation: Simulation, stands: Standing, *, said: bool) -> str:
+    """Say since when no guest serves; `said`: that none does was said just before."""
+    stopped, guest = stopped_ns(simulation), simulation.hosts[PRIMARY].guest
+    since = simulation.end_ns - stopped
+    until = f"to the end of the run at {moment_of(simulation.end_ns)}."
+    if guest.running or PRIMARY in stands.lost or guest.since_ns != since:
+        return f"No guest has served since {moment_of(since)}, for {duration(stopped)}, {until}"
+    text = (
+        f"the primary's guest has been stopped since {moment_of(since)}, for "
+        f"{duration(stopped)}, {until}"
+    )
+    return text[:1].upper() + text[1:] if said else f"No guest serves: {text}"
+
+
+def _serving(simulation: Simulation) -> str:
+    service = simulation.service
+    stopped = duration(service.stopped_longest_ns)
+    if service.fault_ns is None:
+        return f"The guest was stopped for {stopped} at the longest."
+    back = service.time_to_service_ns
+    fault = "the fault" if len(simulation.injector.struck) == 1 else "a fault"
+    served = f"serves again {duration(back)} after {fault}" if back else "serves"
+    return f"Without service for {stopped} at the longest; a guest {served}."
+
+
+def _timeline(told: Story) -> str:
+    """List the events, each with its time since the story begins."""
+    begins = moment_of(told.begins_ns)
+    if told.checkpoint is not None:
+        head = f"Checkpoint {told.checkpoint}, begun at {begins} (ms since then)"
+    elif told.happenings[0].who == "fault":
+        head = f"From the fault at {begins} on (ms since then)"
+    else:
+        head = f"From {begins} on (ms since then)"
+    lines = [
+        _wrapped(one.what, f"{one.since_ns / 1e6:>13.3f}  {one.who:<{_WHO}} ")
+        for one in told.happenings
+    ]
+    if len(lines) > EVENTS_TOLD:
+        more = len(lines) - EVENTS_TOLD
+        lines[-EVENTS_TOLD // 3 - more : -EVENTS_TOLD // 3] = [f"{'...':>13}  {more} more"]
+    return "\n".join([head, *lines])
+
+
+def _standing_text(simulation: Simulation, judgement: Judgement, stands: Standing) -> list[str]:
+    """Tell the lock holders, the buffers, the chains and what would release them."""
+    if judgement.verdict in {COMPLETED, NOT_APPLICABLE}:
+        return []
+    at_end = stands.at_ns == simulation.end_ns
+    when = "At the end" if at_end else "Just before it was released"
+    parts = [f"{when}, {moment_of(stands.at_ns)}\n\n{_holds(stands)}", _buffers(stands)]
+    if stands.graph.edges:
+        parts.append(_waits(stands))
+    for side in SIDES:
+        ways = [way for way in stands.releases if way.side == side]
+        if ways:
+            one = all(way.side == side for way in stands.releases)
+            parts.append(_releases("it" if one else f"the {side}", ways))
+    return parts
+
+
+def _releases(whom: str, ways: Sequence[Release]) -> str:
+    """Tell what comes by itself, what would help if it were done, and what never helps."""
+    lines = [f"What would release {whom}"]
+    by_itself = [way for way in ways if way.when == BY_ITSELF]
+    if not by_itself:
+        lines.append("  By itself nothing will.")
+    for way in by_itself:
+        at = "" if way.at_ns is None else f", at {moment_of(way.at_ns)}"
+        lines.append(_item(f"by itself{at}: {way.event}: {way.effect}"))
+    lines += [_item(f"{way.event}: {way.effect}") for way in ways if way.when == IF_DONE]
+    lines += [_item(f"{way.event} never will: {way.effect}") for way in ways if way.when == NEVER]
+    return "\n".join(lines)
+
+
+def _holds(stands: Standing) -> str:
+    lines = ["Who holds the iothread lock"]
+    for side in SIDES:
+        held = [hold for hold in stands.holds if hold.side == side]
+        lost = stands.lost.get(side, "")
+        text = f"its process is {lost}" if lost in {KILLED, POWERED_OFF} else "nobody: it is free"
+        if held:
+            hold = held[0]
+            step = f", at the step {hold.step}" if hold.step else ""
+            text = (
+                f"its {hold.thread} since {moment_of(hold.since_ns)} "
+                f"({duration(stands.at_ns - hold.since_ns)}), "
+                f"to {purpose_of(hold.purpose)}{step}"
+            )
+            if hold.leaked:
+                text += "; it has left COLO without giving it back"
+            if lost:
+                text += f"; {lost}"
+        lines.append(_wrapped(text, f"  {side:<{_WHO}}"))
+    return "\n".join(lines)
+
+
+def _filled(level: BufferLevels) -> str:
+    def one(name: str, amount: int, capacity: int, since: int | None) -> str:
+        full = f", full since {moment_of(since)}" if since is not None else ""
+        return f"{name} {size(amount)} of {size(capacity)}{full}"
+
+    sending = one(
+        f"{level.sender}'s send buffer",
+        level.send_bytes,
+        level.send_capacity_bytes,
+        level.send_full_since_ns,
+    )
+    receiving = one(
+        f"{level.receiver}'s receive buffer",
+        level.receive_bytes,
+        level.receive_capacity_bytes,
+        level.receive_full_since_ns,
+    )
+    return "\n".join(_wrapped(text, "  ", "    ") for text in (sending, receiving))
+
+
+def _buffers(stands: Standing) -> str:
+    if any(level.broken for level in stands.buffers):
+        return "Socket buffers\n  the connection is broken"
+    filled = [level for level in stands.buffers if level.send_bytes or level.receive_bytes]
+    if not filled:
+        return "Socket buffers\n  all empty"
+    return "\n".join(["Socket buffers", *(_filled(level) for level in filled)])
+
+
+def _waits(stands: Standing) -> str:
+    """Tell each chain, and a part that was told before only once."""
+    lines = ["Who waits for whom"]
+    told: set[str] = set()
+    for chain in stands.graph.chains:
+        lines += _chain(chain, told)
+    return "\n".join(lines)
+
+
+def _chain(chain: Chain, told: set[str]) -> list[str]:
+    first = chain.nodes[0]
+    lines = [_wrapped(_named(first.label, first.state), "  ")]
+    told.add(first.key)
+    targets = [*chain.nodes[1:]]
+    if chain.cycle:
+        targets.append(next(node for node in chain.nodes if node.key == chain.edges[-1].target))
+    for edge, node in zip(chain.edges, targets, strict=True):
+        since = "" if edge.since_ns is None else f"since {moment_of(edge.since_ns)}"
+        known = node.key in told
+        again = ": a cycle" if chain.cycle and node is targets[-1] else ", as above"
+        which = "which " if edge is not chain.edges[0] else ""
+        state = ", ".join(word for word in (node.state, since) if word)
+        label = f"{which}{edge.label} {_named(node.label, state)}{again if known else ''}"
+        lines.append(_wrapped(label, "    ", "      "))
+        if known:
+            break
+        told.add(node.key)
+    return lines
+
+
+def _named(label: str, state: str) -> str:
+    return f"{label} ({state})" if state else label
