@@ -192,6 +192,7 @@ def _tell_found(
     path.write_text(smallest.text, "utf-8")
     again = run(path, case.design, tables=False)
     bound = None if key is None else threshold(scenario, case.design, verdict, key)
+    status = STATUS_VIOLATED if verdict == "violated" else 0
     if form == "json":
         import json
 
@@ -203,7 +204,7 @@ def _tell_found(
             "threshold": None if bound is None else str(bound),
         }
         click.echo(json.dumps([plain], indent=2))
-        return 0
+        return status
     click.echo(f"{found.design}: {found.verdict} at case {len(explored.outcomes):,}")
     click.echo(f"  {found.reason}")
     click.echo(f"  {explored.space.replay_command(case)}")
@@ -211,7 +212,7 @@ def _tell_found(
     click.echo("".join(f"  {line}\n" for line in smallest.text.splitlines()), nl=False)
     if bound is not None:
         click.echo(str(bound))
-    return 0
+    return status
 
 
 class _Bar:

@@ -176,6 +176,10 @@ def _simpler_than(value: Any) -> list[str]:
     return [f"{simple}{tail}" for simple in (0, *_SIMPLE) if simple < int(number)]
 
 
+_CHECKPOINTS_MOST: Final = 10_000
+"""A longer run is not tried: it would take more than a second each time."""
+
+
 # --- from what value on ---------------------------------------------------------------------------
 
 
@@ -298,7 +302,10 @@ class _Field:
         self._unit = PAGE_BYTES if self._names[-1] == "ram_bytes" else 1
         self.value = holder // self._unit
         self.least = self._last_valid(-(-self._of_measure.least // self._unit))
-        self.most = self._last_valid(self._of_measure.most // self._unit)
+        most = self._of_measure.most // self._unit
+        if self._names[-1] == "checkpoints":
+            most = max(self.value, _CHECKPOINTS_MOST)
+        self.most = self._last_valid(most)
 
     def _last_valid(self, bound: int) -> int:
         """Return the value nearest to `bound`, on the way there from its own, that is valid."""

@@ -56,6 +56,13 @@ def test_a_verdict_that_every_value_shows_is_said_so(conditions: Scenario) -> No
     assert str(found) == "guest.dirty: hung at every value tried, 0 pages to 32768 pages"
 
 
+def test_no_run_is_tried_that_is_too_long(conditions: Scenario) -> None:
+    """A verdict that every length shows is looked for up to ten thousand checkpoints."""
+    case = replayed(conditions, "step=bitmap sync, fault=disconnect", ["qsb"])
+    said = threshold(case, "qsb", "completed", "checkpoints")
+    assert str(said) == "checkpoints: completed at every value tried, 2 to 10000"
+
+
 @pytest.mark.parametrize("key", ["guest.dirt", "manager.policy", "network.nagle", "guest"])
 def test_what_is_no_quantity_cannot_be_varied(frozen: Scenario, key: str) -> None:
     """A key that is unknown, a word, a truth value or a section is refused."""
