@@ -226,6 +226,13 @@ def _released_by(simulation: Simulation, seen: Seen) -> tuple[str, ...]:
         freed = _freed(seen.events, side, command)
         if freed is not None:
             said.append(f"Before that, {freed.why} ({moment_of(freed.at_ns)}).")
+        again = f"{side}: main loop schedules failover bottom half, again"
+        said += [
+            "The failover was postponed, as a checkpoint was just being loaded, and asked for "
+            f"again at {moment_of(at_ns)}."
+            for at_ns, name, _ in seen.events
+            if name == again
+        ]
         alone = [at for at, name, _ in seen.marks if name == f"{side}: serves alone"]
         if alone:
             said.append(

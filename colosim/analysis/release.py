@@ -254,12 +254,11 @@ class _Ways:
         if reason is None:
             self._goes_on_by_itself(end)
             return
-        network = waiting.simulation.scenario.network
         killed = peer in waiting.lost and waiting.lost[peer].how == KILLED
         killed = killed or _at(self.coming, f"{peer}: process killed") is not None
         causes = {
             "connection timed out": self._timeout(),
-            "send timed out": f"the send times out, after {seconds(network.send_timeout_ns or 0)}",
+            "send timed out": "the send times out",
             "yanked": f"the cluster manager yanks the {side}",
             "connection reset": (
                 f"the {peer}'s kernel resets the connection"

@@ -166,6 +166,21 @@ def test_a_recovered_run_says_what_released_it() -> None:
     ]
 
 
+def test_a_postponed_failover_is_told() -> None:
+    """A command that comes in the middle of a load is told to be postponed and asked for again."""
+    kill = "kill: primary, at: {checkpoint: 3, step: 'secondary: during device load'}"
+    overrides = (
+        "manager.heartbeat=1 ms",
+        "manager.timeout=1 ms",
+        "hosts.secondary.costs.device_load=300 ms",
+    )
+    one = explained("qsb", kill, overrides=overrides)
+    assert one.verdict == "failed_over"
+    told = [happening.what for happening in one.story.happenings]
+    assert "postpones the failover: it is just loading a checkpoint" in told
+    assert one.released_by[1].startswith("The failover was postponed, as a checkpoint was just")
+
+
 def test_giving_up_comes_by_itself_when_it_is_said_to() -> None:
     """The moment at which TCP is said to give a vanished peer up is when it does."""
     one = explained("split", f"vanish: secondary, {STREAM}")

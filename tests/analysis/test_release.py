@@ -41,7 +41,7 @@ def test_the_send_timeout_comes_by_itself_and_released_it() -> None:
     record = events_of(scenario(FREEZE), "split+send-timeout=5s")
     fails = [at for at, name, _ in record if name == "primary: send fails (send timed out)"]
     assert way.at_ns == fails[0]
-    assert way.event == "the send times out, after 5 s"
+    assert way.event == "the send times out"
     assert way.effect == "the send fails, the lock is given back, the command is served"
     assert one.released_by[1].startswith("Before that, the send had timed out")
 
