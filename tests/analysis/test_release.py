@@ -47,10 +47,12 @@ def test_the_send_timeout_comes_by_itself_and_released_it() -> None:
 
 
 def test_a_reset_after_a_shutdown_is_no_kill() -> None:
-    """If the peer's failover closed the connection, the reset is told as that, not as a kill."""
-    faults = ("freeze: primary, at: 3 s, for: 20 s", "disconnect: primary, at: 4 s, for: 30 s")
-    one = explained("split", *faults, overrides=("manager.policy=yank-then-lost-heartbeat",))
-    assert "had been killed" not in str(one)
+    """If the peer's failover closed the connection, a later kill is not what released the run."""
+    faults = (f"freeze: primary, {STREAM}, for: 20 s", "kill: secondary, at: 40 s")
+    one = explained("split", *faults)
+    (before,) = [text for text in one.released_by if text.startswith("Before that, the secondary")]
+    assert "the secondary had shut the connection down" in before
+    assert "had been killed" not in before
 
 
 def test_the_manager_that_is_about_to_yank_comes_by_itself() -> None:

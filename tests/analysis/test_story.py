@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from colosim.analysis.explanation import Explanation, explain
+from colosim.runs.simulation import Simulation
 from tests.analysis.cases import STREAM, scenario
 
 FREEZE = f"freeze: secondary, {STREAM}"
@@ -40,11 +41,22 @@ def test_a_host_that_is_off_gives_nothing_up() -> None:
 
 def test_a_fault_at_the_end_of_a_checkpoint_is_told_up_to_the_takeover() -> None:
     """A fault that the checkpoint outlives does not end the story with its commit."""
-    at = "at: {checkpoint: 3, step: 'primary: VMSTATE_LOADED'}"
-    one = explained("qsb", f"kill: secondary, {at}")
+    quiet = Simulation(scenario(), "qsb").run().record
+    commits = [at_ns for at_ns, name, _ in quiet if name == "checkpoint committed"]
+    one = explained("qsb", f"kill: secondary, at: {commits[3] - 50_000} ns")
     assert one.verdict == "failed_over"
-    assert told(one)[-1] == ("primary", "serves alone")
-    assert any(who == "fault" for who, _ in told(one))
+    assert ("pair", "checkpoint 3 committed") in told(one)
+    assert ("primary", "serves alone") in told(one)
+    assert ("fault", "the secondary's process is killed") in told(one)
+
+
+def test_what_comes_after_the_takeover_is_left_out() -> None:
+    """The story of a run that was taken over ends with the takeover, whatever strikes later."""
+    one = explained(
+        "qsb", FREEZE, "thaw: secondary, at: 40 s", "slow: network, factor: 0.5, at: 50 s"
+    )
+    assert one.verdict == "failed_over"
+    assert one.story.happenings[-1].time_ns < 40_000_000_000
 
 
 def test_a_heal_of_what_was_well_is_left_out() -> None:
