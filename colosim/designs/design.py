@@ -53,7 +53,7 @@ class Design:
         Default: x-checkpoint-delay from the end of one transaction to the start of the next; a
         plain sleep, which no failover interrupts (v9 to v16).
         """
-        yield from p.sleep()
+        return p.sleep()
 
     def checkpoint(self, p: Primary) -> Steps:
         """Run one transaction on the primary (colo_do_checkpoint_transaction)."""

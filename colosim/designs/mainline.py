@@ -36,7 +36,7 @@ class Mainline(Design):
 
     def wait_for_checkpoint(self, p: Primary) -> Steps:
         """Wait for the free-running timer of period x-checkpoint-delay."""
-        yield from p.timer()
+        return p.timer()
 
     def checkpoint(self, p: Primary) -> Steps:
         """Save device state under the lock, stream RAM without it."""

@@ -10,7 +10,7 @@ from colosim.designs.messages import (
     Message,
     ram_bytes,
 )
-from colosim.designs.side import Side, VmstateError
+from colosim.designs.side import Side, VmstateError, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
 from colosim.failover.state import State
 from colosim.host.host import PAGE_BYTES
@@ -53,9 +53,17 @@ class Primary(Side):
         self._sync_ns = (
             costs.bitmap_sync_ns + costs.bitmap_sync_ram_ns_per_gib * model.ram_bytes // GIB
         )
+        self._device_bytes = model.device_state_bytes
         self._device_save_ns = costs.device_save_ns + per_byte_ns(
             model.device_state_bytes, costs.device_save_state_fs_per_byte
         )
+        self._staged_beside_ram = (
+            model.device_state_bytes + model.vmdesc_bytes + design.staged_framing_bytes
+        )
+        self._section = remembered(self._section_of)
+        self._stream_ns = remembered(self._price_of_stream)
+        self._vmstate_save_ns = remembered(self._price_of_vmstate_save)
+        self._send_staged_ns = remembered(self._price_of_sending)
 
     # ---- when ----------------------------------------------------------------------------------
 
@@ -69,8 +77,8 @@ class Primary(Side):
         Ticks before VMSTATE_RECEIVED of the last transaction are lost
         (colo_checkpoint_event is reset there); one since then starts the next at once.
         """
-        now = self.env.now
-        period = max(1, self.delay_ns)
+        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        period = self.delay_ns or 1
         since = self.received_at_ns.get(VMSTATE_RECEIVED.name, self.entered_ns)
         due = self.entered_ns + ((since - self.entered_ns) // period + 1) * period
         if due <= now:
@@ -90,7 +98,9 @@ class Primary(Side):
         """
         if self.failover.state is not State.NONE:
             raise VmstateError("failover requested")
-        yield from self.work("stop", self.costs.vm_stop_ns)
+        return self.work("stop", self.costs.vm_stop_ns, self._guest_stops)
+
+    def _guest_stops(self) -> None:
         guest = self.host.guest
         if guest.running:
             guest.stop()
@@ -98,7 +108,9 @@ class Primary(Side):
 
     def start_guest(self) -> Steps:
         """Let the guest run again (vm_start)."""
-        yield from self.work("start", self.costs.vm_start_ns)
+        return self.work("start", self.costs.vm_start_ns, self._guest_runs)
+
+    def _guest_runs(self) -> None:
         self.host.guest.run()
         self.running_ns = self.env.now
 
@@ -110,12 +122,18 @@ class Primary(Side):
         `then_ns`: what setting up the page loop takes on top.
         """
         guest = self.host.guest
-        pages = min(guest.dirty_after(self.checkpoint, guest.ran_ns), self._ram_pages)
-        self.dirty_pages = pages
-        self.zero_pages = zero = pages * self._zero_share_ppm // PPM
-        self.ram_stream_bytes = ram_bytes(pages, zero, self.design.ram_framing_bytes)
-        yield from self.work("bitmap sync", self._sync_ns + then_ns)
-        self.note("dirty pages", pages)
+        pages = guest.dirty_after(self.checkpoint, guest.ran_ns)
+        self.dirty_pages, self.zero_pages, self.ram_stream_bytes = self._section(pages)
+        return self.work("bitmap sync", self._sync_ns + then_ns, self._note_dirty_pages)
+
+    def _section_of(self, dirtied: int) -> tuple[int, int, int]:
+        """Return how many pages are dirty, how many of them zero, and their RAM section's bytes."""
+        pages = min(dirtied, self._ram_pages)
+        zero = pages * self._zero_share_ppm // PPM
+        return pages, zero, ram_bytes(pages, zero, self.design.ram_framing_bytes)
+
+    def _note_dirty_pages(self) -> None:
+        self.note("dirty pages", self.dirty_pages)
 
     def stream_ram(self) -> Steps:
         """Write every dirty page straight to the socket (qemu_savevm_live_state).
@@ -131,26 +149,28 @@ class Primary(Side):
                 raise  # qemu_save_ram_state of v5 to v8: its error is returned
             self.outgoing.write_error = StreamError(str(error))
             return
-        costs = self.costs
-        amount = self.ram_stream_bytes - 1
-        spent = per_page_ns(self.dirty_pages, costs.page_scan_ps_per_page)
-        spent += per_byte_ns(amount, costs.socket_write_fs_per_byte)
+        pages, amount = self.dirty_pages, self.ram_stream_bytes - 1
         try:
-            yield from self.write("RAM stream", amount, spent)
+            yield from self.write("RAM stream", amount, self._stream_ns(pages, amount))
         except StreamError as error:
             self.thread.waits_for = ""
             self.note("RAM stream broken")
             self.outgoing.write_error = error
 
+    def _price_of_stream(self, pages: int, amount: int) -> int:
+        """Return the time that scanning `pages` and writing `amount` bytes of them takes."""
+        costs = self.costs
+        spent = per_page_ns(pages, costs.page_scan_ps_per_page)
+        return spent + per_byte_ns(amount, costs.socket_write_fs_per_byte)
+
     def save_device_state(self) -> Steps:
         """Save device state into the staging buffer (qemu_save_device_state)."""
         self.check("device save")
-        yield from self.work("device save", self._device_save_ns)
-        self._stage(self.host.guest_model.device_state_bytes)
+        return self.work("device save", self._device_save_ns, self._stage_device_state)
 
-    def _stage(self, content: int) -> None:
-        staging = self.staging
-        staging.write(content)
+    def _stage_device_state(self) -> None:
+        content = self._device_bytes
+        self.staging.write(content)
         self.note("staged", content)
 
     def save_vmstate(self) -> Steps:
@@ -162,31 +182,32 @@ class Primary(Side):
         """
         yield from self.sync_dirty_bitmap()
         self.check("RAM save")
-        design, costs, model = self.design, self.costs, self.host.guest_model
-        full = self.dirty_pages - self.zero_pages
-        content = self.ram_stream_bytes + model.device_state_bytes + model.vmdesc_bytes
-        content += design.staged_framing_bytes
+        content = self.ram_stream_bytes + self._staged_beside_ram
+        spent = self._vmstate_save_ns(self.dirty_pages, content)
         fresh = self.staging.write(content)
-        if design.flat_staging:
-            copy, growth, walk = (
-                costs.flat_write_ps_per_page,
-                costs.flat_growth_fs_per_byte,
-                0,
+        if fresh:
+            costs = self.costs
+            spent += per_byte_ns(
+                fresh,
+                costs.flat_growth_fs_per_byte
+                if self.design.flat_staging
+                else costs.qsb_growth_fs_per_byte,
             )
-        else:
-            copy, growth, walk = (
-                costs.qsb_write_ps_per_page,
-                costs.qsb_growth_fs_per_byte,
-                costs.qsb_walk_ps_per_chunk,
-            )
-        spent = per_page_ns(self.dirty_pages, costs.page_scan_ps_per_page)
-        spent += per_page_ns(full, copy) + per_byte_ns(fresh, growth)
-        if walk:
-            spent += per_page_ns(qsb_walked_chunks(content), walk)
-        spent += self._device_save_ns + costs.vmdesc_ns
         self.check("device save")
         yield from self.work("vmstate save", spent)
         self.note("staged", content)
+
+    def _price_of_vmstate_save(self, pages: int, content: int) -> int:
+        """Return the time that staging `content` bytes with `pages` takes, growth apart."""
+        costs = self.costs
+        full = pages - self._section(pages)[1]
+        spent = per_page_ns(pages, costs.page_scan_ps_per_page)
+        if self.design.flat_staging:
+            spent += per_page_ns(full, costs.flat_write_ps_per_page)
+        else:
+            spent += per_page_ns(full, costs.qsb_write_ps_per_page)
+            spent += per_page_ns(qsb_walked_chunks(content), costs.qsb_walk_ps_per_chunk)
+        return spent + self._device_save_ns + costs.vmdesc_ns
 
     def send_staged(self, *, whole: bool = False) -> Steps:
         """Send the staging buffer's content through the socket's stream buffer.
@@ -194,11 +215,13 @@ class Primary(Side):
         `whole`: it is the whole vmstate, so this is where RAM is streamed.
         """
         content = self.staging.content_bytes
+        step = "RAM stream" if whole else "device stream"
+        return self.write(step, content, self._send_staged_ns(content))
+
+    def _price_of_sending(self, content: int) -> int:
+        """Return the time that sending `content` bytes from the staging buffer takes."""
         costs = self.costs
-        spent = per_byte_ns(
-            content, costs.socket_write_fs_per_byte + costs.staging_send_fs_per_byte
-        )
-        yield from self.write("RAM stream" if whole else "device stream", content, spent)
+        return per_byte_ns(content, costs.socket_write_fs_per_byte + costs.staging_send_fs_per_byte)
 
     def send_size(self, *, after_ram: bool) -> Iterable[Event]:
         """Send VMSTATE_SIZE with the staged size; after streamed RAM its end mark goes along."""

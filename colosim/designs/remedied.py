@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from colosim.designs.design import Design
-    from colosim.designs.side import Steps
+    from colosim.designs.side import Steps, Watch
     from colosim.host.host import Host
     from colosim.scenario.remedies import Option
 
@@ -108,6 +108,12 @@ class RemediedPrimary(Primary):
         if self._late_rate:
             self._dirty_after = host.guest.dirty_after
             host.guest.dirty_after = self._dirty_with_late_pages
+
+    def watched_by(self, watch: Watch) -> None:
+        """Tell `watch` of every step, of each chunk as one."""
+        super().watched_by(watch)
+        if self._chunk:
+            self.write = self._write_in_chunks
 
     def late_pages(self, checkpoint: int) -> int:
         """Return how many pages of `checkpoint`, this one or the last, were written late."""

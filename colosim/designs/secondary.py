@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from colosim.designs.messages import VMSTATE_SIZE
 from colosim.designs.primary import SIZE_AFTER_RAM, Primary
-from colosim.designs.side import Side
+from colosim.designs.side import Side, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
 from colosim.failover.state import State
 from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
 
 if TYPE_CHECKING:
+    from colosim.designs.design import Design
     from colosim.designs.side import Steps
+    from colosim.host.host import Host
 
 
 POST_LOAD_PART = 3
@@ -38,15 +40,20 @@ class Secondary(Side):
     ram_epoch = -1
     device_epoch = -1
 
+    def __init__(self, design: Design, host: Host, *rest: Any) -> None:
+        super().__init__(design, host, *rest)
+        self._ram_pages = host.guest_model.ram_bytes // PAGE_BYTES
+        self._ram_load_ns = remembered(self._price_of_ram_load)
+        self._staged_load_ns = remembered(self._price_of_staged_load)
+        self._fill_ns = remembered(self._price_of_fill)
+
     def stop_guest(self) -> Steps:
         """Stop the secondary's own guest, where it runs between checkpoints."""
-        yield from self.work("stop", self.costs.vm_stop_ns)
-        self.host.guest.stop()
+        return self.work("stop", self.costs.vm_stop_ns, self.host.guest.stop)
 
     def start_guest(self) -> Steps:
         """Let the secondary's guest run; its output is not released before a failover."""
-        yield from self.work("start", self.costs.vm_start_ns)
-        self.host.guest.run()
+        return self.work("start", self.costs.vm_start_ns, self.host.guest.run)
 
     @property
     def relaunching(self) -> bool:
@@ -61,17 +68,24 @@ class Secondary(Side):
 
     def _load_ns(self, amount: int) -> int:
         """Return the time that reading `amount` bytes of RAM stream into the cache takes."""
-        peer, costs = self.peer, self.costs
-        pages = peer.dirty_pages - peer.zero_pages
+        peer = self.peer
+        return self._ram_load_ns(peer.dirty_pages - peer.zero_pages, amount)
+
+    def _price_of_ram_load(self, pages: int, amount: int) -> int:
+        costs = self.costs
         spent = costs.stream_wake_ns + per_byte_ns(amount, costs.socket_read_fs_per_byte)
         return spent + per_page_ns(pages, costs.cache_load_ps_per_page)
 
     def receive_size(self, *, after_ram: bool) -> Steps:
         """Wait for VMSTATE_SIZE; after streamed RAM its end mark comes first, in one segment."""
-        yield from self.receive(SIZE_AFTER_RAM if after_ram else VMSTATE_SIZE)
-        if after_ram:
-            self.ram_loaded_ns = self.env.now
-            self.cache_epoch = self.peer.checkpoint
+        if not after_ram:
+            return self.receive(VMSTATE_SIZE)
+        return self._receive_end_of_ram()
+
+    def _receive_end_of_ram(self) -> Steps:
+        yield from self.receive(SIZE_AFTER_RAM)
+        self.ram_loaded_ns = self.env.now
+        self.cache_epoch = self.peer.checkpoint
 
     def fill_staging(self, *, whole: bool) -> Steps:
         """Read the staged content into the secondary's own staging buffer.
@@ -79,19 +93,25 @@ class Secondary(Side):
         `whole`: it has RAM too, so RAM is received when the buffer is filled.
         """
         content = self.peer.staging.content_bytes
-        costs = self.costs
         fresh = self.staging.reserve(content)
+        spent = self._fill_ns(content, fresh)
+        if not whole:
+            return self.read("device fill", lambda _amount: spent)
+        return self._fill_with_ram(spent + self.costs.stream_wake_ns + self.costs.staging_start_ns)
+
+    def _fill_with_ram(self, spent: int) -> Steps:
+        yield from self.read("vmstate fill", lambda _amount: spent)
+        self.ram_loaded_ns = self.env.now
+
+    def _price_of_fill(self, content: int, fresh: int) -> int:
+        """Return the time that filling `content` bytes, `fresh` of them grown, takes."""
+        costs = self.costs
         growth = (
             costs.flat_growth_fs_per_byte if self.staging.flat else costs.qsb_growth_fs_per_byte
         )
-        spent = per_byte_ns(
+        return per_byte_ns(
             content, costs.socket_read_fs_per_byte + costs.staging_fill_fs_per_byte
         ) + per_byte_ns(fresh, growth)
-        if whole:
-            spent += costs.stream_wake_ns + costs.staging_start_ns
-        yield from self.read("vmstate fill" if whole else "device fill", lambda _amount: spent)
-        if whole:
-            self.ram_loaded_ns = self.env.now
 
     # ---- loading -------------------------------------------------------------------------------
 
@@ -102,18 +122,28 @@ class Secondary(Side):
 
     def load_staged_ram(self) -> Steps:
         """Load the RAM pages of a whole staged vmstate: into the RAM cache, or into guest RAM."""
-        peer, costs = self.peer, self.costs
+        peer = self.peer
         pages = peer.dirty_pages - peer.zero_pages
+        return self.work(
+            "RAM load",
+            self._staged_load_ns(pages, self.staging.content_bytes),
+            self._staged_ram_is_loaded,
+        )
+
+    def _price_of_staged_load(self, pages: int, content: int) -> int:
+        """Return the time that loading `pages` from a buffer with `content` bytes takes."""
+        costs = self.costs
         if self.staging.flat:
-            yield from self.work("RAM load", per_page_ns(pages, costs.flat_load_ps_per_page))
-            self.ram_epoch = peer.checkpoint
+            return per_page_ns(pages, costs.flat_load_ps_per_page)
+        return per_page_ns(pages, costs.qsb_load_ps_per_page) + per_page_ns(
+            qsb_walked_chunks(content), costs.qsb_walk_ps_per_chunk
+        )
+
+    def _staged_ram_is_loaded(self) -> None:
+        if self.staging.flat:
+            self.ram_epoch = self.peer.checkpoint
         else:
-            spent = per_page_ns(pages, costs.qsb_load_ps_per_page)
-            spent += per_page_ns(
-                qsb_walked_chunks(self.staging.content_bytes), costs.qsb_walk_ps_per_chunk
-            )
-            yield from self.work("RAM load", spent)
-            self.cache_epoch = peer.checkpoint
+            self.cache_epoch = self.peer.checkpoint
 
     def flush_cache(self) -> Steps:
         """Copy pages of the RAM cache into guest RAM (colo_flush_ram_cache).
@@ -125,11 +155,18 @@ class Secondary(Side):
         if self.design.secondary_runs:
             guest = self.host.guest
             own = guest.dirty_after(self.checkpoint, guest.ran_ns)
-            pages = max(pages, min(own, self.host.guest_model.ram_bytes // PAGE_BYTES))
+            if own > pages:
+                pages = min(own, self._ram_pages)
         self.flush_pages = pages
         self.vmstate_loading = True
-        yield from self.work("cache flush", per_page_ns(pages, self.costs.cache_flush_ps_per_page))
-        self.note("flushed pages", pages)
+        return self.work(
+            "cache flush",
+            per_page_ns(pages, self.costs.cache_flush_ps_per_page),
+            self._cache_is_flushed,
+        )
+
+    def _cache_is_flushed(self) -> None:
+        self.note("flushed pages", self.flush_pages)
         self.ram_epoch = self.cache_epoch
 
     def load_device_state(self, *, with_description: bool = False) -> Steps:

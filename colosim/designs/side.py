@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from functools import lru_cache
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast
 
 from colosim.engine.record import Codes
 from colosim.network.tcp import StreamError
@@ -24,6 +25,20 @@ if TYPE_CHECKING:
 
     Steps = Generator[Event, None, None]
     Ends = tuple[Direction, Direction]
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_REMEMBERED = 256
+
+
+def remembered(function: Callable[P, T]) -> Callable[P, T]:
+    """Return `function` with a memory of its latest answers.
+
+    What a checkpoint costs follows from its pages and bytes, and many a guest dirties as many
+    pages time and again.
+    """
+    return cast("Callable[P, T]", lru_cache(_REMEMBERED)(function))
 
 
 class VmstateError(Exception):
@@ -135,48 +150,28 @@ class Verbs:
 
     # ---- messages ------------------------------------------------------------------------------
 
-    def _reached(self, step: str, when: str, duration_ns: int = 0) -> Steps:
-        """Tell the watch; if something strikes now, let it, before this thread goes on."""
-        watch = self.watch
-        if watch is not None and watch.reached(self._side, step, when, duration_ns):
-            yield self.thread.work(0)
-
     def send(self, message: Message) -> Iterable[Event]:
         """Send a protocol message (colo_send_message): its own flush, so its own send call.
 
         :raises StreamError: if the connection is no more.
         """
-        if self.watch is not None:
-            return self._send_slowly(message)
         amount = message.size_bytes
         waits = self.outgoing.send(amount)
         if waits is not None:
-            return self._send_slowly(message, waits)
+            return self._send_blocked(message, waits)
         self._pending.extend((self.env._now, self._sends[message.name], amount))  # type: ignore[arg-type]  # noqa: SLF001
         return ()
 
-    def _sent(self, message: Message) -> None:
-        name = message.name
-        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
-        self.sent_at_ns[name] = now
-        self._pending.extend((now, self._sends[name], message.size_bytes))
-
-    def _send_slowly(self, message: Message, waits: Event | None = None) -> Steps:
-        name = message.name
-        if waits is None:
-            yield from self._reached(name, "before")
-            waits = self.outgoing.send(message.size_bytes)
-        if waits is not None:
-            self.thread.waits_for = f"room in its send buffer ({name})"
-            try:
-                yield waits
-            except StreamError:
-                yield from self._while_frozen()
-                raise
-            self.outgoing.wrote()
-            self.thread.waits_for = ""
-        self._sent(message)
-        yield from self._reached(name, "after")
+    def _send_blocked(self, message: Message, waits: Event) -> Steps:
+        self.thread.waits_for = f"room in its send buffer ({message.name})"
+        try:
+            yield waits
+        except StreamError:
+            yield from self._while_frozen()
+            raise
+        self.outgoing.wrote()
+        self.thread.waits_for = ""
+        self._pending.extend((self.env.now, self._sends[message.name], message.size_bytes))
 
     def receive(self, message: Message) -> Steps:
         """Wait for a protocol message (colo_receive_check_message).
@@ -184,8 +179,6 @@ class Verbs:
         :raises StreamError: if the connection is no more.
         """
         name = message.name
-        if self.watch is not None:
-            yield from self._reached(name, "before")
         incoming = self.incoming
         amount = message.size_bytes
         waits = incoming.receive(amount, self._message_ns)
@@ -202,25 +195,23 @@ class Verbs:
         now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
         self.received_at_ns[name] = now
         self._pending.extend((now, self._receives[name], amount))
-        if self.watch is not None:
-            yield from self._reached(name, "after")
 
     # ---- work ----------------------------------------------------------------------------------
 
-    def work(self, step: str, duration_ns: int) -> Steps:
-        """Spend `duration_ns` on the CPU on `step`, and record its end."""
-        env = self.env
+    def work(self, step: str, duration_ns: int, then: Callable[[], None] | None = None) -> Steps:
+        """Spend `duration_ns` on the CPU on `step`, and record its end.
+
+        `then`: what to do once it is done.
+        """
+        env, thread = self.env, self.thread
         begun: int = env._now  # type: ignore[assignment]  # noqa: SLF001
-        if self.watch is not None:
-            yield from self._reached(step, "before", duration_ns)
         # As `Thread.work`, without the call.
-        thread = self.thread
-        thread.timer = timer = thread.timer.again_until(env._now + duration_ns)  # type: ignore[arg-type]  # noqa: SLF001
+        thread.timer = timer = thread.timer.again_until(begun + duration_ns)
         yield timer
         now: int = env._now  # type: ignore[assignment]  # noqa: SLF001
         self._pending.extend((now, self._codes[step], now - begun))
-        if self.watch is not None:
-            yield from self._reached(step, "after")
+        if then is not None:
+            then()
 
     def pausing(self, step: str, duration_ns: int, pause_ns: int) -> Steps:
         """Work as `work` does, under the lock; after `pause_ns` whoever waits for the lock has it.
@@ -228,8 +219,6 @@ class Verbs:
         What run_on_cpu does in a post_load function: it waits for the vCPU with the lock let go.
         """
         begun = self.env.now
-        if self.watch is not None:
-            yield from self._reached(step, "before", duration_ns)
         thread, lock = self.thread, self._side.host.lock
         yield thread.work(pause_ns)
         if lock.queue:
@@ -238,8 +227,6 @@ class Verbs:
             yield from lock.acquire(thread, purpose)
         yield thread.work(duration_ns - pause_ns)
         self.note(step, self.env.now - begun)
-        if self.watch is not None:
-            yield from self._reached(step, "after")
 
     def check(self, what: str) -> None:
         """Raise if fault injection lets the function `what` fail now."""
@@ -253,14 +240,11 @@ class Verbs:
 
         :raises StreamError: if the connection is no more.
         """
-        watch = self.watch
-        if watch is not None:
-            yield from self._reached(step, "before")
         pending, env, thread = self._pending, self.env, self.thread
         pending.extend((env._now, self._begins[step], amount))  # type: ignore[arg-type]  # noqa: SLF001
         waits = self.outgoing.write(amount, write_ns)
-        if watch is not None:
-            watch.streaming(self._side, step, "write")
+        if self.watch is not None:
+            self.watch.streaming(self._side, step, "write")
         if waits is not None:
             thread.waits_for = step
             try:
@@ -271,23 +255,18 @@ class Verbs:
             thread.waits_for = ""
             self.outgoing.wrote()
         pending.extend((env._now, self._ends[step], amount))  # type: ignore[arg-type]  # noqa: SLF001
-        if watch is not None:
-            yield from self._reached(step, "after")
 
     def read(self, step: str, price: Callable[[int], int]) -> Steps:
         """Read the peer's next bulk write from the socket; `price` gives the work in ns by bytes.
 
         :raises StreamError: if the connection is no more.
         """
-        watch = self.watch
-        if watch is not None:
-            yield from self._reached(step, "before")
         pending, env, thread = self._pending, self.env, self.thread
         incoming = self.incoming
         begun = incoming.bytes_read
         waits = incoming.read(price)
-        if watch is not None:
-            watch.streaming(self._side, step, "read")
+        if self.watch is not None:
+            self.watch.streaming(self._side, step, "read")
         if waits is not None:
             thread.waits_for = step
             try:
@@ -298,8 +277,59 @@ class Verbs:
             thread.waits_for = ""
             incoming.has_read()
         pending.extend((env._now, self._ends[step], incoming.bytes_read - begun))  # type: ignore[arg-type]  # noqa: SLF001
-        if watch is not None:
-            yield from self._reached(step, "after")
+
+
+class WatchedVerbs(Verbs):
+    """The same verbs, each told to the watch before and after."""
+
+    __slots__ = ()
+
+    def _reached(self, step: str, when: str, duration_ns: int = 0) -> Steps:
+        """Tell the watch; if something strikes now, let it, before this thread goes on."""
+        watch = self.watch
+        if watch is not None and watch.reached(self._side, step, when, duration_ns):
+            yield self.thread.work(0)
+
+    def send(self, message: Message) -> Steps:
+        """Send a protocol message, as a watched step."""
+        yield from self._reached(message.name, "before")
+        yield from super().send(message)
+        self.sent_at_ns[message.name] = self.env.now
+        yield from self._reached(message.name, "after")
+
+    def receive(self, message: Message) -> Steps:
+        """Wait for a protocol message, as a watched step."""
+        yield from self._reached(message.name, "before")
+        yield from super().receive(message)
+        yield from self._reached(message.name, "after")
+
+    def work(self, step: str, duration_ns: int, then: Callable[[], None] | None = None) -> Steps:
+        """Work, as a watched step; what strikes as it begins is in its time."""
+        begun = self.env.now
+        yield from self._reached(step, "before", duration_ns)
+        yield self.thread.work(duration_ns)
+        self.note(step, self.env.now - begun)
+        yield from self._reached(step, "after")
+        if then is not None:
+            then()
+
+    def pausing(self, step: str, duration_ns: int, pause_ns: int) -> Steps:
+        """Work with a pause, as a watched step."""
+        yield from self._reached(step, "before", duration_ns)
+        yield from super().pausing(step, duration_ns, pause_ns)
+        yield from self._reached(step, "after")
+
+    def write(self, step: str, amount: int, write_ns: int) -> Steps:
+        """Write to the socket, as a watched step."""
+        yield from self._reached(step, "before")
+        yield from super().write(step, amount, write_ns)
+        yield from self._reached(step, "after")
+
+    def read(self, step: str, price: Callable[[int], int]) -> Steps:
+        """Read the peer's next bulk write, as a watched step."""
+        yield from self._reached(step, "before")
+        yield from super().read(step, price)
+        yield from self._reached(step, "after")
 
 
 class Side:
@@ -332,17 +362,7 @@ class Side:
         self.checkpoint = 0
         self.exit_reason = ""
         self.exited = False
-        self.verbs = verbs = Verbs(self, host, thread, (outgoing, incoming))
-        self.send = verbs.send
-        self.receive = verbs.receive
-        self.work = verbs.work
-        self.pausing = verbs.pausing
-        self.write = verbs.write
-        self.read = verbs.read
-        self.note = verbs.note
-        self.check = verbs.check
-        self.received_at_ns = verbs.received_at_ns
-        self.sent_at_ns = verbs.sent_at_ns
+        self._speak(Verbs)
         self._iothread_lock = host.lock
 
     def lock(self, purpose: str) -> Iterable[Event]:
@@ -358,8 +378,24 @@ class Side:
         """Give the iothread lock back."""
         self._iothread_lock.release(self.thread)
 
+    def _speak(self, kind: type[Verbs]) -> None:
+        """Use verbs of this kind."""
+        ends = (self.outgoing, self.incoming)
+        self.verbs = verbs = kind(self, self.host, self.thread, ends)
+        self.send = verbs.send
+        self.receive = verbs.receive
+        self.work = verbs.work
+        self.pausing = verbs.pausing
+        self.write = verbs.write
+        self.read = verbs.read
+        self.note = verbs.note
+        self.check = verbs.check
+        self.received_at_ns = verbs.received_at_ns
+        self.sent_at_ns = verbs.sent_at_ns
+
     def watched_by(self, watch: Watch) -> None:
-        """Tell `watch` of every step."""
+        """Tell `watch` of every step, from the first on."""
+        self._speak(WatchedVerbs)
         self.verbs.watch = watch
 
 

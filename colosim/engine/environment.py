@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 import simpy
-from simpy.events import PENDING, Event, Timeout
+from simpy.events import Event, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,16 +53,16 @@ class Environment(simpy.Environment):
         ``horizon``.  An exception that no process handles is raised.
         """
         queue: list[Any] = self._queue
-        steps = 0
+        # What was ever scheduled and is no longer in the queue has happened.
+        before = next(self._eid) - len(queue)
         try:
             # `finish` raises `periodic` above any length of the queue.
-            while len(queue) > self.periodic or self._due():
+            while (len(queue) > self.periodic if self.periodic else queue) or self._due():
                 at_ns, priority, number, event = heappop(queue)
                 if at_ns > horizon_ns:
                     heappush(queue, (at_ns, priority, number, event))
                     return "horizon"
                 self._now = at_ns
-                steps += 1
                 callbacks = event.callbacks
                 event.callbacks = None
                 if not event._ok:  # noqa: SLF001 - as simpy.Environment.step
@@ -75,10 +75,10 @@ class Environment(simpy.Environment):
                         self._body_ends(callback, end)
                     else:
                         # A body goes on when what it yields has happened.
-                        if target is not None:
+                        if target is not None and callback not in target.callbacks:
                             target.callbacks.append(callback)
         finally:
-            self.steps += steps
+            self.steps += next(self._eid) - 1 - len(queue) - before
         return "finished" if self.finished else "quiet"
 
     def _due(self) -> bool:
@@ -105,7 +105,8 @@ class Environment(simpy.Environment):
         except StopIteration as end:
             self._body_ends(send, end)
         else:
-            target.callbacks.append(send)
+            if send not in target.callbacks:
+                target.callbacks.append(send)
 
     def _body_ends(self, send: Any, end: StopIteration) -> None:
         self.bodies.pop(send.__self__).succeed(end.value)
@@ -167,23 +168,24 @@ class Wait(Event):
 
     A process yields it.  Setting the time once costs no more than a timeout.  Moving it hands
     the process over to a successor; what was scheduled before fires without effect.  `set_ns` is
-    the time that it was last made with.
+    the time that was first set, or -1.
     """
 
     env: Environment
-    _value: object = PENDING
+    _value: object = None
 
     def __init__(self, env: Environment, at_ns: int = -1) -> None:
         # As simpy.events.Event, and as its Timeout if the time is known.
         self.env = env
-        self.callbacks = []
+        # Whoever waits once waits again: it stays in the list.
+        self._waiting: list[Any] = []
+        self.callbacks = self._waiting
         self._ok = True
         self._successor: Event | None = None
         self.failed = False
         self.set_ns = at_ns
         if at_ns >= 0:
             # As simpy.Environment.schedule.
-            self._value = None
             heappush(env._queue, (at_ns, 1, next(env._eid), self))  # type: ignore[misc]  # noqa: SLF001
 
     @classmethod
@@ -196,12 +198,13 @@ class Wait(Event):
     def again(self) -> Wait:
         """Return what `Wait(env)` would: itself, if it has ended without being moved.
 
-        A thread waits a dozen times a checkpoint, one wait after the other: one object does.
+        A thread waits a dozen times a checkpoint, one wait after the other: one object does, if
+        no other thread waits for it.
         """
         if self.callbacks is not None or self._successor is not None:
             return Wait(self.env)
-        self.callbacks = []
-        self._value = PENDING
+        self.callbacks = self._waiting
+        self.set_ns = -1
         return self
 
     def again_until(self, at_ns: int) -> Wait:
@@ -209,11 +212,15 @@ class Wait(Event):
         env = self.env
         if self.callbacks is not None or self._successor is not None:
             return Wait(env, at_ns)
-        self.callbacks = []
-        self._value = None
+        self.callbacks = self._waiting
         self.set_ns = at_ns
         heappush(env._queue, (at_ns, 1, next(env._eid), self))  # noqa: SLF001
         return self
+
+    @property
+    def triggered(self) -> bool:
+        """Whether a time has been set."""
+        return self.set_ns >= 0
 
     @property
     def over(self) -> bool:
@@ -229,16 +236,16 @@ class Wait(Event):
         self._successor = event
 
     def end_at(self, at_ns: int) -> None:
-        """Let the process go on at `at_ns` (not before now), whatever was set before."""
+        """Let the process go on at `at_ns`, whatever was set before.
+
+        A time that has passed by then, as it may when it is moved, is now.
+        """
         env = self.env
-        now: int = env._now  # type: ignore[assignment]  # noqa: SLF001
-        if at_ns < now:  # noqa: PLR1730 - a call costs more
-            at_ns = now
-        if self._value is PENDING and self._successor is None:
-            self._value = None
+        if self.set_ns < 0 and self._successor is None:
+            self.set_ns = at_ns
             heappush(env._queue, (at_ns, 1, next(env._eid), self))  # type: ignore[misc]  # noqa: SLF001
         elif not self.over:
-            self._hand_over(Timeout(env, at_ns - now))
+            self._hand_over(Timeout(env, max(0, at_ns - env.now)))
 
     def suspend(self) -> None:
         """Take back the time that was set: the process waits until another is."""

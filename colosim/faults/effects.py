@@ -66,6 +66,8 @@ class Effects:
     @property
     def stops_service_since_ns(self) -> int | None:
         """Since when something is in effect that may stop a guest's service, None if nothing is."""
+        if not self._active:
+            return None
         since = [one.since_ns for one in self._active if one.kind in _STOPS_SERVICE]
         return min(since, default=None)
 

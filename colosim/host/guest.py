@@ -72,7 +72,7 @@ class Guest:
     def __init__(self, side: str, env: Environment, record: Record, model: GuestModel) -> None:
         self.side = side
         self._env = env
-        self._record = record
+        self._pending = record.pending
         self.dirty_after = dirty_pages(model)
         self.running = False
         self.since_ns = 0
@@ -88,7 +88,7 @@ class Guest:
         now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
         self.running = True
         self.since_ns = now
-        self._record.pending += (now, self._code_run, 0)
+        self._pending.extend((now, self._code_run, 0))
         if self.on_change is not None:
             self.on_change()
 
@@ -100,6 +100,6 @@ class Guest:
         self.running = False
         self.ran_ns = now - self.since_ns
         self.since_ns = now
-        self._record.pending += (now, self._code_stop, self.ran_ns)
+        self._pending.extend((now, self._code_stop, self.ran_ns))
         if self.on_change is not None:
             self.on_change()

@@ -42,8 +42,10 @@ class IothreadLock:
         self.purpose = ""
         self.since_ns = 0
         self.queue: deque[tuple[Thread, str, Event]] = deque()
-        self._codes: dict[tuple[Thread, str], tuple[int, int, int]] = {}
+        # Of wanted, got and released, by thread and purpose.
+        self._codes: dict[Thread, dict[str, tuple[int, int, int]]] = {}
         self.deaf_longest_ns = 0
+        # The longest hold by purpose, since somebody last took it from here.
         self.longest_ns: dict[str, int] = {}
 
     def _codes_of(self, thread: Thread, purpose: str) -> tuple[int, int, int]:
@@ -54,7 +56,7 @@ class IothreadLock:
             code_of(f"{name} got {who}"),
             code_of(f"{name} released {who}"),
         )
-        self._codes[thread, purpose] = codes
+        self._codes.setdefault(thread, {})[purpose] = codes
         return codes
 
     def acquire(self, thread: Thread, purpose: str) -> Iterable[Event]:
@@ -66,10 +68,13 @@ class IothreadLock:
         if owner is None:
             self.owner = thread
             self.purpose = purpose
-            codes = self._codes.get((thread, purpose)) or self._codes_of(thread, purpose)
-            self._release_code = codes[2]
-            self.since_ns = now = self._env._now  # type: ignore[assignment]  # noqa: SLF001
-            self._pending.extend((now, codes[1], 0))  # type: ignore[arg-type]
+            try:
+                _, got, self._release_code = self._codes[thread][purpose]
+            except KeyError:
+                _, got, self._release_code = self._codes_of(thread, purpose)
+            now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+            self.since_ns = now
+            self._pending.extend((now, got, 0))
             return ()
         if owner is thread:
             raise InvariantError(
@@ -113,11 +118,3 @@ class IothreadLock:
             event.succeed()
         else:
             self.owner = None
-
-    def take_longest(self, *purposes: str) -> int:
-        """Return the longest hold for any of `purposes` since this was last asked, or -1."""
-        longest = -1
-        for purpose in purposes:
-            held = self.longest_ns.pop(purpose, -1)
-            longest = max(longest, held)
-        return longest

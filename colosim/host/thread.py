@@ -53,7 +53,8 @@ class Thread:
 
     def sleep(self, duration_ns: int) -> Wait:
         """Return the event that ends a sleep; time goes on for it while the process is frozen."""
-        self._alarm = alarm = self._alarm.again_until(self._env.now + duration_ns)
+        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        self._alarm = alarm = self._alarm.again_until(now + duration_ns)
         return alarm
 
     def freeze(self) -> None:

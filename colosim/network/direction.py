@@ -21,6 +21,7 @@ from colosim.engine.plain import plain
 from colosim.engine.record import code_of
 from colosim.network.disturbed import READ, WRITE, Disturbed
 from colosim.network.tcp import (
+    INITIAL_WINDOW_SEGMENTS,
     RTO_MIN_NS,
     StreamError,
     delayed_ack_ns,
@@ -56,14 +57,17 @@ class Direction:
         "_ack_delay_ns",
         "_ack_tick_ns",
         "_acked_ns",
+        "_awaited",
         "_bulk_left_ns",
         "_delays_ack",
         "_drained_ns",
         "_factors_ppm",
+        "_fits_ns",
         "_full_ns",
         "_held_until_ns",
         "_inbox",
         "_keeps_window_ns",
+        "_most_halvings",
         "_mss_bytes",
         "_nagle",
         "_passings",
@@ -71,7 +75,6 @@ class Direction:
         "_plain",
         "_read_wait",
         "_receive_buffer_bytes",
-        "_room_ns",
         "_send_buffer_bytes",
         "_shapes",
         "_small_arrival_ns",
@@ -131,6 +134,8 @@ class Direction:
         self.reading: Wait | None = None
         self._write_wait = Wait.ended(env)
         self._read_wait = Wait.ended(env)
+        # That of a reader for whom the next message is.
+        self._awaited: Wait | None = None
         self.transfer: Transfer | None = None
         self._plain = True
         self.transfers: list[Transfer] | None = None
@@ -145,9 +150,9 @@ class Direction:
         # What the reader of a message waits for, and what it costs to wake it.
         self._wants = 0
         self._wake_ns = 0
-        # Nagle in Minshall's form: when the last small segment came, and its ACK (-1: not asked).
+        # Nagle in Minshall's form: when the last small segment came, and its ACK (None: not asked).
         self._small_arrival_ns = -1
-        self._acked_ns = 0
+        self._acked_ns: int | None = 0
         self._held_until_ns = 0
         self._drained_ns = 0
         self._bulk_left_ns = 0
@@ -186,6 +191,8 @@ class Direction:
                 in_flight = bandwidth * rtt_ns // NS_PER_S
                 if window > network.burst_bytes + in_flight:
                     self.head_bytes = network.burst_bytes
+        # Beyond so many halvings of the window in idleness it is as small as it gets.
+        self._most_halvings = (window // (INITIAL_WINDOW_SEGMENTS * network.mss_bytes)).bit_length()
         self._keeps_window_ns = NEVER_NS
         if network.slow_start_after_idle and self.bandwidth is not None and rtt_ns:
             idle = keeps_window_ns(self.bandwidth, window, rtt_ns, network.mss_bytes)
@@ -228,18 +235,21 @@ class Direction:
             leaves = now
             if self._nagle:
                 acked = self._acked_ns
-                if acked < 0 and now < self._small_arrival_ns + self._ack_bound_ns:
+                if acked is None and now < self._small_arrival_ns + self._ack_bound_ns:
                     acked = self._ack_ns()
-                if acked > now:
-                    leaves = self._held_until_ns = acked
-        self._drained_ns = leaves
+                if acked is not None and acked > now:
+                    leaves = self._drained_ns = self._held_until_ns = acked
         self._small_arrival_ns = arrives = leaves + self.latency_ns
-        self._acked_ns = -1
-        self.reverse.ack_rides(leaves, arrives)
-        inbox = self._inbox
-        inbox.append((arrives, now, amount))
-        if self.reading is not None and len(inbox) == 1 and self.price is None:
-            self.reading.end_at(arrives + self._wake_ns)
+        self._acked_ns = None
+        reverse = self.reverse
+        acked = reverse._acked_ns  # noqa: SLF001 - its own kind
+        if acked is None or acked > arrives:
+            reverse.ack_rides(leaves, arrives)
+        self._inbox.append((arrives, now, amount))
+        awaited = self._awaited
+        if awaited is not None:
+            self._awaited = None
+            awaited.end_at(arrives + self._wake_ns)
         return None
 
     def _ack_ns(self) -> int:
@@ -255,17 +265,19 @@ class Direction:
     def ack_rides(self, leaves: int, arrives: int) -> None:
         """A segment the other way, under way from `leaves` to `arrives`, brings the ACK along."""
         acked = self._acked_ns
+        if acked is not None and acked <= arrives:
+            return
         small = self._small_arrival_ns
-        if small > leaves or 0 <= acked <= arrives:
+        if small > leaves:
             return
         if self._delays_ack and arrives < small + self._ack_delay_ns:
             # Sooner than the delayed ACK would have come, and nothing waits for that.
             if self._held_until_ns <= leaves and self.disturbed is None:
                 self._acked_ns = arrives
                 return
-        elif acked < 0 and arrives >= small + self._ack_bound_ns:
+        elif acked is None and arrives >= small + self._ack_bound_ns:
             return
-        if acked < 0:
+        if acked is None:
             acked = self._ack_ns()
         if acked <= arrives:
             return
@@ -297,7 +309,6 @@ class Direction:
 
         :raises StreamError: if the connection is no more or ends before the message.
         """
-        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
         if self.disturbed is not None:
             return self.disturbed.receive(amount, wake_ns)
         if self.read_error is not None:
@@ -305,18 +316,17 @@ class Direction:
             raise self.read_error
         self.bytes_read += amount
         inbox = self._inbox
-        if not inbox:
-            self._wants = amount
-            self._wake_ns = wake_ns
-            self.reading = self._read_wait = wait = self._read_wait.again()
-            return wait
-        arrives: int = inbox[0][0]  # type: ignore[index]
-        if arrives <= now:
-            inbox.popleft()
-            return None
+        if inbox:
+            arrives: int = inbox[0][0]  # type: ignore[index]
+            if arrives <= self.env._now:  # noqa: SLF001
+                inbox.popleft()
+                return None
+            wait = self._read_wait.again_until(arrives + wake_ns)
+        else:
+            wait = self._awaited = self._read_wait.again()
         self._wants = amount
         self._wake_ns = wake_ns
-        self.reading = self._read_wait = wait = self._read_wait.again_until(arrives + wake_ns)
+        self.reading = self._read_wait = wait
         return wait
 
     def has_read(self) -> None:
@@ -346,23 +356,23 @@ class Direction:
             drained > now and amount > self._send_buffer_bytes // 4
         ):
             return self.disturb().write(amount, write_ns)
-        transfer = self._begin(amount, write_ns, now, drained)
-        self.transfer = transfer
-        self._plain = False
-        self._inbox.append(transfer)
-        if self.price is not None and len(self._inbox) == 1:
-            self.claim(amount)
+        behind = drained > now
+        if behind:
+            transfer = self._begin_behind(amount, write_ns, now)
         else:
+            transfer = self._begin(amount, write_ns, now)
+        self.transfer = transfer
+        inbox, price = self._inbox, self.price
+        inbox.append(transfer)
+        if price is not None and len(inbox) == 1:
+            transfer.reader_ns = now
+            transfer.read_ns = price(amount)
+            self._join(transfer)
+        else:
+            self._plain = False
             self._unclaimed.append(amount)
-        if self.disturbed is not None:
-            return self.disturbed.await_written()
-        return self._await_written(transfer, now, drained)
-
-    def _await_written(self, transfer: Transfer, now: int, drained: int) -> Event:
-        """Return what the writer of a transfer waits for."""
-        if drained > now:
-            # A small write behind a backlog ends when it fits, not when it leaves.
-            written = now + transfer.write_ns
+        if behind:
+            written = self._fits_ns
         elif transfer.reader_ns >= 0:
             written = self._written_ns
         elif transfer.needs_reader:
@@ -371,8 +381,6 @@ class Direction:
             return wait
         else:
             written = transfer.written_ns()
-        if written < self._room_ns:  # noqa: PLR1730 - a call costs more
-            written = self._room_ns
         self.writing = self._write_wait = wait = self._write_wait.again_until(written)
         return wait
 
@@ -388,29 +396,23 @@ class Direction:
 
         self.env.call_at(self.env.now + timeout_ns, look, apart=True)
 
-    def _begin(self, amount: int, write_ns: int, now: int, drained: int) -> Transfer:
-        """Return the transfer that a bulk write begins."""
+    def _begin(self, amount: int, write_ns: int, now: int) -> Transfer:
+        """Return the transfer that a bulk write begins when all before it has left."""
         bandwidth = self.bandwidth
         link_ns = 0 if bandwidth is None else -(-amount * NS_PER_S // bandwidth)
-        start = self._room_ns = now
-        head = 0
-        if drained > now:
-            # A small write behind a backlog: its bytes follow the last of those before them.
-            before = self.transfer
-            if before is not None:
-                kept = before.size_bytes + amount - self._send_buffer_bytes
-                if kept > 0:
-                    self._room_ns = max(now, before.left_ns(kept))
-            start = max(drained - write_ns, self._room_ns)
-        else:
-            if self.head_bytes and link_ns and bandwidth is not None:
-                missing = max(0, self._full_ns - now) * bandwidth // NS_PER_S
-                head = max(0, self.head_bytes - missing)
-            # The request shrank the window; only bulk grows it again.
-            idle = now - self._bulk_left_ns
-            if idle >= self._keeps_window_ns:
-                start += self.slow_start_of(amount, idle)
-        transfer = Transfer(
+        start = now
+        # The request shrank the window; only bulk grows it again.
+        idle = now - self._bulk_left_ns
+        if idle >= self._keeps_window_ns:
+            start += self.slow_start_of(amount, idle)
+        if self._nagle and amount % self._mss_bytes:
+            # Its full segments go; the rest waits for the ACK that they hasten.
+            hastened = now + 2 * self.latency_ns
+            if start + write_ns < hastened and start + link_ns < hastened:
+                acked = self.small_acked_ns()
+                if acked > now:
+                    start = max(start, min(acked, hastened) - max(write_ns, link_ns))
+        return Transfer(
             start,
             amount,
             write_ns,
@@ -418,30 +420,54 @@ class Direction:
             self.latency_ns,
             self._send_buffer_bytes,
             self._receive_buffer_bytes,
-            head,
+            self._tokens(now) if self.head_bytes and link_ns else 0,
         )
-        if drained <= now and self._nagle and amount % self._mss_bytes:
-            # Its full segments go; the rest waits for the ACK that they hasten.
-            acked = self._acked_ns
-            if acked < 0:
-                acked = self._ack_ns()
-            if acked > now:
-                acked = min(acked, now + 2 * self.latency_ns)
-                shortest = start + max(write_ns, link_ns)
-                if acked > shortest:
-                    transfer.start_ns = start + acked - shortest
-        return transfer
+
+    def _tokens(self, now: int) -> int:
+        """Return how many bytes pass the token bucket at once."""
+        assert self.bandwidth is not None  # noqa: S101 - else there is no bucket
+        missing = max(0, self._full_ns - now) * self.bandwidth // NS_PER_S
+        return max(0, self.head_bytes - missing)
+
+    def _begin_behind(self, amount: int, write_ns: int, now: int) -> Transfer:
+        """Return the transfer that a small bulk write begins whose bytes follow a backlog."""
+        room, before = now, self.transfer
+        if before is not None:
+            kept = before.size_bytes + amount - self._send_buffer_bytes
+            if kept > 0:
+                room = before.left_ns(kept)
+                if room < now:  # noqa: PLR1730 - a call costs more
+                    room = now
+        # It ends when it fits, not when it leaves.
+        self._fits_ns = room if room > now + write_ns else now + write_ns  # noqa: FURB136
+        start = self._drained_ns - write_ns
+        if start < room:  # noqa: PLR1730
+            start = room
+        bandwidth = self.bandwidth
+        return Transfer(
+            start,
+            amount,
+            write_ns,
+            0 if bandwidth is None else -(-amount * NS_PER_S // bandwidth),
+            self.latency_ns,
+            self._send_buffer_bytes,
+            self._receive_buffer_bytes,
+        )
 
     def slow_start_of(self, amount: int, idle_ns: int) -> int:
         """Return what slow start after `idle_ns` without bulk puts off `amount` bytes by, in ns."""
         bandwidth = self.bandwidth
         if idle_ns < self._keeps_window_ns or bandwidth is None:
             return 0
-        # Only whole times of `RTO_MIN_NS` count, so that like restarts share the answer.
-        idle_ns -= idle_ns % RTO_MIN_NS
-        rtt_ns = 2 * self.latency_ns
+        # Only whole times of `RTO_MIN_NS` count, and not many: like restarts share the answer.
+        halvings = min(idle_ns // RTO_MIN_NS, self._most_halvings)
         return _slow_start_ns(
-            amount, bandwidth, self._window_bytes, rtt_ns, idle_ns, self._mss_bytes
+            amount,
+            bandwidth,
+            self._window_bytes,
+            2 * self.latency_ns,
+            halvings * RTO_MIN_NS,
+            self._mss_bytes,
         )
 
     @property
@@ -486,39 +512,54 @@ class Direction:
     def claim(self, amount: int) -> None:
         """The waiting reader knows now how much it reads: bring it and the bytes together."""
         now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
-        price, wait = self.price, self.reading
+        price = self.price
         assert price is not None  # noqa: S101 - a reader waits
-        assert wait is not None  # noqa: S101
-        self.price = None
         read_ns = price(amount)
-        self.bytes_read += amount
         transfer = self._inbox[0] if self._inbox else None
         if self.disturbed is None and isinstance(transfer, Transfer):
-            on_time = now <= transfer.start_ns + transfer.latency_ns
-            if on_time or not transfer.blocks_before(now):
-                self._join(transfer, read_ns, wait, now)
+            late = now - transfer.start_ns - transfer.latency_ns
+            if late < 0:  # noqa: PLR1730 - a call costs more
+                late = 0
+            if not late or not transfer.blocks_before(now):
+                transfer.reader_ns = now
+                transfer.read_ns = read_ns
+                self._join(transfer, late)
+                if self.writing is not None and transfer.needs_reader:
+                    self.writing.end_at(self._written_ns)
                 return
+        self.price = None
+        self.bytes_read += amount
         self.disturb().want(amount, read_ns)
 
-    def _join(self, transfer: Transfer, read_ns: int, wait: Wait, now: int) -> None:
-        """Bring a transfer and its reader together: now both ends are known."""
-        transfer.reader_ns = now
-        transfer.read_ns = read_ns
+    def _join(self, transfer: Transfer, late: int = 0) -> None:
+        """Bring a transfer and its reader together: now both ends are known.
+
+        `late`: how long after the first byte the reader has come.
+        """
+        wait = self.reading
+        assert wait is not None  # noqa: S101 - a reader waits
+        self.price = None
         self._plain = True
-        start, size, latency = transfer.start_ns, transfer.size_bytes, transfer.latency_ns
-        late = max(0, now - start - latency)
-        key = (size, transfer.write_ns, transfer.link_ns, read_ns, transfer.head_bytes, late)
-        shape = self._shapes.get(key)
-        if shape is None:
-            shape = self._shape(transfer, key)
-        left, end, written, sending, receiving = shape
+        start, size = transfer.start_ns, transfer.size_bytes
+        self.bytes_read += size
+        key = (
+            size,
+            transfer.write_ns,
+            transfer.link_ns,
+            transfer.read_ns,
+            transfer.head_bytes,
+            late,
+        )
+        try:
+            left, end, written, sending, receiving = self._shapes[key]
+        except KeyError:
+            left, end, written, sending, receiving = self._shape(transfer, key)
         left += start
         end += start
+        latency = transfer.latency_ns
         arrived = left + latency
         self._written_ns = written + start
         wait.end_at(end)
-        if self.writing is not None and transfer.needs_reader:
-            self.writing.end_at(self._written_ns)
         self._drained_ns = left
         if self.head_bytes and self.bandwidth is not None:
             # A bulk transfer has emptied the token bucket (a message hardly touches it).
@@ -615,6 +656,7 @@ class Direction:
         self._drained_ns = min(self._drained_ns, now)
         if waiting is not None:
             self._wants, self._wake_ns = waiting
+            self._awaited = self.reading
 
     def _under_way(self) -> list[Past]:
         """Return what a fluid must replay: all that is not read, and a reader that waits."""
@@ -641,6 +683,7 @@ class Direction:
             held_until = self._drained_ns if self._held_until_ns > self.env.now else 0
             disturbed = self.disturbed = Disturbed(self, self._under_way(), held_until)
             self._inbox.clear()
+            self._awaited = None
         disturbed.catch_up()
         return disturbed
 
@@ -652,14 +695,14 @@ class Direction:
             self._bulk_left_ns = leaves
         if small:
             self._small_arrival_ns = arrives
-            self._acked_ns = -1
+            self._acked_ns = None
         else:
             self._acked_ns = leaves
         self.reverse.ack_rides(leaves, arrives)
 
     def small_acked_ns(self) -> int:
         """When the last small segment is acknowledged, as far as it is known."""
-        return self._acked_ns if self._acked_ns >= 0 else self._ack_ns()
+        return self._ack_ns() if self._acked_ns is None else self._acked_ns
 
     def claim_or_keep(self, amount: int) -> None:
         """A bulk write has begun in the fluid: give it to the waiting reader, or keep it."""

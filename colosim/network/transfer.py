@@ -53,12 +53,18 @@ class Transfer:
         past_head = amount - self.head_bytes
         taken = -(-self.write_ns * amount // size)
         if past_head > 0:
-            taken = max(taken, -(-self.link_ns * past_head // size))
+            carried = -(-self.link_ns * past_head // size)
+            if carried > taken:  # noqa: PLR1730 - a call costs more
+                taken = carried
         since = self.start_ns + taken
         over = amount - self.receive_buffer_bytes
         if over > 0:
-            opened = self.begun_ns + self.latency_ns
-            since = max(since, opened - (-self.read_ns * over // size))
+            opened = self.start_ns + self.latency_ns
+            if opened < self.reader_ns:  # noqa: PLR1730
+                opened = self.reader_ns
+            opened += self.latency_ns - (-self.read_ns * over // size)
+            if since < opened:  # noqa: PLR1730
+                since = opened
         return since
 
     @property

@@ -28,6 +28,7 @@ class Service:
         self._env = env
         self._hosts = hosts
         self._failovers = failovers
+        self._primary = hosts["primary"]
         self._secondary_failover = failovers["secondary"]
         self._effects = effects
         self.serving = False
@@ -40,7 +41,6 @@ class Service:
         self._origin_ns: int | None = None
         self._longest_ns = 0
         hosts["primary"].guest.on_change = self.update
-        hosts["secondary"].guest.on_change = self._secondary_changes
 
     def serves(self, side: str) -> bool:
         """Whether `side`'s guest serves now."""
@@ -49,26 +49,25 @@ class Service:
             return False
         return side == "primary" or self._failovers[side].done
 
-    def _secondary_changes(self) -> None:
-        """Look again, if the secondary's guest counts: before its failover it does not."""
-        if self._secondary_failover.done:
-            self.update()
-
     def update(self) -> None:
         """Look again at who serves."""
-        serving = self.serves("primary")
-        # A secondary that serves has done its failover: before, one look is enough.
-        if self._secondary_failover.done and self.serves("secondary"):
-            if serving and self.both_ns is None:
-                self.both_ns = self._env.now
-            serving = True
+        # Most often the primary's guest has stopped or runs again, and that is all.
+        serving = self._primary.guest.running and self.serves("primary")
+        if self._secondary_failover.done:
+            # From here on its guest counts.
+            self._hosts["secondary"].guest.on_change = self.update
+            if self.serves("secondary"):
+                if serving and self.both_ns is None:
+                    self.both_ns = self._env.now
+                serving = True
         if serving is self.serving:
             return
         now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
         self.serving = serving
         if serving:
             stopped = now - self._since_ns
-            self.stopped_longest_ns = max(self.stopped_longest_ns, stopped)
+            if stopped > self.stopped_longest_ns:
+                self.stopped_longest_ns = stopped
             if self._origin_ns is not None:
                 self._longest_ns = max(self._longest_ns, now - self._origin_ns)
                 self._origin_ns = None

@@ -133,8 +133,8 @@ class Simulation:
         self._sent_bytes = 0
         self._warmup = scenario.warmup
         self._checkpoints = scenario.checkpoints
-        self._primary_lock = self.hosts[PRIMARY].lock
-        self._secondary_lock = self.hosts[SECONDARY].lock
+        self._primary_holds = self.hosts[PRIMARY].lock.longest_ns
+        self._secondary_holds = self.hosts[SECONDARY].lock.longest_ns
         self.end_ns = 0
         self.reason = ""
         self.violation: InvariantError | None = None
@@ -340,8 +340,9 @@ class Simulation:
         self.committed += 1
         record.pending += (now, self._code_commit, primary.checkpoint)
         record.close()
-        saving = self._primary_lock.take_longest(SAVING)
-        loading = self._secondary_lock.take_longest(LOADING, RECEIVING)
+        saving = self._primary_holds.pop(SAVING, -1)
+        loading = self._secondary_holds.pop(LOADING, -1)
+        receiving = self._secondary_holds.pop(RECEIVING, -1)
         if primary.checkpoint >= self._warmup:
             secondary = self.secondary
             begun = secondary.received_at_ns.get(VMSTATE_SEND.name, requested)
@@ -353,7 +354,7 @@ class Simulation:
                     loaded - begun if loaded >= begun else -1,
                     self._sent_bytes - sent,
                     saving,
-                    loading,
+                    loading if loading > receiving else receiving,
                 )
             )
         if self.committed == self._checkpoints:
