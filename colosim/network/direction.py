@@ -471,9 +471,9 @@ class Direction:
         )
 
     @property
-    def bulk_idle_ns(self) -> int:
-        """How long no bulk has left."""
-        return max(0, self.env.now - self._bulk_left_ns)
+    def bulk_left_ns(self) -> int:
+        """When the last bulk had left, as the closed form knows it."""
+        return self._bulk_left_ns
 
     def _push_held(self, amount: int, now: int) -> None:
         """Let a bulk write take along the small writes that Nagle held back before it.
@@ -560,7 +560,7 @@ class Direction:
         arrived = left + latency
         self._written_ns = written + start
         wait.end_at(end)
-        self._drained_ns = left
+        self._drained_ns = self._bulk_left_ns = left
         if self.head_bytes and self.bandwidth is not None:
             # A bulk transfer has emptied the token bucket (a message hardly touches it).
             self._full_ns = left + self.head_bytes * NS_PER_S // self.bandwidth
@@ -654,6 +654,7 @@ class Direction:
         self.transfer = None
         self._inbox.clear()
         self._drained_ns = min(self._drained_ns, now)
+        self._bulk_left_ns = disturbed.bulk_left_ns
         if waiting is not None:
             self._wants, self._wake_ns = waiting
             self._awaited = self.reading
@@ -691,8 +692,6 @@ class Direction:
         """A write leaves at `leaves`, as the fluid has it: keep what Nagle and ACKs need."""
         self._drained_ns = max(self._drained_ns, leaves)
         arrives = leaves + self.latency_ns
-        if not small:
-            self._bulk_left_ns = leaves
         if small:
             self._small_arrival_ns = arrives
             self._acked_ns = None

@@ -49,6 +49,7 @@ class Disturbed:
             link=rate_of(direction.bandwidth),
             head_bytes=direction.head_bytes,
         )
+        self._bulk_before_ns = direction.bulk_left_ns
         now = self.env.now
         for what, at_ns, amount, spent_ns in sorted(past, key=_when):
             fluid.advance(min(at_ns, now))
@@ -57,6 +58,8 @@ class Disturbed:
                 continue
             later = max(0, at_ns - now)
             fluid.write(amount, spent_ns + later)
+            if spent_ns:
+                fluid.mark()
             if later:
                 # What slow start puts off leaves no sooner.
                 fluid.hold(fluid.write_goal - amount, at_ns)
@@ -99,6 +102,14 @@ class Disturbed:
         # A reader that has its bytes goes on at this very instant: not yet.
         return not (done and direction.reading is not None and direction.price is None)
 
+    @property
+    def bulk_left_ns(self) -> int:
+        """When the last bulk had left; now, if it has not yet."""
+        fluid = self.fluid
+        if not fluid.marked:
+            return self._bulk_before_ns
+        return self.env.now if fluid.mark_left is None else -int(-fluid.mark_left // 1)
+
     def unread_want(self) -> tuple[int, int] | None:
         """Return what a reader waits for beyond all that was written: bytes, and their time."""
         fluid = self.fluid
@@ -130,8 +141,9 @@ class Disturbed:
         fluid, direction = self.fluid, self._direction
         if fluid.held_at is not None:
             fluid.held_until = min(fluid.held_until, fluid.now)
-        later = direction.slow_start_of(amount, direction.bulk_idle_ns)
+        later = direction.slow_start_of(amount, max(0, self.env.now - self.bulk_left_ns))
         fluid.write(amount, write_ns + later)
+        fluid.mark()
         if later:
             fluid.hold(fluid.write_goal - amount, self.env.now + later)
         direction.claim_or_keep(amount)

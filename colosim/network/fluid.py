@@ -105,6 +105,9 @@ class Fluid:
         # The slopes that the delayed views were last told of; None: they must be told anew.
         self._left_told: Rate = Fraction(0)
         self._read_told: Rate = Fraction(0)
+        # How far the marked writes go, and when the last of their bytes had left.
+        self.marked = 0
+        self.mark_left: Fraction | None = None
         # What leaves from now on arrives no sooner than this: bytes do not overtake.
         self._in_order_from = self.now
 
@@ -147,6 +150,10 @@ class Fluid:
         rate = Fraction(amount, duration_ns) if duration_ns else None
         self._write_steps.append((self.write_goal, rate))
 
+    def mark(self) -> None:
+        """Let `mark_left` tell when all that is written so far has left."""
+        self.marked, self.mark_left = self.write_goal, None
+
     def want(self, amount: int, duration_ns: int) -> None:
         """Let the reader read `amount` more bytes, which alone take it `duration_ns`."""
         self.read_from = self.read_goal
@@ -180,6 +187,8 @@ class Fluid:
         self.window.stand(self.window.value)
         self._in_order_from = self.now
         self._left_told = self._read_told = None
+        if self.left < self.marked:
+            self.mark_left = None
 
     def probe_window(self) -> None:
         """Tell the sender the true window, as an answered probe does."""
@@ -214,6 +223,7 @@ class Fluid:
                 self.bucket -= step
                 self.left += step
                 self._left_told = None
+                self._see_mark(self.now)
         written = min(writable, self.left + self.send_buffer)
         if written > self.written:
             self.written, self._wrote_at = written, self.now
@@ -225,6 +235,11 @@ class Fluid:
         for steps, done in ((self._write_steps, self.written), (self._read_steps, self.read)):
             while steps and steps[0][0] <= done:
                 steps.popleft()
+
+    def _see_mark(self, at: Fraction) -> None:
+        """Note that what is marked had left at `at`, if it has by now."""
+        if self.mark_left is None and self.left >= self.marked:
+            self.mark_left = at
 
     def _held(self) -> bool:
         return self.held_at is not None and self.now < self.held_until
@@ -297,6 +312,8 @@ class Fluid:
             self.written += writing * gone
             self._wrote_at = until
         self.left += leaving * gone
+        if leaving > 0:
+            self._see_mark(until - (self.left - self.marked) / leaving)
         self.read += reading * gone
         if self._head:
             self.bucket = min(self.bucket_size, self.bucket + (self._carries - leaving) * gone)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from colosim.checkers import Violation
 from colosim.designs.remedied import RemediedPrimary
+from colosim.host.lock import BUSY
 from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.runs.liveness import LATE, idle_threads
 from colosim.runs.wording import TIMES, with_unit
@@ -161,7 +162,9 @@ def _lock_held_for_ever(simulation: Simulation, survivor: str | None) -> str:
             end = simulation.primary if side == PRIMARY else simulation.secondary
             step = lock.owner.waits_for
             state = f"is blocked in: {step}" if step else "is at work"
-            if end.exited and end.holds_lock:
+            if lock.purpose is BUSY:
+                state = "is busy with what is none of COLO's"
+            elif end.exited and end.holds_lock:
                 state = f"has left COLO without giving it back, and waits for {step}"
             elif lock.owner.ended:
                 state = "has ended without giving it back"
