@@ -109,6 +109,8 @@ def _column(fault: str) -> str:
 
 def _struck(side: str, victim: str) -> str:
     """Return whom a fault strikes, seen from the side that is at its step."""
+    if victim in _PARTS:
+        return victim
     if victim == side:
         return ITSELF
     return PEER if victim in _SIDES else NETWORK

@@ -1,0 +1,87 @@
+"""The map of every fault at every step: what README shows, held to the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+
+from colosim.analysis.exploration.cases import Space
+from colosim.analysis.exploration.explore import explore
+from colosim.analysis.exploration.outcome import run_case
+from colosim.plots import heatmap
+from colosim.plots.style import save
+from colosim.runs.run import as_scenario
+
+if TYPE_CHECKING:
+    from colosim.analysis.exploration.cases import Case
+
+ROOT = Path(__file__).parents[2]
+SCENARIO = ROOT / "scenarios" / "hang.yaml"
+DESIGNS = ("qsb", "split", "mainline")
+CELLS = ROOT / "results" / "explore" / "hang.csv"
+PICTURE = ROOT / "docs" / "map-of-hang.svg"
+SAMPLE = 12
+"""One cell in so many is explored anew by every test run, all of its cases."""
+
+
+@pytest.fixture(name="cells", scope="module")
+def fixture_cells(pytestconfig: pytest.Config) -> pd.DataFrame:
+    """Return the kept cells; ``--update-results`` explores and writes them anew first."""
+    if pytestconfig.getoption("--update-results"):
+        explored = explore(SCENARIO, DESIGNS, jobs=2)
+        table = pd.DataFrame([outcome.to_dict() for outcome in explored.outcomes])
+        CELLS.parent.mkdir(exist_ok=True)
+        heatmap.data(table).to_csv(CELLS, index=False, lineterminator="\n")
+    return pd.read_csv(CELLS)
+
+
+def cell_of(case: Case) -> tuple[str, ...]:
+    """Return the cell to which a case belongs: all that stands before its verdict."""
+    chosen = case.choices
+    side, fault = chosen["side"], heatmap._column(chosen["fault"])
+    return case.design, side, chosen["step"], fault, heatmap._struck(side, chosen["victim"])
+
+
+def test_a_sample_of_the_kept_cells_is_what_an_exploration_gives(cells: pd.DataFrame) -> None:
+    """Every case of one cell in twelve is run again: the worst verdict of each is the kept one."""
+    sample = cells.iloc[::SAMPLE].reset_index(drop=True)
+    wanted = set(sample.drop(columns="verdict").itertuples(index=False, name=None))
+    space = Space(as_scenario(SCENARIO), DESIGNS)
+    again = [run_case(space.base, case).to_dict() for case in space if cell_of(case) in wanted]
+    pd.testing.assert_frame_equal(heatmap.data(pd.DataFrame(again)), sample)
+
+
+def test_the_map_in_the_readme_is_drawn_from_the_kept_cells(
+    cells: pd.DataFrame, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """The picture is that of the kept cells, where matplotlib is the same."""
+    update = bool(pytestconfig.getoption("--update-results"))
+    picture = PICTURE if update else tmp_path / PICTURE.name
+    save(heatmap.figure(cells), picture)
+    kept = PICTURE.read_text(encoding="utf-8")
+    drawn_by = re.search(r"Matplotlib v([\d.]+\w*)", kept)
+    assert drawn_by is not None
+    assert drawn_by[1] != mpl.__version__ or picture.read_text(encoding="utf-8") == kept
+
+
+def test_the_map_shows_what_the_readme_says_of_it(cells: pd.DataFrame) -> None:
+    """Who hangs: split by its frozen peer, mainline's secondary by a silent primary; qsb by none.
+
+    A lock that an error path leaks hangs each; error returns stop each; none breaks a rule.
+    """
+    hung = cells[cells["verdict"] == "hung"]
+    causes = {
+        design: sorted(set(rows["fault"])) for design, rows in hung.groupby("design", sort=True)
+    }
+    assert causes == {
+        "mainline": ["freeze", "leak", "vanish"],
+        "qsb": ["leak"],
+        "split": ["freeze", "leak"],
+    }
+    assert set(cells[cells["fault"] == "fail"]["verdict"]) == {"stopped"}
+    assert "violated" not in set(cells["verdict"])
