@@ -27,6 +27,8 @@ CELLS = ROOT / "results" / "explore" / "hang.csv"
 PICTURE = ROOT / "docs" / "map-of-hang.svg"
 SAMPLE = 12
 """One cell in so many is explored anew by every test run, all of its cases."""
+SILENCES = ("freeze", "kill", "vanish", "freeze 30 s", "vanish 30 s")
+FENCED = ("manager.fence=true", "manager.policy=yank-then-lost-heartbeat")
 
 
 @pytest.fixture(name="cells", scope="module")
@@ -85,3 +87,11 @@ def test_the_map_shows_what_the_readme_says_of_it(cells: pd.DataFrame) -> None:
     }
     assert set(cells[cells["fault"] == "fail"]["verdict"]) == {"stopped"}
     assert "violated" not in set(cells["verdict"])
+
+
+def test_with_fencing_and_yank_every_silence_ends_in_a_failover() -> None:
+    """One case in twenty of every design, whoever falls silent where and for however long."""
+    space = Space(as_scenario(SCENARIO, FENCED), (), SILENCES)
+    outcomes = [run_case(space.base, case) for case in list(space)[::20]]
+    assert {outcome.design for outcome in outcomes} == set(space.designs)
+    assert {outcome.verdict for outcome in outcomes} == {"failed_over"}
