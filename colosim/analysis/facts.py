@@ -94,7 +94,8 @@ def _lasting(time_ns: int) -> str:
 def _manager(simulation: Simulation, did: list[str]) -> list[Row]:
     """Say how the cluster manager is set, and what it saw and did, in order of time."""
     settings = simulation.scenario.manager
-    fenced = "powers a lost host off" if settings.fence else "no fencing"
+    fences = settings.fence and settings.policy != "wait"
+    fenced = "powers a lost host off" if fences else "no fencing"
     asks = ", asks the monitors" if settings.answered_by == "monitor" else ""
     said = [f"{_watched(settings)}{asks}, policy {settings.policy}, {fenced}"]
     if not simulation.manager.lost:

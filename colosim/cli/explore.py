@@ -157,18 +157,15 @@ def _print_counts(explored: Exploration) -> None:
 
 
 def _draw(explored: Exploration, folder: Path) -> list[Path]:
-    """Write the heat map of designs, steps and faults, where there are figures."""
-    from importlib.util import find_spec
-
-    if find_spec("colosim.plots.heatmap") is None:
-        return []
-    from importlib import import_module
-
+    """Write the heat map of designs, steps and faults."""
     import pandas as pd
+
+    from colosim.plots import heatmap
+    from colosim.plots.style import save
 
     table = pd.DataFrame([outcome.to_dict() for outcome in explored.outcomes])
     path = folder / "map.pdf"
-    import_module("colosim.plots.heatmap").figure(table).savefig(path)
+    save(heatmap.figure(table), path)
     return [path]
 
 

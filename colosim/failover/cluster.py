@@ -38,6 +38,7 @@ class ClusterManager:
         hosts: dict[str, Host],
         failovers: dict[str, Failover],
         power_off: Callable[[str], None],
+        gone: list[str],
     ) -> None:
         self.env = env
         self.record = record
@@ -45,8 +46,13 @@ class ClusterManager:
         self.hosts = hosts
         self.failovers = failovers
         self.power_off = power_off
+        self.gone = gone
+        """Hosts that it cannot reach."""
         self.silent: dict[str, int] = {}
         self.lost: dict[str, int] = {}
+        self.acted_on: list[str] = []
+        """Sides whose peer it has told that they are lost, or is about to."""
+        self.telling: list[str] = []
         self.fenced: list[str] = []
         """Sides that it powers off: it never lets both go."""
         self.exit_heard = False
@@ -68,8 +74,18 @@ class ClusterManager:
             self.env.process(self._miss(side, self.env.now))
 
     def speaks(self, side: str) -> None:
-        """`side` answers heartbeats again."""
+        """`side` answers heartbeats again; if nothing was done about it, it is lost no more."""
         self.silent.pop(side, None)
+        if side not in self.acted_on:
+            self.lost.pop(side, None)
+        if side in self.unsaid:
+            self._say_again(side)
+
+    def _missing(self, side: str) -> bool:
+        """Whether `side` does not answer just now."""
+        if self.settings.answered_by == "monitor":
+            return not (self._asks(side) and _answers(self.hosts[side]))
+        return side in self.silent
 
     def due_ns(self, side: str) -> int:
         """Return when `side`, silent now, is taken for lost unless it speaks again."""
@@ -91,10 +107,7 @@ class ClusterManager:
 
     def _misses_an_answer(self) -> bool:
         """Whether a side that is not lost yet would not answer now."""
-        return any(
-            side not in self.lost and not (self._asks(side) and _answers(host))
-            for side, host in self.hosts.items()
-        )
+        return any(side not in self.lost and self._missing(side) for side in self.hosts)
 
     def _ask_monitor(self, side: str) -> Generator[Event, None, None]:
         host = self.hosts[side]
@@ -106,7 +119,9 @@ class ClusterManager:
                 heard = self.env.now if _answers(host) else max(heard, host.lock.since_ns)
             if self.env.now - heard >= timeout_ns:
                 yield from self._act(side)
-                return
+                if self.settings.policy == "wait" or side in self.acted_on:
+                    return
+                heard = self.env.now  # it is watched anew
 
     # ---- COLO_EXIT events ----------------------------------------------------------------------
 
@@ -117,8 +132,8 @@ class ClusterManager:
         state, and a secondary whose load has failed has none.  If the primary is dead this is in
         vain, and the secondary is told when the primary is taken for lost.
         """
-        monitor = self.hosts[side].monitor
-        if not self.settings.hears_exit or self.exit_heard or self.lost or not monitor.has_client:
+        heard = self.hosts[side].monitor.has_client and side not in self.silent
+        if not self.settings.hears_exit or self.exit_heard or self.lost or not heard:
             return
         self.exit_heard = True
         self.record.add(code_of(f"cluster manager: hears COLO_EXIT (error) of the {side}"))
@@ -134,18 +149,21 @@ class ClusterManager:
     # ---- what it does --------------------------------------------------------------------------
 
     def _act(self, side: str) -> Generator[Event, None, None]:
+        """Act on the loss of `side`, unless it answers again before that has begun."""
         settings = self.settings
         self.lost[side] = self.env.now
         self.record.add(code_of(f"cluster manager: {side} is lost"))
         if settings.policy == "wait" or OTHER[side] in self.fenced:
             return
-        if self.exit_heard and self.failovers[side].done:
-            return  # the peer's state is of before the end of COLO
-        if settings.fence:
-            self.fenced.append(side)
+        if self.failovers[side].done:
+            return  # it served alone: what the other has is older than what clients have seen
         if settings.delay_ns:
             yield self.env.apart(settings.delay_ns)
+            if not self._missing(side):
+                return
+        self.acted_on.append(side)
         if settings.fence:
+            self.fenced.append(side)
             if settings.fence_time_ns:
                 yield self.env.apart(settings.fence_time_ns)
             self.record.add(code_of(f"cluster manager: powers {side} off"))
@@ -154,6 +172,9 @@ class ClusterManager:
 
     def _tell(self, side: str) -> Generator[Event, None, None]:
         """Tell `side`'s monitor that its peer is lost."""
+        if side in self.telling:
+            return
+        self.telling.append(side)
         settings, failover = self.settings, self.failovers[side]
         if settings.policy == "yank-then-lost-heartbeat":
             if self._reaches(side, YANK):
@@ -162,9 +183,10 @@ class ClusterManager:
                 yield self.env.apart(settings.yank_wait_ns)
         if self._reaches(side, COMMAND):
             self.hosts[side].monitor.send(COMMAND, failover.lost_heartbeat)
+        self.telling.remove(side)
 
     def _reaches(self, side: str, command: str) -> bool:
-        if self.hosts[side].monitor.has_client:
+        if self.hosts[side].monitor.has_client and side not in self.gone:
             return True
         self.unsaid.setdefault(side, []).append(command)
         self.record.add(code_of(f"cluster manager: cannot send {command} to the {side}"))
@@ -182,18 +204,23 @@ class ClusterManager:
             self.record.add(code_of(f"cluster manager: {command.name} to the {side} is dropped"))
 
     def connected(self, side: str) -> None:
-        """Be connected to `side`'s monitor again, and say anew what was not answered."""
+        """Be connected to `side`'s monitor again."""
         monitor = self.hosts[side].monitor
         if monitor.has_client or self.hosts[side].dead:
             return
         monitor.has_client = True
         self.record.add(code_of(f"cluster manager: is connected to the {side}'s monitor again"))
+        self._say_again(side)
+
+    def _say_again(self, side: str) -> None:
+        """Say anew what `side` was not told or has lost, if that still holds."""
+        monitor = self.hosts[side].monitor
         unanswered = self.unsaid.pop(side, []) or [
             one.name
             for one in monitor.commands
             if one.name == COMMAND and one.dropped_ns is not None
         ]
-        if unanswered and not self.failovers[side].requested:
+        if unanswered and self._missing(OTHER[side]) and not self.failovers[side].requested:
             self.env.process(self._tell(side))
 
 

@@ -63,13 +63,15 @@ class Effects:
         self._off: list[str] = []
         self._active: list[Effect] = []
 
-    @property
-    def stops_service_since_ns(self) -> int | None:
-        """Since when something is in effect that may stop a guest's service, None if nothing is."""
+    def stops_service_since_ns(self, after_ns: int) -> int | None:
+        """Since when something is in effect that may stop a guest's service, None if nothing is.
+
+        Of what struck at `after_ns` or later: what struck before has had its consequence.
+        """
         if not self._active:
             return None
         since = [one.since_ns for one in self._active if one.kind in _STOPS_SERVICE]
-        return min(since, default=None)
+        return min((at_ns for at_ns in since if at_ns >= after_ns), default=None)
 
     def _in_effect(self, kinds: tuple[str, ...], where: str | None = None) -> list[Effect]:
         return [one for one in self._active if one.kind in kinds and where in {None, one.where}]
@@ -108,9 +110,10 @@ class Effects:
             self._end([effect])
 
     def end_all(self) -> None:
-        """Let every fault end that can: thaw, heal, connect."""
+        """Let every fault end that can: thaw, heal, connect, be idle."""
         for side in self.hosts:
             self._end(self._in_effect((*_THAWS, *_CONNECTS), side))
+            self.hosts[side].monitor.be_idle()
         for where in (NETWORK, *self.hosts):
             self._end(self._in_effect(_HEALS, where))
 
@@ -176,7 +179,7 @@ class Effects:
         where = ended.where
         if where in self._off or self._in_effect((ended.kind,), where):
             return
-        if not self._in_effect(_HEALS, where):
+        if not self._in_effect(("vanish",), where):
             self.record.add(code_of(f"fault ends: {where} is as before"))
         if ended.kind == "slow":
             self._set_factors(where)
@@ -189,14 +192,13 @@ class Effects:
             self._speak(side)
 
     def _set_factors(self, _where: str) -> None:
-        """Multiply the link's rate and latency by what is in effect, whichever side it struck."""
-        factors = {"bandwidth": PPM, "latency": PPM}
-        for one in self._in_effect(("slow",)):
-            what = one.what or "bandwidth"
-            factors[what] = max(1, factors[what] * one.factor_ppm // PPM)
+        """Multiply the link's rate and latency; of what is in effect at once the worst counts."""
+        slow = self._in_effect(("slow",))
+        rates = [one.factor_ppm for one in slow if one.what == "bandwidth"]
+        latencies = [one.factor_ppm for one in slow if one.what == "latency"]
         for direction in (self.connection.to_secondary, self.connection.to_primary):
             direction.set_factors(
-                bandwidth_ppm=factors["bandwidth"], latency_ppm=factors["latency"]
+                bandwidth_ppm=min(rates, default=PPM), latency_ppm=max(latencies, default=PPM)
             )
 
     # ---- cluster manager -----------------------------------------------------------------------

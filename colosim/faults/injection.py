@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Fault
 
 PPM = 1_000_000
+_ENDINGS = ("thaw", "heal")
+"""What takes nothing from anybody."""
 
 
 class _Armed:
@@ -121,7 +123,7 @@ class Injector:
         armed = [armed.fault for armed in self.armed if not armed.struck]
         failing = [fault for fault, _ in self.failing]
         waiting = self.timed + armed + failing
-        return self._missed + [fault for fault in waiting if fault.kind not in {"thaw", "heal"}]
+        return self._missed + [fault for fault in waiting if fault.kind not in _ENDINGS]
 
     @property
     def gone(self) -> list[str]:
@@ -206,7 +208,7 @@ class Injector:
     def _note(self, fault: Fault, text: str) -> None:
         self.struck.append((self.env.now, fault))
         self.record.add(code_of(text))
-        if self.on_fault is not None:
+        if self.on_fault is not None and fault.kind not in _ENDINGS:
             self.on_fault()
 
     def strike(self, fault: Fault) -> None:

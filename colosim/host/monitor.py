@@ -59,6 +59,7 @@ class Monitor:
         self.has_client = True
         """Whether the cluster manager is connected to it."""
         self._waiting: deque[_Task] = deque()
+        self._busy = False
         self._idle: Event | None = None
         self.thread.start(self._serve())
 
@@ -86,10 +87,18 @@ class Monitor:
 
         def work(main_loop: Thread) -> Generator[Event, None, None]:
             main_loop.waits_for = "work that is none of COLO's"
+            self._busy = True
             yield main_loop.work(duration_ns)
+            self._busy = False
             main_loop.waits_for = ""
 
         self._add(_Task(BUSY, work))
+
+    def be_idle(self) -> None:
+        """End the work that is none of COLO's, and do none that was still to come."""
+        self._waiting = deque(task for task in self._waiting if task.purpose is not BUSY)
+        if self._busy and not self.host.frozen:
+            self.thread.timer.end_at(self.host.env.now)
 
     def _add(self, task: _Task) -> None:
         self.expects_commands = True

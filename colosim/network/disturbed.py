@@ -36,6 +36,7 @@ class Disturbed:
         self.frozen = {WRITE: False, READ: False}
         self.down = False
         self.ended = False
+        self._end_arrives_ns = -1
         self.peer_closed = False
         self._epoch = 0
         self._first_loss_ns = -1
@@ -219,7 +220,9 @@ class Disturbed:
         direction.tell_passings()
 
     def _end_of_stream(self) -> None:
-        """Fail the reader once it has read all there is."""
+        """Fail the reader once it has read all there is and the end (FIN) has come."""
+        if self.down:
+            return
         epoch, direction = self._epoch, self._direction
         ahead = self.fluid.twin()
         ahead.read_goal = min(ahead.read_goal, ahead.write_goal)
@@ -231,7 +234,7 @@ class Disturbed:
             if self._epoch == epoch:
                 direction.fail_reader(StreamError("end of stream"))
 
-        self.env.call_at(max(self.env.now, done), end)
+        self.env.call_at(max(self.env.now, done, self._end_arrives_ns), end)
 
     def _watch_window(self) -> None:
         """With TCP_USER_TIMEOUT, give up a peer whose window stays closed."""
@@ -321,6 +324,10 @@ class Disturbed:
     def _through(self) -> None:
         self.catch_up()
         self.down = False
+        if self.ended:
+            self._end_arrives_ns = max(
+                self._end_arrives_ns, self.env.now + self._direction.latency_ns
+            )
         self._first_loss_ns = -1
         self.fluid.link_down = False
         self.fluid.probe_window()
@@ -331,7 +338,9 @@ class Disturbed:
     def _note_loss(self) -> None:
         """Start the retransmission timer if something is out and the link is down."""
         fluid = self.fluid
-        if not self.down or self._first_loss_ns >= 0 or fluid.write_goal <= fluid.arrived.value:
+        if not self.down or self._first_loss_ns >= 0:
+            return
+        if not self.ended and fluid.write_goal <= fluid.arrived.value:
             return
         self._first_loss_ns = first = self.env.now
 
@@ -368,8 +377,10 @@ class Disturbed:
     def close(self) -> None:
         """The sender's side was shut down: what is buffered still goes, then the stream ends."""
         self.ended = True
+        self._end_arrives_ns = self.env.now + self._direction.latency_ns
         self._direction.reverse.disturb().meet_closed_peer()
         self.replan()
+        self._note_loss()
 
     def stop_writing(self) -> None:
         """The sender's blocked send has failed: what did not fit is never written."""

@@ -167,7 +167,10 @@ class Fluid:
         self.held_until = Fraction(until_ns)
 
     def stop_writing(self) -> None:
-        """Let the writer write no more than it has: its send has failed."""
+        """Let the writer write no more than it has, in whole bytes: its send has failed."""
+        whole = int(self.written // 1)
+        if self.left <= whole:
+            self.written = Fraction(whole)
         self.write_goal = -int(-self.written // 1)
         self._write_steps.clear()
         if self.write_goal > self.written:

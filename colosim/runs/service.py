@@ -40,6 +40,7 @@ class Service:
         """When the first fault struck."""
         self._origin_ns: int | None = None
         self._longest_ns = 0
+        self._back_ns = 0
         hosts["primary"].guest.on_change = self.update
 
     def serves(self, side: str) -> bool:
@@ -71,8 +72,9 @@ class Service:
             if self._origin_ns is not None:
                 self._longest_ns = max(self._longest_ns, now - self._origin_ns)
                 self._origin_ns = None
+                self._back_ns = now
         else:
-            self._origin_ns = self._effects.stops_service_since_ns
+            self._origin_ns = self._effects.stops_service_since_ns(self._back_ns)
         self._since_ns = now
 
     def fault(self) -> None:

@@ -175,6 +175,7 @@ class Simulation:
             self.hosts,
             self.failovers,
             self._power_off,
+            self.injector.gone,
         )
         self.injector.effects.manager = self.manager
         for side, failover in self.failovers.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from colosim.network.connection import PRIMARY, SECONDARY
-from colosim.runs.verdict import survivor_of
 
 if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
@@ -26,12 +25,11 @@ def memory_peaks(simulation: Simulation, side: str) -> dict[str, int]:
     return {**dict(sorted(peaks.items())), "extra_total": ledger.total_peak}
 
 
-def deaf_longest_ns(simulation: Simulation) -> int:
+def deaf_longest_ns(simulation: Simulation, survivor: str | None) -> int:
     """Return how long a monitor was deaf at most: the survivor's, or either's if both live.
 
     A process that is frozen or dead is nobody's monitor any more.
     """
-    survivor = survivor_of(simulation)
     sides = (PRIMARY, SECONDARY) if survivor is None else (survivor,)
     return max(simulation.hosts[side].lock.deaf_longest_ns for side in sides)
 
@@ -62,7 +60,7 @@ def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
         "events": simulation.env.events,
         "end_ns": simulation.end_ns,
         "guest_stopped_ns_longest": simulation.service.stopped_longest_ns,
-        "monitor_deaf_ns_longest": deaf_longest_ns(simulation),
+        "monitor_deaf_ns_longest": deaf_longest_ns(simulation, judgement.survivor),
         "time_to_service_ns": simulation.service.time_to_service_ns,
     }
 

@@ -46,15 +46,6 @@ def test_the_send_timeout_comes_by_itself_and_released_it() -> None:
     assert one.released_by[1].startswith("Before that, the send had timed out")
 
 
-def test_a_reset_after_a_shutdown_is_no_kill() -> None:
-    """If the peer's failover closed the connection, a later kill is not what released the run."""
-    faults = (f"freeze: primary, {STREAM}, for: 20 s", "kill: secondary, at: 40 s")
-    one = explained("split", *faults)
-    (before,) = [text for text in one.released_by if text.startswith("Before that, the secondary")]
-    assert "the secondary had shut the connection down" in before
-    assert "had been killed" not in before
-
-
 def test_the_manager_that_is_about_to_yank_comes_by_itself() -> None:
     """Just before its yank and its command the cluster manager is what releases, in that order."""
     one = explain("hang-primary-frozen-yank", "mainline")
@@ -107,7 +98,9 @@ def test_a_host_that_comes_back_after_tcp_gave_up_is_no_way_out() -> None:
     ]
     assert not [way for way in ways(one, IF_DONE) if "comes back" in way.event]
     healed = (f"vanish: primary, {STREAM}", "heal: primary, at: 500 s")
-    assert explained("mainline", *healed, overrides=overrides).verdict == "hung"
+    after = explained("mainline", *healed, overrides=overrides)
+    assert (after.verdict, after.survivor) == ("stopped", "primary")
+    assert not [way for way in ways(after, BY_ITSELF) if way.side == "secondary"]
 
 
 def test_a_host_that_comes_back_in_time_is_a_way_out() -> None:

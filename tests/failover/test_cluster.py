@@ -168,3 +168,44 @@ def test_a_secondary_that_colo_has_left_behind_is_not_promoted_later() -> None:
     assert "primary" in run.manager.lost
     assert not run.hosts["secondary"].monitor.commands
     assert judge(run).verdict == "stopped"
+
+
+def test_a_vanished_host_is_neither_heard_nor_told() -> None:
+    """Its COLO_EXIT reaches nobody and no command reaches it: its peer takes over as ever."""
+    lost = "faults: [{vanish: primary, at: 2.6 s}]\n"
+    for manager in ("", "manager: {hears_exit: true}"):
+        run = simulate("qsb+user-timeout=1s", lost + manager)
+        judgement = judge(run)
+        assert (judgement.verdict, judgement.survivor) == ("failed_over", "secondary")
+        assert not run.hosts["primary"].monitor.commands
+        assert run.primary.exit_reason == "error: connection timed out"
+
+
+def test_a_side_that_has_served_alone_is_not_followed_by_the_other() -> None:
+    """The primary serves alone, then falls silent: the secondary's state is too old by then."""
+    faults = "{freeze: secondary, at: 2.6 s, for: 10 s}, {freeze: primary, at: 13 s}"
+    run = simulate("mainline", f"faults: [{faults}]\n")
+    assert list(run.manager.lost) == ["secondary", "primary"]
+    assert not run.hosts["secondary"].monitor.commands
+    assert judge(run).verdict == "stopped"
+
+
+def test_a_host_that_answers_again_within_the_delay_is_not_acted_on() -> None:
+    """The manager looks again before it acts; the pair goes on, and the next loss counts anew."""
+    faults = "faults: [{freeze: secondary, at: 3.2 s, for: 4 s}"
+    manager = "manager: {heartbeat: 1 s, timeout: 3 s, delay: 3 s}"
+    run = simulate("qsb", f"{faults}]\n{manager}")
+    assert at(run, "cluster manager: secondary is lost") == 6 * S
+    assert judge(run).verdict == "completed"
+    assert not run.manager.lost
+    again = simulate("qsb", f"{faults}, {{kill: secondary, at: 9.1 s}}]\n{manager}")
+    assert judge(again).verdict == "failed_over"
+
+
+def test_what_could_not_be_said_is_left_unsaid_when_it_no_longer_holds() -> None:
+    """Connected again after the peer has come back, the manager does not end COLO."""
+    faults = "{disconnect: primary, at: 1 s, for: 15 s}, {freeze: secondary, at: 3.2 s, for: 4 s}"
+    run = simulate("qsb", f"faults: [{faults}]")
+    assert run.manager.lost == {} or "secondary" in run.manager.acted_on
+    assert not run.hosts["primary"].monitor.commands
+    assert judge(run).verdict == "completed"

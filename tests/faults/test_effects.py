@@ -40,8 +40,8 @@ def test_a_host_that_vanished_twice_is_back_when_both_have_ended() -> None:
     assert ended(simulate("split", lasting, WAIT)) == []
 
 
-def test_two_slow_links_multiply_and_end_each_for_itself() -> None:
-    """Factors of what is in effect are multiplied; the end of one leaves the other's."""
+def test_of_two_slow_links_the_worst_counts_and_each_ends_for_itself() -> None:
+    """What is in effect at once does not multiply; the end of one leaves the other."""
     faults = (
         "{slow: network, what: latency, factor: 100, at: 1 s, for: 1 s}, "
         "{slow: primary, what: latency, factor: 3, at: 1.5 s}, "

@@ -54,3 +54,21 @@ def test_a_disturbance_that_changes_nothing_changes_nothing(
         if abs(at - then) > TOLERANCE_NS:
             late[name] = (at, then, other)
     assert late == {}
+
+
+@pytest.mark.parametrize("network", list(CASES))
+def test_the_end_of_a_stream_takes_a_latency(network: str) -> None:
+    """A shutdown is seen by the peer one way later, not at once; over a dead link not at all."""
+    lost = "faults: [{vanish: network, at: 900 ms}]\n" if network == "wan-5ms" else ""
+    scenario = loads(
+        f"name: end\ncheckpoints: 3\ncheckpoint_delay: 1 s\n{CASES[network]}\n{lost}",
+        file="end.yaml",
+    )
+
+    def prepare(simulation: Simulation) -> None:
+        simulation.env.call_at(950_000_000, lambda: simulation.connection.shutdown("primary"))
+
+    run = Simulation(scenario, "qsb", prepare=prepare).run()
+    ends = [at for at, name, _ in run.record if name == "secondary: receive fails (end of stream)"]
+    expected = [] if lost else [950_000_000 + scenario.network.latency_ns]
+    assert ends == expected

@@ -505,3 +505,18 @@ def test_the_closed_form_and_the_fluid_agree_on_a_real_checkpoint() -> None:
     assert read is not None
     assert abs(written - transfer.written_ns()) <= 3
     assert abs(read - transfer.read_end_ns()) <= 3
+
+
+@given(transfers(), st.integers(1, 100_000))
+def test_a_send_that_has_failed_is_never_delivered_whole(pages: Pages, at_ns: int) -> None:
+    """What had not found room when it failed is not written, not even by rounding."""
+    watched = Watched(pages, link=link_of(pages))
+    fluid, size = watched.fluid, pages.count * PAGE
+    fluid.write(size, int(pages.count * pages.write))
+    fluid.advance(at_ns)
+    whole = fluid.written >= size
+    fluid.stop_writing()
+    assert (fluid.write_goal >= size) == whole or fluid.left > size - 1
+    fluid.want(size, 0)
+    fluid.advance(10**9)
+    assert fluid.read == fluid.write_goal

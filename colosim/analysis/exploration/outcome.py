@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from colosim.analysis.exploration.freed import freed_by
 from colosim.runs.simulation import Simulation
+from colosim.runs.summary import deaf_longest_ns
 from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def run_case(base: Scenario, case: Case, replay: str | None = None) -> Outcome:
         verdict=judgement.verdict,
         survivor=judgement.survivor,
         service_lost_ns=simulation.service.stopped_longest_ns,
-        monitor_deaf_ns=max(host.lock.deaf_longest_ns for host in simulation.hosts.values()),
+        monitor_deaf_ns=deaf_longest_ns(simulation, judgement.survivor),
         freed_by=freed_by(simulation, judgement),
         checkpoints=simulation.committed,
         reason=judgement.reason,
