@@ -98,7 +98,7 @@ def _manager(simulation: Simulation, did: list[str]) -> list[Row]:
     fenced = "powers a lost host off" if fences else "no fencing"
     asks = ", asks the monitors" if settings.answered_by == "monitor" else ""
     said = [f"{_watched(settings)}{asks}, policy {settings.policy}, {fenced}"]
-    if not simulation.manager.lost:
+    if not any("for lost" in line for line in did):
         said.append("takes nobody for lost")
     said += did[:MANAGER_TOLD]
     if len(did) > MANAGER_TOLD:
