@@ -91,9 +91,9 @@ class Held:
         trace: TracebackType | None,
     ) -> None:
         """Release, unless the process is only being cleared away after the run."""
-        if isinstance(error, VmstateError) and error.leaks_lock:
-            return
-        if kind is not GeneratorExit:
+        if kind is None:
+            self._lock.release(self._thread)
+        elif not (kind is GeneratorExit or (isinstance(error, VmstateError) and error.leaks_lock)):
             self._lock.release(self._thread)
 
 
@@ -115,6 +115,7 @@ class Verbs:
         "_side",
         "env",
         "incoming",
+        "iothread_lock",
         "name",
         "outgoing",
         "received_at_ns",
@@ -130,6 +131,7 @@ class Verbs:
         self.outgoing, self.incoming = ends
         self.name = host.side
         self.watch: Watch | None = None
+        self.iothread_lock = host.lock
         self._pending = host.record.pending
         self._codes = Codes(f"{host.side}: ")
         self._sends = Codes(f"{host.side}: sends ")
@@ -147,6 +149,12 @@ class Verbs:
     def _while_frozen(self) -> Iterable[Event]:
         """Wait, as a thread whose wait has failed in the instant at which its process froze."""
         return self._side.host.while_frozen()
+
+    # ---- the lock ------------------------------------------------------------------------------
+
+    def lock(self, purpose: str) -> Iterable[Event]:
+        """Take the iothread lock for `purpose`."""
+        return self.iothread_lock.acquire(self.thread, purpose)
 
     # ---- messages ------------------------------------------------------------------------------
 
@@ -219,7 +227,7 @@ class Verbs:
         What run_on_cpu does in a post_load function: it waits for the vCPU with the lock let go.
         """
         begun = self.env.now
-        thread, lock = self.thread, self._side.host.lock
+        thread, lock = self.thread, self.iothread_lock
         yield thread.work(pause_ns)
         if lock.queue:
             purpose = lock.purpose
@@ -335,7 +343,7 @@ class WatchedVerbs(Verbs):
 class Side:
     """One end of the transaction, as a design's code sees it.
 
-    Its verbs are those of `Verbs`, and the lock's.
+    Its verbs are those of `Verbs`.
     """
 
     def __init__(
@@ -365,10 +373,6 @@ class Side:
         self._speak(Verbs)
         self._iothread_lock = host.lock
 
-    def lock(self, purpose: str) -> Iterable[Event]:
-        """Take the iothread lock for `purpose`."""
-        return self._iothread_lock.acquire(self.thread, purpose)
-
     @property
     def holds_lock(self) -> bool:
         """Whether the COLO thread has the iothread lock."""
@@ -382,6 +386,7 @@ class Side:
         """Use verbs of this kind."""
         ends = (self.outgoing, self.incoming)
         self.verbs = verbs = kind(self, self.host, self.thread, ends)
+        self.lock = verbs.lock
         self.send = verbs.send
         self.receive = verbs.receive
         self.work = verbs.work

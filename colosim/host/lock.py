@@ -42,20 +42,16 @@ class IothreadLock:
         self.purpose = ""
         self.since_ns = 0
         self.queue: deque[tuple[Thread, str, Event]] = deque()
-        # Of wanted, got and released, by thread and purpose.
-        self._codes: dict[Thread, dict[str, tuple[int, int, int]]] = {}
+        self._name = f"{side}: iothread lock"
+        # Of got and released, by thread and purpose.
+        self._codes: dict[Thread, dict[str, tuple[int, int]]] = {}
         self.deaf_longest_ns = 0
         # The longest hold by purpose, since somebody last took it from here.
         self.longest_ns: dict[str, int] = {}
 
-    def _codes_of(self, thread: Thread, purpose: str) -> tuple[int, int, int]:
-        name = f"{self.side}: iothread lock"
+    def _codes_of(self, thread: Thread, purpose: str) -> tuple[int, int]:
         who = f"by {thread.name} for {purpose}"
-        codes = (
-            code_of(f"{name} wanted {who}"),
-            code_of(f"{name} got {who}"),
-            code_of(f"{name} released {who}"),
-        )
+        codes = code_of(f"{self._name} got {who}"), code_of(f"{self._name} released {who}")
         self._codes.setdefault(thread, {})[purpose] = codes
         return codes
 
@@ -64,26 +60,28 @@ class IothreadLock:
 
         :raises InvariantError: if `thread` has it already: the real one would deadlock on itself.
         """
-        owner = self.owner
-        if owner is None:
-            self.owner = thread
-            self.purpose = purpose
-            try:
-                _, got, self._release_code = self._codes[thread][purpose]
-            except KeyError:
-                _, got, self._release_code = self._codes_of(thread, purpose)
-            now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
-            self.since_ns = now
-            self._pending.extend((now, got, 0))
-            return ()
-        if owner is thread:
-            raise InvariantError(
-                "one owner of the lock", self._env.now, str(thread), "takes a lock that it holds"
-            )
-        return self._wait(thread, purpose, self._codes_of(thread, purpose))
+        if self.owner is not None:
+            if self.owner is thread:
+                raise InvariantError(
+                    "one owner of the lock",
+                    self._env.now,
+                    str(thread),
+                    "takes a lock that it holds",
+                )
+            return self._wait(thread, purpose)
+        self.owner = thread
+        self.purpose = purpose
+        try:
+            got, self._release_code = self._codes[thread][purpose]
+        except KeyError:
+            got, self._release_code = self._codes_of(thread, purpose)
+        self.since_ns = now = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        self._pending.extend((now, got, 0))  # type: ignore[arg-type]
+        return ()
 
-    def _wait(self, thread: Thread, purpose: str, codes: tuple[int, int, int]) -> Iterable[Event]:
-        self._record.add(codes[0])
+    def _wait(self, thread: Thread, purpose: str) -> Iterable[Event]:
+        self._record.add(code_of(f"{self._name} wanted by {thread.name} for {purpose}"))
+        got, released = self._codes_of(thread, purpose)
         event = Event(self._env)
         self.queue.append((thread, purpose, event))
         wanted_ns = self._env.now
@@ -92,8 +90,8 @@ class IothreadLock:
         thread.waits_for = ""
         yield from thread.host.while_frozen()
         self.since_ns = self._env.now
-        self._release_code = codes[2]
-        self._record.add(codes[1], self.since_ns - wanted_ns)
+        self._release_code = released
+        self._record.add(got, self.since_ns - wanted_ns)
 
     def release(self, thread: Thread) -> None:
         """Give the lock back; the first in the queue has it from now on.
@@ -106,10 +104,10 @@ class IothreadLock:
             )
         now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
         held = now - self.since_ns
-        purpose = self.purpose
         self._pending.extend((now, self._release_code, held))
-        if held > self.longest_ns.get(purpose, -1):
-            self.longest_ns[purpose] = held
+        purpose, longest_ns = self.purpose, self.longest_ns
+        if purpose not in longest_ns or held > longest_ns[purpose]:
+            longest_ns[purpose] = held
             if held > self.deaf_longest_ns and purpose is not MONITOR:
                 self.deaf_longest_ns = held
         if self.queue:
