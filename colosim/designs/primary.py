@@ -124,16 +124,15 @@ class Primary(Side):
         guest = self.host.guest
         pages = guest.dirty_after(self.checkpoint, guest.ran_ns)
         self.dirty_pages, self.zero_pages, self.ram_stream_bytes = self._section(pages)
-        return self.work("bitmap sync", self._sync_ns + then_ns, self._note_dirty_pages)
+        return self.work(
+            "bitmap sync", self._sync_ns + then_ns, noted=("dirty pages", self.dirty_pages)
+        )
 
     def _section_of(self, dirtied: int) -> tuple[int, int, int]:
         """Return how many pages are dirty, how many of them zero, and their RAM section's bytes."""
         pages = min(dirtied, self._ram_pages)
         zero = pages * self._zero_share_ppm // PPM
         return pages, zero, ram_bytes(pages, zero, self.design.ram_framing_bytes)
-
-    def _note_dirty_pages(self) -> None:
-        self.note("dirty pages", self.dirty_pages)
 
     def stream_ram(self) -> Steps:
         """Write every dirty page straight to the socket (qemu_savevm_live_state).
@@ -166,12 +165,15 @@ class Primary(Side):
     def save_device_state(self) -> Steps:
         """Save device state into the staging buffer (qemu_save_device_state)."""
         self.check("device save")
-        return self.work("device save", self._device_save_ns, self._stage_device_state)
+        return self.work(
+            "device save",
+            self._device_save_ns,
+            self._stage_device_state,
+            ("staged", self._device_bytes),
+        )
 
     def _stage_device_state(self) -> None:
-        content = self._device_bytes
-        self.staging.write(content)
-        self.note("staged", content)
+        self.staging.write(self._device_bytes)
 
     def save_vmstate(self) -> Steps:
         """Save the whole vmstate, RAM and devices, into the staging buffer.
@@ -194,8 +196,7 @@ class Primary(Side):
                 else costs.qsb_growth_fs_per_byte,
             )
         self.check("device save")
-        yield from self.work("vmstate save", spent)
-        self.note("staged", content)
+        yield from self.work("vmstate save", spent, noted=("staged", content))
 
     def _price_of_vmstate_save(self, pages: int, content: int) -> int:
         """Return the time that staging `content` bytes with `pages` takes, growth apart."""

@@ -34,7 +34,6 @@ class Secondary(Side):
 
     peer: Primary
     ram_loaded_ns = -1
-    flush_pages = 0
     vmstate_loading = False
     cache_epoch = -1
     ram_epoch = -1
@@ -43,6 +42,10 @@ class Secondary(Side):
     def __init__(self, design: Design, host: Host, *rest: Any) -> None:
         super().__init__(design, host, *rest)
         self._ram_pages = host.guest_model.ram_bytes // PAGE_BYTES
+        costs, state = host.costs, host.guest_model.device_state_bytes
+        self._device_load_ns = costs.device_load_ns + per_byte_ns(
+            state, costs.device_load_state_fs_per_byte
+        )
         self._ram_load_ns = remembered(self._price_of_ram_load)
         self._staged_load_ns = remembered(self._price_of_staged_load)
         self._fill_ns = remembered(self._price_of_fill)
@@ -157,29 +160,29 @@ class Secondary(Side):
             own = guest.dirty_after(self.checkpoint, guest.ran_ns)
             if own > pages:
                 pages = min(own, self._ram_pages)
-        self.flush_pages = pages
         self.vmstate_loading = True
         return self.work(
             "cache flush",
             per_page_ns(pages, self.costs.cache_flush_ps_per_page),
             self._cache_is_flushed,
+            ("flushed pages", pages),
         )
 
     def _cache_is_flushed(self) -> None:
-        self.note("flushed pages", self.flush_pages)
         self.ram_epoch = self.cache_epoch
 
     def load_device_state(self, *, with_description: bool = False) -> Steps:
         """Load device state from the staging buffer; a JSON description is parsed past."""
         self.check("device load")
-        costs = self.costs
-        state = self.host.guest_model.device_state_bytes
-        spent = costs.device_load_ns + per_byte_ns(state, costs.device_load_state_fs_per_byte)
+        spent = self._device_load_ns
         if with_description:
-            spent += costs.vmdesc_load_ns
+            spent += self.costs.vmdesc_load_ns
         if self.host.monitor.expects_commands:
-            yield from self.pausing("device load", spent, spent // POST_LOAD_PART)
-        else:
-            yield from self.work("device load", spent)
+            return self.pausing(
+                "device load", spent, spent // POST_LOAD_PART, self._device_state_is_loaded
+            )
+        return self.work("device load", spent, self._device_state_is_loaded)
+
+    def _device_state_is_loaded(self) -> None:
         self.device_epoch = self.peer.checkpoint
         self.vmstate_loading = False

@@ -41,6 +41,10 @@ def remembered(function: Callable[P, T]) -> Callable[P, T]:
     return cast("Callable[P, T]", lru_cache(_REMEMBERED)(function))
 
 
+def nothing() -> None:
+    """Do nothing: for a step after which there is nothing else to do."""
+
+
 class VmstateError(Exception):
     """A function that saves or loads state returned an error.
 
@@ -91,10 +95,11 @@ class Held:
         trace: TracebackType | None,
     ) -> None:
         """Release, unless the process is only being cleared away after the run."""
-        if kind is None:
-            self._lock.release(self._thread)
-        elif not (kind is GeneratorExit or (isinstance(error, VmstateError) and error.leaks_lock)):
-            self._lock.release(self._thread)
+        if kind is not None and (
+            kind is GeneratorExit or (isinstance(error, VmstateError) and error.leaks_lock)
+        ):
+            return
+        self._lock.release(self._thread)
 
 
 class Verbs:
@@ -206,10 +211,16 @@ class Verbs:
 
     # ---- work ----------------------------------------------------------------------------------
 
-    def work(self, step: str, duration_ns: int, then: Callable[[], None] | None = None) -> Steps:
+    def work(
+        self,
+        step: str,
+        duration_ns: int,
+        then: Callable[[], None] | None = None,
+        noted: tuple[str, int] | None = None,
+    ) -> Steps:
         """Spend `duration_ns` on the CPU on `step`, and record its end.
 
-        `then`: what to do once it is done.
+        `then`: what to do once it is done; `noted`: an event to record after that.
         """
         env, thread = self.env, self.thread
         begun: int = env._now  # type: ignore[assignment]  # noqa: SLF001
@@ -220,8 +231,12 @@ class Verbs:
         self._pending.extend((now, self._codes[step], now - begun))
         if then is not None:
             then()
+        if noted is not None:
+            self._pending.extend((now, self._codes[noted[0]], noted[1]))
 
-    def pausing(self, step: str, duration_ns: int, pause_ns: int) -> Steps:
+    def pausing(
+        self, step: str, duration_ns: int, pause_ns: int, then: Callable[[], None]
+    ) -> Steps:
         """Work as `work` does, under the lock; after `pause_ns` whoever waits for the lock has it.
 
         What run_on_cpu does in a post_load function: it waits for the vCPU with the lock let go.
@@ -235,13 +250,10 @@ class Verbs:
             yield from lock.acquire(thread, purpose)
         yield thread.work(duration_ns - pause_ns)
         self.note(step, self.env.now - begun)
+        then()
 
     def check(self, what: str) -> None:
-        """Raise if fault injection lets the function `what` fail now."""
-        error = None if self.watch is None else self.watch.error_of(self._side, what)
-        if error is not None:
-            self.note(f"{what} fails")
-            raise error
+        """Raise if fault injection lets the function `what` fail now: it does only if watched."""
 
     def write(self, step: str, amount: int, write_ns: int) -> Steps:
         """Write `amount` bytes to the socket; blocks until the last one is in its buffer.
@@ -298,6 +310,13 @@ class WatchedVerbs(Verbs):
         if watch is not None and watch.reached(self._side, step, when, duration_ns):
             yield self.thread.work(0)
 
+    def check(self, what: str) -> None:
+        """Raise if fault injection lets the function `what` fail now."""
+        error = None if self.watch is None else self.watch.error_of(self._side, what)
+        if error is not None:
+            self.note(f"{what} fails")
+            raise error
+
     def send(self, message: Message) -> Steps:
         """Send a protocol message, as a watched step."""
         yield from self._reached(message.name, "before")
@@ -311,7 +330,13 @@ class WatchedVerbs(Verbs):
         yield from super().receive(message)
         yield from self._reached(message.name, "after")
 
-    def work(self, step: str, duration_ns: int, then: Callable[[], None] | None = None) -> Steps:
+    def work(
+        self,
+        step: str,
+        duration_ns: int,
+        then: Callable[[], None] | None = None,
+        noted: tuple[str, int] | None = None,
+    ) -> Steps:
         """Work, as a watched step; what strikes as it begins is in its time."""
         begun = self.env.now
         yield from self._reached(step, "before", duration_ns)
@@ -320,12 +345,17 @@ class WatchedVerbs(Verbs):
         yield from self._reached(step, "after")
         if then is not None:
             then()
+        if noted is not None:
+            self.note(*noted)
 
-    def pausing(self, step: str, duration_ns: int, pause_ns: int) -> Steps:
+    def pausing(
+        self, step: str, duration_ns: int, pause_ns: int, then: Callable[[], None]
+    ) -> Steps:
         """Work with a pause, as a watched step."""
         yield from self._reached(step, "before", duration_ns)
-        yield from super().pausing(step, duration_ns, pause_ns)
+        yield from super().pausing(step, duration_ns, pause_ns, nothing)
         yield from self._reached(step, "after")
+        then()
 
     def write(self, step: str, amount: int, write_ns: int) -> Steps:
         """Write to the socket, as a watched step."""
@@ -370,8 +400,8 @@ class Side:
         self.checkpoint = 0
         self.exit_reason = ""
         self.exited = False
-        self._speak(Verbs)
         self._iothread_lock = host.lock
+        self._speak(Verbs)
 
     @property
     def holds_lock(self) -> bool:
