@@ -112,7 +112,7 @@ class Primary(Side):
 
     def _guest_runs(self) -> None:
         self.host.guest.run()
-        self.running_ns = self.env.now
+        self.running_ns = self.env._now  # type: ignore[assignment]  # noqa: SLF001
 
     # ---- RAM and device state ------------------------------------------------------------------
 

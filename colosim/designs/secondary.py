@@ -87,7 +87,7 @@ class Secondary(Side):
 
     def _receive_end_of_ram(self) -> Steps:
         yield from self.receive(SIZE_AFTER_RAM)
-        self.ram_loaded_ns = self.env.now
+        self.ram_loaded_ns = self.env._now  # type: ignore[assignment]  # noqa: SLF001
         self.cache_epoch = self.peer.checkpoint
 
     def fill_staging(self, *, whole: bool) -> Steps:

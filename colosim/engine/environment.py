@@ -168,7 +168,7 @@ class Wait(Event):
 
     A process yields it.  Setting the time once costs no more than a timeout.  Moving it hands
     the process over to a successor; what was scheduled before fires without effect.  `set_ns` is
-    the time that was first set, or -1.
+    the time that was first set (or that of the failure), or -1.
     """
 
     env: Environment
@@ -201,7 +201,7 @@ class Wait(Event):
         A thread waits a dozen times a checkpoint, one wait after the other: one object does, if
         no other thread waits for it.
         """
-        if self.callbacks is not None or self._successor is not None:
+        if self.callbacks is not None:
             return Wait(self.env)
         self.callbacks = self._waiting
         self.set_ns = -1
@@ -210,7 +210,7 @@ class Wait(Event):
     def again_until(self, at_ns: int) -> Wait:
         """Return what `Wait(env, at_ns)` would: itself, if it has ended without being moved."""
         env = self.env
-        if self.callbacks is not None or self._successor is not None:
+        if self.callbacks is not None:
             return Wait(env, at_ns)
         self.callbacks = self._waiting
         self.set_ns = at_ns
@@ -233,19 +233,25 @@ class Wait(Event):
         event.callbacks.extend(callbacks or ())
         if callbacks:
             callbacks.clear()
+        if before is self:
+            self._waiting.append(self._stays)
         self._successor = event
+
+    def _stays(self, _event: Event) -> None:
+        """Keep what is moved from being taken `again`: its first time has come, without effect."""
+        self.callbacks = self._waiting
 
     def end_at(self, at_ns: int) -> None:
         """Let the process go on at `at_ns`, whatever was set before.
 
         A time that has passed by then, as it may when it is moved, is now.
         """
-        env = self.env
-        if self.set_ns < 0 and self._successor is None:
+        if self.set_ns < 0:
+            env = self.env
             self.set_ns = at_ns
             heappush(env._queue, (at_ns, 1, next(env._eid), self))  # type: ignore[misc]  # noqa: SLF001
         elif not self.over:
-            self._hand_over(Timeout(env, max(0, at_ns - env.now)))
+            self._hand_over(Timeout(self.env, max(0, at_ns - self.env.now)))
 
     def suspend(self) -> None:
         """Take back the time that was set: the process waits until another is."""
@@ -258,4 +264,6 @@ class Wait(Event):
             event = Event(self.env)
             self._hand_over(event)
             self.failed = True
+            if self.set_ns < 0:
+                self.set_ns = self.env.now
             event.fail(error)

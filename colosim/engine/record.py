@@ -106,7 +106,8 @@ class Record:
         if not closed:
             return
         pending = self.pending
-        packed = pack(f"{closed}{_INT64}", *pending[:closed])
+        values = pending if closed == len(pending) else pending[:closed]
+        packed = pack(f"{closed}{_INT64}", *values)
         if self.keep:
             self._kept.append(packed)
         self._digest.update(packed if sys.byteorder == "little" else _byteswapped(packed))

@@ -53,7 +53,10 @@ class Service:
     def update(self) -> None:
         """Look again at who serves."""
         # Most often the primary's guest has stopped or runs again, and that is all.
-        serving = self._primary.guest.running and self.serves("primary")
+        primary = self._primary
+        serving = primary.guest.running and not (
+            primary.frozen or primary.dead or "primary" in self._effects.gone
+        )
         if self._secondary_failover.done:
             # From here on its guest counts.
             self._hosts["secondary"].guest.on_change = self.update
