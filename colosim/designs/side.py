@@ -120,7 +120,6 @@ class Verbs:
         "_side",
         "env",
         "incoming",
-        "iothread_lock",
         "name",
         "outgoing",
         "received_at_ns",
@@ -136,7 +135,6 @@ class Verbs:
         self.outgoing, self.incoming = ends
         self.name = host.side
         self.watch: Watch | None = None
-        self.iothread_lock = host.lock
         self._pending = host.record.pending
         self._codes = Codes(f"{host.side}: ")
         self._sends = Codes(f"{host.side}: sends ")
@@ -154,12 +152,6 @@ class Verbs:
     def _while_frozen(self) -> Iterable[Event]:
         """Wait, as a thread whose wait has failed in the instant at which its process froze."""
         return self._side.host.while_frozen()
-
-    # ---- the lock ------------------------------------------------------------------------------
-
-    def lock(self, purpose: str) -> Iterable[Event]:
-        """Take the iothread lock for `purpose`."""
-        return self.iothread_lock.acquire(self.thread, purpose)
 
     # ---- messages ------------------------------------------------------------------------------
 
@@ -242,7 +234,7 @@ class Verbs:
         What run_on_cpu does in a post_load function: it waits for the vCPU with the lock let go.
         """
         begun = self.env.now
-        thread, lock = self.thread, self.iothread_lock
+        thread, lock = self.thread, self._side.host.lock
         yield thread.work(pause_ns)
         if lock.queue:
             purpose = lock.purpose
@@ -373,7 +365,7 @@ class WatchedVerbs(Verbs):
 class Side:
     """One end of the transaction, as a design's code sees it.
 
-    Its verbs are those of `Verbs`.
+    Its verbs are those of `Verbs`, and the lock's.
     """
 
     def __init__(
@@ -396,6 +388,7 @@ class Side:
         self.staging = staging
         self.failover = failover
         self.name = host.side
+        self.lock = host.lock.by(thread).acquire
         self.held = Held(host.lock, thread)
         self.checkpoint = 0
         self.exit_reason = ""
@@ -416,7 +409,6 @@ class Side:
         """Use verbs of this kind."""
         ends = (self.outgoing, self.incoming)
         self.verbs = verbs = kind(self, self.host, self.thread, ends)
-        self.lock = verbs.lock
         self.send = verbs.send
         self.receive = verbs.receive
         self.work = verbs.work

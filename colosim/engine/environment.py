@@ -57,8 +57,11 @@ class Environment(simpy.Environment):
         before = next(self._eid) - len(queue)
         try:
             # `finish` raises `periodic` above any length of the queue.
-            while (len(queue) > self.periodic if self.periodic else queue) or self._due():
-                at_ns, priority, number, event = heappop(queue)
+            while not self.periodic or len(queue) > self.periodic or self._due():
+                try:
+                    at_ns, priority, number, event = heappop(queue)
+                except IndexError:
+                    break
                 if at_ns > horizon_ns:
                     heappush(queue, (at_ns, priority, number, event))
                     return "horizon"

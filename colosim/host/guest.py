@@ -89,8 +89,9 @@ class Guest:
         self.running = True
         self.since_ns = now
         self._pending.extend((now, self._code_run, 0))
-        if self.on_change is not None:
-            self.on_change()
+        on_change = self.on_change
+        if on_change is not None:
+            on_change()
 
     def stop(self) -> None:
         """Stop the vCPUs, now."""
@@ -101,5 +102,6 @@ class Guest:
         self.ran_ns = now - self.since_ns
         self.since_ns = now
         self._pending.extend((now, self._code_stop, self.ran_ns))
-        if self.on_change is not None:
-            self.on_change()
+        on_change = self.on_change
+        if on_change is not None:
+            on_change()

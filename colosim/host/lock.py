@@ -34,54 +34,45 @@ class IothreadLock:
 
     def __init__(self, side: str, env: Environment, record: Record) -> None:
         self.side = side
+        self.name = f"{side}: iothread lock"
         self._env = env
         self._record = record
         self._pending = record.pending
-        self._release_code = 0
+        self.release_code = 0
         self.owner: Thread | None = None
         self.purpose = ""
         self.since_ns = 0
         self.queue: deque[tuple[Thread, str, Event]] = deque()
-        self._name = f"{side}: iothread lock"
-        # Of got and released, by thread and purpose.
-        self._codes: dict[Thread, dict[str, tuple[int, int]]] = {}
+        self._by: dict[Thread, LockOfThread] = {}
         self.deaf_longest_ns = 0
         # The longest hold by purpose, since somebody last took it from here.
         self.longest_ns: dict[str, int] = {}
 
-    def _codes_of(self, thread: Thread, purpose: str) -> tuple[int, int]:
-        who = f"by {thread.name} for {purpose}"
-        codes = code_of(f"{self._name} got {who}"), code_of(f"{self._name} released {who}")
-        self._codes.setdefault(thread, {})[purpose] = codes
-        return codes
+    def by(self, thread: Thread) -> LockOfThread:
+        """Return the lock as `thread` takes it, always the same."""
+        one = self._by.get(thread)
+        if one is None:
+            one = self._by[thread] = LockOfThread(self, thread, self._env, self._pending)
+        return one
 
     def acquire(self, thread: Thread, purpose: str) -> Iterable[Event]:
         """Take the lock for `purpose`; yields only if another thread has it.
 
         :raises InvariantError: if `thread` has it already: the real one would deadlock on itself.
         """
-        if self.owner is not None:
-            if self.owner is thread:
-                raise InvariantError(
-                    "one owner of the lock",
-                    self._env.now,
-                    str(thread),
-                    "takes a lock that it holds",
-                )
-            return self._wait(thread, purpose)
-        self.owner = thread
-        self.purpose = purpose
-        try:
-            got, self._release_code = self._codes[thread][purpose]
-        except KeyError:
-            got, self._release_code = self._codes_of(thread, purpose)
-        self.since_ns = now = self._env._now  # type: ignore[assignment]  # noqa: SLF001
-        self._pending.extend((now, got, 0))  # type: ignore[arg-type]
-        return ()
+        return self.by(thread).acquire(purpose)
 
-    def _wait(self, thread: Thread, purpose: str) -> Iterable[Event]:
-        self._record.add(code_of(f"{self._name} wanted by {thread.name} for {purpose}"))
-        got, released = self._codes_of(thread, purpose)
+    def wait(self, thread: Thread, purpose: str, codes: tuple[int, int]) -> Iterable[Event]:
+        """Wait for the lock, in the queue of those who want it; `codes` of got and released."""
+        if self.owner is thread:
+            raise InvariantError(
+                "one owner of the lock", self._env.now, str(thread), "takes a lock that it holds"
+            )
+        return self._wait(thread, purpose, codes)
+
+    def _wait(self, thread: Thread, purpose: str, codes: tuple[int, int]) -> Iterable[Event]:
+        self._record.add(code_of(f"{self.name} wanted by {thread.name} for {purpose}"))
+        got, released = codes
         event = Event(self._env)
         self.queue.append((thread, purpose, event))
         wanted_ns = self._env.now
@@ -90,7 +81,7 @@ class IothreadLock:
         thread.waits_for = ""
         yield from thread.host.while_frozen()
         self.since_ns = self._env.now
-        self._release_code = released
+        self.release_code = released
         self._record.add(got, self.since_ns - wanted_ns)
 
     def release(self, thread: Thread) -> None:
@@ -104,7 +95,7 @@ class IothreadLock:
             )
         now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
         held = now - self.since_ns
-        self._pending.extend((now, self._release_code, held))
+        self._pending.extend((now, self.release_code, held))
         purpose, longest_ns = self.purpose, self.longest_ns
         if purpose not in longest_ns or held > longest_ns[purpose]:
             longest_ns[purpose] = held
@@ -116,3 +107,39 @@ class IothreadLock:
             event.succeed()
         else:
             self.owner = None
+
+
+class LockOfThread:
+    """The lock as one thread takes it, which a COLO thread does several times a checkpoint."""
+
+    __slots__ = ("_codes", "_env", "_lock", "_pending", "_thread")
+
+    def __init__(
+        self, lock: IothreadLock, thread: Thread, env: Environment, pending: list[int]
+    ) -> None:
+        self._lock = lock
+        self._thread = thread
+        self._env = env
+        self._pending = pending
+        # Of got and released, by purpose.
+        self._codes: dict[str, tuple[int, int]] = {}
+
+    def acquire(self, purpose: str) -> Iterable[Event]:
+        """Take the lock for `purpose`; see `IothreadLock.acquire`."""
+        try:
+            codes = self._codes[purpose]
+        except KeyError:
+            codes = self._codes[purpose] = self._codes_of(purpose)
+        lock = self._lock
+        if lock.owner is not None:
+            return lock.wait(self._thread, purpose, codes)
+        lock.owner = self._thread
+        lock.purpose = purpose
+        got, lock.release_code = codes
+        lock.since_ns = now = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        self._pending.extend((now, got, 0))  # type: ignore[arg-type]
+        return ()
+
+    def _codes_of(self, purpose: str) -> tuple[int, int]:
+        name, who = self._lock.name, f"by {self._thread.name} for {purpose}"
+        return code_of(f"{name} got {who}"), code_of(f"{name} released {who}")

@@ -328,23 +328,23 @@ class Simulation:
         if requested < 0:
             return
         primary.begun_ns = -1
-        record = self.record
-        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        checkpoint = primary.checkpoint
         running = primary.running_ns
         sent, self._sent_bytes = self._sent_bytes, primary.outgoing.bytes_written
         # One that begins as soon as the last has ended is not committed by that one's guest.
         if running <= requested:
             self.aborted += 1
-            record.pending += (now, self._code_abort, primary.checkpoint)
-            record.close()
+            self.record.add(self._code_abort, checkpoint)
+            self.record.close()
             return
-        self.committed += 1
-        record.pending += (now, self._code_commit, primary.checkpoint)
-        record.close()
+        self.committed = committed = self.committed + 1
+        self.record.add(self._code_commit, checkpoint)
+        self.record.close()
         saving = self._primary_holds.pop(SAVING, -1)
-        loading = self._secondary_holds.pop(LOADING, -1)
-        receiving = self._secondary_holds.pop(RECEIVING, -1)
-        if primary.checkpoint >= self._warmup:
+        holds = self._secondary_holds
+        loading = holds.pop(LOADING, -1)
+        receiving = holds.pop(RECEIVING, -1) if RECEIVING in holds else -1
+        if checkpoint >= self._warmup:
             secondary = self.secondary
             begun = secondary.received_at_ns.get(VMSTATE_SEND.name, requested)
             loaded = secondary.ram_loaded_ns
@@ -358,7 +358,7 @@ class Simulation:
                     loading if loading > receiving else receiving,
                 )
             )
-        if self.committed == self._checkpoints:
+        if committed == self._checkpoints:
             self.env.finish()
 
     # ---- afterwards ----------------------------------------------------------------------------
