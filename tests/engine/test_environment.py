@@ -143,3 +143,19 @@ def test_a_failed_wait_raises_at_once_and_only_once() -> None:
     env.call_at(30, strike)
     env.drive(100)
     assert log == [(30, "reset")]
+
+
+def test_a_wait_that_was_moved_is_not_used_again() -> None:
+    """One that ended as first set is; a moved one not, before or after that time has come."""
+    env = Environment()
+    plain, moved, log = Wait(env, 5), Wait(env, 5), list[tuple[int, str]]()
+    waiting(env, moved, log)
+    env.call_at(1, partial(moved.end_at, 20))
+    seen = [env.call_at(at_ns, lambda: None) for at_ns in (4, 10, 30)]
+    again: list[Wait] = []
+    for one in seen:
+        one.callbacks.append(lambda _event: again.append(moved.again()))
+    env.drive(100)
+    assert log == [(20, "went on")]
+    assert plain.again() is plain
+    assert not any(one is moved for one in again)

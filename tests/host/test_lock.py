@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,6 +96,22 @@ def test_wanting_getting_and_releasing_are_recorded() -> None:
         (10, " got by thread 1 for save", 6),
         (15, " released by thread 1 for save", 5),
     ]
+
+
+def test_a_thread_takes_the_lock_in_one_way() -> None:
+    """Taken as the thread's own or through the lock, it is the same hold and the same record."""
+    env = Environment()
+    record = Record(env, keep=True)
+    lock = IothreadLock("primary", env, record)
+    thread = FakeThread("thread")
+    own = lock.by(thread)  # type: ignore[arg-type]
+    assert lock.by(thread) is own  # type: ignore[arg-type]
+    for take in (own.acquire, partial(lock.acquire, thread)):  # type: ignore[arg-type]
+        assert not list(take("save"))
+        lock.release(thread)  # type: ignore[arg-type]
+    record.close()
+    names = [name.removeprefix("primary: iothread lock ") for _at, name, _value in record]
+    assert names == ["got by thread for save", "released by thread for save"] * 2
 
 
 def test_a_thread_cannot_take_or_give_what_it_must_not() -> None:
