@@ -8,7 +8,6 @@ from colosim.designs.messages import VMSTATE_SIZE
 from colosim.designs.primary import SIZE_AFTER_RAM, Primary
 from colosim.designs.side import Side, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
-from colosim.failover.state import State
 from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
 
@@ -35,6 +34,8 @@ class Secondary(Side):
     peer: Primary
     ram_loaded_ns = -1
     vmstate_loading = False
+    relaunching = False
+    """Whether a failover was postponed because this side was just loading."""
     cache_epoch = -1
     ram_epoch = -1
     device_epoch = -1
@@ -57,11 +58,6 @@ class Secondary(Side):
     def start_guest(self) -> Steps:
         """Let the secondary's guest run; its output is not released before a failover."""
         return self.work("start", self.costs.vm_start_ns, self.host.guest.run)
-
-    @property
-    def relaunching(self) -> bool:
-        """Whether a failover was postponed because this side was just loading."""
-        return self.failover.state is State.RELAUNCH
 
     # ---- receiving -----------------------------------------------------------------------------
 

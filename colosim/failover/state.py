@@ -111,6 +111,7 @@ class Failover:
         assert secondary is not None  # noqa: S101 - asked by the caller
         if secondary.vmstate_loading:
             self.state = State.RELAUNCH
+            secondary.relaunching = True
             self.host.record.add(self._code("failover postponed (loading)"))
             return
         lock = self.host.lock
