@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from colosim.designs.side import VmstateError
 from colosim.engine.record import code_of
 from colosim.engine.streams import exponential_ns
-from colosim.faults.effects import Effects
 from colosim.faults.steps import AFTER, BEFORE, DURING, Moment, moment
 from colosim.network.direction import READ, WRITE
 from colosim.scenario.model import RandomMoment
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.engine.record import Record
     from colosim.engine.streams import Streams
-    from colosim.faults.effects import Effect
-    from colosim.host.host import Host
-    from colosim.network.connection import Connection
+    from colosim.faults.effects import Effect, Effects
     from colosim.network.direction import Direction
     from colosim.scenario.model import Fault
 
@@ -57,18 +54,10 @@ class _Armed:
 class Injector:
     """The faults of one run."""
 
-    def __init__(
-        self,
-        env: Environment,
-        record: Record,
-        hosts: dict[str, Host],
-        connection: Connection,
-        *,
-        drops_commands: bool,
-    ) -> None:
+    def __init__(self, env: Environment, record: Record, effects: Effects) -> None:
         self.env = env
         self.record = record
-        self.effects = Effects(env, record, hosts, connection, drops_commands=drops_commands)
+        self.effects = effects
         self.timed: list[Fault] = []
         self.armed: list[_Armed] = []
         self.by_step = False

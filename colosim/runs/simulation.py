@@ -20,6 +20,7 @@ from colosim.engine.streams import Streams
 from colosim.errors import InvariantError
 from colosim.failover.cluster import ClusterManager
 from colosim.failover.state import Failover
+from colosim.faults.effects import Effects
 from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
 from colosim.host.host import Host, bitmap_bytes
@@ -156,14 +157,15 @@ class Simulation:
         self.failovers = {
             side: Failover(host, self.connection) for side, host in self.hosts.items()
         }
-        self.injector = Injector(
+        effects = Effects(
             self.env,
             self.record,
             self.hosts,
             self.connection,
             drops_commands=self.design.drops_commands,
         )
-        self.service = Service(self.env, self.hosts, self.failovers, self.injector.effects)
+        self.injector = Injector(self.env, self.record, effects)
+        self.service = Service(self.env, self.hosts, self.failovers, effects)
         self.injector.on_fault = self.service.fault
         self.injector.after_fault = self.service.update
         for failover in self.failovers.values():
@@ -175,9 +177,9 @@ class Simulation:
             self.hosts,
             self.failovers,
             self._power_off,
-            self.injector.gone,
+            effects.gone,
         )
-        self.injector.effects.manager = self.manager
+        effects.manager = self.manager
         for side, failover in self.failovers.items():
             failover.on_error_exit = partial(self.manager.hears_exit, side)
 
