@@ -76,7 +76,7 @@ class Service:
                 self._longest_ns = max(self._longest_ns, now - self._origin_ns)
                 self._origin_ns = None
                 self._back_ns = now
-        else:
+        elif self.fault_ns is not None:
             self._origin_ns = self._effects.stops_service_since_ns(self._back_ns)
         self._since_ns = now
 
