@@ -13,7 +13,7 @@ from colosim.analysis.story import Story, observe, standing, story
 from colosim.analysis.telling import WIDTH, stopped_ns, text_of
 from colosim.analysis.wording import duration, moment_of, place
 from colosim.failover.state import COMMAND
-from colosim.network.connection import PRIMARY, SECONDARY
+from colosim.network.connection import OTHER, PRIMARY, SECONDARY
 from colosim.runs.run import as_scenario
 from colosim.runs.verdict import (
     COMPLETED,
@@ -251,7 +251,7 @@ def _freed(events: list[Event], side: str, command: Command) -> _Freed | None:
     That is how its connection failed first, or, while the command waited, its peer that went on or
     the link that came back.
     """
-    peer = SECONDARY if side == PRIMARY else PRIMARY
+    peer = OTHER[side]
     served_ns = command.served_ns or 0
     commits = [at for at, name, _ in events if name == "checkpoint committed" and at <= served_ns]
     last_ns = max(commits, default=-1)

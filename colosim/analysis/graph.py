@@ -135,15 +135,6 @@ class WaitForGraph:
         return tuple(self.chain(node.key) for node in self.roots)
 
     @property
-    def waiting_threads(self) -> tuple[Chain, ...]:
-        """The chain of each thread that waits."""
-        return tuple(
-            self.chain(node.key)
-            for node in self.nodes
-            if node.kind is Kind.THREAD and node.key in self._targets
-        )
-
-    @property
     def cycles(self) -> tuple[tuple[Node, ...], ...]:
         """The cycles, each from its first node in the graph's order."""
         found: list[tuple[Node, ...]] = []

@@ -13,7 +13,7 @@ from colosim.analysis.waiting import FROZEN, KILLED, POWERED_OFF, VANISHED, step
 from colosim.analysis.wording import duration, place, seconds
 from colosim.failover.state import COMMAND
 from colosim.host.lock import BUSY
-from colosim.network.connection import PRIMARY, SECONDARY
+from colosim.network.connection import OTHER, PRIMARY, SECONDARY
 from colosim.network.tcp import give_up_ns
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class _Waiting:
         self.graph = graph
         self.lost = lost
         self.side = side
-        self.peer = SECONDARY if side == PRIMARY else PRIMARY
+        self.peer = OTHER[side]
         self.host = simulation.hosts[side]
         self.failover = simulation.failovers[side]
         self.end = simulation.primary if side == PRIMARY else simulation.secondary

@@ -13,7 +13,7 @@ from colosim.analysis.graph import Edge, Kind, Node, WaitForGraph
 from colosim.analysis.levels import buffer_levels
 from colosim.analysis.wording import purpose_of
 from colosim.failover.state import COMMAND
-from colosim.network.connection import PRIMARY, SECONDARY
+from colosim.network.connection import OTHER, PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -181,7 +181,7 @@ class _Builder:
     def manager_state(self, side: str) -> str:
         simulation = self.simulation
         settings = simulation.manager.settings
-        peer = SECONDARY if side == PRIMARY else PRIMARY
+        peer = OTHER[side]
         if not simulation.hosts[side].monitor.has_client:
             return f"has no connection to the {side}'s monitor"
         if peer in simulation.manager.lost:

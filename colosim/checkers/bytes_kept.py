@@ -7,8 +7,9 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from colosim.checkers.checker import OTHER, Checker, Pair, Unrepeatable
+from colosim.checkers.checker import Checker, Pair, Unrepeatable
 from colosim.checkers.violation import Broken
+from colosim.network.connection import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

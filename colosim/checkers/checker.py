@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, int], None]
 
-__all__ = ["OTHER", "Checker", "Pair", "Repeat", "Unrepeatable"]
-
-OTHER = {"primary": "secondary", "secondary": "primary"}
+__all__ = ["Checker", "Pair", "Repeat", "Unrepeatable"]
 
 
 class Repeat(Protocol):

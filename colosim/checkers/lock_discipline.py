@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from colosim.checkers.checker import OTHER, Checker, Pair
+from colosim.checkers.checker import Checker, Pair
 from colosim.checkers.violation import Broken
+from colosim.network.connection import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from colosim.engine.record import code_of
 from colosim.failover.state import COMMAND, YANK
 from colosim.host.lock import MONITOR
+from colosim.network.connection import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from colosim.failover.state import Failover
     from colosim.host.host import Host
     from colosim.scenario.model import Manager
-
-OTHER = {"primary": "secondary", "secondary": "primary"}
 
 
 class ClusterManager:

@@ -60,7 +60,6 @@ class Effects:
         self.manager: ClusterManager | None = None
         self.gone: list[str] = []
         """Hosts that nothing comes back from."""
-        self._off: list[str] = []
         self._active: list[Effect] = []
 
     def stops_service_since_ns(self, after_ns: int) -> int | None:
@@ -162,7 +161,6 @@ class Effects:
         self.connection.cut()
         if side not in self.gone:
             self.gone.append(side)
-        self._off.append(side)
 
     # ---- host and link -------------------------------------------------------------------------
 
@@ -177,7 +175,7 @@ class Effects:
     def _heal(self, ended: Effect) -> None:
         """Let `where` be as before, as far as nothing else keeps it from that."""
         where = ended.where
-        if where in self._off or self._in_effect((ended.kind,), where):
+        if self._in_effect((ended.kind, "power-off"), where):
             return
         if not self._in_effect(("vanish",), where):
             self.record.add(code_of(f"fault ends: {where} is as before"))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Network
 
 PRIMARY, SECONDARY = "primary", "secondary"
+OTHER = {PRIMARY: SECONDARY, SECONDARY: PRIMARY}
+"""The peer of each side."""
 
 
 class Connection:

@@ -358,13 +358,6 @@ class Disturbed:
             after = min(after, max(network.rto_ns, network.user_timeout_ns))
         return after
 
-    @property
-    def gives_up_at_ns(self) -> int | None:
-        """When retransmission gives up, if something is out and the link stays down."""
-        if not self.down or self._first_loss_ns < 0:
-            return None
-        return self._first_loss_ns + self._give_up_after_ns()
-
     def _give_up(self) -> None:
         """Let the sender's kernel give the connection up (ETIMEDOUT)."""
         direction = self._direction

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from colosim.failover.state import COMMAND
-from colosim.network.connection import PRIMARY, SECONDARY
+from colosim.network.connection import OTHER, PRIMARY, SECONDARY
 from colosim.qemu import conditions
 from colosim.runs.simulation import Simulation
 
@@ -83,7 +83,7 @@ class _Harness:
     @property
     def survivor(self) -> str:
         """The side that was asked."""
-        return SECONDARY if self._fault.victim == PRIMARY else PRIMARY
+        return OTHER[self._fault.victim]
 
     def attach(self, simulation: Simulation) -> None:
         """Wait in `simulation` for the step at which the fault is to strike."""

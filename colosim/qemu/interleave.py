@@ -12,6 +12,8 @@ from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+from colosim.network.connection import OTHER
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -138,6 +140,6 @@ class _Interleaving:
         if verb == "sends":
             self._unread[side, name] += 1
         elif verb == "receives":
-            peer = "secondary" if side == "primary" else "primary"
+            peer = OTHER[side]
             self._unread[peer, name] -= self._unread[peer, name] > 0
         self._order.append(event)

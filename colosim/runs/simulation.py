@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
 
 SIDES = (PRIMARY, SECONDARY)
-NOT_APPLICABLE = "not_applicable"
 
 
 class Statistics:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from colosim.checkers import Violation
 from colosim.designs.remedied import RemediedPrimary
 from colosim.host.lock import BUSY
-from colosim.network.connection import PRIMARY, SECONDARY
+from colosim.network.connection import OTHER, PRIMARY, SECONDARY
 from colosim.runs.liveness import LATE, idle_threads
 from colosim.runs.wording import TIMES, with_unit
 from colosim.scenario.model import StepMoment
@@ -42,11 +42,6 @@ class Judgement:
     reason: str
 
 
-def other(side: str) -> str:
-    """Return the other side."""
-    return SECONDARY if side == PRIMARY else PRIMARY
-
-
 def _lost(simulation: Simulation, side: str) -> bool:
     """Whether `side` is frozen, dead or gone at the end."""
     host = simulation.hosts[side]
@@ -60,11 +55,11 @@ def survivor_of(simulation: Simulation) -> str | None:
             return side
     lost = [side for side in (PRIMARY, SECONDARY) if _lost(simulation, side)]
     if len(lost) == 1:
-        return other(lost[0])
+        return OTHER[lost[0]]
     if lost:
         return None
     for side in (PRIMARY, SECONDARY):
-        if simulation.manager.lost.get(other(side)) is not None:
+        if simulation.manager.lost.get(OTHER[side]) is not None:
             return side
     return PRIMARY if simulation.injector.struck else None
 

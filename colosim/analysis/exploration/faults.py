@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from colosim.analysis.exploration.choices import ChoicesError
-from colosim.network.connection import PRIMARY, SECONDARY
+from colosim.network.connection import OTHER, PRIMARY
 from colosim.scenario.model import FAULT_KINDS
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def spoken_for(asked: Sequence[str]) -> tuple[str, ...]:
 def victims_of(words: str, side: str) -> tuple[str, ...]:
     """Return what a fault may strike when `side` is at its step: the peer first."""
     kind = words.partition(" ")[0]
-    peer = SECONDARY if side == PRIMARY else PRIMARY
+    peer = OTHER[side]
     if kind == "slow":
         return (NETWORK,)
     if kind == "vanish":

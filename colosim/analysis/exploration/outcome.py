@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from colosim.analysis.exploration.freed import freed_by
 from colosim.runs.simulation import Simulation
 from colosim.runs.summary import deaf_longest_ns
-from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
+from colosim.runs.verdict import judge
 
 if TYPE_CHECKING:
     from colosim.analysis.exploration.cases import Case
+    from colosim.runs.verdict import Judgement
     from colosim.scenario.model import Scenario
 
 __all__ = ["COLUMNS", "Outcome", "ended", "run_case"]
@@ -69,17 +70,11 @@ class Outcome:
 def ended(simulation: Simulation, replay: str | None = None) -> Judgement:
     """Run a simulation with every safety checker on, and return how it ended.
 
-    `replay`: the command that a violation tells.  Where not every fault strikes, what came of it
-    does not count: the verdict is `NOT_APPLICABLE`.
+    `replay`: the command that a violation tells.
     """
     simulation.check(replay)
     simulation.run()
-    missed = simulation.injector.never_struck
-    judgement = judge(simulation)
-    if not missed:
-        return judgement
-    steps = ", ".join(str(fault.at_step) for fault in missed)
-    return Judgement(NOT_APPLICABLE, None, f"nothing struck at {steps}: it never came")
+    return judge(simulation)
 
 
 def run_case(base: Scenario, case: Case, replay: str | None = None) -> Outcome:
