@@ -132,7 +132,8 @@ class Run:
         if self._stored is not None:
             yield from self._stored.events()
         else:
-            yield from self._kept().record
+            for at_ns, event, value in self._kept().record:
+                yield at_ns, str(event), value
 
     def _kept(self) -> Simulation:
         simulation = self.simulation
