@@ -106,9 +106,14 @@ class OnSide(Event):
 
     side: str
 
+    @property
+    def what(self) -> str:
+        """The sentence without the side."""
+        return Event.__str__(self)
+
     def __str__(self) -> str:
         """Return the sentence of this event, with the side in front."""
-        return f"{self.side}: {Event.__str__(self)}"
+        return f"{self.side}: {self.what}"
 
 
 # ---- the protocol --------------------------------------------------------------------------------
