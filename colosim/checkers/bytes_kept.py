@@ -41,10 +41,10 @@ class _Way:
         self.unread.append((name, amount))
         self.sent += amount
 
-    def begins(self, step: str, at_ns: int, amount: int) -> None:
-        """The sender begins to write a stream."""
+    def begins(self, step: str, _at_ns: int, amount: int) -> None:
+        """The sender begins to write a stream; it is sent once its last byte is."""
         self.writing[step] = amount
-        self.sends(STREAM, at_ns, amount)
+        self.unread.append((STREAM, amount))
 
     def reads(self, name: str, step: str, _at_ns: int, amount: int) -> None:
         """The receiver has read a message or a stream: what was sent first."""
@@ -81,11 +81,14 @@ class BytesKept(Checker):
 
     def _ends(self, side: str, step: str, at_ns: int, amount: int) -> None:
         """A stream ends for its writer if it has begun, else for its reader."""
-        begun = self._from[side].writing.pop(step, None)
+        way = self._from[side]
+        begun = way.writing.pop(step, None)
         if begun is None:
             self._from[OTHER[side]].reads(STREAM, step, at_ns, amount)
         elif begun != amount:
             raise Broken(side, f"has written {amount} B of {step}, but began with {begun} B")
+        else:
+            way.sent += amount
 
     def finish(self) -> None:
         """Hold the counters of both directions against what was seen to be sent and read."""

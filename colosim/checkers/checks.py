@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from colosim.checkers.bytes_kept import BytesKept
-from colosim.checkers.checker import Checker
 from colosim.checkers.checkpoints import MonotoneEpochs, OutputCommit, TornState
 from colosim.checkers.processes import FrozenProcess, LockDiscipline, OnePrimary
 from colosim.checkers.violation import Broken, Violation
@@ -15,7 +14,7 @@ from colosim.trace.record import event_of, name_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from colosim.checkers.checker import Handler, Pair
+    from colosim.checkers.checker import Checker, Handler, Pair
 
 __all__ = ["RULES", "Checks"]
 
