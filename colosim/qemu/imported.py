@@ -27,17 +27,16 @@ from colosim.runs.columns import COLUMNS, TABLES
 from colosim.runs.directory import RunDirectory
 from colosim.runs.run import Run
 from colosim.runs.stored import MANIFEST
-from colosim.runs.tables import Projection
+from colosim.runs.tables import Tables, rows_of, table_of
 from colosim.scenario import loads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from os import PathLike
-
-    import pandas as pd
 
     from colosim.qemu.history import History
     from colosim.qemu.measurement import MeasuredRun
+    from colosim.runs.tables import Table
     from colosim.scenario import Scenario
 
 __all__ = ["ImportedRun", "import_run", "write_imported"]
@@ -73,20 +72,10 @@ class ImportedRun(Run):
         """Return (time_ns, name, value) of every event; time 0 where the logs have no times."""
         return ((at_ns, name, value) for at_ns, name, value in self._rows["events"])
 
-    def project(self, write: Callable[[str, Sequence[Any]], None]) -> None:
-        """Hand every row of every table to ``write(table, row)``."""
-        for table in TABLES:
-            for row in self._rows[table]:
-                write(table, row)
-
-    def _frame(self, table: str) -> pd.DataFrame:
-        return self._tables[table]
-
     @cached_property
-    def _tables(self) -> dict[str, pd.DataFrame]:
-        from colosim.runs.frames import frame  # noqa: PLC0415 - pandas is slow to import
-
-        return {table: frame(table, COLUMNS[table], self._rows[table]) for table in TABLES}
+    def tables(self) -> dict[str, Table]:
+        """Every table as columns."""
+        return {table: table_of(COLUMNS[table], self._rows[table]) for table in TABLES}
 
 
 def import_run(*paths: str | PathLike[str], design: str | None = None) -> ImportedRun:
@@ -121,7 +110,7 @@ def write_imported(run: ImportedRun, target: Path, *, force: bool = False) -> st
     """
     with _SourcedDirectory(target, run.source) as directory:
         directory.open_tables(())
-        run.project(directory.write_row)
+        directory.write(run.tables)
         return directory.commit(run, force=force)
 
 
@@ -239,12 +228,14 @@ class _Import:
             wire_bytes=self._wire_bytes(),
             dirty_pages=self._dirty_pages(),
         )
-        projection = Projection(rows.write)
+        tables = Tables()
         flat: list[int] = []
         for time_ns, name, value in entered:
             flat += (time_ns, code_of(name), value)
-        projection.feed(flat)
-        projection.finish(max((one.time_ns for one in entered), default=0))
+        for found in (tables.feed(flat), tables.finish(0)):
+            for name, table in found.items():
+                for row in rows_of(table):
+                    rows.write(name, row)
         return rows
 
     def _wire_bytes(self) -> dict[int, int]:

@@ -12,11 +12,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from colosim.designs.registry import load_design, load_designs
-from colosim.engine.record import name_of
 from colosim.qemu.history import GUEST, STAGES
 from colosim.runs.simulation import Simulation
-from colosim.runs.tables import ABORTED
 from colosim.scenario import loads
+from colosim.trace.events import ABORTED, CheckpointEnded
 
 if TYPE_CHECKING:
     from colosim.qemu.history import History
@@ -126,8 +125,8 @@ def _events_of(simulation: Simulation, side: str) -> tuple[str, ...]:
 def _requests_again(design: str) -> bool:
     """Tell what the design does after a broken checkpoint; one that streams no RAM has none."""
     simulation = Simulation(loads(_BROKEN, file="broken"), design).run()
-    aborted = name_of(ABORTED)
-    return sum(str(event) == aborted for _, event, _ in simulation.record) > 1
+    aborted = CheckpointEnded(ABORTED)
+    return sum(event == aborted for _, event, _ in simulation.record) > 1
 
 
 @lru_cache(maxsize=32)

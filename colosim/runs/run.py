@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from colosim.designs.registry import OWN, load_designs
 from colosim.errors import ColosimError, DesignError
-from colosim.runs.columns import COLUMNS, STEPS, TABLES, checkpoint_columns
+from colosim.runs.columns import COLUMNS, STEPS, checkpoint_columns
 from colosim.runs.levels import SocketLevels
 from colosim.runs.simulation import Simulation, steps_of
 from colosim.runs.summary import summarise
-from colosim.runs.tables import ABORTED, COMMITTED, Projection
+from colosim.runs.tables import Tables, joined
 from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
 from colosim.scenario import Scenario, load
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from colosim.designs.design import Design
     from colosim.runs.stored import StoredTables
+    from colosim.runs.tables import Table
 
-__all__ = ["NoTablesError", "Run", "as_scenario", "own_steps", "projected", "run", "simulate"]
+__all__ = ["NoTablesError", "Run", "as_scenario", "own_steps", "run", "simulate"]
 
 
 class NoTablesError(ColosimError):
@@ -150,30 +151,21 @@ class Run:
     def _frames(self) -> dict[str, pd.DataFrame]:
         from colosim.runs.frames import frame  # noqa: PLC0415 - pandas is slow to import
 
-        rows: dict[str, list[Sequence[Any]]] = {table: [] for table in TABLES}
-        self.project(lambda table, row: rows[table].append(row))
-        return {table: frame(table, self.columns(table), rows[table]) for table in TABLES}
+        return {name: frame(name, table) for name, table in self.tables.items()}
 
-    def project(self, write: Callable[[str, Sequence[Any]], None]) -> None:
-        """Hand every row of every table to ``write(table, row)``; the record must have been kept.
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """Every table as columns.
 
-        :raises NoTablesError: if it was not, or if the socket levels have been handed out before.
+        :raises NoTablesError: if the record was not kept.
         """
         simulation = self._kept()
-        levels, self._levels = self._levels, None
-        if levels is None:
-            raise NoTablesError(f"the tables of {self!r} were handed out before")
-        projection = projected(simulation, levels, write)
-        chunk: list[int] = []
-        flat = iter(simulation.record.chunks)
-        for event in zip(flat, flat, flat, strict=True):
-            chunk += event
-            if event[1] in {COMMITTED, ABORTED}:
-                projection.feed(chunk)
-                chunk.clear()
-        if chunk:
-            projection.feed(chunk)
-        projection.finish(simulation.end_ns)
+        made = Tables(
+            levels=self._levels, own_steps=own_steps(type(simulation.design), self.scenario)
+        )
+        found = made.feed(simulation.record.chunks)
+        left = made.finish(simulation.end_ns)
+        return {name: joined([found[name], left[name]]) if name in left else found[name] for name in found}
 
 
 def own_steps(design: type[Design], scenario: Scenario) -> tuple[tuple[str, str], ...]:
@@ -188,16 +180,6 @@ def own_steps(design: type[Design], scenario: Scenario) -> tuple[tuple[str, str]
         for side, step in steps_of(design, scenario)
         if (side, step) not in STEPS and not step.isupper()
     )
-
-
-def projected(
-    simulation: Simulation,
-    levels: SocketLevels,
-    write: Callable[[str, Sequence[Any]], None],
-) -> Projection:
-    """Return the projection that turns this simulation's events into rows."""
-    own = own_steps(type(simulation.design), simulation.scenario)
-    return Projection(write, levels=levels, own_steps=own)
 
 
 def simulate(

@@ -24,6 +24,7 @@ from colosim.qemu.interleave import interleave
 from colosim.qemu.measurement import STAGES
 from colosim.qemu.sources import histories
 from colosim.runs.columns import COLUMNS, TABLES
+from colosim.runs.tables import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,14 +38,7 @@ PRINT_NS = 1000
 
 def rows(run: ImportedRun, table: str = "checkpoints") -> list[dict[str, Any]]:
     """Return a table as one dictionary a row."""
-    found: list[dict[str, Any]] = []
-
-    def take(name: str, row: Any) -> None:
-        if name == table:
-            found.append(dict(zip(COLUMNS[table], row, strict=True)))
-
-    run.project(take)
-    return found
+    return [dict(zip(COLUMNS[table], row, strict=True)) for row in rows_of(run.tables[table])]
 
 
 def untimed(path: Path, target: Path) -> Path:

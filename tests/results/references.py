@@ -13,14 +13,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colosim.runs.columns import TABLES
 from colosim.runs.difference import NEIGHBOURS, spell
 from colosim.runs.run import simulate
 from colosim.runs.summary import value_of
 from colosim.scenario import shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from colosim.runs.run import Run
     from colosim.scenario import Scenario
@@ -64,11 +63,8 @@ def transactions(run: Run) -> list[list[Event]]:
 def simulated(scenario: Scenario, design: str) -> tuple[Run, dict[str, list[Any]]]:
     """Run a scenario and return the run with the columns of its checkpoints."""
     run = simulate(scenario, design)
-    rows: dict[str, list[Sequence[Any]]] = {table: [] for table in TABLES}
-    run.project(lambda table, row: rows[table].append(row))
-    names = run.columns("checkpoints")
-    table = {name: [row[names.index(name)] for row in rows["checkpoints"]] for name in CHECKPOINTS}
-    return run, table
+    columns = run.tables["checkpoints"]
+    return run, {name: columns[name].tolist() for name in CHECKPOINTS}
 
 
 def reference(run: Run, checkpoints: dict[str, list[Any]]) -> dict[str, Any]:
