@@ -29,6 +29,7 @@ from colosim.runs.run import Run
 from colosim.runs.stored import MANIFEST
 from colosim.runs.tables import Tables, rows_of, table_of
 from colosim.scenario import loads
+from colosim.trace.events import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from colosim.qemu.measurement import MeasuredRun
     from colosim.runs.tables import Table
     from colosim.scenario import Scenario
+    from colosim.trace.events import Event
 
 __all__ = ["ImportedRun", "import_run", "write_imported"]
 
@@ -68,9 +70,9 @@ class ImportedRun(Run):
         self.deviation = deviation
         self.source = source
 
-    def iter_events(self) -> Iterator[tuple[int, str, int]]:
-        """Return (time_ns, name, value) of every event; time 0 where the logs have no times."""
-        return ((at_ns, name, value) for at_ns, name, value in self._rows["events"])
+    def iter_events(self) -> Iterator[tuple[int, Event, int]]:
+        """Return (time_ns, event, value) of every event; time 0 where the logs have no times."""
+        return ((at_ns, parse(name), value) for at_ns, name, value in self._rows["events"])
 
     @cached_property
     def tables(self) -> dict[str, Table]:

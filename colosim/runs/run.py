@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from colosim.designs.design import Design
     from colosim.runs.stored import StoredTables
     from colosim.runs.tables import Table
+    from colosim.trace.events import Event
 
 __all__ = ["NoTablesError", "Run", "as_scenario", "own_steps", "run", "simulate"]
 
@@ -125,16 +126,15 @@ class Run:
             return COLUMNS[table]
         return checkpoint_columns(own_steps(type(self.simulation.design), self.scenario))
 
-    def iter_events(self) -> Iterator[tuple[int, str, int]]:
-        """Yield (time_ns, name, value) of every event, without a DataFrame.
+    def iter_events(self) -> Iterator[tuple[int, Event, int]]:
+        """Yield (time_ns, event, value) of every event; `colosim.trace.events` has their types.
 
         :raises NoTablesError: if the record was not kept.
         """
         if self._stored is not None:
             yield from self._stored.events()
         else:
-            for at_ns, event, value in self._kept().record:
-                yield at_ns, str(event), value
+            yield from self._kept().record
 
     def _kept(self) -> Simulation:
         simulation = self.simulation

@@ -25,6 +25,7 @@ from colosim.qemu.measurement import STAGES
 from colosim.qemu.sources import histories
 from colosim.runs.columns import COLUMNS, TABLES
 from colosim.runs.tables import rows_of
+from colosim.trace.events import CheckpointEnded, ColoExit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +88,8 @@ def test_a_run_that_was_killed_is_told_as_a_simulated_one() -> None:
     run = import_run(DATA / LAB[0])
     assert [row["outcome"] for row in rows(run)] == ["committed"] * 4 + ["aborted"] * 2
     assert (run.verdict, run.survivor) == ("failed_over", "primary")
-    names = [name for _, name, _ in run.iter_events() if name.startswith(("primary: COLO", "ch"))]
+    kinds = (ColoExit, CheckpointEnded)
+    names = [str(event) for _, event, _ in run.iter_events() if isinstance(event, kinds)]
     assert names[-3:] == ["checkpoint aborted", "checkpoint aborted", "primary: COLO exit (error)"]
     holds = [row for row in rows(run, "locks") if row["purpose"] == "save"]
     assert len(holds) == 5

@@ -17,20 +17,21 @@ from colosim.runs.difference import NEIGHBOURS, spell
 from colosim.runs.run import simulate
 from colosim.runs.summary import value_of
 from colosim.scenario import shipped
+from colosim.trace.events import CheckpointEnded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from colosim.runs.run import Run
     from colosim.scenario import Scenario
+    from colosim.trace.events import Event as What
 
-    Event = tuple[int, str, int]
+    Event = tuple[int, What, int]
 
 FOLDER = Path(__file__).parent.parent.parent / "results"
 SCHEMA = 1
 MARK_DIGITS = 3
 CHECKPOINTS = ("dirty_pages", "pause_ns", "transaction_ns", "ram_ns", "lock_hold_primary_ns")
-ENDS = {"checkpoint committed", "checkpoint aborted"}
 
 
 def path_of(name: str, design: str) -> Path:
@@ -55,7 +56,7 @@ def transactions(run: Run) -> list[list[Event]]:
     parts: list[list[Event]] = [[]]
     for event in run.iter_events():
         parts[-1].append(event)
-        if event[1] in ENDS:
+        if isinstance(event[1], CheckpointEnded):
             parts.append([])
     return [part for part in parts if part]
 

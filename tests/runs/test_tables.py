@@ -168,9 +168,9 @@ def test_events_are_the_record(plain: Scenario) -> None:
     """The table of events has each event of the record, in order."""
     run: Any = simulate(plain, "flat")
     table = run.events
-    assert list(zip(table.time_ns, table.event, table.value, strict=True)) == list(
-        run.iter_events()
-    )
+    assert list(zip(table.time_ns, table.event, table.value, strict=True)) == [
+        (at_ns, str(event), value) for at_ns, event, value in run.iter_events()
+    ]
 
 
 @pytest.mark.parametrize("design", DESIGNS)
