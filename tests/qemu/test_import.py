@@ -25,7 +25,7 @@ from colosim.qemu.measurement import STAGES
 from colosim.qemu.sources import histories
 from colosim.runs.columns import COLUMNS, TABLES
 from colosim.runs.tables import rows_of
-from colosim.trace.events import CheckpointEnded, ColoExit
+from colosim.trace.events import CheckpointEnded, ColoExit, Received, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -173,8 +173,8 @@ def test_a_receive_never_comes_before_its_sending() -> None:
     """Lines are printed after the act; in the record a message is sent before it is read."""
     for timed in (True, False):
         events = interleave(histories([PRIMARY, SECONDARY]), timed=timed)
-        sent = [one.name[6:] for one in events if one.name.startswith("sends")]
-        read = [one.name[9:] for one in events if one.name.startswith("receives")]
+        sent = [one.event.message for one in events if isinstance(one.event, Sent)]
+        read = [one.event.message for one in events if isinstance(one.event, Received)]
         assert read[: len(sent)] == sent[: len(read)]
 
 
