@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from colosim.plots.rows import whole
 from colosim.plots.style import FigureError
-from colosim.trace.checkpoint import step_column
 from colosim.trace.events import (
     PRIMARY,
     ColoExit,
@@ -25,7 +24,7 @@ from colosim.trace.events import (
     StreamBroken,
     StreamEnded,
 )
-from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD, MAIN_LOOP
+from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD, MAIN_LOOP, step_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import Final
 
 from colosim.trace import steps
-from colosim.trace.checkpoint import step_column
+from colosim.trace.steps import step_column
 
 __all__ = ["COLUMNS", "POINTS", "SLOPE", "STEPS", "TABLES", "TEXT", "checkpoint_columns", "step_column"]
 

@@ -1,7 +1,7 @@
 """What a checkpoint is: its pause, transaction, RAM time, holds, bytes, steps and points.
 
 The one definition, for simulated and for real runs: whoever has a record asks `Checkpoints`,
-whoever has points alone asks `span`.
+whoever has points alone asks `colosim.trace.steps.span`.
 
 ``pause_ns``: primary's guest stopped to running.  ``transaction_ns``: request sent to running.
 ``ram_ns``: VMSTATE_SEND read to RAM in the RAM cache, or to the staging buffer filled where RAM is
@@ -36,25 +36,27 @@ from colosim.trace.events import (
     StreamEnded,
 )
 from colosim.trace.purpose import Purpose
-from colosim.trace.steps import CHECKPOINT_THREAD, MAIN_LOOP, POINTS, STEPS, Kind
+from colosim.trace.steps import (
+    CHECKPOINT_THREAD,
+    MAIN_LOOP,
+    POINTS,
+    SPANS,
+    STEPS,
+    Kind,
+    step_column,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from colosim.trace.columns import Bools, Columns, Ints, Words
     from colosim.trace.events import Event
 
-__all__ = ["SPANS", "UNFINISHED", "Checkpoints", "span", "step_column"]
+__all__ = ["UNFINISHED", "Checkpoints"]
 
 UNFINISHED: Final = "unfinished"
 """The outcome of a checkpoint that neither was committed nor aborted."""
 
-SPANS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "pause_ns": ("primary_stopped", ("primary_resumed",)),
-    "transaction_ns": ("primary_request", ("primary_resumed",)),
-    "ram_ns": ("secondary_vmstate_send", ("secondary_ram_loaded", "secondary_filled")),
-}
-"""What is from one point to another, the first of those that are reached; of committed ones."""
 _WAITS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "primary_handshake_ns": ("primary_request", ("primary_reply",)),
     "primary_loaded_wait_ns": ("primary_received", ("primary_loaded",)),
@@ -68,19 +70,6 @@ _COUNTED: Final = (
 """Events whose value is a quantity: of several the last."""
 _RAM_STREAM: Final = StreamEnded(PRIMARY, "RAM stream")
 _DEVICE_STREAM: Final = StreamEnded(PRIMARY, "device stream")
-
-
-def span(name: str, points: Mapping[str, int]) -> int | None:
-    """Return a quantity of `SPANS` from the points of a checkpoint, None if they do not show it."""
-    begin, ends = SPANS[name]
-    end = next((points[end] for end in ends if end in points), None)
-    return None if end is None or begin not in points else end - points[begin]
-
-
-def step_column(side: str, step: str) -> str:
-    """Return the column that has a step's duration."""
-    word = "".join(c if c.isalnum() else "_" for c in step.lower())
-    return f"{side}_{word}_ns"
 
 
 class Checkpoints:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from colosim.trace.events import (
     PRIMARY,
@@ -28,15 +28,21 @@ from colosim.trace.events import (
 )
 from colosim.trace.purpose import Purpose
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = [
     "CHECKPOINT_THREAD",
     "INCOMING_THREAD",
     "MAIN_LOOP",
     "POINTS",
+    "SPANS",
     "STEPS",
     "Kind",
     "Point",
     "Step",
+    "span",
+    "step_column",
     "step_of",
 ]
 
@@ -248,3 +254,24 @@ _BY_NAME: Final = {(step.side, step.name): step for step in STEPS}
 def step_of(side: str, name: str) -> Step | None:
     """Return a side's step by its name, None if it is a design's own."""
     return _BY_NAME.get((side, name))
+
+
+SPANS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "pause_ns": ("primary_stopped", ("primary_resumed",)),
+    "transaction_ns": ("primary_request", ("primary_resumed",)),
+    "ram_ns": ("secondary_vmstate_send", ("secondary_ram_loaded", "secondary_filled")),
+}
+"""What is from one point to another, the first of those that are reached; of committed ones."""
+
+
+def span(name: str, points: Mapping[str, int]) -> int | None:
+    """Return a quantity of `SPANS` from the points of a checkpoint, None if they do not show it."""
+    begin, ends = SPANS[name]
+    end = next((points[end] for end in ends if end in points), None)
+    return None if end is None or begin not in points else end - points[begin]
+
+
+def step_column(side: str, step: str) -> str:
+    """Return the column that has a step's duration."""
+    word = "".join(c if c.isalnum() else "_" for c in step.lower())
+    return f"{side}_{word}_ns"

@@ -10,7 +10,6 @@ from colosim.analysis.wording import purpose_of
 from colosim.plots.lanes import PROTOCOL_THREADS, events_of, request_of
 from colosim.plots.rows import whole
 from colosim.plots.units import short_time
-from colosim.trace.checkpoint import step_column
 from colosim.trace.events import (
     CheckpointEnded,
     Event,
@@ -30,6 +29,7 @@ from colosim.trace.events import (
     StreamBegan,
     StreamEnded,
 )
+from colosim.trace.steps import step_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

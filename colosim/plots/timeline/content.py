@@ -19,7 +19,6 @@ from colosim.plots.levels import curve_of
 from colosim.plots.rows import rows_of, whole
 from colosim.plots.style import FigureError
 from colosim.plots.timeline.trace import Slice, Thread, Trace, Unit
-from colosim.trace.checkpoint import step_column
 from colosim.trace.events import (
     ByManager,
     CheckpointEnded,
@@ -46,7 +45,7 @@ from colosim.trace.events import (
     StreamBegan,
     StreamEnded,
 )
-from colosim.trace.steps import MAIN_LOOP
+from colosim.trace.steps import MAIN_LOOP, step_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
