@@ -18,13 +18,10 @@ from colosim.host.staging import qsb_walked_chunks
 from colosim.network.tcp import StreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from simpy.events import Event
+    from collections.abc import Callable
 
     from colosim.designs.design import Design
     from colosim.designs.side import Steps
-    from colosim.engine.environment import Wait
     from colosim.host.host import Host
 
 PPM = 1_000_000
@@ -42,7 +39,8 @@ class Primary(Side):
     stopped_ns = -1
     begun_ns = -1
     running_ns = -1
-    kick: Wait | None = None
+    waits_for_timer = False
+    """Whether it is in a wait that a failover ends (colo_checkpoint_event)."""
     on_end: Callable[[], None]
 
     def __init__(self, design: Design, host: Host, *rest: Any) -> None:
@@ -77,17 +75,15 @@ class Primary(Side):
         Ticks before VMSTATE_RECEIVED of the last transaction are lost
         (colo_checkpoint_event is reset there); one since then starts the next at once.
         """
-        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        now = self.env.now
         period = self.delay_ns or 1
         since = self.received_at_ns.get(VMSTATE_RECEIVED.name, self.entered_ns)
         due = self.entered_ns + ((since - self.entered_ns) // period + 1) * period
         if due <= now:
             return
-        wait = self.kick = self.thread.sleep(due - now)
-        self.thread.waits_for = "the checkpoint timer"
-        yield wait
-        self.thread.waits_for = ""
-        self.kick = None
+        self.waits_for_timer = True
+        yield from self._wait(self.thread.sleep(due - now), "the checkpoint timer")
+        self.waits_for_timer = False
 
     # ---- the guest -----------------------------------------------------------------------------
 
@@ -112,7 +108,7 @@ class Primary(Side):
 
     def _guest_runs(self) -> None:
         self.host.guest.run()
-        self.running_ns = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        self.running_ns = self.env.now
 
     # ---- RAM and device state ------------------------------------------------------------------
 
@@ -224,7 +220,7 @@ class Primary(Side):
         costs = self.costs
         return per_byte_ns(content, costs.socket_write_fs_per_byte + costs.staging_send_fs_per_byte)
 
-    def send_size(self, *, after_ram: bool) -> Iterable[Event]:
+    def send_size(self, *, after_ram: bool) -> Steps:
         """Send VMSTATE_SIZE with the staged size; after streamed RAM its end mark goes along."""
         if after_ram:
             return self.send(SIZE_AFTER_RAM)

@@ -83,7 +83,7 @@ class Secondary(Side):
 
     def _receive_end_of_ram(self) -> Steps:
         yield from self.receive(SIZE_AFTER_RAM)
-        self.ram_loaded_ns = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        self.ram_loaded_ns = self.env.now
         self.cache_epoch = self.peer.checkpoint
 
     def fill_staging(self, *, whole: bool) -> Steps:
@@ -174,7 +174,7 @@ class Secondary(Side):
         if with_description:
             spent += self.costs.vmdesc_load_ns
         if self.host.monitor.expects_commands:
-            return self.pausing(
+            return self.work_releasing_lock(
                 "device load", spent, spent // POST_LOAD_PART, self._device_state_is_loaded
             )
         return self.work("device load", spent, self._device_state_is_loaded)

@@ -73,7 +73,7 @@ class Ledger:
         stream before it, in the same buffer of `limit_bytes`, counts with it.  One buffer at a
         time is followed on each host: COLO's bulk goes one way, and messages are not booked.
         """
-        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        now = self._env.now
         if self._over_at_ns > now and peak_bytes:
             peak_bytes = min(limit_bytes, peak_bytes + self._highest_from(now))
         if peak_bytes > self.peaks.get(account, -1):

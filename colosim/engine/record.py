@@ -87,7 +87,7 @@ class Record:
 
     def add(self, code: int, value: int = 0) -> None:
         """Record that `code` happens now."""
-        self.pending += (self._env._now, code, value)  # type: ignore[arg-type]  # noqa: SLF001
+        self.pending += (self._env.now, code, value)
 
     def close(self) -> None:
         """Close the chunk: it is in the digest, in `chunks` if asked to, and with the sinks."""

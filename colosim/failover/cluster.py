@@ -58,7 +58,7 @@ class ClusterManager:
         self.unsaid: dict[str, list[str]] = {}
         """What it could not tell a side, because its connection to that monitor was lost."""
         if settings.answered_by == "monitor":
-            env.dues.append(self._misses_an_answer)
+            env.pending_timeouts.append(self._misses_an_answer)
             for side in hosts:
                 env.process(self._ask_monitor(side))
 
@@ -93,7 +93,7 @@ class ClusterManager:
         return max(since, since // heartbeat_ns * heartbeat_ns + timeout_ns)
 
     def _miss(self, side: str, since: int) -> Generator[Event, None, None]:
-        yield self.env.apart(self.due_ns(side) - since)
+        yield self.env.onlooker(self.due_ns(side) - since)
         if self.silent.get(side) == since:
             yield from self._act(side)
 
@@ -141,7 +141,7 @@ class ClusterManager:
 
     def _act_on_exit(self) -> Generator[Event, None, None]:
         if self.settings.delay_ns:
-            yield self.env.apart(self.settings.delay_ns)
+            yield self.env.onlooker(self.settings.delay_ns)
         if not self.lost:
             yield from self._tell("primary")
 
@@ -157,14 +157,14 @@ class ClusterManager:
         if self.failovers[side].done:
             return  # it served alone: what the other has is older than what clients have seen
         if settings.delay_ns:
-            yield self.env.apart(settings.delay_ns)
+            yield self.env.onlooker(settings.delay_ns)
             if not self._missing(side):
                 return
         self.acted_on.append(side)
         if settings.fence:
             self.fenced.append(side)
             if settings.fence_time_ns:
-                yield self.env.apart(settings.fence_time_ns)
+                yield self.env.onlooker(settings.fence_time_ns)
             self.record.add(code_of(f"cluster manager: powers {side} off"))
             self.power_off(side)
         yield from self._tell(OTHER[side])
@@ -179,7 +179,7 @@ class ClusterManager:
             if self._reaches(side, YANK):
                 failover.yank()
             if settings.yank_wait_ns:
-                yield self.env.apart(settings.yank_wait_ns)
+                yield self.env.onlooker(settings.yank_wait_ns)
         if self._reaches(side, COMMAND):
             self.hosts[side].monitor.send(COMMAND, failover.lost_heartbeat)
         self.telling.remove(side)

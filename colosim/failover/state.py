@@ -2,7 +2,8 @@
 
 States as in migration/colo-failover.c: NONE, REQUIRE (the command was accepted), ACTIVE (the
 bottom half runs), COMPLETED, RELAUNCH (the secondary was just loading: again afterwards).  A load
-holds the lock, so the last can only come where it lets the lock go in its middle (`Verbs.pausing`).
+holds the lock, so the last can only come where it lets the lock go in its middle
+(`Side.work_releasing_lock`).
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from simpy.events import Event
-
 from colosim.engine.clock import per_byte_ns
 from colosim.engine.record import code_of
 from colosim.network.tcp import StreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator
+
+    from simpy.events import Event
 
     from colosim.designs.primary import Primary
     from colosim.designs.secondary import Secondary
@@ -102,8 +103,8 @@ class Failover:
         self.connection.shutdown(self.host.side)
         self.state = State.COMPLETED
         self._post()
-        if primary.kick is not None:
-            primary.kick.end_at(self.host.env.now)
+        if primary.waits_for_timer:
+            primary.thread.wake()
 
     def _secondary_failover(self, main_loop: Thread) -> Steps:
         """secondary_vm_do_failover, then the incoming coroutine up to the running guest."""
@@ -119,12 +120,11 @@ class Failover:
         self.state = State.COMPLETED
         self._post()
         if not self._incoming_ended:
-            self._incoming = Event(self.host.env)
+            self._incoming = self.host.env.event()
             main_loop.waits_for = "the COLO incoming thread to end"
             if not secondary.design.joins_under_lock:
                 lock.release(main_loop)
             yield self._incoming
-            yield from self.host.while_frozen()
             if not secondary.design.joins_under_lock:
                 yield from lock.acquire(main_loop, "monitor")
             main_loop.waits_for = ""
@@ -149,12 +149,11 @@ class Failover:
         if self.on_error_exit is not None:
             self.on_error_exit()
 
-    def wait(self, thread: Thread) -> Iterable[Event]:
+    def wait(self) -> Steps:
         """Wait, as a COLO thread that has left, until the bottom half has run."""
         if not self._posted:
-            self._semaphore = Event(self.host.env)
+            self._semaphore = self.host.env.event()
             yield self._semaphore
-            yield from thread.host.while_frozen()
 
     def incoming_ended(self) -> None:
         """The secondary's COLO thread has ended: whoever joins it goes on."""
@@ -184,8 +183,8 @@ class Failover:
 
         A frozen process serves it once it is thawed.
         """
-        for thawed in self.host.while_frozen():
-            thawed.callbacks.append(lambda _thawed: self.yank())
+        if self.host.frozen:
+            self.host.thawed.callbacks.append(lambda _thawed: self.yank())
             return
         self.host.record.add(self._code("monitor serves yank out of band"))
         self.connection.yank(self.host.side, StreamError("yanked"))

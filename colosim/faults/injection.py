@@ -104,7 +104,7 @@ class Injector:
             if fault.for_ns is not None:
                 self._at_random(fault, gaps)
 
-        self.env.call_at(self.env.now + next(gaps), strike, apart=True)
+        self.env.call_at(self.env.now + next(gaps), strike, onlooker=True)
 
     @property
     def never_struck(self) -> list[Fault]:

@@ -85,7 +85,7 @@ class Guest:
         """Let the vCPUs run, from now."""
         if self.running:
             return
-        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        now = self._env.now
         self.running = True
         self.since_ns = now
         self._pending.extend((now, self._code_run, 0))
@@ -97,7 +97,7 @@ class Guest:
         """Stop the vCPUs, now."""
         if not self.running:
             return
-        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        now = self._env.now
         self.running = False
         self.ran_ns = now - self.since_ns
         self.since_ns = now

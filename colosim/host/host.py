@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simpy.events import Event
-
 from colosim.engine.clock import per_byte_ns
 from colosim.engine.ledger import Ledger
-from colosim.engine.plain import plain
 from colosim.engine.record import code_of
 from colosim.host.guest import Guest
 from colosim.host.lock import IothreadLock
 from colosim.host.monitor import Monitor
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from simpy.events import Event
 
     from colosim.engine.environment import Environment
     from colosim.engine.record import Record
@@ -37,8 +34,8 @@ class Host:
         self.side = side
         self.env = env
         self.record = record
-        self.costs = plain(costs)
-        self.guest_model = plain(guest)
+        self.costs = costs
+        self.guest_model = guest
         self.ledger = Ledger(side, env, record)
         self.lock = IothreadLock(side, env, record)
         self.guest = Guest(side, env, record, guest)
@@ -51,12 +48,12 @@ class Host:
         self.ledger.hold("dirty_bitmap", bitmap_bytes(guest.ram_bytes))
         self.ledger.hold("stream_buffers", STREAM_BUFFERS_BYTES)
 
-    def while_frozen(self) -> Generator[Event, None, None]:
-        """Yield until the process is not frozen; nothing if it is not."""
-        if self.frozen:
-            if self._thawed is None:
-                self._thawed = Event(self.env)
-            yield self._thawed
+    @property
+    def thawed(self) -> Event:
+        """The thaw to come of a frozen process, as an event."""
+        if self._thawed is None:
+            self._thawed = self.env.event()
+        return self._thawed
 
     def freeze(self) -> None:
         """Stop every thread where it is (SIGSTOP); the host's kernel goes on."""

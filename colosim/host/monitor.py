@@ -9,14 +9,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from simpy.events import Event
-
 from colosim.engine.record import code_of
 from colosim.host.lock import BUSY, MONITOR
 from colosim.host.thread import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from simpy.events import Event
 
     from colosim.host.host import Host
 
@@ -98,7 +98,7 @@ class Monitor:
         """End the work that is none of COLO's, and do none that was still to come."""
         self._waiting = deque(task for task in self._waiting if task.purpose is not BUSY)
         if self._busy and not self.host.frozen:
-            self.thread.timer.end_at(self.host.env.now)
+            self.thread.stop_working()
 
     def _add(self, task: _Task) -> None:
         self.expects_commands = True
@@ -143,13 +143,12 @@ class Monitor:
         lock = host.lock
         while True:
             while not self._waiting:
-                self._idle = Event(host.env)
+                self._idle = host.env.event()
                 yield self._idle
-                yield from host.while_frozen()
             purpose = self._waiting[0].purpose
             yield from lock.acquire(self.thread, purpose)
             # What the main loop wanted the lock for may have been dropped meanwhile.
-            if self._waiting and self._waiting[0].purpose is purpose:
+            if self._waiting and self._waiting[0].purpose == purpose:
                 task = self._waiting.popleft()
                 self._begin(task)
                 yield from task.run(self.thread)

@@ -16,8 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from colosim.engine.clock import NS_PER_S
-from colosim.engine.environment import Environment, Event, Wait
-from colosim.engine.plain import plain
+from colosim.engine.environment import hand_over, pending
 from colosim.engine.record import code_of
 from colosim.network.disturbed import READ, WRITE, Disturbed
 from colosim.network.tcp import (
@@ -33,6 +32,9 @@ from colosim.network.transfer import Transfer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from simpy.events import Event
+
+    from colosim.engine.environment import Environment
     from colosim.engine.ledger import Ledger
     from colosim.engine.record import Record
     from colosim.network.disturbed import Past
@@ -52,63 +54,6 @@ __all__ = ["READ", "WRITE", "Direction"]
 class Direction:
     """Bytes from `sender` to `receiver`, in order, blocking at both ends as sockets do."""
 
-    __slots__ = (
-        "_ack_bound_ns",
-        "_ack_delay_ns",
-        "_ack_tick_ns",
-        "_acked_ns",
-        "_awaited",
-        "_bulk_left_ns",
-        "_delays_ack",
-        "_drained_ns",
-        "_factors_ppm",
-        "_fits_ns",
-        "_full_ns",
-        "_held_until_ns",
-        "_inbox",
-        "_keeps_window_ns",
-        "_most_halvings",
-        "_mss_bytes",
-        "_nagle",
-        "_passings",
-        "_phase",
-        "_plain",
-        "_read_wait",
-        "_receive_buffer_bytes",
-        "_send_buffer_bytes",
-        "_shapes",
-        "_small_arrival_ns",
-        "_unclaimed",
-        "_wake_ns",
-        "_wants",
-        "_window_bytes",
-        "_write_wait",
-        "_written_ns",
-        "bandwidth",
-        "bytes_read",
-        "bytes_written",
-        "disturbed",
-        "env",
-        "head_bytes",
-        "latency_ns",
-        "levels",
-        "name",
-        "network",
-        "price",
-        "read_error",
-        "reading",
-        "receiver",
-        "receiver_ledger",
-        "record",
-        "reverse",
-        "sender",
-        "sender_ledger",
-        "transfer",
-        "transfers",
-        "write_error",
-        "writing",
-    )
-
     def __init__(
         self,
         env: Environment,
@@ -119,7 +64,7 @@ class Direction:
     ) -> None:
         self.env = env
         self.record = record
-        self.network = network = plain(network, "payload_bytes", "frame_bytes")
+        self.network = network
         self.sender_ledger, self.receiver_ledger = ledgers
         self.sender = self.sender_ledger.side
         self.receiver = self.receiver_ledger.side
@@ -130,12 +75,11 @@ class Direction:
         self.write_error: StreamError | None = None
         self.read_error: StreamError | None = None
         self.disturbed: Disturbed | None = None
-        self.writing: Wait | None = None
-        self.reading: Wait | None = None
-        self._write_wait = Wait.ended(env)
-        self._read_wait = Wait.ended(env)
-        # That of a reader for whom the next message is.
-        self._awaited: Wait | None = None
+        # What the thread at either end waits for, until it goes on or its call fails.
+        self.writing: Event | None = None
+        self.reading: Event | None = None
+        # Whether the reader waits for a message that has not been sent.
+        self._awaited = False
         self.transfer: Transfer | None = None
         self._plain = True
         self.transfers: list[Transfer] | None = None
@@ -225,7 +169,7 @@ class Direction:
         if self.write_error is not None:
             self.note_failure(WRITE, self.write_error)
             raise self.write_error
-        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        now = self.env.now
         self.bytes_written += amount
         if not self._plain and self._astray(now):
             return self.disturb().send(amount)
@@ -246,10 +190,9 @@ class Direction:
         if acked is None or acked > arrives:
             reverse.ack_rides(leaves, arrives)
         self._inbox.append((arrives, now, amount))
-        awaited = self._awaited
-        if awaited is not None:
-            self._awaited = None
-            awaited.end_at(arrives + self._wake_ns)
+        if self._awaited:
+            self._awaited = False
+            self.reader_goes_on(arrives + self._wake_ns)
         return None
 
     def _ack_ns(self) -> int:
@@ -300,7 +243,7 @@ class Direction:
             if was_held and isinstance(item, tuple):
                 inbox[place] = (soon, item[1], item[2])
         if self.reading is not None and self.price is None and held[0]:
-            self.reading.end_at(soon + self._wake_ns)
+            self.reader_goes_on(soon + self._wake_ns)
 
     def receive(self, amount: int, wake_ns: int) -> Event | None:
         """Read a message of `amount` bytes; return what to wait for if it is not there.
@@ -318,16 +261,15 @@ class Direction:
         inbox = self._inbox
         if inbox:
             arrives: int = inbox[0][0]  # type: ignore[index]
-            if arrives <= self.env._now:  # noqa: SLF001
-                inbox.popleft()
+            if arrives <= self.env.now:
                 return None
-            wait = self._read_wait.again_until(arrives + wake_ns)
+            self.reading = self.env.timeout(arrives + wake_ns - self.env.now)
         else:
-            wait = self._awaited = self._read_wait.again()
+            self._awaited = True
+            self.reading = self.env.event()
         self._wants = amount
         self._wake_ns = wake_ns
-        self.reading = self._read_wait = wait
-        return wait
+        return self.reading
 
     def has_read(self) -> None:
         """The reader goes on: take what it has got off the inbox."""
@@ -347,7 +289,7 @@ class Direction:
         if self.write_error is not None:
             self.note_failure(WRITE, self.write_error)
             raise self.write_error
-        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        now = self.env.now
         self.bytes_written += amount
         if self.disturbed is None and self._held_until_ns > now:
             self._push_held(amount, now)
@@ -376,13 +318,13 @@ class Direction:
         elif transfer.reader_ns >= 0:
             written = self._written_ns
         elif transfer.needs_reader:
-            self.writing = self._write_wait = wait = self._write_wait.again()
+            self.writing = self.env.event()
             self._look_after(transfer)
-            return wait
+            return self.writing
         else:
             written = transfer.written_ns()
-        self.writing = self._write_wait = wait = self._write_wait.again_until(written)
-        return wait
+        self.writing = self.env.timeout(written - now)
+        return self.writing
 
     def _look_after(self, transfer: Transfer) -> None:
         """With a send timeout, see to it that a send ends whose reader has not come by then."""
@@ -394,7 +336,7 @@ class Direction:
             if self.transfer is transfer and transfer.reader_ns < 0 and self.disturbed is None:
                 self.disturb().replan()
 
-        self.env.call_at(self.env.now + timeout_ns, look, apart=True)
+        self.env.call_at(self.env.now + timeout_ns, look, onlooker=True)
 
     def _begin(self, amount: int, write_ns: int, now: int) -> Transfer:
         """Return the transfer that a bulk write begins when all before it has left."""
@@ -502,7 +444,7 @@ class Direction:
             raise self.read_error
         self.price = price
         self._wants = 0
-        self.reading = self._read_wait = self._read_wait.again()
+        self.reading = self.env.event()
         if self._unclaimed:
             self.claim(self._unclaimed.popleft())
         elif self.disturbed is not None:
@@ -511,7 +453,7 @@ class Direction:
 
     def claim(self, amount: int) -> None:
         """The waiting reader knows now how much it reads: bring it and the bytes together."""
-        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        now = self.env.now
         price = self.price
         assert price is not None  # noqa: S101 - a reader waits
         read_ns = price(amount)
@@ -525,7 +467,7 @@ class Direction:
                 transfer.read_ns = read_ns
                 self._join(transfer, late)
                 if self.writing is not None and transfer.needs_reader:
-                    self.writing.end_at(self._written_ns)
+                    self.writer_goes_on(self._written_ns)
                 return
         self.price = None
         self.bytes_read += amount
@@ -536,8 +478,6 @@ class Direction:
 
         `late`: how long after the first byte the reader has come.
         """
-        wait = self.reading
-        assert wait is not None  # noqa: S101 - a reader waits
         self.price = None
         self._plain = True
         start, size = transfer.start_ns, transfer.size_bytes
@@ -559,7 +499,7 @@ class Direction:
         latency = transfer.latency_ns
         arrived = left + latency
         self._written_ns = written + start
-        wait.end_at(end)
+        self.reader_goes_on(end)
         self._drained_ns = self._bulk_left_ns = left
         if self.head_bytes and self.bandwidth is not None:
             # A bulk transfer has emptied the token bucket (a message hardly touches it).
@@ -602,6 +542,23 @@ class Direction:
         self.writing = None
         if self.disturbed is not None:
             self.disturbed.catch_up()
+
+    # ---- when the threads at its ends go on --------------------------------------------------
+
+    def writer_goes_on(self, at_ns: int | None) -> None:
+        """Let the thread in its send go on at `at_ns`, now if that has passed; None: not yet."""
+        self.writing = self._moved(self.writing, at_ns)
+
+    def reader_goes_on(self, at_ns: int | None) -> None:
+        """Let the thread in its receive go on at `at_ns`, now if that has passed; None: not yet."""
+        self.reading = self._moved(self.reading, at_ns)
+
+    def _moved(self, wait: Event | None, at_ns: int | None) -> Event | None:
+        if wait is None or not pending(wait):
+            return wait
+        if at_ns is None:
+            return hand_over(wait, self.env.event()) if wait.triggered else wait
+        return hand_over(wait, self.env.timeout(max(0, at_ns - self.env.now)))
 
     # ---- when part of a stream has passed ------------------------------------------------------
 
@@ -657,7 +614,7 @@ class Direction:
         self._bulk_left_ns = disturbed.bulk_left_ns
         if waiting is not None:
             self._wants, self._wake_ns = waiting
-            self._awaited = self.reading
+            self._awaited = self.reading is not None
 
     def _under_way(self) -> list[Past]:
         """Return what a fluid must replay: all that is not read, and a reader that waits."""
@@ -684,7 +641,7 @@ class Direction:
             held_until = self._drained_ns if self._held_until_ns > self.env.now else 0
             disturbed = self.disturbed = Disturbed(self, self._under_way(), held_until)
             self._inbox.clear()
-            self._awaited = None
+            self._awaited = False
         disturbed.catch_up()
         return disturbed
 
@@ -717,9 +674,10 @@ class Direction:
         if self.write_error is None:
             self.write_error = error
         frozen = self.disturbed is not None and self.disturbed.frozen[WRITE]
-        if self.writing is not None and not self.writing.over and not frozen:
+        if self.writing is not None and pending(self.writing) and not frozen:
             self.note_failure(WRITE, error)
-            self.writing.break_off(error)
+            hand_over(self.writing, self.env.event()).fail(error)
+            self.writing = None
             if self.disturbed is not None:
                 self.disturbed.stop_writing()
 
@@ -728,9 +686,10 @@ class Direction:
         if self.read_error is None:
             self.read_error = error
         frozen = self.disturbed is not None and self.disturbed.frozen[READ]
-        if self.reading is not None and not self.reading.over and not frozen:
+        if self.reading is not None and pending(self.reading) and not frozen:
             self.note_failure(READ, error)
-            self.reading.break_off(error)
+            hand_over(self.reading, self.env.event()).fail(error)
+            self.reading = None
 
     def note_failure(self, what: str, error: StreamError) -> None:
         """Record that a send or a receive fails, and why."""
@@ -756,12 +715,12 @@ class Direction:
     @property
     def writer_blocked(self) -> bool:
         """Whether a thread waits in its send."""
-        return self.writing is not None and not self.writing.over
+        return pending(self.writing)
 
     @property
     def reader_blocked(self) -> bool:
         """Whether a thread waits in its receive."""
-        return self.reading is not None and not self.reading.over
+        return pending(self.reading)
 
     def levels_now(self) -> tuple[int, int]:
         """Return the levels of send and receive buffer in bytes, now."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colosim.engine.environment import Wait
 from colosim.engine.record import code_of
 from colosim.network.fluid import Fluid, rate_of
 from colosim.network.tcp import StreamError, give_up_ns, retransmissions_ns
@@ -161,10 +160,10 @@ class Disturbed:
         if written is not None and written <= self.env.now and not self.frozen[WRITE]:
             self.replan()
             return None
-        wait = self._direction.writing = Wait(self.env)
+        self._direction.writing = self.env.event()
         self._send_began_ns = self.env.now
         self.replan()
-        return wait
+        return self._direction.writing
 
     def receive(self, amount: int, wake_ns: int) -> Event | None:
         """Read a message."""
@@ -175,10 +174,10 @@ class Disturbed:
         self.catch_up()
         direction.bytes_read += amount
         there = fluid.arrived.value >= fluid.read_goal + amount
-        wait = direction.reading = Wait(self.env)
+        direction.reading = self.env.event()
         fluid.want(amount, 0 if there else wake_ns)
         self.replan()
-        return wait
+        return direction.reading
 
     def want(self, amount: int, read_ns: int) -> None:
         """Let the waiting reader read `amount` bytes."""
@@ -201,18 +200,12 @@ class Disturbed:
         self.catch_up()
         self._epoch += 1
         written, read = self.fluid.ends()
-        now = self.env.now
-        writing, reading = direction.writing, direction.reading
-        if writing is not None and not writing.over:
-            if written is None or self.frozen[WRITE]:
-                writing.suspend()
-            else:
-                writing.end_at(max(now, written))
-        if reading is not None and not reading.over:
+        direction.writer_goes_on(None if self.frozen[WRITE] else written)
+        if direction.reader_blocked:
             if read is not None and direction.price is None and not self.frozen[READ]:
-                reading.end_at(max(now, read))
+                direction.reader_goes_on(read)
             else:
-                reading.suspend()
+                direction.reader_goes_on(None)
                 if self.ended and not self.frozen[READ]:
                     self._end_of_stream()
         self._watch_window()
@@ -270,8 +263,8 @@ class Disturbed:
     @property
     def send_times_out_at_ns(self) -> int | None:
         """When the send under way times out if nothing more finds room; None: it does not."""
-        timeout, writing = self._network.send_timeout_ns, self._direction.writing
-        if timeout is None or writing is None or writing.over or self.frozen[WRITE]:
+        timeout = self._network.send_timeout_ns
+        if timeout is None or self.frozen[WRITE] or not self._direction.writer_blocked:
             return None
         stalled = self.fluid.twin().stalls()
         return None if stalled is None else max(stalled, self._send_began_ns) + timeout

@@ -27,8 +27,8 @@ class Liveness:
         self._committed = 0
         self.missed = False
         env = simulation.env
-        env.call_at(limits.until_ns, self._end_faults, apart=True)
-        env.call_at(limits.until_ns + limits.within_ns, self._look, apart=True)
+        env.call_at(limits.until_ns, self._end_faults, onlooker=True)
+        env.call_at(limits.until_ns + limits.within_ns, self._look, onlooker=True)
 
     def _end_faults(self) -> None:
         simulation = self._simulation

@@ -261,8 +261,8 @@ class Simulation:
             for host in self.hosts.values():
                 host.monitor.expects_commands = True
         if self.injector.by_step:
-            self.primary.watched_by(self.injector)
-            self.secondary.watched_by(self.injector)
+            self.primary.watch = self.injector
+            self.secondary.watch = self.injector
         self.hosts[PRIMARY].guest.run()
         if self.design.secondary_runs:
             self.hosts[SECONDARY].guest.run()
@@ -387,8 +387,8 @@ def protocol_of(design: type[Design], scenario: Scenario, checkpoint: int = 0) -
         }
     )
     simulation = Simulation(quiet, design, keep=False)
-    simulation.primary.watched_by(steps)
-    simulation.secondary.watched_by(steps)
+    simulation.primary.watch = steps
+    simulation.secondary.watch = steps
     simulation.run()
     return steps.found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,21 +19,12 @@ if TYPE_CHECKING:
     from simpy.events import Event
 
 
-class FakeHost:
-    """A host that is never frozen."""
-
-    def while_frozen(self) -> tuple[Event, ...]:
-        """Yield nothing."""
-        return ()
-
-
 class FakeThread:
     """A thread by name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.waits_for = ""
-        self.host = FakeHost()
 
     def __str__(self) -> str:
         """Return the name."""
@@ -98,29 +88,13 @@ def test_wanting_getting_and_releasing_are_recorded() -> None:
     ]
 
 
-def test_a_thread_takes_the_lock_in_one_way() -> None:
-    """Taken as the thread's own or through the lock, it is the same hold and the same record."""
-    env = Environment()
-    record = Record(env, keep=True)
-    lock = IothreadLock("primary", env, record)
-    thread = FakeThread("thread")
-    own = lock.by(thread)  # type: ignore[arg-type]
-    assert lock.by(thread) is own  # type: ignore[arg-type]
-    for take in (own.acquire, partial(lock.acquire, thread)):  # type: ignore[arg-type]
-        assert not list(take("save"))
-        lock.release(thread)  # type: ignore[arg-type]
-    record.close()
-    names = [name.removeprefix("primary: iothread lock ") for _at, name, _value in record]
-    assert names == ["got by thread for save", "released by thread for save"] * 2
-
-
 def test_a_thread_cannot_take_or_give_what_it_must_not() -> None:
     """Taking the lock twice, or releasing another's, breaks an invariant by name."""
     env = Environment()
     lock = IothreadLock("primary", env, Record(env, keep=False))
     owner, other = FakeThread("owner"), FakeThread("other")
-    assert lock.acquire(owner, "save") == ()  # type: ignore[arg-type]
+    assert not list(lock.acquire(owner, "save"))  # type: ignore[arg-type]
     with pytest.raises(InvariantError, match="owner: takes a lock that it holds"):
-        lock.acquire(owner, "load")  # type: ignore[arg-type]
+        next(lock.acquire(owner, "load"))  # type: ignore[arg-type]
     with pytest.raises(InvariantError, match="other: releases a lock that it lacks"):
         lock.release(other)  # type: ignore[arg-type]

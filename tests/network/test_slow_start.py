@@ -24,7 +24,7 @@ def ram_ns(delay: str, *, slow_start: bool, at_ns: int | None = None) -> list[in
         connection = simulation.connection
         for direction in (connection.to_secondary, connection.to_primary):
             if at_ns is not None:
-                simulation.env.call_at(at_ns, direction.disturb)  # type: ignore[arg-type]
+                simulation.env.call_at(at_ns, direction.disturb)
 
     record = list(Simulation(scenario, "split", prepare=follow).run().record)
     begun = [at for at, name, _ in record if name == "secondary: receives VMSTATE_SEND"]
