@@ -92,7 +92,7 @@ class Connection:
         if self.down:
             arrive()
             return
-        self.env.call_at(self.env.now + outgoing.latency_ns, arrive)
+        self.env.call_at(self.env.now + outgoing.pace.latency_ns, arrive)
 
     def shutdown(self, by: str, error: StreamError | None = None) -> None:
         """Shut both directions down at `by`: its own ends fail at once, the peer's stream ends."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colosim.engine.record import code_of
+from colosim.network.ends import READ, WRITE
 from colosim.network.fluid import Fluid, rate_of
 from colosim.network.tcp import StreamError, give_up_ns, retransmissions_ns
 
@@ -17,22 +18,17 @@ if TYPE_CHECKING:
 
     from simpy.events import Event
 
-    from colosim.network.direction import Direction
-
-    Past = tuple[str, int, int, int]
-    """What was done (`WRITE` or `READ`), when, how many bytes, how long it takes alone."""
-
-WRITE, READ = "write", "read"
+    from colosim.network.calm import Past
+    from colosim.network.ends import Ends
 
 
 class Disturbed:
     """One direction's bytes as a fluid, with its threads' waits."""
 
-    def __init__(self, direction: Direction, past: list[Past], held_until_ns: int) -> None:
-        self._direction = direction
-        self.env = direction.env
-        self._network = network = direction.network
-        self.frozen = {WRITE: False, READ: False}
+    def __init__(self, ends: Ends, past: list[Past], held_until_ns: int, bulk_left_ns: int) -> None:
+        self._ends = ends
+        self.env = ends.env
+        self._network = network = ends.network
         self.down = False
         self.ended = False
         self._end_arrives_ns = -1
@@ -43,13 +39,13 @@ class Disturbed:
         start = min((entry[1] for entry in past), default=self.env.now)
         self.fluid = fluid = Fluid(
             start,
-            latency_ns=direction.latency_ns,
+            latency_ns=ends.pace.latency_ns,
             send_buffer_bytes=network.send_buffer_bytes,
             receive_buffer_bytes=network.receive_buffer_bytes,
-            link=rate_of(direction.bandwidth),
-            head_bytes=direction.head_bytes,
+            link=rate_of(ends.pace.bandwidth),
+            head_bytes=ends.pace.burst_bytes,
         )
-        self._bulk_before_ns = direction.bulk_left_ns
+        self._bulk_before_ns = bulk_left_ns
         now = self.env.now
         for what, at_ns, amount, spent_ns in sorted(past, key=_when):
             fluid.advance(min(at_ns, now))
@@ -70,12 +66,12 @@ class Disturbed:
     # ---- following -----------------------------------------------------------------------------
 
     def _see_levels(self, at: Fraction, sending: Fraction, receiving: Fraction) -> None:
-        direction = self._direction
+        ends = self._ends
         levels = -int(-sending // 1), -int(-receiving // 1)
-        direction.sender_ledger.passing_level("socket_send_buffer", levels[0])
-        direction.receiver_ledger.passing_level("socket_receive_buffer", levels[1])
-        if direction.levels is not None:
-            direction.levels.append((-int(-at // 1), *levels))
+        ends.sender_ledger.passing_level("socket_send_buffer", levels[0])
+        ends.receiver_ledger.passing_level("socket_receive_buffer", levels[1])
+        if ends.levels is not None:
+            ends.levels.append((-int(-at // 1), *levels))
 
     def catch_up(self) -> None:
         """Bring the fluid up to now."""
@@ -90,17 +86,17 @@ class Disturbed:
 
     def at_rest(self) -> bool:
         """Whether the closed form can take over again."""
-        direction = self._direction
-        if self.down or self.ended or self.peer_closed or any(self.frozen.values()):
+        ends = self._ends
+        if self.down or self.ended or self.peer_closed or any(self._ends.frozen.values()):
             return False
-        if direction.write_error is not None or direction.read_error is not None:
+        if ends.write_error is not None or ends.read_error is not None:
             return False
         self.catch_up()
         if not self.fluid.empty:
             return False
         done = self.fluid.read_goal <= self.fluid.write_goal
         # A reader that has its bytes goes on at this very instant: not yet.
-        return not (done and direction.reading is not None and direction.price is None)
+        return not (done and ends.reading is not None and ends.price is None)
 
     @property
     def bulk_left_ns(self) -> int:
@@ -123,33 +119,44 @@ class Disturbed:
 
     def send(self, amount: int) -> Event | None:
         """Write a small message."""
-        fluid, direction, now = self.fluid, self._direction, self.env.now
+        fluid, ends, now = self.fluid, self._ends, self.env.now
         empty = fluid.left >= fluid.write_goal
         fluid.write(amount, 0)
         leaves = now
         if empty and self._network.nagle:
-            leaves = max(now, direction.small_acked_ns())
+            leaves = max(now, ends.small.acked_ns)
             if leaves > now:
                 fluid.hold(fluid.write_goal - amount, leaves)
         if not self.down:
             # Behind what has not left yet it rides along.
-            direction.fluid_left(leaves, small=empty)
+            self._leaves(leaves, small=empty)
         return self.await_written()
 
     def write(self, amount: int, write_ns: int) -> Event | None:
         """Write in bulk: whatever Nagle held back goes along."""
-        fluid, direction = self.fluid, self._direction
+        fluid, ends = self.fluid, self._ends
         if fluid.held_at is not None:
             fluid.held_until = min(fluid.held_until, fluid.now)
-        later = direction.slow_start_of(amount, max(0, self.env.now - self.bulk_left_ns))
+        later = ends.pace.slow_start_ns(amount, max(0, self.env.now - self.bulk_left_ns))
         fluid.write(amount, write_ns + later)
         fluid.mark()
         if later:
             fluid.hold(fluid.write_goal - amount, self.env.now + later)
-        direction.claim_or_keep(amount)
+        ends.offer_bulk(amount)
         if not self.down:
-            direction.fluid_left(self.env.now, small=False)
+            self._leaves(self.env.now, small=False)
         return self.await_written()
+
+    def _leaves(self, leaves: int, *, small: bool) -> None:
+        """A write leaves at `leaves`: keep what Nagle and the other way's ACKs need."""
+        ends = self._ends
+        ends.drained_ns = max(ends.drained_ns, leaves)
+        arrives = leaves + ends.pace.latency_ns
+        if small:
+            ends.small.left(arrives)
+        else:
+            ends.small.acknowledged(leaves)
+        ends.reverse.ack_rides(leaves, arrives)
 
     def await_written(self) -> Event | None:
         """Return what the writer waits for, or None if all it wrote is in the buffer."""
@@ -157,27 +164,24 @@ class Disturbed:
             self._reset_later()
         self._note_loss()
         written, _ = self.fluid.ends()
-        if written is not None and written <= self.env.now and not self.frozen[WRITE]:
+        if written is not None and written <= self.env.now and not self._ends.frozen[WRITE]:
             self.replan()
             return None
-        self._direction.writing = self.env.event()
+        self._ends.writing = self.env.event()
         self._send_began_ns = self.env.now
         self.replan()
-        return self._direction.writing
+        return self._ends.writing
 
     def receive(self, amount: int, wake_ns: int) -> Event | None:
         """Read a message."""
-        direction, fluid = self._direction, self.fluid
-        if direction.read_error is not None:
-            direction.note_failure(READ, direction.read_error)
-            raise direction.read_error
+        ends, fluid = self._ends, self.fluid
         self.catch_up()
-        direction.bytes_read += amount
+        ends.bytes_read += amount
         there = fluid.arrived.value >= fluid.read_goal + amount
-        direction.reading = self.env.event()
+        ends.reading = self.env.event()
         fluid.want(amount, 0 if there else wake_ns)
         self.replan()
-        return direction.reading
+        return ends.reading
 
     def want(self, amount: int, read_ns: int) -> None:
         """Let the waiting reader read `amount` bytes."""
@@ -196,27 +200,27 @@ class Disturbed:
 
     def replan(self) -> None:
         """Set anew when the waiting ends go on, after something changed."""
-        direction = self._direction
+        ends = self._ends
         self.catch_up()
         self._epoch += 1
         written, read = self.fluid.ends()
-        direction.writer_goes_on(None if self.frozen[WRITE] else written)
-        if direction.reader_blocked:
-            if read is not None and direction.price is None and not self.frozen[READ]:
-                direction.reader_goes_on(read)
+        ends.writer_goes_on(None if self._ends.frozen[WRITE] else written)
+        if ends.reader_blocked:
+            if read is not None and ends.price is None and not self._ends.frozen[READ]:
+                ends.reader_goes_on(read)
             else:
-                direction.reader_goes_on(None)
-                if self.ended and not self.frozen[READ]:
+                ends.reader_goes_on(None)
+                if self.ended and not self._ends.frozen[READ]:
                     self._end_of_stream()
         self._watch_window()
         self._watch_send()
-        direction.tell_passings()
+        ends.tell_progress()
 
     def _end_of_stream(self) -> None:
         """Fail the reader once it has read all there is and the end (FIN) has come."""
         if self.down:
             return
-        epoch, direction = self._epoch, self._direction
+        epoch, ends = self._epoch, self._ends
         ahead = self.fluid.twin()
         ahead.read_goal = min(ahead.read_goal, ahead.write_goal)
         _, done = ahead.ends()
@@ -225,7 +229,7 @@ class Disturbed:
 
         def end() -> None:
             if self._epoch == epoch:
-                direction.fail_reader(StreamError("end of stream"))
+                ends.fail_reader(StreamError("end of stream"))
 
         self.env.call_at(max(self.env.now, done, self._end_arrives_ns), end)
 
@@ -256,7 +260,7 @@ class Disturbed:
             if self._epoch == epoch:
                 self.catch_up()
                 self.fluid.stop_writing()
-                self._direction.fail_writer(StreamError("send timed out"))
+                self._ends.fail_writer(StreamError("send timed out"))
 
         self.env.call_at(max(self.env.now, due), expire)
 
@@ -264,7 +268,7 @@ class Disturbed:
     def send_times_out_at_ns(self) -> int | None:
         """When the send under way times out if nothing more finds room; None: it does not."""
         timeout = self._network.send_timeout_ns
-        if timeout is None or self.frozen[WRITE] or not self._direction.writer_blocked:
+        if timeout is None or self._ends.frozen[WRITE] or not self._ends.writer_blocked:
             return None
         stalled = self.fluid.twin().stalls()
         return None if stalled is None else max(stalled, self._send_began_ns) + timeout
@@ -274,7 +278,7 @@ class Disturbed:
     def freeze(self, end: str, *, frozen: bool) -> None:
         """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on."""
         self.catch_up()
-        self.frozen[end] = frozen
+        self._ends.frozen[end] = frozen
         if end is WRITE:
             self.fluid.writer_frozen = frozen
         else:
@@ -284,8 +288,8 @@ class Disturbed:
     def rates_changed(self) -> None:
         """The direction's bandwidth or latency has another value."""
         self.catch_up()
-        self.fluid.link = rate_of(self._direction.bandwidth)
-        self.fluid.set_latency(self._direction.latency_ns)
+        self.fluid.link = rate_of(self._ends.pace.bandwidth)
+        self.fluid.set_latency(self._ends.pace.latency_ns)
         self.replan()
 
     def cut(self) -> None:
@@ -319,7 +323,7 @@ class Disturbed:
         self.down = False
         if self.ended:
             self._end_arrives_ns = max(
-                self._end_arrives_ns, self.env.now + self._direction.latency_ns
+                self._end_arrives_ns, self.env.now + self._ends.pace.latency_ns
             )
         self._first_loss_ns = -1
         self.fluid.link_down = False
@@ -353,18 +357,18 @@ class Disturbed:
 
     def _give_up(self) -> None:
         """Let the sender's kernel give the connection up (ETIMEDOUT)."""
-        direction = self._direction
-        if direction.write_error is not None:
+        ends = self._ends
+        if ends.write_error is not None:
             return  # it had ended before
-        direction.record.add(code_of(f"{direction.sender}: connection timed out"))
-        direction.fail_writer(StreamError("connection timed out"))
-        direction.reverse.fail_reader(StreamError("connection timed out"))
+        ends.record.add(code_of(f"{ends.sender}: connection timed out"))
+        ends.fail_writer(StreamError("connection timed out"))
+        ends.reverse.fail_reader(StreamError("connection timed out"))
 
     def close(self) -> None:
         """The sender's side was shut down: what is buffered still goes, then the stream ends."""
         self.ended = True
-        self._end_arrives_ns = self.env.now + self._direction.latency_ns
-        self._direction.reverse.disturb().meet_closed_peer()
+        self._end_arrives_ns = self.env.now + self._ends.pace.latency_ns
+        self._ends.reverse.meet_closed_peer()
         self.replan()
         self._note_loss()
 
@@ -388,13 +392,13 @@ class Disturbed:
         """A write to a closed peer: the reset comes back a round trip later."""
         if self.down:
             return
-        direction = self._direction
+        ends = self._ends
 
         def reset() -> None:
-            direction.fail_writer(StreamError("connection reset"))
-            direction.reverse.fail_reader(StreamError("connection reset"))
+            ends.fail_writer(StreamError("connection reset"))
+            ends.reverse.fail_reader(StreamError("connection reset"))
 
-        self.env.call_at(self.env.now + 2 * direction.latency_ns, reset)
+        self.env.call_at(self.env.now + 2 * ends.pace.latency_ns, reset)
 
 
 def _when(entry: Past) -> int:

@@ -49,7 +49,7 @@ def test_of_two_slow_links_the_worst_counts_and_each_ends_for_itself() -> None:
     )
     run = simulate("split", faults, WAIT)
     latency = run.scenario.network.latency_ns
-    assert run.connection.to_primary.latency_ns == 3 * latency
+    assert run.connection.to_primary.pace.latency_ns == 3 * latency
     assert ended(run) == [(10_500_000_000, "fault ends: network is as before")]
 
 
