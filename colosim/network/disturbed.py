@@ -1,19 +1,23 @@
 """A direction that something has disturbed: followed as an exact fluid, breakpoint by breakpoint.
 
-It begins by replaying what is still under way, and ends when every byte has been read and nothing
-disturbs the direction any more.
+Its network buffers are a SimPy process then: it sleeps until something is due that happens by
+itself (a retransmission, a timer that expires, the end of the stream), and whoever changes
+something wakes or puts it off.  It begins by replaying what is still under way, and is left when
+every byte has been read and nothing disturbs the direction any more.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from colosim.engine.environment import hand_over
 from colosim.engine.record import code_of
 from colosim.network.ends import READ, WRITE
 from colosim.network.fluid import Fluid, rate_of
 from colosim.network.tcp import StreamError, give_up_ns, retransmissions_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
     from fractions import Fraction
 
     from simpy.events import Event
@@ -33,7 +37,11 @@ class Disturbed:
         self.ended = False
         self._end_arrives_ns = -1
         self.peer_closed = False
-        self._epoch = 0
+        # What is due by itself, by name: when, and what happens then.
+        self._due: dict[str, tuple[int, Callable[[], None]]] = {}
+        self._alarm: Event = self.env.event()
+        self._alarm_ns: int | None = None
+        self.process = self.env.process(self._run())
         self._first_loss_ns = -1
         self._send_began_ns = -1
         start = min((entry[1] for entry in past), default=self.env.now)
@@ -62,6 +70,37 @@ class Disturbed:
             if held_until_ns and not spent_ns and fluid.left >= fluid.write_goal - amount:
                 fluid.hold(fluid.write_goal - amount, held_until_ns)
         fluid.on_levels = self._see_levels
+
+    # ---- the process ---------------------------------------------------------------------------
+
+    def _run(self) -> Generator[Event, None, None]:
+        """Do what is due, when it is; what comes of that is planned anew."""
+        while True:
+            yield self._alarm
+            self._alarm, self._alarm_ns = self.env.event(), None
+            for name in [name for name, (at, _) in self._due.items() if at <= self.env.now]:
+                _, act = self._due.pop(name)
+                act()
+            self._set_alarm()
+
+    def _plan(self, name: str, at_ns: int | None, act: Callable[[], None] | None = None) -> None:
+        """Let `act` happen at `at_ns`, now if that has passed; None: not at all."""
+        if at_ns is not None and act is not None:
+            self._due[name] = (max(self.env.now, at_ns), act)
+        elif name not in self._due:
+            return
+        else:
+            del self._due[name]
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        """Let the process go on when the first of what is due comes."""
+        first = min((at for at, _ in self._due.values()), default=None)
+        if first == self._alarm_ns:
+            return
+        self._alarm_ns = first
+        event = self.env.event() if first is None else self.env.timeout(first - self.env.now)
+        self._alarm = hand_over(self._alarm, event)
 
     # ---- following -----------------------------------------------------------------------------
 
@@ -202,67 +241,43 @@ class Disturbed:
         """Set anew when the waiting ends go on, after something changed."""
         ends = self._ends
         self.catch_up()
-        self._epoch += 1
         written, read = self.fluid.ends()
-        ends.writer_goes_on(None if self._ends.frozen[WRITE] else written)
-        if ends.reader_blocked:
-            if read is not None and ends.price is None and not self._ends.frozen[READ]:
-                ends.reader_goes_on(read)
-            else:
-                ends.reader_goes_on(None)
-                if self.ended and not self._ends.frozen[READ]:
-                    self._end_of_stream()
-        self._watch_window()
-        self._watch_send()
+        ends.writer_goes_on(None if ends.frozen[WRITE] else written)
+        # A reader whose bulk write has not begun wants more than anybody has written.
+        goes_on = None if ends.frozen[READ] or ends.price is not None else read
+        ends.reader_goes_on(goes_on)
+        self._plan("end of stream", self._stream_ends_ns(goes_on), self._end_stream)
+        self._plan("user timeout", self._window_times_out_ns(), self._give_up)
+        self._plan("send timeout", self.send_times_out_at_ns, self._time_out_send)
         ends.tell_progress()
 
-    def _end_of_stream(self) -> None:
-        """Fail the reader once it has read all there is and the end (FIN) has come."""
-        if self.down:
-            return
-        epoch, ends = self._epoch, self._ends
+    def _stream_ends_ns(self, goes_on_ns: int | None) -> int | None:
+        """When a reader that does not go on has read all there is and the end (FIN) has come."""
+        ends = self._ends
+        waits = ends.reader_blocked and goes_on_ns is None and not ends.frozen[READ]
+        if not waits or not self.ended or self.down:
+            return None
         ahead = self.fluid.twin()
         ahead.read_goal = min(ahead.read_goal, ahead.write_goal)
         _, done = ahead.ends()
-        if done is None:
-            return
+        return None if done is None else max(done, self._end_arrives_ns)
 
-        def end() -> None:
-            if self._epoch == epoch:
-                ends.fail_reader(StreamError("end of stream"))
+    def _end_stream(self) -> None:
+        self._ends.fail_reader(StreamError("end of stream"))
 
-        self.env.call_at(max(self.env.now, done, self._end_arrives_ns), end)
-
-    def _watch_window(self) -> None:
-        """With TCP_USER_TIMEOUT, give up a peer whose window stays closed."""
+    def _window_times_out_ns(self) -> int | None:
+        """When TCP_USER_TIMEOUT gives up a peer whose window stays closed; None: it does not."""
         timeout = self._network.user_timeout_ns
         if timeout is None or self.down:
-            return
+            return None
         closed = self.fluid.twin().rest()
-        if closed is None:
-            return
-        epoch = self._epoch
+        return None if closed is None else max(self.env.now, closed) + timeout
 
-        def expire() -> None:
-            if self._epoch == epoch:
-                self._give_up()
-
-        self.env.call_at(max(self.env.now, closed) + timeout, expire)
-
-    def _watch_send(self) -> None:
-        """With a send timeout, fail a send of which nothing has found room for so long."""
-        due = self.send_times_out_at_ns
-        if due is None:
-            return
-        epoch = self._epoch
-
-        def expire() -> None:
-            if self._epoch == epoch:
-                self.catch_up()
-                self.fluid.stop_writing()
-                self._ends.fail_writer(StreamError("send timed out"))
-
-        self.env.call_at(max(self.env.now, due), expire)
+    def _time_out_send(self) -> None:
+        """Fail a send of which nothing has found room for too long."""
+        self.catch_up()
+        self.fluid.stop_writing()
+        self._ends.fail_writer(StreamError("send timed out"))
 
     @property
     def send_times_out_at_ns(self) -> int | None:
@@ -309,16 +324,11 @@ class Disturbed:
             self._through()
             return
         first = self._first_loss_ns
-        since = self.env.now - first
-        again = first + retransmissions_ns(self._network.rto_ns, since)[-1]
-
-        def through() -> None:
-            if self.down and self._first_loss_ns == first:
-                self._through()
-
-        self.env.call_at(again, through)
+        again = retransmissions_ns(self._network.rto_ns, self.env.now - first)[-1]
+        self._plan("retransmission", first + again, self._through)
 
     def _through(self) -> None:
+        """A retransmission gets through: the link carries again."""
         self.catch_up()
         self.down = False
         if self.ended:
@@ -326,6 +336,7 @@ class Disturbed:
                 self._end_arrives_ns, self.env.now + self._ends.pace.latency_ns
             )
         self._first_loss_ns = -1
+        self._plan("give up", None)
         self.fluid.link_down = False
         self.fluid.probe_window()
         self.replan()
@@ -339,13 +350,8 @@ class Disturbed:
             return
         if not self.ended and fluid.write_goal <= fluid.arrived.value:
             return
-        self._first_loss_ns = first = self.env.now
-
-        def expire() -> None:
-            if self.down and self._first_loss_ns == first:
-                self._give_up()
-
-        self.env.call_at(first + self._give_up_after_ns(), expire)
+        self._first_loss_ns = self.env.now
+        self._plan("give up", self.env.now + self._give_up_after_ns(), self._give_up)
 
     def _give_up_after_ns(self) -> int:
         """Return how long after the first loss the sender's kernel gives up."""
@@ -392,13 +398,11 @@ class Disturbed:
         """A write to a closed peer: the reset comes back a round trip later."""
         if self.down:
             return
-        ends = self._ends
+        self._plan("reset", self.env.now + 2 * self._ends.pace.latency_ns, self._reset)
 
-        def reset() -> None:
-            ends.fail_writer(StreamError("connection reset"))
-            ends.reverse.fail_reader(StreamError("connection reset"))
-
-        self.env.call_at(self.env.now + 2 * ends.pace.latency_ns, reset)
+    def _reset(self) -> None:
+        self._ends.fail_writer(StreamError("connection reset"))
+        self._ends.reverse.fail_reader(StreamError("connection reset"))
 
 
 def _when(entry: Past) -> int:
