@@ -74,6 +74,18 @@ class Connection:
             self.to_secondary.disturb().mend()
             self.to_primary.disturb().mend()
 
+    def process_gone(self, by: str) -> None:
+        """`by`'s process is no more: its kernel closes the socket (tcp_close in net/ipv4/tcp.c).
+
+        With bytes that nobody has read it resets the connection at once.  Else what is queued is
+        sent first, then the stream ends, and whatever still comes is answered by a reset.
+        """
+        outgoing, incoming = self.of(by)
+        if incoming.levels_now()[1]:
+            self.reset(by)
+        else:
+            outgoing.disturb().close()
+
     def reset(self, by: str) -> None:
         """`by`'s kernel resets the connection: the peer's ends fail one latency later.
 

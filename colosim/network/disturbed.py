@@ -113,9 +113,8 @@ class Disturbed:
             ends.levels.append((-int(-at // 1), *levels))
 
     def catch_up(self) -> None:
-        """Bring the fluid up to now."""
-        if self.fluid.now < self.env.now:
-            self.fluid.advance(self.env.now)
+        """Bring the fluid up to now, with what happens in this very instant."""
+        self.fluid.advance(self.env.now)
 
     def levels_now(self) -> tuple[int, int]:
         """Return the levels of send and receive buffer in bytes, now."""
@@ -291,8 +290,14 @@ class Disturbed:
     # ---- what happens to it --------------------------------------------------------------------
 
     def freeze(self, end: str, *, frozen: bool) -> None:
-        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on."""
+        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on.
+
+        What a send call has taken is the kernel's: it is delivered, also if the call returned in
+        this very instant, or took a message more than the buffer has room for.
+        """
         self.catch_up()
+        if end is WRITE and frozen and not self._ends.writer_blocked:
+            self.fluid.take_all()
         self._ends.frozen[end] = frozen
         if end is WRITE:
             self.fluid.writer_frozen = frozen
@@ -372,6 +377,10 @@ class Disturbed:
 
     def close(self) -> None:
         """The sender's side was shut down: what is buffered still goes, then the stream ends."""
+        self.catch_up()
+        if self._ends.writer_blocked:
+            self.fluid.stop_writing()
+        self.fluid.take_all()
         self.ended = True
         self._end_arrives_ns = self.env.now + self._ends.pace.latency_ns
         self._ends.reverse.meet_closed_peer()

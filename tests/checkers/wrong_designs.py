@@ -180,9 +180,13 @@ class Liar(Wrong):
 
 
 class Undead(Wrong):
-    """Works by a clock that no freeze stops."""
+    """Saves by a process of its own, which no freeze stops."""
 
     def save(self, p: Primary) -> Steps:
-        """Save while a plain timeout of the engine passes."""
+        """Let a child process save, a second later."""
+        yield p.env.process(self.save_later(p))
+
+    def save_later(self, p: Primary) -> Steps:
+        """Save after a timeout."""
         yield p.env.timeout(10**9)
         yield from super().save(p)
