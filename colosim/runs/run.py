@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from colosim.designs.registry import OWN, load_designs
+from colosim.designs.registry import OWN, DesignNames
 from colosim.errors import ColosimError, DesignError
 from colosim.runs.columns import COLUMNS, STEPS, TABLES, checkpoint_columns
 from colosim.runs.levels import SocketLevels
@@ -254,7 +254,7 @@ def as_scenario(
     from pathlib import Path  # noqa: PLC0415 - names of shipped scenarios are no paths
 
     where = scenario if isinstance(scenario, str) else Path(scenario)
-    return load(where, overrides=overrides, known_designs=tuple(load_designs()))
+    return load(where, overrides=overrides, known_designs=DesignNames())
 
 
 def run(

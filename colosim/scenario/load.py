@@ -29,7 +29,7 @@ from colosim.scenario.shipped_scenarios import find
 from colosim.scenario.units import PAGES, nearest, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
     from collections.abc import Sequence as SequenceOf
 
     from colosim.scenario.checks import Path
@@ -47,7 +47,7 @@ def load(
     path_or_name: str | FilePath,
     *,
     overrides: SequenceOf[str] = (),
-    known_designs: Iterable[str] | None = None,
+    known_designs: Collection[str] | None = None,
 ) -> Scenario:
     """Load a scenario file, or a shipped scenario by its name.
 
@@ -79,7 +79,7 @@ def loads(
     *,
     file: str = "<scenario>",
     overrides: SequenceOf[str] = (),
-    known_designs: Iterable[str] | None = None,
+    known_designs: Collection[str] | None = None,
     folder: FilePath | None = None,
 ) -> Scenario:
     """Load a scenario from its text.
@@ -95,9 +95,7 @@ def loads(
         message = f"{what} stands here; expected a mapping of keys to values, at least 'name: NAME'"
         raise ScenarioError([*faults, ScenarioFault(file, root.line, root.column, message)])
     faults += override(root, overrides)
-    return _Loading(
-        root, faults, None if known_designs is None else tuple(known_designs), folder
-    ).scenario()
+    return _Loading(root, faults, known_designs, folder).scenario()
 
 
 class _Loading:
@@ -107,7 +105,7 @@ class _Loading:
         self,
         root: Mapping,
         faults: list[ScenarioFault],
-        known_designs: tuple[str, ...] | None,
+        known_designs: Collection[str] | None,
         folder: FilePath | None,
     ) -> None:
         self._root = root
