@@ -38,6 +38,9 @@ class Run:
     The tables are made when they are first asked for; `colosim.runs.columns` says what stands in
     them.  `simulation` is the simulation itself, None for a run that was read from its directory;
     `path` is that directory.
+
+    A run can be pickled, and so comes back from another process.  The copy has the tables, if they
+    were kept, and no `simulation`: the generators of its processes live in their own process only.
     """
 
     def __init__(
@@ -120,8 +123,10 @@ class Run:
 
     def columns(self, table: str) -> tuple[str, ...]:
         """Return the columns of a table of this run."""
-        if table != "checkpoints" or self.simulation is None:
+        if table != "checkpoints":
             return COLUMNS[table]
+        if self.simulation is None:
+            return tuple(self._frame(table).columns)
         return checkpoint_columns(own_steps(type(self.simulation.design), self.scenario))
 
     def iter_events(self) -> Iterator[tuple[int, str, int]]:
@@ -131,6 +136,10 @@ class Run:
         """
         if self._stored is not None:
             yield from self._stored.events()
+        elif self.simulation is None:
+            from colosim.runs.frames import rows_of  # noqa: PLC0415 - pandas is slow to import
+
+            yield from rows_of(self.events)
         else:
             yield from self._kept().record
 
@@ -149,20 +158,10 @@ class Run:
     def _frames(self) -> dict[str, pd.DataFrame]:
         from colosim.runs.frames import frame  # noqa: PLC0415 - pandas is slow to import
 
+        simulation, levels = self._kept(), self._levels
+        assert levels is not None  # noqa: S101 - it is there where the record is
         rows: dict[str, list[Sequence[Any]]] = {table: [] for table in TABLES}
-        self.project(lambda table, row: rows[table].append(row))
-        return {table: frame(table, self.columns(table), rows[table]) for table in TABLES}
-
-    def project(self, write: Callable[[str, Sequence[Any]], None]) -> None:
-        """Hand every row of every table to ``write(table, row)``; the record must have been kept.
-
-        :raises NoTablesError: if it was not, or if the socket levels have been handed out before.
-        """
-        simulation = self._kept()
-        levels, self._levels = self._levels, None
-        if levels is None:
-            raise NoTablesError(f"the tables of {self!r} were handed out before")
-        projection = projected(simulation, levels, write)
+        projection = projected(simulation, levels, lambda table, row: rows[table].append(row))
         chunk: list[int] = []
         flat = iter(simulation.record.chunks)
         for event in zip(flat, flat, flat, strict=True):
@@ -173,6 +172,25 @@ class Run:
         if chunk:
             projection.feed(chunk)
         projection.finish(simulation.end_ns)
+        return {table: frame(table, self.columns(table), rows[table]) for table in TABLES}
+
+    def project(self, write: Callable[[str, Sequence[Any]], None]) -> None:
+        """Hand every row of every table to ``write(table, row)``.
+
+        :raises NoTablesError: if the record was not kept.
+        """
+        from colosim.runs.frames import rows_of  # noqa: PLC0415 - pandas is slow to import
+
+        for table in TABLES:
+            for row in rows_of(self._frame(table)):
+                write(table, row)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: the tables in place of the simulation."""
+        state = self.__dict__ | {"simulation": None, "_levels": None}
+        if self._levels is not None:
+            state["_frames"] = self._frames
+        return state
 
 
 def own_steps(design: type[Design], scenario: Scenario) -> tuple[tuple[str, str], ...]:
