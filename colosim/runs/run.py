@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 from colosim.designs.registry import OWN, DesignNames
 from colosim.errors import ColosimError, DesignError
 from colosim.runs.columns import COLUMNS, STEPS, TABLES, checkpoint_columns
-from colosim.runs.levels import SocketLevels
 from colosim.runs.simulation import Simulation, steps_of
 from colosim.runs.summary import summarise
-from colosim.runs.tables import ABORTED, COMMITTED, Projection
 from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
 from colosim.scenario import Scenario, load
 
@@ -23,7 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from colosim.designs.design import Design
+    from colosim.runs.levels import SocketLevels
     from colosim.runs.stored import StoredTables
+    from colosim.runs.tables import Projection
 
 __all__ = ["NoTablesError", "Run", "as_scenario", "own_steps", "projected", "run", "simulate"]
 
@@ -157,6 +157,7 @@ class Run:
     @cached_property
     def _frames(self) -> dict[str, pd.DataFrame]:
         from colosim.runs.frames import frame  # noqa: PLC0415 - pandas is slow to import
+        from colosim.runs.tables import ABORTED, COMMITTED  # noqa: PLC0415 - as in `projected`
 
         simulation, levels = self._kept(), self._levels
         assert levels is not None  # noqa: S101 - it is there where the record is
@@ -213,6 +214,8 @@ def projected(
     write: Callable[[str, Sequence[Any]], None],
 ) -> Projection:
     """Return the projection that turns this simulation's events into rows."""
+    from colosim.runs.tables import Projection  # noqa: PLC0415 - a run without tables needs none
+
     own = own_steps(type(simulation.design), simulation.scenario)
     return Projection(write, levels=levels, own_steps=own)
 
@@ -238,6 +241,8 @@ def simulate(
     def set_up(simulation: Simulation) -> None:
         nonlocal levels
         if tables:
+            from colosim.runs.levels import SocketLevels  # noqa: PLC0415 - as in `projected`
+
             levels = SocketLevels(simulation.connection)
         if prepare is not None:
             prepare(simulation)

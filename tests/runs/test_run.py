@@ -66,11 +66,11 @@ def test_a_final_scenario_takes_no_overrides(plain: Scenario) -> None:
 
 
 def test_a_run_without_tables_needs_no_pandas() -> None:
-    """A run and its summary load neither pandas nor matplotlib."""
+    """A run and its summary load neither numpy nor what makes tables and figures."""
     code = (
         "import sys, colosim; from colosim.scenario import loads\n"
         "colosim.run(loads('name: small'), 'split').summary\n"
-        "print({'pandas', 'matplotlib'} & set(sys.modules))"
+        "print({'numpy', 'pandas', 'matplotlib', 'rich'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "set()\n"
