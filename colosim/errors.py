@@ -10,8 +10,8 @@
     ├── RunDirectoryError     a run directory is missing, incomplete or would be overwritten
     └── LogError              a QEMU log or lab run cannot be read
 
-`str()` of each is for people; the attributes are for programs.  Each can be made anew from its
-`args`, as SimPy does where an error passes a process, and pickle between processes.
+`str()` of each is for people; the attributes are for programs. Each can be pickled: a worker
+process hands it over whole.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ScenarioError(ColosimError):
         super().__init__(self.faults)
 
     def __str__(self) -> str:
-        """Return every fault on a line of its own."""
+        """Return every fault, one a line."""
         return "\n".join(str(fault) for fault in self.faults)
 
 
@@ -77,7 +77,7 @@ class HangError(ColosimError):
         super().__init__(message, self.wait_for)
 
     def __str__(self) -> str:
-        """Return the message, and one line a blocked thread."""
+        """Return the message and, below it, who waits for whom."""
         return "\n".join((self.message, *self.wait_for))
 
 
@@ -92,7 +92,7 @@ class InvariantError(ColosimError):
         super().__init__(rule, at_ns, thread, detail)
 
     def __str__(self) -> str:
-        """Return what broke, when and by whom."""
+        """Return the rule, when it broke, by whom and how."""
         return f"{self.rule} broken at {self.at_ns} ns by {self.thread}: {self.detail}"
 
 

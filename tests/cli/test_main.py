@@ -65,6 +65,24 @@ def test_validate_loads_neither_pandas_nor_matplotlib(tmp_path: Path) -> None:
     assert not {"pandas", "matplotlib"} & modules_after("validate", str(scenario))
 
 
+@pytest.mark.parametrize(
+    "command", ["run idle --set checkpoints=2 --tables none", "compare idle --set checkpoints=2"]
+)
+def test_a_short_run_loads_no_library_of_tables_and_figures(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without tables a run needs SimPy, pydantic and the YAML reader, and not numpy for its draws.
+
+    Nor does it load what makes tables or reads the logs of real runs.
+    """
+    monkeypatch.chdir(tmp_path)
+    loaded = modules_after(*command.split())
+    assert {"simpy", "pydantic", "ruamel.yaml"} <= loaded
+    assert not {"matplotlib", "numpy", "pandas", "rich", "scipy"} & loaded
+    ours = {name for name in loaded if name.startswith(("colosim.plots", "colosim.qemu"))}
+    assert not ours | ({"colosim.runs.tables", "colosim.runs.frames"} & loaded)
+
+
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     """``colosim --help`` says each command's name and what it does."""
     assert cli.main(["--help"]) == 0
