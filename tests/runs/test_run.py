@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,3 +68,16 @@ def test_a_run_without_tables_needs_no_pandas() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "set()\n"
+
+
+def test_memory_is_flat_without_tables(plain: Scenario) -> None:
+    """Each of 1,000 more checkpoints without tables costs at most 100 bytes more memory."""
+    peaks = []
+    for checkpoints in (1_000, 2_000):
+        long = plain.model_copy(update={"checkpoints": checkpoints})
+        tracemalloc.start()
+        run = colosim.run(long, "split", tables=False)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert run.summary["checkpoints"]["completed"] == checkpoints
+    assert peaks[1] - peaks[0] <= 100 * 1_000
