@@ -215,14 +215,6 @@ def test_validate_prints_one_array(capsys: pytest.CaptureFixture[str]) -> None:
     assert found[1]["fault"]["running_s"]["measured"] == 0.00133
 
 
-def test_validate_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    """The table ends with the errors over all runs."""
-    assert main(["qemu", "validate", SPLIT]) == 0
-    out = capsys.readouterr().out
-    assert SPLIT in out
-    assert "absolute error over all runs" in out
-
-
 def test_other_costs_are_simulated_with(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """--costs takes a preset file in place of the fitted one."""
     text = (ROOT / "colosim/scenario/presets/hosts/lab-qemu25.yaml").read_text(encoding="utf-8")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -15,11 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from colosim.scenario import Scenario
-
-
-def test_every_public_name_is_there() -> None:
-    """Each exported name loads from its home."""
-    assert all(getattr(colosim, name) is not None for name in colosim.__all__)
 
 
 def test_a_file_is_run(tmp_path: Path) -> None:
@@ -57,17 +50,6 @@ def test_a_final_scenario_takes_no_overrides(plain: Scenario) -> None:
     """Overrides are for files; with a `Scenario` they are an error and not ignored."""
     with pytest.raises(ValueError, match="final"):
         colosim.run(plain, "split", overrides=["seed=2"])
-
-
-def test_a_run_without_tables_needs_no_pandas() -> None:
-    """A run and its summary load neither pandas nor matplotlib."""
-    code = (
-        "import sys, colosim; from colosim.scenario import loads\n"
-        "colosim.run(loads('name: small'), 'split').summary\n"
-        "print({'pandas', 'matplotlib'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "set()\n"
 
 
 def test_memory_is_flat_without_tables(plain: Scenario) -> None:
