@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
 
     from colosim.designs import Design
     from colosim.scenario import Scenario
-
-
-def test_every_public_name_is_there() -> None:
-    """Each exported name loads from its home."""
-    assert all(getattr(colosim, name) is not None for name in colosim.__all__)
 
 
 def test_a_file_is_run(tmp_path: Path) -> None:
@@ -158,3 +154,16 @@ def test_errors_can_be_pickled(error: colosim.ColosimError) -> None:
     """Type, attributes and words are the same."""
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - made above
     assert (type(copy), vars(copy), str(copy)) == (type(error), vars(error), str(error))
+
+
+def test_memory_is_flat_without_tables(plain: Scenario) -> None:
+    """Each of 1,000 more checkpoints without tables costs at most 100 bytes more memory."""
+    peaks = []
+    for checkpoints in (1_000, 2_000):
+        long = plain.model_copy(update={"checkpoints": checkpoints})
+        tracemalloc.start()
+        run = colosim.run(long, "split", tables=False)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert run.summary["checkpoints"]["completed"] == checkpoints
+    assert peaks[1] - peaks[0] <= 100 * 1_000
