@@ -357,5 +357,6 @@ def wait_for_graph(
     when a thread wants its lock; `marks` are those of the whole run that tell how a side was lost.
     The socket levels are followed to the end of the run, so tables are to be taken before.
     """
-    known = list(simulation.record if events is None else events)
+    kept = ((at_ns, str(event), value) for at_ns, event, value in simulation.record)
+    known = list(kept if events is None else events)
     return _Builder(simulation, known, known if marks is None else marks).build()

@@ -141,7 +141,8 @@ class Run:
 
             yield from rows_of(self.events)
         else:
-            yield from self._kept().record
+            for at_ns, event, value in self._kept().record:
+                yield at_ns, str(event), value
 
     def _kept(self) -> Simulation:
         simulation = self.simulation

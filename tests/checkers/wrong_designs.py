@@ -116,7 +116,7 @@ class Thief(Wrong):
     def save(self, p: Primary) -> Steps:
         """Forget the owner, then take the lock."""
         p.host.lock.owner = None
-        yield from p.lock("theft")
+        yield from p.lock("start")
 
 
 class Greedy(Wrong):

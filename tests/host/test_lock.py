@@ -12,6 +12,8 @@ from colosim.engine.environment import Environment
 from colosim.engine.record import Record
 from colosim.errors import InvariantError
 from colosim.host.lock import IothreadLock
+from colosim.trace.events import LockGot, LockReleased, LockWanted
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -78,13 +80,14 @@ def test_the_lock_goes_to_who_wanted_it_first(visits: list[tuple[int, int]]) -> 
 def test_wanting_getting_and_releasing_are_recorded() -> None:
     """The record has each wait's and each hold's length."""
     _holds, _lock, record = contend([(0, 10), (4, 5)])
-    prefix = "primary: iothread lock"
-    assert [(at, name.removeprefix(prefix), value) for at, name, value in record] == [
-        (0, " got by thread 0 for save", 0),
-        (4, " wanted by thread 1 for save", 0),
-        (10, " released by thread 0 for save", 10),
-        (10, " got by thread 1 for save", 6),
-        (15, " released by thread 1 for save", 5),
+    first = ("primary", "thread 0", Purpose.SAVE)
+    second = ("primary", "thread 1", Purpose.SAVE)
+    assert list(record) == [
+        (0, LockGot(*first), 0),
+        (4, LockWanted(*second), 0),
+        (10, LockReleased(*first), 10),
+        (10, LockGot(*second), 6),
+        (15, LockReleased(*second), 5),
     ]
 
 

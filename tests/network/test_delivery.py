@@ -8,9 +8,9 @@ from colosim.designs.registry import load_design
 from colosim.runs.run import simulate
 from colosim.runs.simulation import Simulation, protocol_of
 from colosim.scenario import Scenario, loads
+from colosim.trace.events import OTHER, CallFailed, Received
 
 DESIGNS = ("qsb", "split", "device-first", "flat", "mainline")
-OTHER = {"primary": "secondary", "secondary": "primary"}
 
 
 def scenario(fault: str, network: str = "") -> Scenario:
@@ -47,8 +47,8 @@ def test_a_message_whose_send_has_returned_arrives(design: str, kind: str) -> No
         at = f"at: {{checkpoint: 2, step: '{side}: after {message}'}}"
         for network in ("", ", nagle: false"):
             run = simulate(scenario(f"{kind}: {side}, {at}", network), design)
-            got = [name for _, name, _ in run.simulation.record]  # type: ignore[union-attr]
-            assert got.count(f"{OTHER[side]}: receives {message}") == 3, (side, message, network)
+            got = [event for _, event, _ in run.simulation.record]  # type: ignore[union-attr]
+            assert got.count(Received(OTHER[side], message)) == 3, (side, message, network)
 
 
 def test_a_freeze_in_the_instant_of_a_send_is_one_a_microsecond_later() -> None:
@@ -73,7 +73,7 @@ def test_what_a_killed_process_had_queued_is_sent_before_the_stream_ends() -> No
     """
     text = "kill: primary, at: {checkpoint: 2, step: 'primary: after device stream'}"
     simulation = Simulation(scenario(text, ", bandwidth: 40 Mbit/s"), "split").run()
-    names = [name for _, name, _ in simulation.record]
+    names = [str(event) for _, event, _ in simulation.record]
     begun = len(names) - names[::-1].index("primary: process killed")
     assert [name for name in names[begun:] if name.startswith("secondary: ")][:4] == [
         "secondary: RAM load ends",
@@ -87,4 +87,5 @@ def test_unread_bytes_make_a_killed_process_reset_the_connection() -> None:
     """The secondary dies with RAM unread: the primary's blocked send fails by a reset."""
     text = "kill: secondary, at: {checkpoint: 2, step: 'secondary: RAM load', progress: 40%}"
     simulation = Simulation(scenario(text), "split").run()
-    assert "primary: send fails (connection reset)" in [name for _, name, _ in simulation.record]
+    failed = CallFailed("primary", "send", "connection reset")
+    assert failed in [event for _, event, _ in simulation.record]

@@ -6,6 +6,7 @@ import pytest
 
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
+from colosim.trace.events import Received
 
 
 def ram_ns(delay: str, *, slow_start: bool, at_ns: int | None = None) -> list[int]:
@@ -27,8 +28,8 @@ def ram_ns(delay: str, *, slow_start: bool, at_ns: int | None = None) -> list[in
                 simulation.env.call_at(at_ns, direction.disturb)
 
     record = list(Simulation(scenario, "split", prepare=follow).run().record)
-    begun = [at for at, name, _ in record if name == "secondary: receives VMSTATE_SEND"]
-    ended = [at for at, name, _ in record if name == "secondary: receives VMSTATE_SIZE"]
+    begun = [at for at, event, _ in record if event == Received("secondary", "VMSTATE_SEND")]
+    ended = [at for at, event, _ in record if event == Received("secondary", "VMSTATE_SIZE")]
     return [end - begin for begin, end in zip(begun, ended, strict=True)]
 
 
