@@ -35,10 +35,10 @@ Design    split: RAM streamed under the lock, then devices staged (v13, the
           reviewed patch)
 Network   no bandwidth limit, 0.025 ms one way, send buffer 4.00 MiB,
           receive buffer 2.00 MiB
-Fault     2.276686 s: freeze secondary at checkpoint 3, primary: RAM stream,
+Fault     2.276778 s: freeze secondary at checkpoint 3, primary: RAM stream,
           40% of it
 Manager   heartbeat 1 s, timeout 3 s, policy lost-heartbeat, no fencing
-          5.000000 s: takes the secondary for lost, 2723.314 ms after the
+          5.000000 s: takes the secondary for lost, 2723.222 ms after the
           fault
           5.000000 s: x-colo-lost-heartbeat to the primary, never served
 
@@ -55,9 +55,9 @@ Checkpoint 3, begun at 2.262442 s (ms since then)
         0.537  secondary  receives VMSTATE_SEND
         0.595  primary    16386 dirty pages
         0.595  primary    RAM stream begins: 64.13 MiB
-       14.244  fault      the secondary's process freezes; its kernel goes
+       14.335  fault      the secondary's process freezes; its kernel goes
                           on
-       14.244  secondary  its threads stop
+       14.335  secondary  its threads stop
      2737.558  manager    takes the secondary for lost
      2737.558  primary    monitor receives x-colo-lost-heartbeat
      2737.558  primary    main loop waits for the iothread lock (monitor)
@@ -70,8 +70,8 @@ Who holds the iothread lock
   secondary nobody: it is free
 
 Socket buffers
-  primary's send buffer 4.00 MiB of 4.00 MiB, full since 2.264899 s
-  secondary's receive buffer 2.00 MiB of 2.00 MiB, full since 2.276736 s
+  primary's send buffer 4.00 MiB of 4.00 MiB, full since 2.264893 s
+  secondary's receive buffer 2.00 MiB of 2.00 MiB, full since 2.276828 s
 
 Who waits for whom
   the cluster manager
@@ -83,12 +83,12 @@ Who waits for whom
     which is held, to save the state, by the primary's checkpoint thread
       (since 2.262858 s)
     which is blocked in its send (RAM stream) by the primary's send buffer
-      (full, since 2.276736 s)
+      (full, since 2.276828 s)
     which meets the closed window of the secondary's receive buffer (full,
-      since 2.276736 s)
+      since 2.276828 s)
     which has to be read by the secondary's COLO incoming thread
     which stands still with the secondary's process (frozen, since
-      2.276686 s)
+      2.276778 s)
   the primary's guest (stopped)
     is run again only by the primary's checkpoint thread (since 2.262858 s),
       as above
