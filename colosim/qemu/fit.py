@@ -220,7 +220,7 @@ def _solve(used: list[Row], known: Mapping[str, float]) -> _Solution:
         free = _least(shares @ division.into, shares @ division.fixed, weight)
         costs |= dict(zip(keys, (division.fixed + division.into @ free).tolist(), strict=True))
         left |= division.left
-        for together in _null_groups(keys, shares):
+        for together in _null_groups(keys, shares) if division.reasons else ():
             reasons = [reason for key, reason in division.reasons.items() if key in together]
             undivided.append((together, reasons))
     return _Solution(dict(sorted(costs.items())), frozenset(left), undivided, used)
