@@ -345,17 +345,19 @@ def _sums(
     for row in part:
         amounts = {key: row.amounts[key] for key in undivided if row.amounts.get(key)}
         if amounts:
-            found[_sum(amounts, values, "=")] = None
+            names, total = _sum(amounts, values)
+            found[f"{names} = {three_digits(total)} ns"] = None
     return tuple(found)
 
 
-def _sum(amounts: Mapping[str, float], values: Mapping[str, float], relation: str) -> str:
+def _sum(amounts: Mapping[str, float], values: Mapping[str, float]) -> tuple[str, float]:
+    """Return a sum of costs as text, the smallest amount as 1, and what it comes to."""
     least = min(amounts.values())
     names = [
         key if amount == least else f"{amount / least:.0f} {key}" for key, amount in amounts.items()
     ]
     total = sum(values[key] * amount / least for key, amount in amounts.items())
-    return f"{' + '.join(names)} {relation} {three_digits(total)} ns"
+    return " + ".join(names), total
 
 
 def _null_groups(keys: Sequence[str], shares: NDArray[np.float64]) -> list[list[str]]:
@@ -406,10 +408,9 @@ def _bounds(
     most = _solve([*used, *own], {**costs, "pace": 0}).costs["pace"]
     if not most:
         return ()
-    amounts = {"page_scan": 1, "socket_write": PAGE_STREAM_BYTES}
-    now = sum(costs[key] * amount for key, amount in amounts.items())
-    more = "" if now <= most else f": less than the host preset {base} has"
-    return (f"{_sum(amounts, costs, '=')}, at most {three_digits(most)} ns{more}",)
+    names, now = _sum({"page_scan": 1, "socket_write": PAGE_STREAM_BYTES}, costs)
+    more = "" if now <= most else f", more than that: {base} contradicts the runs"
+    return (f"{names} at most {three_digits(most)} ns (as left: {three_digits(now)} ns{more})",)
 
 
 def _in_flight(runs: Sequence[MeasuredRun], costs: Mapping[str, float]) -> float | None:

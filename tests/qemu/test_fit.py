@@ -177,7 +177,7 @@ def test_of_a_writer_that_was_held_up_only_an_upper_bound_is_known() -> None:
     So a page's scan and write are bounded in one, and a determined sum in the other.
     """
     old, new = (fit(runs_of(host), jackknife=False) for host in LABS)
-    assert old.bounds == ("page_scan + 4104 socket_write = 846 ns, at most 1040 ns",)
+    assert old.bounds == ("page_scan + 4104 socket_write at most 1040 ns (as left: 846 ns)",)
     assert old.estimates["socket_write"].undetermined
     assert old.estimates["socket_write"].group is not None
     assert old.estimates["socket_write"].group.keys == ("socket_write", "staging_send")
@@ -200,7 +200,7 @@ def test_runs_of_streams_alone_leave_the_writer_at_the_base_preset() -> None:
     assert '  qsb_load: {value: "800 ns/page", origin: "assumed: two user copies at 10 GB/s"}' in (
         lines
     )
-    assert "#   page_scan + 4104 socket_write = 716 ns, at most 1040 ns" in lines
+    assert "#   page_scan + 4104 socket_write at most 1040 ns (as left: 716 ns)" in lines
 
 
 def test_a_fit_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
