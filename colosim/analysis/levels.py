@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from colosim.network.reference import ReferenceDirection
+
 if TYPE_CHECKING:
     from colosim.network.direction import Direction
+    from colosim.network.fluid import Fluid
     from colosim.runs.simulation import Simulation
 
 __all__ = ["BufferLevels", "FullSince", "buffer_levels"]
@@ -84,21 +87,30 @@ def _levels(simulation: Simulation, direction: Direction) -> BufferLevels:
     capacities = (network.send_buffer_bytes, network.receive_buffer_bytes)
     known = direction.levels.full if isinstance(direction.levels, FullSince) else None
     full = known or _Full(capacities)
-    fluid = direction.disturb().fluid.twin()
-    if known is not None:
-        fluid.on_levels = lambda at, sending, receiving: full.see(
-            -int(-at // 1), -int(-sending // 1), -int(-receiving // 1)
-        )
-    if fluid.now < simulation.end_ns:
-        fluid.advance(simulation.end_ns)
+    if isinstance(direction, ReferenceDirection):
+        sending, receiving = direction.full_or_levels()
+    else:
+        sending, receiving = _levels_of(direction.disturb().fluid.twin(), known, simulation.end_ns)
     return BufferLevels(
         direction.sender,
         direction.receiver,
-        -int(-(fluid.written - fluid.left) // 1),
+        sending,
         capacities[0],
-        -int(-(fluid.arrived.value - fluid.read) // 1),
+        receiving,
         capacities[1],
         full.since[0],
         full.since[1],
         direction.write_error is not None,
     )
+
+
+def _levels_of(fluid: Fluid, known: _Full | None, until_ns: int) -> tuple[int, int]:
+    """Follow a copy of a direction's fluid to the end, and return its levels there."""
+    if known is not None:
+        fluid.on_levels = lambda at, sending, receiving: known.see(
+            -int(-at // 1), -int(-sending // 1), -int(-receiving // 1)
+        )
+    if fluid.now < until_ns:
+        fluid.advance(until_ns)
+    sending, receiving = fluid.written - fluid.left, fluid.arrived.value - fluid.read
+    return -int(-sending // 1), -int(-receiving // 1)

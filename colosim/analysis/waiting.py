@@ -14,6 +14,7 @@ from colosim.analysis.levels import buffer_levels
 from colosim.analysis.wording import purpose_of
 from colosim.failover.state import COMMAND
 from colosim.network.connection import OTHER, PRIMARY, SECONDARY
+from colosim.network.reference import ReferenceDirection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -98,6 +99,8 @@ def silent_network_since(marks: Iterable[Event]) -> int | None:
 
 def _starved(direction: Direction) -> bool:
     """Whether a thread waits in its receive for more than has been written."""
+    if isinstance(direction, ReferenceDirection):
+        return direction.price is not None or direction.starved
     fluid = direction.disturb().fluid
     return direction.price is not None or fluid.read_goal > fluid.written
 

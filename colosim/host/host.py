@@ -29,7 +29,13 @@ class Host:
     """One side of the pair."""
 
     def __init__(
-        self, side: str, env: Environment, record: Record, costs: Costs, guest: GuestModel
+        self,
+        side: str,
+        env: Environment,
+        record: Record,
+        costs: Costs,
+        guest: GuestModel,
+        lock: type[IothreadLock] = IothreadLock,
     ) -> None:
         self.side = side
         self.env = env
@@ -37,7 +43,7 @@ class Host:
         self.costs = costs
         self.guest_model = guest
         self.ledger = Ledger(side, env, record)
-        self.lock = IothreadLock(side, env, record)
+        self.lock = lock(side, env, record)
         self.guest = Guest(side, env, record, guest)
         self.threads: list[Thread] = []
         self.frozen = False

@@ -28,11 +28,12 @@ class Connection:
         network: Network,
         ledgers: tuple[Ledger, Ledger],
         ack_phase_ns: int,
+        direction: type[Direction] = Direction,
     ) -> None:
         primary, secondary = ledgers
         self.env = env
-        self.to_secondary = Direction(env, record, network, (primary, secondary), ack_phase_ns)
-        self.to_primary = Direction(env, record, network, (secondary, primary), ack_phase_ns)
+        self.to_secondary = direction(env, record, network, (primary, secondary), ack_phase_ns)
+        self.to_primary = direction(env, record, network, (secondary, primary), ack_phase_ns)
         self.to_secondary.reverse = self.to_primary
         self.to_primary.reverse = self.to_secondary
         self.down = False

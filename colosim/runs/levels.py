@@ -72,10 +72,13 @@ class _Tap(list[tuple[int, int, int]]):
         self.points: list[tuple[Point, Point]] = []
         self.episodes: list[tuple[Fraction, Transfer | None]] = []
 
-    def append(self, _levels: tuple[int, int, int], /) -> None:
-        """Take a breakpoint of the direction's fluid."""
+    def append(self, levels: tuple[int, int, int], /) -> None:
+        """Take a breakpoint of the direction's fluid, or a step of the reference."""
         disturbed = self._direction.disturbed
         if disturbed is None:
+            at, *steps = map(Fraction, levels)
+            sending, receiving = (Point(at, level, Fraction(0)) for level in steps)
+            self.points.append((sending, receiving))
             return
         fluid = disturbed.fluid
         if fluid is not self._fluid:

@@ -24,10 +24,13 @@ from colosim.faults.effects import Effects
 from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
 from colosim.host.host import Host, bitmap_bytes
-from colosim.host.lock import LOADING, MONITOR, RECEIVING, SAVING
+from colosim.host.lock import LOADING, MONITOR, RECEIVING, SAVING, IothreadLock
+from colosim.host.reference_lock import ReferenceLock
 from colosim.host.staging import StagingBuffer
 from colosim.host.thread import Thread
 from colosim.network.connection import PRIMARY, SECONDARY, Connection
+from colosim.network.direction import Direction
+from colosim.network.reference import ReferenceDirection
 from colosim.runs.liveness import LATE, Liveness
 from colosim.runs.service import Service
 from colosim.runs.statistics import Quantiles
@@ -40,6 +43,11 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
 
 SIDES = (PRIMARY, SECONDARY)
+MODELS: dict[str, tuple[type[IothreadLock], type[Direction]]] = {
+    "fast": (IothreadLock, Direction),
+    "reference": (ReferenceLock, ReferenceDirection),
+}
+"""Lock and direction of each `model`."""
 
 
 class Statistics:
@@ -121,12 +129,12 @@ class Simulation:
         self.env = env = Environment()
         self.record = record = Record(env, keep=keep)
         self.statistics = Statistics()
-        hosts = scenario.hosts
-        self.hosts = {
-            PRIMARY: Host(PRIMARY, env, record, hosts.primary.costs, scenario.guest),
-            SECONDARY: Host(SECONDARY, env, record, hosts.secondary.costs, scenario.guest),
-        }
-        self._connect()
+        self.hosts = {}
+        lock, direction = MODELS[scenario.model]
+        for side in SIDES:
+            costs = getattr(scenario.hosts, side).costs
+            self.hosts[side] = Host(side, env, record, costs, scenario.guest, lock)
+        self._connect(direction)
         self._staff()
         self.committed = 0
         self.aborted = 0
@@ -146,13 +154,15 @@ class Simulation:
 
     # ---- putting together ----------------------------------------------------------------------
 
-    def _connect(self) -> None:
+    def _connect(self, direction: type[Direction]) -> None:
         network = self.scenario.network
         phase = network.ack_tick_phase_ns
         if phase is None:
             phase = Streams(self.seed).below("ack tick phase", network.ack_tick_ns)
         ledgers = (self.hosts[PRIMARY].ledger, self.hosts[SECONDARY].ledger)
-        self.connection = Connection(self.env, self.record, network, ledgers, phase)
+        self.connection = Connection(
+            self.env, self.record, network, ledgers, phase, direction
+        )
         self.failovers = {
             side: Failover(host, self.connection) for side, host in self.hosts.items()
         }

@@ -934,6 +934,13 @@ class Scenario(Strict):
     seed: Annotated[int, Measure(COUNT, 0, 2**64 - 1)] = Field(
         default=1, description="Seed of every random stream."
     )
+    model: Annotated[str, Choice(("fast", "reference"), "a model of lock and network")] = Field(
+        default="fast",
+        description=(
+            "How lock and network are computed: in closed form, or ('reference') step by step by "
+            "stock SimPy processes, slowly, to compare with."
+        ),
+    )
     checkpoints: Annotated[int | None, Measure(COUNT, 1, 10**9)] = Field(
         default=None, description="Length of the run in checkpoints (20 if no length is given)."
     )
