@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from colosim.network.reference import ReferenceDirection
-
 if TYPE_CHECKING:
-    from colosim.network.direction import Direction
-    from colosim.network.fluid import Fluid
+    from colosim.network.ends import Ends
     from colosim.runs.simulation import Simulation
 
 __all__ = ["BufferLevels", "FullSince", "buffer_levels"]
@@ -82,15 +79,13 @@ def buffer_levels(simulation: Simulation) -> tuple[BufferLevels, BufferLevels]:
     )
 
 
-def _levels(simulation: Simulation, direction: Direction) -> BufferLevels:
+def _levels(simulation: Simulation, direction: Ends) -> BufferLevels:
     network = simulation.scenario.network
     capacities = (network.send_buffer_bytes, network.receive_buffer_bytes)
-    known = direction.levels.full if isinstance(direction.levels, FullSince) else None
-    full = known or _Full(capacities)
-    if isinstance(direction, ReferenceDirection):
-        sending, receiving = direction.full_or_levels()
-    else:
-        sending, receiving = _levels_of(direction.disturb().fluid.twin(), known, simulation.end_ns)
+    full = _Full(capacities)
+    if isinstance(direction.levels, FullSince):
+        full.since[:] = direction.levels.full.since
+    sending, receiving = direction.levels_at(simulation.end_ns, full.see)
     return BufferLevels(
         direction.sender,
         direction.receiver,
@@ -102,15 +97,3 @@ def _levels(simulation: Simulation, direction: Direction) -> BufferLevels:
         full.since[1],
         direction.write_error is not None,
     )
-
-
-def _levels_of(fluid: Fluid, known: _Full | None, until_ns: int) -> tuple[int, int]:
-    """Follow a copy of a direction's fluid to the end, and return its levels there."""
-    if known is not None:
-        fluid.on_levels = lambda at, sending, receiving: known.see(
-            -int(-at // 1), -int(-sending // 1), -int(-receiving // 1)
-        )
-    if fluid.now < until_ns:
-        fluid.advance(until_ns)
-    sending, receiving = fluid.written - fluid.left, fluid.arrived.value - fluid.read
-    return -int(-sending // 1), -int(-receiving // 1)

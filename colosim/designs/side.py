@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from colosim.host.lock import IothreadLock
     from colosim.host.staging import StagingBuffer
     from colosim.host.thread import Thread
-    from colosim.network.direction import Direction
+    from colosim.network.ends import Ends
 
     Steps = Generator[Event, None, None]
 
@@ -108,8 +108,8 @@ class Side:
         design: Design,
         host: Host,
         thread: Thread,
-        outgoing: Direction,
-        incoming: Direction,
+        outgoing: Ends,
+        incoming: Ends,
         staging: StagingBuffer,
         failover: Failover,
     ) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from colosim.engine.record import Record
     from colosim.engine.streams import Streams
     from colosim.faults.effects import Effect, Effects
-    from colosim.network.direction import Direction
+    from colosim.network.ends import Ends
     from colosim.scenario.model import Fault
 
 PPM = 1_000_000
@@ -66,7 +66,7 @@ class Injector:
         self.struck: list[tuple[int, Fault]] = []
         self.on_fault: Callable[[], None] | None = None
         self.after_fault: Callable[[], None] | None = None
-        self._before_stream: list[tuple[_Armed, Direction]] = []
+        self._before_stream: list[tuple[_Armed, Ends]] = []
         self._quiet = False
         self._missed: list[Fault] = []
 
@@ -167,7 +167,7 @@ class Injector:
             for armed in begun:
                 self._when_passed(armed, direction, READ)
 
-    def _when_passed(self, armed: _Armed, direction: Direction, what: str) -> None:
+    def _when_passed(self, armed: _Armed, direction: Ends, what: str) -> None:
         direction.when_passed(what, armed.moment.progress_ppm, lambda at: self._later(armed, at))
 
     def error_of(self, side: Side, what: str) -> VmstateError | None:

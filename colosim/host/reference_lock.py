@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import simpy
 
-from colosim.engine.record import code_of
-from colosim.errors import InvariantError
 from colosim.host.lock import MONITOR, IothreadLock
 
 if TYPE_CHECKING:
@@ -28,30 +24,22 @@ class ReferenceLock(IothreadLock):
         self._resource = simpy.Resource(self._env)
         self._granted: Any = None
 
-    def by(self, thread: Thread) -> Any:
-        """Return the lock as `thread` takes it."""
-        return SimpleNamespace(acquire=partial(self.acquire, thread))
-
     def acquire(self, thread: Thread, purpose: str) -> Generator[Event, Any, None]:
         """Take the lock for `purpose`, when it is this thread's turn."""
         if self.owner is thread:
-            raise InvariantError(
-                "one owner of the lock", self._env.now, str(thread), "takes a lock that it holds"
-            )
+            raise self._broken(thread, "takes a lock that it holds")
         wanted_ns, waits = self._env.now, (thread, purpose, self._resource.request())
         request = waits[2]
         if not request.triggered:
-            self._record.add(code_of(f"{self.name} wanted by {thread.name} for {purpose}"))
+            self._note("wanted", thread, purpose, 0)
             self.queue.append(waits)
             thread.waits_for = f"the iothread lock ({purpose})"
         request.callbacks.append(lambda _request: self._grant(waits))
         yield request
-        yield from thread.host.while_frozen()
         if self._env.now > wanted_ns:
             thread.waits_for = ""
         self.since_ns = self._env.now
-        code = code_of(f"{self.name} got by {thread.name} for {purpose}")
-        self._record.add(code, self.since_ns - wanted_ns)
+        self._note("got", thread, purpose, self.since_ns - wanted_ns)
 
     def _grant(self, waits: tuple[Thread, str, Event]) -> None:
         if waits in self.queue:
@@ -62,12 +50,9 @@ class ReferenceLock(IothreadLock):
     def release(self, thread: Thread) -> None:
         """Give the lock back."""
         if self.owner is not thread:
-            raise InvariantError(
-                "one owner of the lock", self._env.now, str(thread), "releases a lock that it lacks"
-            )
+            raise self._broken(thread, "releases a lock that it lacks")
         held_ns = self._env.now - self.since_ns
-        code = code_of(f"{self.name} released by {thread.name} for {self.purpose}")
-        self._record.add(code, held_ns)
+        self._note("released", thread, self.purpose, held_ns)
         self.longest_ns[self.purpose] = max(held_ns, self.longest_ns.get(self.purpose, 0))
         if self.purpose != MONITOR:
             self.deaf_longest_ns = max(held_ns, self.deaf_longest_ns)

@@ -16,7 +16,7 @@ from colosim.network.transfer import Transfer
 if TYPE_CHECKING:
     from simpy.events import Event
 
-    from colosim.network.ends import Ends
+    from colosim.network.ends import FastEnds
 
     Past = tuple[str, int, int, int]
     """What is under way: `WRITE` or `READ`, since when, how many bytes, how long it takes alone."""
@@ -29,7 +29,7 @@ _SHAPES = 4096
 class Calm:
     """The bytes between two ends, in closed form."""
 
-    def __init__(self, ends: Ends) -> None:
+    def __init__(self, ends: FastEnds) -> None:
         self._ends = ends
         self.env = ends.env
         network = ends.network

@@ -15,20 +15,21 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from colosim.network.calm import Calm
-from colosim.network.disturbed import Disturbed
-from colosim.network.ends import READ, WRITE, Ends
+from colosim.network.disturbed import Disturbed, fluid_of
+from colosim.network.ends import READ, WRITE, FastEnds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from simpy.events import Event
 
+    from colosim.network.fluid import Fluid
     from colosim.network.transfer import Transfer
 
 __all__ = ["READ", "WRITE", "Direction"]
 
 
-class Direction(Ends):
+class Direction(FastEnds):
     """Bytes from `sender` to `receiver`, in order, blocking at both ends as sockets do."""
 
     reverse: Direction
@@ -40,16 +41,6 @@ class Direction(Ends):
         # Bulk writes that no reader has come for yet, by their bytes.
         self._unclaimed: deque[int] = deque()
         self._progress_marks: list[tuple[str, int, Callable[[int], None]]] = []
-
-    def set_factors(self, *, bandwidth_ppm: int, latency_ppm: int) -> None:
-        """Multiply bandwidth or latency by millionths; bytes in flight keep their latency."""
-        if self.pace.has_factors(bandwidth_ppm, latency_ppm):
-            return
-        disturbed = self.disturb()
-        self.pace.set_factors(bandwidth_ppm, latency_ppm)
-        self.small.set_latency(self.pace.latency_ns)
-        self._calm.rates_changed()
-        disturbed.rates_changed()
 
     # ---- writing -------------------------------------------------------------------------------
 
@@ -223,19 +214,79 @@ class Direction(Ends):
     def disturb(self) -> Disturbed:
         """Go over to the fluid, if that is not so already, and return it brought up to now."""
         if self.disturbed is None:
-            held_until = self.drained_ns if self.small.held_until_ns > self.env.now else 0
-            self.disturbed = Disturbed(
-                self, self._calm.under_way(), held_until, self._calm.bulk_left_ns
-            )
+            self.disturbed = Disturbed(self, self._fluid(), self._calm.bulk_left_ns)
             self._calm.leave()
         self.disturbed.catch_up()
         return self.disturbed
+
+    def catch_up(self) -> None:
+        """Bring the fluid, if there is one, up to now."""
+        if self.disturbed is not None:
+            self.disturbed.catch_up()
+
+    # ---- disturbances --------------------------------------------------------------------------
+
+    def set_factors(self, *, bandwidth_ppm: int, latency_ppm: int) -> None:
+        """Multiply bandwidth or latency by millionths; bytes in flight keep their latency."""
+        if self.pace.has_factors(bandwidth_ppm, latency_ppm):
+            return
+        disturbed = self.disturb()
+        self.pace.set_factors(bandwidth_ppm, latency_ppm)
+        self.small.set_latency(self.pace.latency_ns)
+        self._calm.rates_changed()
+        disturbed.rates_changed()
+
+    def freeze(self, end: str, *, frozen: bool) -> None:
+        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on."""
+        self.disturb().freeze(end, frozen=frozen)
+
+    def cut(self) -> None:
+        """Let the link carry nothing from now on; what is in flight is lost."""
+        self.disturb().cut()
+
+    def mend(self) -> None:
+        """Let the link carry again: the next retransmission gets through."""
+        self.disturb().mend()
+
+    def close(self) -> None:
+        """The sender's side is shut down: what is buffered still goes, then the stream ends."""
+        self.disturb().close()
 
     def meet_closed_peer(self) -> None:
         """The receiver has shut its socket down: it reads no more, and resets what comes."""
         self.disturb().meet_closed_peer()
 
+    def _fluid(self) -> Fluid:
+        """Return a fluid of what is under way in closed form, as it stands now."""
+        held_until = self.drained_ns if self.small.held_until_ns > self.env.now else 0
+        return fluid_of(self, self._calm.under_way(), held_until)
+
     # ---- what is known of it -------------------------------------------------------------------
+
+    def _twin(self) -> Fluid:
+        """Return a copy of the fluid, or what would be it: to look ahead with, without effect."""
+        return self._fluid() if self.disturbed is None else self.disturbed.fluid.twin()
+
+    def levels_at(self, at_ns: int, see: Callable[[int, int, int], None]) -> tuple[int, int]:
+        """Return the levels that the buffers come to by themselves at a time to come."""
+        fluid = self._twin()
+        fluid.on_levels = lambda at, sending, receiving: see(
+            -int(-at // 1), -int(-sending // 1), -int(-receiving // 1)
+        )
+        fluid.advance(max(at_ns, self.env.now))
+        sending, receiving = fluid.written - fluid.left, fluid.arrived.value - fluid.read
+        return -int(-sending // 1), -int(-receiving // 1)
+
+    @property
+    def starved(self) -> bool:
+        """Whether a thread waits in its receive for more than has been written."""
+        fluid = self._twin()
+        return self.price is not None or fluid.read_goal > fluid.written
+
+    @property
+    def fluid(self) -> Fluid | None:
+        """The exact fluid that it is followed as just now, if it is."""
+        return None if self.disturbed is None else self.disturbed.fluid
 
     @property
     def transfer(self) -> Transfer | None:

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from simpy.events import Event
 
     from colosim.network.calm import Past
-    from colosim.network.ends import Ends
+    from colosim.network.ends import FastEnds
 
 
 class Disturbed:
     """One direction's bytes as a fluid, with its threads' waits."""
 
-    def __init__(self, ends: Ends, past: list[Past], held_until_ns: int, bulk_left_ns: int) -> None:
+    def __init__(self, ends: FastEnds, fluid: Fluid, bulk_left_ns: int) -> None:
         self._ends = ends
         self.env = ends.env
-        self._network = network = ends.network
+        self._network = ends.network
         self.down = False
         self.ended = False
         self._end_arrives_ns = -1
@@ -44,32 +44,9 @@ class Disturbed:
         self.process = self.env.process(self._run())
         self._first_loss_ns = -1
         self._send_began_ns = -1
-        start = min((entry[1] for entry in past), default=self.env.now)
-        self.fluid = fluid = Fluid(
-            start,
-            latency_ns=ends.pace.latency_ns,
-            send_buffer_bytes=network.send_buffer_bytes,
-            receive_buffer_bytes=network.receive_buffer_bytes,
-            link=rate_of(ends.pace.bandwidth),
-            head_bytes=ends.pace.burst_bytes,
-        )
-        self._bulk_before_ns = bulk_left_ns
-        now = self.env.now
-        for what, at_ns, amount, spent_ns in sorted(past, key=_when):
-            fluid.advance(min(at_ns, now))
-            if what is READ:
-                fluid.want(amount, spent_ns)
-                continue
-            later = max(0, at_ns - now)
-            fluid.write(amount, spent_ns + later)
-            if spent_ns:
-                fluid.mark()
-            if later:
-                # What slow start puts off leaves no sooner.
-                fluid.hold(fluid.write_goal - amount, at_ns)
-            if held_until_ns and not spent_ns and fluid.left >= fluid.write_goal - amount:
-                fluid.hold(fluid.write_goal - amount, held_until_ns)
+        self.fluid = fluid
         fluid.on_levels = self._see_levels
+        self._bulk_before_ns = bulk_left_ns
 
     # ---- the process ---------------------------------------------------------------------------
 
@@ -412,6 +389,37 @@ class Disturbed:
     def _reset(self) -> None:
         self._ends.fail_writer(StreamError("connection reset"))
         self._ends.reverse.fail_reader(StreamError("connection reset"))
+
+
+def fluid_of(ends: FastEnds, past: list[Past], held_until_ns: int) -> Fluid:
+    """Return a fluid that has replayed `past`, what is under way in closed form, up to now.
+
+    `held_until_ns`: until when Nagle holds back the messages that have not left, 0 if it does not.
+    """
+    network, pace, now = ends.network, ends.pace, ends.env.now
+    fluid = Fluid(
+        min((entry[1] for entry in past), default=now),
+        latency_ns=pace.latency_ns,
+        send_buffer_bytes=network.send_buffer_bytes,
+        receive_buffer_bytes=network.receive_buffer_bytes,
+        link=rate_of(pace.bandwidth),
+        head_bytes=pace.burst_bytes,
+    )
+    for what, at_ns, amount, spent_ns in sorted(past, key=_when):
+        fluid.advance(min(at_ns, now))
+        if what is READ:
+            fluid.want(amount, spent_ns)
+            continue
+        later = max(0, at_ns - now)
+        fluid.write(amount, spent_ns + later)
+        if spent_ns:
+            fluid.mark()
+        if later:
+            # What slow start puts off leaves no sooner.
+            fluid.hold(fluid.write_goal - amount, at_ns)
+        if held_until_ns and not spent_ns and fluid.left >= fluid.write_goal - amount:
+            fluid.hold(fluid.write_goal - amount, held_until_ns)
+    return fluid
 
 
 def _when(entry: Past) -> int:

@@ -7,7 +7,7 @@ here when a thread goes on; `colosim.network.direction` chooses which of the two
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from colosim.engine.environment import hand_over, pending
 from colosim.engine.record import code_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.engine.ledger import Ledger
     from colosim.engine.record import Record
+    from colosim.network.fluid import Fluid
     from colosim.network.tcp import StreamError
     from colosim.network.transfer import Transfer
     from colosim.scenario.model import Network
@@ -32,8 +33,7 @@ WRITE, READ = "write", "read"
 class Ends(ABC):
     """The ends of the bytes from `sender` to `receiver`.
 
-    `writing` and `reading` are what the thread at either end waits for, until it goes on or its
-    call fails; `price` is that of a reader whose bulk write has not begun (bytes -> ns of work).
+    `price` is that of a reader whose bulk write has not begun (bytes -> ns of work).
     """
 
     def __init__(
@@ -53,23 +53,177 @@ class Ends(ABC):
         self.name = f"{self.sender} to {self.receiver}"
         self.reverse: Ends = self
         self.pace = Pace(network)
-        self.small = SmallSegments(network, ack_phase_ns)
-        self.drained_ns = 0
-        """When all that is written so far will have left."""
+        self.ack_phase_ns = ack_phase_ns
+        """Phase of the tick on which the receiver's kernel sends delayed ACKs."""
         self.bytes_written = 0
         self.bytes_read = 0
-        self.frozen = {WRITE: False, READ: False}
         self.write_error: StreamError | None = None
         self.read_error: StreamError | None = None
-        self.writing: Event | None = None
-        self.reading: Event | None = None
         self.price: Callable[[int], int] | None = None
         self.transfers: list[Transfer] | None = None
         """Bulk transfers whose both ends are known, if somebody wants them for tables."""
         self.levels: list[tuple[int, int, int]] | None = None
         """(time in ns, send buffer, receive buffer) at each breakpoint, if somebody wants them."""
 
-    # ---- what the two models of the bytes between ask for --------------------------------------
+    # ---- what a direction does, whatever model follows its bytes -------------------------------
+
+    @abstractmethod
+    def send(self, amount: int) -> Event | None:
+        """Write a message of `amount` bytes and flush it; return what to wait for if it blocks.
+
+        :raises StreamError: if the connection is no more.
+        """
+
+    @abstractmethod
+    def write(self, amount: int, write_ns: int) -> Event | None:
+        """Write `amount` bytes, which alone take the thread `write_ns`; return what to wait for.
+
+        :raises StreamError: if the connection is no more, before or while it is written.
+        """
+
+    @abstractmethod
+    def wrote(self) -> None:
+        """The writer goes on."""
+
+    @abstractmethod
+    def receive(self, amount: int, wake_ns: int) -> Event | None:
+        """Read a message of `amount` bytes; return what to wait for if it is not there.
+
+        `wake_ns`: what it costs if the reader sleeps until the message comes.
+
+        :raises StreamError: if the connection is no more or ends before the message.
+        """
+
+    @abstractmethod
+    def read(self, price: Callable[[int], int]) -> Event | None:
+        """Read the next bulk write, whose size is known once it begins; return what to wait for.
+
+        `price`: what reading so many bytes takes the thread alone, in ns.
+
+        :raises StreamError: if the connection is no more or ends before the last byte.
+        """
+
+    @abstractmethod
+    def has_read(self) -> None:
+        """The reader goes on with what it has got."""
+
+    @abstractmethod
+    def when_passed(self, what: str, share_ppm: int, plan: Callable[[int], None]) -> None:
+        """Tell `plan` when `share_ppm` of the stream under way will have passed one end.
+
+        It is told once that is known; if that share never passes, not at all.
+        """
+
+    @abstractmethod
+    def set_factors(self, *, bandwidth_ppm: int, latency_ppm: int) -> None:
+        """Multiply bandwidth or latency by millionths; bytes in flight keep their latency."""
+
+    @abstractmethod
+    def freeze(self, end: str, *, frozen: bool) -> None:
+        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on."""
+
+    @abstractmethod
+    def cut(self) -> None:
+        """Let the link carry nothing from now on; what is in flight is lost."""
+
+    @abstractmethod
+    def mend(self) -> None:
+        """Let the link carry again: the next retransmission gets through."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """The sender's side is shut down: what is buffered still goes, then the stream ends."""
+
+    @abstractmethod
+    def meet_closed_peer(self) -> None:
+        """The receiver has shut its socket down: it reads no more, and resets what comes."""
+
+    @abstractmethod
+    def levels_now(self) -> tuple[int, int]:
+        """Return the levels of send and receive buffer in bytes, now."""
+
+    @abstractmethod
+    def catch_up(self) -> None:
+        """Bring what is followed step by step up to now."""
+
+    @abstractmethod
+    def levels_at(self, at_ns: int, see: Callable[[int, int, int], None]) -> tuple[int, int]:
+        """Return the levels that the buffers come to by themselves at a time to come.
+
+        A look ahead that changes nothing.  `see` is told (time in ns, levels) on the way.  A
+        buffer that has no room for what is to come next counts as full.
+        """
+
+    @property
+    @abstractmethod
+    def starved(self) -> bool:
+        """Whether a thread waits in its receive for more than has been written."""
+
+    @property
+    def fluid(self) -> Fluid | None:
+        """The exact fluid that it is followed as just now, if it is."""
+        return None
+
+    @property
+    def transfer(self) -> Transfer | None:
+        """The last bulk transfer in closed form, if there was one."""
+        return None
+
+    @property
+    @abstractmethod
+    def writer_blocked(self) -> bool:
+        """Whether a thread waits in its send."""
+
+    @property
+    @abstractmethod
+    def reader_blocked(self) -> bool:
+        """Whether a thread waits in its receive."""
+
+    # ---- how calls fail ------------------------------------------------------------------------
+
+    @abstractmethod
+    def fail_writer(self, error: StreamError) -> None:
+        """Make the sender's present and later writes fail with `error`."""
+
+    @abstractmethod
+    def fail_reader(self, error: StreamError) -> None:
+        """Make the receiver's present and later reads fail with `error`."""
+
+    def refused(self, end: str, error: StreamError) -> StreamError:
+        """Record that a call at this end fails with `error`, and return it to be raised."""
+        self.note_failure(end, error)
+        return error
+
+    def note_failure(self, end: str, error: StreamError) -> None:
+        """Record that a send or a receive fails, and why."""
+        call = f"{self.sender}: send" if end is WRITE else f"{self.receiver}: receive"
+        self.record.add(code_of(f"{call} fails ({error.reason})"))
+
+    def wake_failed(self) -> None:
+        """After a thaw: let ends go on whose connection failed meanwhile."""
+        if self.write_error is not None:
+            self.fail_writer(self.write_error)
+        if self.read_error is not None:
+            self.fail_reader(self.read_error)
+
+
+class FastEnds(Ends):
+    """Ends with what the closed form and the fluid need to hand a direction on to each other.
+
+    `writing` and `reading` are what the thread at either end waits for, until it goes on or its
+    call fails.
+    """
+
+    reverse: FastEnds
+
+    def __init__(self, *ends: Any) -> None:
+        super().__init__(*ends)
+        self.small = SmallSegments(self.network, self.ack_phase_ns)
+        self.drained_ns = 0
+        """When all that is written so far will have left."""
+        self.frozen = {WRITE: False, READ: False}
+        self.writing: Event | None = None
+        self.reading: Event | None = None
 
     @abstractmethod
     def offer_bulk(self, amount: int) -> None:
@@ -82,10 +236,6 @@ class Ends(ABC):
     @abstractmethod
     def ack_rides(self, leaves_ns: int, arrives_ns: int) -> None:
         """A segment the other way brings the ACK of this way's last small segment along."""
-
-    @abstractmethod
-    def meet_closed_peer(self) -> None:
-        """The receiver has shut its socket down: it reads no more, and resets what comes."""
 
     @abstractmethod
     def stop_writing(self) -> None:
@@ -118,13 +268,6 @@ class Ends(ABC):
         """Whether a thread waits in its receive."""
         return pending(self.reading)
 
-    # ---- how their calls fail ------------------------------------------------------------------
-
-    def refused(self, end: str, error: StreamError) -> StreamError:
-        """Record that a call at this end fails with `error`, and return it to be raised."""
-        self.note_failure(end, error)
-        return error
-
     def fail_writer(self, error: StreamError) -> None:
         """Make the sender's present and later writes fail with `error`."""
         if self.write_error is None:
@@ -143,15 +286,3 @@ class Ends(ABC):
             self.note_failure(READ, error)
             hand_over(self.reading, self.env.event()).fail(error)
             self.reading = None
-
-    def note_failure(self, end: str, error: StreamError) -> None:
-        """Record that a send or a receive fails, and why."""
-        call = f"{self.sender}: send" if end is WRITE else f"{self.receiver}: receive"
-        self.record.add(code_of(f"{call} fails ({error.reason})"))
-
-    def wake_failed(self) -> None:
-        """After a thaw: let ends go on whose connection failed meanwhile."""
-        if self.write_error is not None:
-            self.fail_writer(self.write_error)
-        if self.read_error is not None:
-            self.fail_reader(self.read_error)

@@ -22,7 +22,8 @@ from simpy.events import URGENT
 
 from colosim.engine.clock import NS_PER_S
 from colosim.engine.record import code_of
-from colosim.network.direction import PPM, READ, WRITE, Direction
+from colosim.network.ends import READ, WRITE, Ends
+from colosim.network.pace import PPM
 from colosim.network.tcp import StreamError, delayed_ack_ns, give_up_ns, retransmissions_ns
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class End:
                 return request.value
 
 
-class ReferenceDirection(Direction):
+class ReferenceDirection(Ends):
     """Bytes from `sender` to `receiver`, in order, blocking at both ends as sockets do."""
 
     def __init__(self, *args: Any) -> None:
@@ -128,7 +129,7 @@ class ReferenceDirection(Direction):
         self.first_loss_ns: int | None = None
         self.cuts = self.out_bytes = self.wrote_ns = self.left_ns = self.paced_ns = 0
         self.in_order_ns = {WRITE: 0, READ: 0}
-        self.tokens = Fraction(self.head_bytes)
+        self.tokens = Fraction(self.pace.burst_bytes)
         env.process(self._link())
 
     # ---- the writer ----------------------------------------------------------------------------
@@ -147,7 +148,7 @@ class ReferenceDirection(Direction):
         self._enter(WRITE, self.write_error)
         self.bytes_written += amount
         behind = any(not piece.message for piece in self.pieces.items)
-        later_ns = 0 if behind else self.slow_start_of(amount, self.env.now - self.left_ns)
+        later_ns = 0 if behind else self.pace.slow_start_ns(amount, self.env.now - self.left_ns)
         self.filled = self._happens(self.filled)  # what Nagle holds back goes along
         self.streams.put(amount)
         return self.writer.start(self._write(amount, write_ns, self.env.now + later_ns))
@@ -241,20 +242,22 @@ class ReferenceDirection(Direction):
         """Wait until the link, or its token bucket, has let so many bytes pass."""
         self.disturb()
         self.tokens -= size_bytes
-        while self.bandwidth is not None and self.tokens < 0:
-            left_ns = -self.tokens * NS_PER_S / self.bandwidth
+        while self.pace.bandwidth is not None and self.tokens < 0:
+            left_ns = -self.tokens * NS_PER_S / self.pace.bandwidth
             yield self.env.timeout(-int(-left_ns // 1)) | self.paces
             self.disturb()
 
     def disturb(self) -> Any:
         """Bring the tokens up to now, and return what bears all disturbances: the direction."""
-        come = Fraction((self.env.now - self.paced_ns) * (self.bandwidth or 0), NS_PER_S)
-        self.tokens = min(Fraction(self.head_bytes), self.tokens + come)
+        come = Fraction((self.env.now - self.paced_ns) * (self.pace.bandwidth or 0), NS_PER_S)
+        self.tokens = min(Fraction(self.pace.burst_bytes), self.tokens + come)
         self.paced_ns = self.env.now
         return self
 
-    def rates_changed(self) -> None:
+    def set_factors(self, *, bandwidth_ppm: int, latency_ppm: int) -> None:
         """Let the link go on at another rate."""
+        self.disturb()
+        self.pace.set_factors(bandwidth_ppm, latency_ppm)
         self.paces = self._happens(self.paces)
 
     def _pass_window(self, size_bytes: int) -> Steps:
@@ -271,7 +274,7 @@ class ReferenceDirection(Direction):
         cuts = -1
         while cuts != self.cuts:
             cuts = self.cuts
-            at_ns = max(self.env.now + self.latency_ns, self.in_order_ns[way])
+            at_ns = max(self.env.now + self.pace.latency_ns, self.in_order_ns[way])
             self.in_order_ns[way] = at_ns
             yield self.env.timeout(at_ns - self.env.now)
             while self.down:
@@ -295,7 +298,9 @@ class ReferenceDirection(Direction):
             return
         network, now = self.network, self.env.now
         if piece.message and network.delayed_ack:
-            due_ns = delayed_ack_ns(now, network.delayed_ack_ns, network.ack_tick_ns, self._phase)
+            due_ns = delayed_ack_ns(
+                now, network.delayed_ack_ns, network.ack_tick_ns, self.ack_phase_ns
+            )
             yield self.env.timeout(due_ns - now) | self.reverse.departs  # type: ignore[attr-defined]
         yield from self._travel(READ)
         if not acked.triggered:
@@ -407,7 +412,7 @@ class ReferenceDirection(Direction):
     def close(self) -> None:
         """The sender has shut its side down: what is buffered still goes, then the stream ends."""
         self._put(Piece(1, fin=True))
-        self.reverse.disturb().meet_closed_peer()
+        self.reverse.meet_closed_peer()
 
     def meet_closed_peer(self) -> None:
         """The receiver has shut its socket down: it reads no more, and resets what comes."""
@@ -437,7 +442,10 @@ class ReferenceDirection(Direction):
         """Return the levels of send and receive buffer in bytes, now."""
         return int(self.send_buffer.level), int(self.receive_buffer.level)
 
-    def full_or_levels(self) -> tuple[int, int]:
+    def catch_up(self) -> None:
+        """Every step is an event of its own: there is nothing to bring up to now."""
+
+    def levels_at(self, at_ns: int, see: Callable[[int, int, int], None]) -> tuple[int, int]:  # noqa: ARG002 - nothing is seen ahead
         """Return the levels; a buffer that has no room for the next chunk is full."""
         sending, receiving = self.levels_now()
         if self.send_buffer.put_queue:
@@ -450,7 +458,8 @@ class ReferenceDirection(Direction):
     def starved(self) -> bool:
         """Whether a thread waits in its receive for more than has been written."""
         there = self.out_bytes + self.receive_buffer.level
-        return any(get.amount > there for get in self.receive_buffer.get_queue)
+        wants = any(get.amount > there for get in self.receive_buffer.get_queue)
+        return wants or self.price is not None
 
     @property
     def writer_blocked(self) -> bool:

@@ -40,10 +40,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.designs.design import Design
+    from colosim.network.ends import Ends
     from colosim.scenario.model import Scenario
 
 SIDES = (PRIMARY, SECONDARY)
-MODELS: dict[str, tuple[type[IothreadLock], type[Direction]]] = {
+MODELS: dict[str, tuple[type[IothreadLock], type[Ends]]] = {
     "fast": (IothreadLock, Direction),
     "reference": (ReferenceLock, ReferenceDirection),
 }
@@ -154,7 +155,7 @@ class Simulation:
 
     # ---- putting together ----------------------------------------------------------------------
 
-    def _connect(self, direction: type[Direction]) -> None:
+    def _connect(self, direction: type[Ends]) -> None:
         network = self.scenario.network
         phase = network.ack_tick_phase_ns
         if phase is None:
