@@ -148,7 +148,6 @@ class ReferenceDirection(Direction):
         self.bytes_written += amount
         behind = any(not piece.message for piece in self.pieces.items)
         later_ns = 0 if behind else self.slow_start_of(amount, self.env.now - self.left_ns)
-        self.filled = self._happens(self.filled)  # what Nagle holds back goes along
         self.streams.put(amount)
         return self.writer.start(self._write(amount, write_ns, self.env.now + later_ns))
 
@@ -202,6 +201,7 @@ class ReferenceDirection(Direction):
         self.out_bytes += piece.size_bytes
         alone = piece.small and self.idle and not self.pieces.items
         self.pieces.put(piece._replace(alone=alone))
+        self.filled = self._happens(self.filled)
         self._see()
 
     def _watch(self, put: Event, until_ns: int) -> Steps:
@@ -221,13 +221,12 @@ class ReferenceDirection(Direction):
         while True:
             piece = yield self.pieces.get()
             yield self.env.timeout(max(0, piece.not_before_ns - self.env.now))
-            acked = self.small_acked if piece.alone and self.network.nagle else None
-            held = acked is not None and not acked.triggered
-            if held:
-                yield acked | self.filled
             # What has waited is filled up by what follows it.
-            small = (piece.alone and not held) or (piece.small and not self.pieces.items)
-            self.idle = small
+            follows = not piece.alone
+            while piece.alone and (acked := self._held_until()) is not None:
+                follows = True
+                yield acked | self.filled
+            self.idle = small = piece.small and not (follows and self.pieces.items)
             yield from self._pace(piece.size_bytes)
             yield from self._pass_window(piece.size_bytes)
             while self.down:
@@ -241,6 +240,13 @@ class ReferenceDirection(Direction):
                 self.small_acked = self.env.event()
             self.idle = True
             self.env.process(self._carry(piece, self.small_acked))
+
+    def _held_until(self) -> Event | None:
+        """Return what Nagle holds a small piece back for: an ACK, unless bulk follows it."""
+        acked = self.small_acked
+        if acked is None or acked.triggered or not self.network.nagle:
+            return None
+        return acked if all(piece.message for piece in self.pieces.items) else None
 
     def _pace(self, size_bytes: int) -> Steps:
         """Wait until the link, or its token bucket, has let so many bytes pass."""
