@@ -51,14 +51,15 @@ class Disturbed:
             head_bytes=direction.head_bytes,
         )
         self._bulk_before_ns = direction.bulk_left_ns
-        now = self.env.now
+        now, blocked = self.env.now, direction.writer_blocked
         for what, at_ns, amount, spent_ns in sorted(past, key=_when):
             fluid.advance(min(at_ns, now))
             if what is READ:
                 fluid.want(amount, spent_ns)
                 continue
             later = max(0, at_ns - now)
-            fluid.write(amount, spent_ns + later)
+            # What a send that has returned took is in the buffer.
+            fluid.write(amount, spent_ns + later if blocked or not later else 0)
             if spent_ns:
                 fluid.mark()
             if later:
@@ -279,13 +280,16 @@ class Disturbed:
     # ---- what happens to it --------------------------------------------------------------------
 
     def freeze(self, end: str, *, frozen: bool) -> None:
-        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on."""
+        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on.
+
+        Only a send or receive under way stops: what one that has returned took is the kernel's.
+        """
         self.catch_up()
         self.frozen[end] = frozen
         if end is WRITE:
-            self.fluid.writer_frozen = frozen
+            self.fluid.writer_frozen = frozen and self._direction.writer_blocked
         else:
-            self.fluid.reader_frozen = frozen
+            self.fluid.reader_frozen = frozen and self._direction.reader_blocked
         self.replan()
 
     def rates_changed(self) -> None:

@@ -38,19 +38,16 @@ WAKE_NS = 1000
 
 @dataclass(frozen=True)
 class Passes:
-    """Something passes from `sender`, after both sides have worked for a while.
+    """Something of `size` bytes passes from `sender`.
 
-    A message (`bulk` false), or a bulk write with the times that it takes both threads alone.
-    `strikes`: a fault in the very instant at which the send has returned.
+    `spent_ns`: what a bulk write takes writer and reader alone; None for a message.  `before_ns`:
+    what they work before.  `strikes`: a fault in the very instant at which the send has returned.
     """
 
     sender: str
     size: int
-    bulk: bool = False
-    write_ns: int = 0
-    read_ns: int = 0
-    before_write_ns: int = 0
-    before_read_ns: int = 0
+    spent_ns: tuple[int, int] | None = None
+    before_ns: tuple[int, int] = (0, 0)
     strikes: str = ""
 
 
@@ -71,7 +68,9 @@ class Told:
 
 def scenario_of(network: str, faults: str, model: str) -> Scenario:
     """Return a scenario with a network, faults and a model; the rest is as it comes."""
-    text = f"name: x\nmodel: {model}\nguest: {{ram: 16 MiB}}\nnetwork: {network}\nfaults: {faults}\n"
+    text = (
+        f"name: x\nmodel: {model}\nguest: {{ram: 16 MiB}}\nnetwork: {network}\nfaults: {faults}\n"
+    )
     return loads(text, file="conversation.yaml")
 
 
@@ -85,9 +84,7 @@ class Conversation:
         record = Record(env, keep=True)
         lock, direction = MODELS[scenario.model]
         self.hosts = {
-            side: Host(
-                side, env, record, getattr(scenario.hosts, side).costs, scenario.guest, lock
-            )
+            side: Host(side, env, record, getattr(scenario.hosts, side).costs, scenario.guest, lock)
             for side in SIDES
         }
         ledgers = (self.hosts[PRIMARY].ledger, self.hosts[SECONDARY].ledger)
@@ -119,7 +116,7 @@ class Conversation:
         host = self.hosts[side]
         for index, step in enumerate(self.script):
             writes = step.sender == side
-            yield thread.work(step.before_write_ns if writes else step.before_read_ns)
+            yield thread.work(step.before_ns[not writes])
             key, reason = (side, index), ""
             self.told.begins[key] = self.env.now
             try:
@@ -137,15 +134,17 @@ class Conversation:
 
     def _write(self, side: str, step: Passes) -> Steps:
         outgoing, _ = self.connection.of(side)
-        waits = outgoing.write(step.size, step.write_ns) if step.bulk else outgoing.send(step.size)
+        spent = step.spent_ns
+        waits = outgoing.write(step.size, spent[0]) if spent else outgoing.send(step.size)
         if waits is not None:
             yield waits
             outgoing.wrote()
 
     def _read(self, side: str, step: Passes) -> Steps:
         _, incoming = self.connection.of(side)
-        if step.bulk:
-            waits = incoming.read(lambda _amount: step.read_ns)
+        spent = step.spent_ns
+        if spent is not None:
+            waits = incoming.read(lambda _amount: spent[1])
         else:
             waits = incoming.receive(step.size, WAKE_NS)
         if waits is not None:
