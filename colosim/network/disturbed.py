@@ -269,17 +269,15 @@ class Disturbed:
     def freeze(self, end: str, *, frozen: bool) -> None:
         """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on.
 
-        What a send call has taken is the kernel's: it is delivered, also if the call returned in
-        this very instant, or took a message more than the buffer has room for.
+        Only a send or receive under way stops: what one that has returned took is the kernel's, and
+        is delivered also if it returned in this very instant.
         """
         self.catch_up()
-        if end is WRITE and frozen and not self._ends.writer_blocked:
-            self.fluid.take_all()
         self._ends.frozen[end] = frozen
         if end is WRITE:
-            self.fluid.writer_frozen = frozen
+            self.fluid.writer_frozen = frozen and self._ends.writer_blocked
         else:
-            self.fluid.reader_frozen = frozen
+            self.fluid.reader_frozen = frozen and self._ends.reader_blocked
         self.replan()
 
     def rates_changed(self) -> None:
@@ -397,6 +395,7 @@ def fluid_of(ends: FastEnds, past: list[Past], held_until_ns: int) -> Fluid:
     `held_until_ns`: until when Nagle holds back the messages that have not left, 0 if it does not.
     """
     network, pace, now = ends.network, ends.pace, ends.env.now
+    blocked = ends.writer_blocked
     fluid = Fluid(
         min((entry[1] for entry in past), default=now),
         latency_ns=pace.latency_ns,
@@ -411,7 +410,8 @@ def fluid_of(ends: FastEnds, past: list[Past], held_until_ns: int) -> Fluid:
             fluid.want(amount, spent_ns)
             continue
         later = max(0, at_ns - now)
-        fluid.write(amount, spent_ns + later)
+        # What a send that has returned took is in the buffer.
+        fluid.write(amount, spent_ns + later if blocked or not later else 0)
         if spent_ns:
             fluid.mark()
         if later:

@@ -39,12 +39,13 @@ CHUNK_BYTES = 128 * 1024
 class Piece(NamedTuple):
     """What the link carries in one go: a chunk, the short rest of a bulk write, a message, FIN.
 
-    Nagle keeps back what is less than a segment; the acknowledgement of a message may be delayed.
+    Nagle keeps a small one back that does not ride along with others; the acknowledgement of a
+    message may be delayed.
     """
 
     size_bytes: int
     small: bool = False
-    nagle: bool = False
+    alone: bool = False
     message: bool = False
     fin: bool = False
     not_before_ns: int = 0
@@ -125,6 +126,7 @@ class ReferenceDirection(Ends):
         self.shares: list[tuple[str, int, Callable[[int], None]]] = []
         self.up, self.departs, self.filled, self.paces = (env.event() for _ in range(4))
         self.small_acked: Event | None = None
+        self.idle = True
         self.down = self.end_has_come = self.peer_closed = False
         self.first_loss_ns: int | None = None
         self.cuts = self.out_bytes = self.wrote_ns = self.left_ns = self.paced_ns = 0
@@ -138,9 +140,7 @@ class ReferenceDirection(Ends):
         """Write a message."""
         self._enter(WRITE, self.write_error)
         self.bytes_written += amount
-        # Behind a backlog it rides along.
-        nagle = self.network.nagle and not self.send_buffer.level
-        piece = Piece(amount, small=True, nagle=nagle, message=True)
+        piece = Piece(amount, small=True, message=True)
         return self.writer.start(self.writer.wait(partial(self._put, piece)))
 
     def write(self, amount: int, write_ns: int) -> Event:
@@ -149,17 +149,15 @@ class ReferenceDirection(Ends):
         self.bytes_written += amount
         behind = any(not piece.message for piece in self.pieces.items)
         later_ns = 0 if behind else self.pace.slow_start_ns(amount, self.env.now - self.left_ns)
-        self.filled = self._happens(self.filled)  # what Nagle holds back goes along
         self.streams.put(amount)
         return self.writer.start(self._write(amount, write_ns, self.env.now + later_ns))
 
     def _write(self, amount: int, write_ns: int, not_before_ns: int) -> Steps:
         whole = amount - amount % self.network.mss_bytes
         for done, size in self._chunks(WRITE, amount, whole):
-            until, rest = done + size, done >= whole
+            until = done + size
             yield from self.writer.work(write_ns * until // amount - write_ns * done // amount)
-            nagle = rest and self.network.nagle
-            piece = Piece(size, small=rest, nagle=nagle, not_before_ns=not_before_ns)
+            piece = Piece(size, small=done >= whole, not_before_ns=not_before_ns)
             yield from self.writer.wait(partial(self._put, piece))
 
     def _enter(self, end: str, error: StreamError | None) -> None:
@@ -202,7 +200,9 @@ class ReferenceDirection(Ends):
     def _is_in(self, piece: Piece) -> None:
         self.wrote_ns = self.env.now
         self.out_bytes += piece.size_bytes
-        self.pieces.put(piece)
+        alone = piece.small and self.idle and not self.pieces.items
+        self.pieces.put(piece._replace(alone=alone))
+        self.filled = self._happens(self.filled)
         self._see()
 
     def _watch(self, put: Event, until_ns: int) -> Steps:
@@ -222,9 +222,12 @@ class ReferenceDirection(Ends):
         while True:
             piece = yield self.pieces.get()
             yield self.env.timeout(max(0, piece.not_before_ns - self.env.now))
-            small = piece.small and not self.pieces.items  # else what follows fills it up
-            if small and piece.nagle and self.small_acked is not None:
-                yield self.small_acked | self.filled
+            # What has waited is filled up by what follows it.
+            follows = not piece.alone
+            while piece.alone and (acked := self._held_until()) is not None:
+                follows = True
+                yield acked | self.filled
+            self.idle = small = piece.small and not (follows and self.pieces.items)
             yield from self._pace(piece.size_bytes)
             yield from self._pass_window(piece.size_bytes)
             while self.down:
@@ -236,7 +239,15 @@ class ReferenceDirection(Ends):
                 self.left_ns = self.env.now
             if small:
                 self.small_acked = self.env.event()
+            self.idle = True
             self.env.process(self._carry(piece, self.small_acked))
+
+    def _held_until(self) -> Event | None:
+        """Return what Nagle holds a small piece back for: an ACK, unless bulk follows it."""
+        acked = self.small_acked
+        if acked is None or acked.triggered or not self.network.nagle:
+            return None
+        return acked if all(piece.message for piece in self.pieces.items) else None
 
     def _pace(self, size_bytes: int) -> Steps:
         """Wait until the link, or its token bucket, has let so many bytes pass."""

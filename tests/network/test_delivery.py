@@ -51,20 +51,6 @@ def test_a_message_whose_send_has_returned_arrives(design: str, kind: str) -> No
             assert got.count(Received(OTHER[side], message)) == 3, (side, message, network)
 
 
-def test_a_freeze_in_the_instant_of_a_send_is_one_a_microsecond_later() -> None:
-    """The kernel delivers CHECKPOINT_REPLY, so `split` streams RAM to a peer that reads nothing."""
-    instant = simulate(
-        scenario(
-            "freeze: secondary, at: {checkpoint: 3, step: 'secondary: after CHECKPOINT_REPLY'}"
-        ),
-        "split",
-    )
-    struck = instant.simulation.injector.struck  # type: ignore[union-attr]
-    later = simulate(scenario(f"freeze: secondary, at: {struck[0][0] + 1000} ns"), "split")
-    assert (instant.verdict, later.verdict) == ("hung", "hung")
-    assert instant.reason == later.reason
-
-
 def test_what_a_killed_process_had_queued_is_sent_before_the_stream_ends() -> None:
     """With nothing unread its kernel sends the rest, and only then ends the stream.
 
