@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colosim.designs.side import Failure
+from colosim.trace.events import ColoExit
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from colosim.designs.primary import Primary
@@ -20,7 +22,7 @@ def _leave(side: Side, error: Exception | None) -> None:
         side.exit_reason = "request"
     else:
         side.exit_reason = f"error: {error}" if error else "error"
-    side.note(f"COLO exit ({'request' if side.failover.requested else 'error'})")
+    side.note(ColoExit(side.name, "request" if side.failover.requested else "error"))
     if not side.failover.requested:
         side.failover.exits_with_error()
 
@@ -49,7 +51,7 @@ def primary_thread(p: Primary) -> Steps:
         # Leaked by the error path: a thread that takes it once more waits for itself.
         p.thread.waits_for = "the iothread lock (failover), which it has itself"
         yield p.env.event()
-    yield from p.lock("failover")
+    yield from p.lock(Purpose.FAILOVER)
     yield from p.work("failover", p.costs.failover_ns)
     p.host.guest.run()
     p.unlock()

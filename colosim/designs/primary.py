@@ -16,6 +16,7 @@ from colosim.failover.state import State
 from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
 from colosim.network.tcp import StreamError
+from colosim.trace.events import PRIMARY, PagesCounted, Staged, StreamBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from colosim.designs.side import Steps
     from colosim.host.host import Host
 
+_DIRTY, _STAGED = PagesCounted(PRIMARY, "dirty"), Staged(PRIMARY)
 PPM = 1_000_000
 GIB = 1 << 30
 
@@ -120,9 +122,7 @@ class Primary(Side):
         guest = self.host.guest
         pages = guest.dirty_after(self.checkpoint, guest.ran_ns)
         self.dirty_pages, self.zero_pages, self.ram_stream_bytes = self._section(pages)
-        return self.work(
-            "bitmap sync", self._sync_ns + then_ns, noted=("dirty pages", self.dirty_pages)
-        )
+        return self.work("bitmap sync", self._sync_ns + then_ns, noted=(_DIRTY, self.dirty_pages))
 
     def _section_of(self, dirtied: int) -> tuple[int, int, int]:
         """Return how many pages are dirty, how many of them zero, and their RAM section's bytes."""
@@ -149,7 +149,7 @@ class Primary(Side):
             yield from self.write("RAM stream", amount, self._stream_ns(pages, amount))
         except StreamError as error:
             self.thread.waits_for = ""
-            self.note("RAM stream broken")
+            self.note(StreamBroken(self.name, "RAM stream"))
             self.outgoing.write_error = error
 
     def _price_of_stream(self, pages: int, amount: int) -> int:
@@ -165,7 +165,7 @@ class Primary(Side):
             "device save",
             self._device_save_ns,
             self._stage_device_state,
-            ("staged", self._device_bytes),
+            (_STAGED, self._device_bytes),
         )
 
     def _stage_device_state(self) -> None:
@@ -192,7 +192,7 @@ class Primary(Side):
                 else costs.qsb_growth_fs_per_byte,
             )
         self.check("device save")
-        yield from self.work("vmstate save", spent, noted=("staged", content))
+        yield from self.work("vmstate save", spent, noted=(_STAGED, content))
 
     def _price_of_vmstate_save(self, pages: int, content: int) -> int:
         """Return the time that staging `content` bytes with `pages` takes, growth apart."""

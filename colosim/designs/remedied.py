@@ -13,7 +13,8 @@ from colosim.designs.primary import Primary
 from colosim.designs.secondary import Secondary
 from colosim.designs.side import Held
 from colosim.engine.clock import NS_PER_S
-from colosim.host.lock import SAVING
+from colosim.trace.events import PagesCounted
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +118,7 @@ class RemediedPrimary(Primary):
         self._unlocked_ns += self.env.now - since_ns
         pages = min(self._late_rate * self._unlocked_ns // NS_PER_S, self._ram_pages)
         if pages:
-            self.note("late pages", pages)
+            self.note(PagesCounted(self.name, "late"), pages)
             self._late[self.checkpoint] = pages
             self._late.pop(self.checkpoint - 2, None)
 
@@ -137,7 +138,7 @@ class RemediedPrimary(Primary):
         let_go, self._let_go = self._let_go, False
         if let_go and not self.holds_lock:
             since_ns = self.env.now
-            yield from self.lock(SAVING)
+            yield from self.lock(Purpose.SAVE)
             self._was_unlocked(since_ns)
         yield from super().save_device_state()
 
@@ -153,7 +154,7 @@ class RemediedPrimary(Primary):
             if done < amount:
                 since_ns = self.env.now
                 self.unlock()
-                yield from self.lock(SAVING)
+                yield from self.lock(Purpose.SAVE)
                 self._was_unlocked(since_ns)
 
 

@@ -10,6 +10,7 @@ from colosim.designs.side import Side, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
 from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
+from colosim.trace.events import SECONDARY, PagesCounted
 
 if TYPE_CHECKING:
     from colosim.designs.design import Design
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from colosim.host.host import Host
 
 
+_FLUSHED = PagesCounted(SECONDARY, "flushed")
 POST_LOAD_PART = 3
 """The lock is let go after one part in so many of the device load.
 
@@ -161,7 +163,7 @@ class Secondary(Side):
             "cache flush",
             per_page_ns(pages, self.costs.cache_flush_ps_per_page),
             self._cache_is_flushed,
-            ("flushed pages", pages),
+            (_FLUSHED, pages),
         )
 
     def _cache_is_flushed(self) -> None:

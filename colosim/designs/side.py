@@ -5,8 +5,18 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast
 
-from colosim.engine.record import Codes
+from colosim.errors import DesignError
 from colosim.network.tcp import StreamError
+from colosim.trace.events import (
+    FunctionFailed,
+    Received,
+    Sent,
+    StepDone,
+    StreamBegan,
+    StreamEnded,
+)
+from colosim.trace.purpose import Purpose
+from colosim.trace.record import Codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -22,6 +32,7 @@ if TYPE_CHECKING:
     from colosim.host.staging import StagingBuffer
     from colosim.host.thread import Thread
     from colosim.network.ends import Ends
+    from colosim.trace.events import Event as TraceEvent
 
     Steps = Generator[Event, None, None]
 
@@ -97,6 +108,13 @@ class Held:
             self._lock.release(self._thread)
 
 
+def _purpose_called(name: str) -> Purpose:
+    try:
+        return Purpose(name)
+    except ValueError as error:
+        raise DesignError(str(error)) from error
+
+
 class Side:
     """One end of the transaction, as a design's code sees it.
 
@@ -132,12 +150,17 @@ class Side:
         self.received_at_ns: dict[str, int] = {}
         self.sent_at_ns: dict[str, int] = {}
         self._record = host.record
-        self._codes = Codes(f"{host.side}: ")
+        self._codes = Codes(host.side)
 
     # ---- the lock ------------------------------------------------------------------------------
 
-    def lock(self, purpose: str) -> Steps:
-        """Take the iothread lock for `purpose`; ``with side.held:`` gives it back."""
+    def lock(self, purpose: Purpose | str) -> Steps:
+        """Take the iothread lock for `purpose`; ``with side.held:`` gives it back.
+
+        :raises DesignError: if that is no purpose; the message has the nearest one.
+        """
+        if not isinstance(purpose, Purpose):
+            purpose = _purpose_called(purpose)
         return self.host.lock.acquire(self.thread, purpose)
 
     @property
@@ -151,9 +174,9 @@ class Side:
 
     # ---- what is seen of a step ----------------------------------------------------------------
 
-    def note(self, event: str, value: int = 0) -> None:
-        """Record an event of this side, now."""
-        self._record.add(self._codes[event], value)
+    def note(self, event: TraceEvent, value: int = 0) -> None:
+        """Record an event, now."""
+        self._record.note(event, value)
 
     def _reached(self, watch: Watch, step: str, when: str, duration_ns: int = 0) -> Steps:
         """Tell the watch; if something strikes now, let it before this thread goes on."""
@@ -164,7 +187,7 @@ class Side:
         """Raise if fault injection lets the function `what` fail now."""
         error = None if self.watch is None else self.watch.error_of(self, what)
         if error is not None:
-            self.note(f"{what} fails")
+            self.note(FunctionFailed(self.name, what))
             raise error
 
     def _wait(self, event: Event, what: str) -> Steps:
@@ -188,7 +211,7 @@ class Side:
             yield from self._wait(blocks, f"room in its send buffer ({name})")
         self.outgoing.wrote()
         self.sent_at_ns[name] = self.env.now
-        self.note(f"sends {name}", amount)
+        self._record.add(self._codes[Sent, name], amount)
         if self.watch is not None:
             yield from self._reached(self.watch, name, "after")
 
@@ -205,7 +228,7 @@ class Side:
             yield from self._wait(blocks, name)
         self.incoming.has_read()
         self.received_at_ns[name] = self.env.now
-        self.note(f"receives {name}", amount)
+        self._record.add(self._codes[Received, name], amount)
         if self.watch is not None:
             yield from self._reached(self.watch, name, "after")
 
@@ -216,7 +239,7 @@ class Side:
         step: str,
         duration_ns: int,
         then: Callable[[], None] = nothing,
-        noted: tuple[str, int] | None = None,
+        noted: tuple[TraceEvent, int] | None = None,
     ) -> Steps:
         """Spend `duration_ns` on the CPU on `step`, and record its end.
 
@@ -226,7 +249,7 @@ class Side:
         if self.watch is not None:
             yield from self._reached(self.watch, step, "before", duration_ns)
         yield self.thread.work(duration_ns)
-        self.note(step, self.env.now - begun)
+        self._record.add(self._codes[StepDone, step], self.env.now - begun)
         if self.watch is not None:
             yield from self._reached(self.watch, step, "after")
         then()
@@ -250,7 +273,7 @@ class Side:
             lock.release(self.thread)
             yield from lock.acquire(self.thread, purpose)
         yield self.thread.work(duration_ns - pause_ns)
-        self.note(step, self.env.now - begun)
+        self._record.add(self._codes[StepDone, step], self.env.now - begun)
         if self.watch is not None:
             yield from self._reached(self.watch, step, "after")
         then()
@@ -264,14 +287,14 @@ class Side:
         """
         if self.watch is not None:
             yield from self._reached(self.watch, step, "before")
-        self.note(f"{step} begins", amount)
+        self._record.add(self._codes[StreamBegan, step], amount)
         blocks = self.outgoing.write(amount, write_ns)
         if self.watch is not None:
             self.watch.streaming(self, step, "write")
         if blocks is not None:
             yield from self._wait(blocks, step)
         self.outgoing.wrote()
-        self.note(f"{step} ends", amount)
+        self._record.add(self._codes[StreamEnded, step], amount)
         if self.watch is not None:
             yield from self._reached(self.watch, step, "after")
 
@@ -289,7 +312,7 @@ class Side:
         if blocks is not None:
             yield from self._wait(blocks, step)
         self.incoming.has_read()
-        self.note(f"{step} ends", self.incoming.bytes_read - read_before)
+        self._record.add(self._codes[StreamEnded, step], self.incoming.bytes_read - read_before)
         if self.watch is not None:
             yield from self._reached(self.watch, step, "after")
 

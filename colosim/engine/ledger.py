@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colosim.engine.record import code_of
+from colosim.trace.events import MemoryLevel
+from colosim.trace.record import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.engine.environment import Environment
-    from colosim.engine.record import Record
+    from colosim.trace.record import Record
 
 
 class Ledger:
@@ -45,7 +46,7 @@ class Ledger:
         if self.catch_up is not None:
             self.catch_up()
         if account not in self._codes:
-            self._codes[account] = code_of(f"{self.side}: memory {account}")
+            self._codes[account] = code_of(MemoryLevel(self.side, account))
         self._record.add(self._codes[account], level_bytes)
         self.levels[account] = level_bytes
         self.total += level_bytes - before

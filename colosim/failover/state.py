@@ -12,8 +12,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from colosim.engine.clock import per_byte_ns
-from colosim.engine.record import code_of
 from colosim.network.tcp import StreamError
+from colosim.trace.events import CommandRefused, CommandServed, FailoverPostponed, ServesAlone
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -80,13 +81,10 @@ class Failover:
         """Serve the command x-colo-lost-heartbeat in the main loop, then its bottom half."""
         yield main_loop.work(self.host.costs.lost_heartbeat_ns)
         if self.state is not State.NONE:
-            self.host.record.add(self._code("refuses " + COMMAND))
+            self.host.record.note(CommandRefused(self.host.side, COMMAND))
             return
         self.state = State.REQUIRE
         yield from self._bottom_half(main_loop)
-
-    def _code(self, what: str) -> int:
-        return code_of(f"{self.host.side}: {what}")
 
     def _bottom_half(self, main_loop: Thread) -> Steps:
         self.state = State.ACTIVE
@@ -113,7 +111,7 @@ class Failover:
         if secondary.vmstate_loading:
             self.state = State.RELAUNCH
             secondary.relaunching = True
-            self.host.record.add(self._code("failover postponed (loading)"))
+            self.host.record.note(FailoverPostponed(self.host.side, "loading"))
             return
         lock = self.host.lock
         self.connection.shutdown(self.host.side)
@@ -126,7 +124,7 @@ class Failover:
                 lock.release(main_loop)
             yield self._incoming
             if not secondary.design.joins_under_lock:
-                yield from lock.acquire(main_loop, "monitor")
+                yield from lock.acquire(main_loop, Purpose.MONITOR)
             main_loop.waits_for = ""
         if secondary.design.ram_cache:
             ram = self.host.guest_model.ram_bytes
@@ -174,7 +172,7 @@ class Failover:
     def took_over(self) -> None:
         """This side's guest serves alone from now on."""
         self.done = True
-        self.host.record.add(self._code("serves alone"))
+        self.host.record.note(ServesAlone(self.host.side))
         if self.on_takeover is not None:
             self.on_takeover()
 
@@ -186,5 +184,5 @@ class Failover:
         if self.host.frozen:
             self.host.thawed.callbacks.append(lambda _thawed: self.yank())
             return
-        self.host.record.add(self._code("monitor serves yank out of band"))
+        self.host.record.note(CommandServed(self.host.side, YANK, out_of_band=True))
         self.connection.yank(self.host.side, StreamError("yanked"))

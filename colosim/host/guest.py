@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from colosim.engine.clock import NS_PER_S
-from colosim.engine.record import code_of
+from colosim.trace.events import GuestRunning, GuestStopped
+from colosim.trace.record import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.engine.environment import Environment
-    from colosim.engine.record import Record
     from colosim.scenario.model import Guest as GuestModel
+    from colosim.trace.record import Record
 
 _SCALE_BITS = 192
 
@@ -77,8 +78,8 @@ class Guest:
         self.running = False
         self.since_ns = 0
         self.ran_ns = 0
-        self._code_run = code_of(f"{side}: guest running")
-        self._code_stop = code_of(f"{side}: guest stopped")
+        self._code_run = code_of(GuestRunning(side))
+        self._code_stop = code_of(GuestStopped(side))
         self.on_change: Callable[[], None] | None = None
 
     def run(self) -> None:

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from colosim.engine.clock import per_byte_ns
 from colosim.engine.ledger import Ledger
-from colosim.engine.record import code_of
 from colosim.host.guest import Guest
 from colosim.host.lock import IothreadLock
 from colosim.host.monitor import Monitor
+from colosim.trace.events import ProcessChanged
 
 if TYPE_CHECKING:
     from simpy.events import Event
 
     from colosim.engine.environment import Environment
-    from colosim.engine.record import Record
     from colosim.host.thread import Thread
     from colosim.scenario.model import Costs
     from colosim.scenario.model import Guest as GuestModel
+    from colosim.trace.record import Record
 
 PAGE_BYTES = 4096
 STREAM_BUFFERS_BYTES = 3 * 32 * 1024
@@ -67,7 +67,7 @@ class Host:
             return
         self.frozen = True
         self.frozen_ns = self.env.now
-        self.record.add(code_of(f"{self.side}: process frozen"))
+        self.record.note(ProcessChanged(self.side, "frozen"))
         for thread in self.threads:
             thread.freeze()
 
@@ -76,7 +76,7 @@ class Host:
         if not self.frozen or self.dead:
             return
         self.frozen = False
-        self.record.add(code_of(f"{self.side}: process thawed"), self.env.now - self.frozen_ns)
+        self.record.note(ProcessChanged(self.side, "thawed"), self.env.now - self.frozen_ns)
         for thread in self.threads:
             thread.thaw()
         if self._thawed is not None:
@@ -88,7 +88,7 @@ class Host:
         """End the process (SIGKILL): no thread ever goes on."""
         self.freeze()
         self.dead = True
-        self.record.add(code_of(f"{self.side}: process killed"))
+        self.record.note(ProcessChanged(self.side, "killed"))
 
     @property
     def resident_bytes(self) -> int:

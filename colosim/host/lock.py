@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from colosim.engine.record import Codes
 from colosim.errors import InvariantError
+from colosim.trace.events import LockGot, LockReleased, LockWanted
+from colosim.trace.purpose import Purpose
+from colosim.trace.record import Codes
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -17,38 +19,31 @@ if TYPE_CHECKING:
     from simpy.events import Event
 
     from colosim.engine.environment import Environment
-    from colosim.engine.record import Record
     from colosim.host.thread import Thread
-
-SAVING = "save"
-LOADING = "load"
-RECEIVING = "receive"
-MONITOR = "monitor"
-BUSY = "busy"
-"""The main loop's own work: no command is served meanwhile."""
+    from colosim.trace.record import Record
 
 
 class IothreadLock:
     """`qemu_mutex_lock_iothread` / `bql_lock`: handed on in the order in which it was wanted.
 
-    A hold has a purpose (``stop``, ``save``, ``load``, ``start``, ``monitor``, ...).  While a
-    thread other than the main loop holds it, no monitor command is served.
+    A hold has a purpose.  While a thread other than the main loop holds it, no monitor command is
+    served.
     """
 
     def __init__(self, side: str, env: Environment, record: Record) -> None:
         self.side = side
         self._env = env
         self._record = record
-        self._codes = Codes(f"{side}: iothread lock ")
+        self._codes = Codes(side)
         self.owner: Thread | None = None
-        self.purpose = ""
+        self.purpose = Purpose.STOP
         self.since_ns = 0
-        self.queue: deque[tuple[Thread, str, Event]] = deque()
+        self.queue: deque[tuple[Thread, Purpose, Event]] = deque()
         self.deaf_longest_ns = 0
-        self.longest_ns: dict[str, int] = {}
+        self.longest_ns: dict[Purpose, int] = {}
         """The longest hold by purpose, since somebody last took it from here."""
 
-    def acquire(self, thread: Thread, purpose: str) -> Generator[Event, None, None]:
+    def acquire(self, thread: Thread, purpose: Purpose) -> Generator[Event, None, None]:
         """Take the lock for `purpose`; yields only if another thread has it.
 
         :raises InvariantError: if `thread` has it already: the real one would deadlock on itself.
@@ -59,14 +54,14 @@ class IothreadLock:
         else:
             if self.owner is thread:
                 raise self._broken(thread, "takes a lock that it holds")
-            self._note("wanted", thread, purpose, 0)
+            self._record.add(self._codes[LockWanted, thread.name, purpose])
             event = self._env.event()
             self.queue.append((thread, purpose, event))
             thread.waits_for = f"the iothread lock ({purpose})"
             yield event
             thread.waits_for = ""
         self.since_ns = self._env.now
-        self._note("got", thread, purpose, self.since_ns - wanted_ns)
+        self._record.add(self._codes[LockGot, thread.name, purpose], self.since_ns - wanted_ns)
 
     def release(self, thread: Thread) -> None:
         """Give the lock back; the first in the queue has it from now on.
@@ -76,9 +71,9 @@ class IothreadLock:
         if self.owner is not thread:
             raise self._broken(thread, "releases a lock that it lacks")
         purpose, held_ns = self.purpose, self._env.now - self.since_ns
-        self._note("released", thread, purpose, held_ns)
+        self._record.add(self._codes[LockReleased, thread.name, purpose], held_ns)
         self.longest_ns[purpose] = max(held_ns, self.longest_ns.get(purpose, 0))
-        if purpose != MONITOR:
+        if purpose is not Purpose.MONITOR:
             self.deaf_longest_ns = max(held_ns, self.deaf_longest_ns)
         if self.queue:
             self.owner, self.purpose, event = self.queue.popleft()
@@ -86,9 +81,6 @@ class IothreadLock:
             event.succeed()
         else:
             self.owner = None
-
-    def _note(self, what: str, thread: Thread, purpose: str, value: int) -> None:
-        self._record.add(self._codes[f"{what} by {thread.name} for {purpose}"], value)
 
     def _broken(self, thread: Thread, detail: str) -> InvariantError:
         return InvariantError("one owner of the lock", self._env.now, str(thread), detail)

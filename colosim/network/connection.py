@@ -11,9 +11,9 @@ from colosim.network.tcp import StreamError
 if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.engine.ledger import Ledger
-    from colosim.engine.record import Record
     from colosim.network.ends import Ends
     from colosim.scenario.model import Network
+    from colosim.trace.record import Record
 
 PRIMARY, SECONDARY = "primary", "secondary"
 OTHER = {PRIMARY: SECONDARY, SECONDARY: PRIMARY}

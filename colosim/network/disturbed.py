@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colosim.engine.environment import hand_over
-from colosim.engine.record import code_of
 from colosim.network.ends import READ, WRITE
 from colosim.network.fluid import Fluid, rate_of
 from colosim.network.tcp import StreamError, give_up_ns, retransmissions_ns
+from colosim.trace.events import ConnectionTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -346,7 +346,7 @@ class Disturbed:
         ends = self._ends
         if ends.write_error is not None:
             return  # it had ended before
-        ends.record.add(code_of(f"{ends.sender}: connection timed out"))
+        ends.record.note(ConnectionTimedOut(ends.sender))
         ends.fail_writer(StreamError("connection timed out"))
         ends.reverse.fail_reader(StreamError("connection timed out"))
 

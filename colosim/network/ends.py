@@ -10,9 +10,9 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from colosim.engine.environment import hand_over, pending
-from colosim.engine.record import code_of
 from colosim.network.pace import Pace
 from colosim.network.small import SmallSegments
+from colosim.trace.events import CallFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from colosim.engine.environment import Environment
     from colosim.engine.ledger import Ledger
-    from colosim.engine.record import Record
     from colosim.network.fluid import Fluid
     from colosim.network.tcp import StreamError
     from colosim.network.transfer import Transfer
     from colosim.scenario.model import Network
+    from colosim.trace.record import Record
 
 WRITE, READ = "write", "read"
 
@@ -196,8 +196,8 @@ class Ends(ABC):
 
     def note_failure(self, end: str, error: StreamError) -> None:
         """Record that a send or a receive fails, and why."""
-        call = f"{self.sender}: send" if end is WRITE else f"{self.receiver}: receive"
-        self.record.add(code_of(f"{call} fails ({error.reason})"))
+        side, call = (self.sender, "send") if end is WRITE else (self.receiver, "receive")
+        self.record.note(CallFailed(side, call, error.reason))
 
     def wake_failed(self) -> None:
         """After a thaw: let ends go on whose connection failed meanwhile."""

@@ -21,10 +21,10 @@ import simpy
 from simpy.events import URGENT
 
 from colosim.engine.clock import NS_PER_S
-from colosim.engine.record import code_of
 from colosim.network.ends import READ, WRITE, Ends
 from colosim.network.pace import PPM
 from colosim.network.tcp import StreamError, delayed_ack_ns, give_up_ns, retransmissions_ns
+from colosim.trace.events import ConnectionTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -416,7 +416,7 @@ class ReferenceDirection(Ends):
 
     def _give_up(self) -> None:
         if self.write_error is None:
-            self.record.add(code_of(f"{self.sender}: connection timed out"))
+            self.record.note(ConnectionTimedOut(self.sender))
             self.fail_writer(StreamError("connection timed out"))
             self.reverse.fail_reader(StreamError("connection timed out"))
 

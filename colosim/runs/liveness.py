@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colosim.engine.record import code_of
+from colosim.trace.events import LivenessMissed
 
 if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
@@ -44,7 +44,7 @@ class Liveness:
         if alone or simulation.committed > self._committed:
             return
         self.missed = True
-        simulation.record.add(code_of("liveness: the limit has passed"))
+        simulation.record.note(LivenessMissed())
         simulation.env.finish()
 
 

@@ -15,7 +15,6 @@ from colosim.designs.registry import load_design
 from colosim.designs.remedied import sides_of
 from colosim.designs.secondary import Secondary
 from colosim.engine.environment import Environment
-from colosim.engine.record import Record, code_of
 from colosim.engine.streams import Streams
 from colosim.errors import InvariantError
 from colosim.failover.cluster import ClusterManager
@@ -24,7 +23,7 @@ from colosim.faults.effects import Effects
 from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
 from colosim.host.host import Host, bitmap_bytes
-from colosim.host.lock import LOADING, MONITOR, RECEIVING, SAVING, IothreadLock
+from colosim.host.lock import IothreadLock
 from colosim.host.reference_lock import ReferenceLock
 from colosim.host.staging import StagingBuffer
 from colosim.host.thread import Thread
@@ -35,6 +34,9 @@ from colosim.runs.liveness import LATE, Liveness
 from colosim.runs.service import Service
 from colosim.runs.statistics import Quantiles
 from colosim.scenario.remedies import with_remedies
+from colosim.trace.events import ABORTED, COMMITTED, CheckpointEnded
+from colosim.trace.purpose import Purpose
+from colosim.trace.record import Record, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,8 +150,8 @@ class Simulation:
         self.reason = ""
         self.violation: InvariantError | None = None
         self.checks: Checks | None = None
-        self._code_commit = code_of("checkpoint committed")
-        self._code_abort = code_of("checkpoint aborted")
+        self._code_commit = code_of(CheckpointEnded(COMMITTED))
+        self._code_abort = code_of(CheckpointEnded(ABORTED))
         if prepare is not None:
             prepare(self)
 
@@ -325,12 +327,12 @@ class Simulation:
         """Count holds that are open at the end of the run, up to there."""
         for side, host in self.hosts.items():
             lock = host.lock
-            if lock.owner is None or lock.purpose is MONITOR:
+            if lock.owner is None or lock.purpose is Purpose.MONITOR:
                 continue
             until = host.frozen_ns if host.frozen else self.end_ns
             held = until - lock.since_ns
             lock.deaf_longest_ns = max(lock.deaf_longest_ns, held)
-            if lock.purpose in {SAVING, LOADING, RECEIVING}:
+            if lock.purpose.moves_state:
                 self.statistics.lock_hold[side].add([held])
 
     def _transaction_ends(self) -> None:
@@ -352,10 +354,10 @@ class Simulation:
         self.committed = committed = self.committed + 1
         self.record.add(self._code_commit, checkpoint)
         self.record.close()
-        saving = self._primary_holds.pop(SAVING, -1)
+        saving = self._primary_holds.pop(Purpose.SAVE, -1)
         holds = self._secondary_holds
-        loading = holds.pop(LOADING, -1)
-        receiving = holds.pop(RECEIVING, -1) if RECEIVING in holds else -1
+        loading = holds.pop(Purpose.LOAD, -1)
+        receiving = holds.pop(Purpose.RECEIVE, -1)
         if checkpoint >= self._warmup:
             secondary = self.secondary
             begun = secondary.received_at_ns.get(VMSTATE_SEND.name, requested)

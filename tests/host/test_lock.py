@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colosim.engine.environment import Environment
-from colosim.engine.record import Record
 from colosim.errors import InvariantError
 from colosim.host.lock import IothreadLock
 from colosim.trace.events import LockGot, LockReleased, LockWanted
 from colosim.trace.purpose import Purpose
+from colosim.trace.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -74,7 +74,7 @@ def test_the_lock_goes_to_who_wanted_it_first(visits: list[tuple[int, int]]) -> 
     assert sorted(holds) == sorted(expected)
     assert [hold[1:] for hold in holds] == [hold[1:] for hold in expected]
     assert lock.owner is None
-    assert lock.longest_ns.get("save", -1) == max((hold for _, hold in visits), default=-1)
+    assert lock.longest_ns.get(Purpose.SAVE, -1) == max((hold for _, hold in visits), default=-1)
 
 
 def test_wanting_getting_and_releasing_are_recorded() -> None:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from colosim.engine.environment import Environment
-from colosim.engine.record import Record
 from colosim.engine.streams import Streams
 from colosim.faults.effects import Effects
 from colosim.faults.injection import Injector
@@ -22,6 +21,7 @@ from colosim.network.direction import Direction
 from colosim.network.tcp import StreamError
 from colosim.runs.simulation import MODELS
 from colosim.scenario import loads
+from colosim.trace.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Generator
