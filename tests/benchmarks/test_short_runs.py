@@ -30,7 +30,7 @@ TIMEOUTS = 3000
 RUN_TIMEOUTS_MAX = 5000
 """12 checkpoints with checks, in bare timeouts (0.5 to 1 us each)."""
 VARY_TIMEOUTS_MAX = 1000
-COMMAND_IMPORTS_MAX = 2.5
+COMMAND_IMPORTS_MAX = 3.0
 LIBRARIES = "import click, hashlib, pydantic, ruamel.yaml, simpy; pydantic.BaseModel"
 
 
