@@ -41,16 +41,11 @@ def modules_after(*commands: Sequence[str]) -> set[str]:
     return set(done.stderr.split())
 
 
-def test_help_loads_no_command_and_no_library() -> None:
-    """``colosim --help`` loads neither a command's module nor a library that only commands need."""
-    loaded = modules_after(["--help"])
+def test_help_and_version_load_no_command_and_no_library() -> None:
+    """They load neither a command's module nor a library that only commands need."""
+    loaded = modules_after(["--help"], ["--version"])
     assert not HEAVY & loaded
     assert not {row.module for row in cli.COMMANDS.values()} & loaded
-
-
-def test_version_loads_no_command_and_no_library() -> None:
-    """``colosim --version`` is as light as the help."""
-    assert not HEAVY & modules_after(["--version"])
 
 
 def test_help_of_a_command_loads_no_library() -> None:
@@ -58,13 +53,6 @@ def test_help_of_a_command_loads_no_library() -> None:
     loaded = modules_after(*([name, "--help"] for name in cli.COMMANDS))
     assert {row.module for row in cli.COMMANDS.values()} <= loaded
     assert not HEAVY & loaded
-
-
-def test_validate_loads_neither_pandas_nor_matplotlib(tmp_path: Path) -> None:
-    """Validating a scenario does not wait for the libraries of tables and figures."""
-    scenario = tmp_path / "small.yaml"
-    scenario.write_text("name: small\n", encoding="utf-8")
-    assert not {"pandas", "matplotlib"} & modules_after(["validate", str(scenario)])
 
 
 @pytest.mark.parametrize(
@@ -78,7 +66,7 @@ def test_a_short_run_loads_no_library_of_tables_and_figures(
     Nor does it load what makes tables or reads the logs of real runs.
     """
     monkeypatch.chdir(tmp_path)
-    loaded = modules_after(*command.split())
+    loaded = modules_after(command.split())
     assert {"simpy", "pydantic", "ruamel.yaml"} <= loaded
     assert not {"matplotlib", "numpy", "pandas", "rich", "scipy"} & loaded
     ours = {name for name in loaded if name.startswith(("colosim.plots", "colosim.qemu"))}

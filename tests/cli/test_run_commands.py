@@ -87,8 +87,9 @@ def test_tables_none_writes_summary_and_manifest(folder: Path) -> None:
 
 
 def test_run_loads_neither_pandas_nor_matplotlib(folder: Path) -> None:
-    """A run with its tables does not wait for the libraries of tables and figures."""
-    assert not {"pandas", "matplotlib"} & modules_after(["run", "plain.yaml", "--design", "split"])
+    """Neither validating nor a run with its tables waits for libraries of tables and figures."""
+    commands = (["validate", "plain.yaml"], ["run", "plain.yaml", "--design", "split"])
+    assert not {"pandas", "matplotlib"} & modules_after(*commands)
 
 
 def test_determinism_is_checked_in_fresh_processes(
