@@ -352,8 +352,10 @@ class Direction:
         if self.disturbed is None and self._held_until_ns > now:
             self._push_held(amount, now)
         drained = self._drained_ns
-        if (not self._plain and self._astray(now)) or (
-            drained > now and amount > self._send_buffer_bytes // 4
+        if (
+            (not self._plain and self._astray(now))
+            or (drained > now and amount > self._send_buffer_bytes // 4)
+            or self._meets_unread(amount, now)
         ):
             return self.disturb().write(amount, write_ns)
         behind = drained > now
@@ -383,6 +385,17 @@ class Direction:
             written = transfer.written_ns()
         self.writing = self._write_wait = wait = self._write_wait.again_until(written)
         return wait
+
+    def _meets_unread(self, amount: int, now: int) -> bool:
+        """Whether what is not read of the transfer before keeps the window closed to this one.
+
+        One that fits into the send buffer returns all the same.
+        """
+        before = self.transfer
+        if before is None or amount <= self._send_buffer_bytes:
+            return False
+        unread = before.size_bytes - before.read_bytes(now)
+        return unread > 0 and unread + amount > self._receive_buffer_bytes
 
     def _look_after(self, transfer: Transfer) -> None:
         """With a send timeout, see to it that a send ends whose reader has not come by then."""
