@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(colosim.__file__).parent
 MODEL = (
+    "trace",
     "engine",
     "host",
     "network",

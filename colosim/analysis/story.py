@@ -12,8 +12,8 @@ from colosim.analysis.release import releases
 from colosim.analysis.waiting import losses, step_of, wait_for_graph
 from colosim.analysis.wording import Told, tell
 from colosim.engine.record import code_of, name_of
-from colosim.host.lock import BUSY
 from colosim.runs.simulation import Simulation
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from colosim.analysis.ahead import Outlook
@@ -196,7 +196,7 @@ def _hold(simulation: Simulation, side: str) -> Hold:
     assert owner is not None  # noqa: S101 - asked by the caller
     end = simulation.primary if side == "primary" else simulation.secondary
     leaked = end.exited and owner is end.thread
-    step = "" if leaked or lock.purpose == BUSY else step_of(owner)
+    step = "" if leaked or lock.purpose == Purpose.BUSY else step_of(owner)
     return Hold(side, owner.name, lock.purpose, step, lock.since_ns, leaked=leaked)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from colosim.designs.side import Side
     from colosim.host.monitor import Command
     from colosim.host.thread import Thread
-    from colosim.network.direction import Direction
+    from colosim.network.ends import Ends
     from colosim.runs.simulation import Simulation
 
     Event = tuple[int, str, int]
@@ -94,12 +94,6 @@ def silent_network_since(marks: Iterable[Event]) -> int | None:
         elif name == "fault ends: network is as before":
             since = None
     return since
-
-
-def _starved(direction: Direction) -> bool:
-    """Whether a thread waits in its receive for more than has been written."""
-    fluid = direction.disturb().fluid
-    return direction.price is not None or fluid.read_goal > fluid.written
 
 
 class _Builder:
@@ -275,7 +269,7 @@ class _Builder:
                 self.edge(key, target, f"is held, to {purpose_of(lock.purpose)}, by", lock.since_ns)
         return key
 
-    def send_buffer(self, direction: Direction) -> str:
+    def send_buffer(self, direction: Ends) -> str:
         side, levels = direction.sender, self.levels[direction.sender]
         key = f"{side}: send buffer"
         state = "full" if levels.send_full else ""
@@ -288,21 +282,21 @@ class _Builder:
             self.edge(key, target, "meets the closed window of", levels.receive_full_since_ns)
         return key
 
-    def full_buffer(self, direction: Direction) -> str:
+    def full_buffer(self, direction: Ends) -> str:
         side = direction.receiver
         key = f"{side}: receive buffer"
         if self.add(Node(key, Kind.BUFFER, side, f"the {side}'s receive buffer", "full")):
             self.edge(key, self.thread(side, self.side(side).thread), "has to be read by")
         return key
 
-    def empty_buffer(self, direction: Direction) -> str:
+    def empty_buffer(self, direction: Ends) -> str:
         side = direction.receiver
         key = f"{side}: receive buffer"
         if not self.add(Node(key, Kind.BUFFER, side, f"the {side}'s receive buffer", "empty")):
             return key
         if self.simulation.connection.down:
             self.silence(key, direction.sender, "gets nothing from")
-        elif _starved(direction):
+        elif direction.starved:
             writer = self.thread(direction.sender, self.side(direction.sender).thread)
             self.edge(key, writer, "has to be filled by")
         else:
@@ -357,5 +351,6 @@ def wait_for_graph(
     when a thread wants its lock; `marks` are those of the whole run that tell how a side was lost.
     The socket levels are followed to the end of the run, so tables are to be taken before.
     """
-    known = list(simulation.record if events is None else events)
+    kept = ((at_ns, str(event), value) for at_ns, event, value in simulation.record)
+    known = list(kept if events is None else events)
     return _Builder(simulation, known, known if marks is None else marks).build()

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from colosim.designs.secondary import Secondary
     from colosim.failover.state import Failover
     from colosim.host.host import Host
     from colosim.network.connection import Connection
+    from colosim.trace.events import Event
 
     Handler = Callable[[int, int], None]
 
-__all__ = ["Checker", "Pair", "Repeat", "Unrepeatable"]
-
-
-class Repeat(Protocol):
-    """Stands for watching a chunk whose events are, in their order, those of one before."""
-
-    def fits(self, chunk: Sequence[int]) -> bool:
-        """Tell whether its values break no rule; if they may, it is watched event by event."""
-        ...
-
-    def count(self, chunk: Sequence[int]) -> None:
-        """Count what is in it."""
-        ...
+__all__ = ["Checker", "Pair"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +32,10 @@ class Pair:
     fences: bool
     """Whether the manager powers a lost host off before the survivor takes over."""
 
-
-class Unrepeatable:
-    """A chunk that is always watched event by event."""
-
-    def fits(self, _chunk: Sequence[int]) -> bool:
-        """Tell that it may break a rule."""
-        return False
-
-    def count(self, _chunk: Sequence[int]) -> None:
-        """Count nothing."""
+    @property
+    def ram_step(self) -> str:
+        """The secondary's step after which this checkpoint's RAM is in its guest RAM."""
+        return "cache flush" if self.ram_cache else "RAM load"
 
 
 class Checker:
@@ -64,26 +47,13 @@ class Checker:
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
 
-    def handler(self, subject: str, what: str) -> Handler | None:
-        """Return what is to be called with the time and value of the event ``subject: what``.
+    def on(self, event: Event) -> Handler | None:
+        """Return what is to be called with time (ns) and value whenever `event` happens.
 
         The handler raises `Broken` if the event breaks the rule.  None: the event is of no concern.
+        Asked once for each distinct event, and anew after a process was frozen, thawed or killed.
         """
         raise NotImplementedError
-
-    def state(self) -> Hashable:
-        """Return all that decides how this checker takes the events to come, counts left out.
-
-        None: it is in the middle of something that no second chunk can repeat.
-        """
-        raise NotImplementedError
-
-    def repeats(self, names: Sequence[tuple[str, str]]) -> Repeat | None:
-        """Return what stands for watching another chunk of the events `names`.
-
-        Asked for after such a chunk that broke no rule, with the same state before and after it.
-        None: the names alone decide, and there is nothing to count.
-        """
 
     def finish(self) -> None:
         """Compare with the state of the pair at the end of the run.

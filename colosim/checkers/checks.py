@@ -5,20 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from colosim.checkers.bytes_kept import BytesKept
-from colosim.checkers.checker import Checker
-from colosim.checkers.epochs import MonotoneEpochs
-from colosim.checkers.frozen import FrozenProcess
-from colosim.checkers.lock_discipline import LockDiscipline
-from colosim.checkers.one_primary import OnePrimary
-from colosim.checkers.output_commit import OutputCommit
-from colosim.checkers.torn_state import TornState
+from colosim.checkers.checkpoints import MonotoneEpochs, OutputCommit, TornState
+from colosim.checkers.processes import FrozenProcess, LockDiscipline, OnePrimary
 from colosim.checkers.violation import Broken, Violation
-from colosim.engine.record import name_of
+from colosim.trace.events import ProcessChanged
+from colosim.trace.record import event_of, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from colosim.checkers.checker import Handler, Pair, Repeat
+    from colosim.checkers.checker import Checker, Handler, Pair
 
 __all__ = ["RULES", "Checks"]
 
@@ -33,8 +29,6 @@ RULES: Final[tuple[type[Checker], ...]] = (
 )
 """Every rule that is checked."""
 
-SHAPES: Final = 256
-"""How many different chunks are remembered."""
 EVENTS_BEFORE: Final = 6
 EVENTS_AFTER: Final = 3
 _INTS: Final = 3
@@ -59,63 +53,44 @@ class Checks:
         self._handlers: dict[int, tuple[tuple[Checker, Handler], ...]] = {}
         self._calls: dict[int, tuple[Handler, ...]] = {}
         self._before: list[int] = []
-        # Chunks that broke no rule, by their events: the state around them, and what a like one
-        # still has to be asked.
-        self._shapes: dict[tuple[int, ...], tuple[tuple[Hashable, ...], tuple[Repeat, ...]]] = {}
-        self._state: tuple[Hashable, ...] = ()
 
     def feed(self, chunk: list[int]) -> None:
         """Watch a closed chunk of the record, flat: time, code, value, time, ...
 
-        A plain checkpoint is like the one before it, event for event: what the names of its events
-        decide was decided then.
+        Event by event, up to the first that breaks a rule.
         """
         if self.violation is not None:
             return
-        shape = tuple(chunk[1::_INTS])
-        repeats = self._shapes.get(shape)
-        if repeats is not None and repeats[0] == self._state:
-            for repeat in repeats[1]:
-                if not repeat.fits(chunk):
-                    break
-            else:
-                for repeat in repeats[1]:
-                    repeat.count(chunk)
-                self._before = chunk[-EVENTS_BEFORE * _INTS :]
-                return
-        before = self._state
-        self._watch(chunk)
-        if self.violation is not None:
-            return
-        self._state = after = tuple(checker.state() for checker in self.checkers)
-        if before == after and None not in after and len(self._shapes) < SHAPES:
-            names = [_named(code) for code in shape]
-            found = [checker.repeats(names) for checker in self.checkers]
-            self._shapes[shape] = (after, tuple(repeat for repeat in found if repeat is not None))
-
-    def _watch(self, chunk: list[int]) -> None:
-        """Watch a chunk event by event, up to the first that breaks a rule."""
         calls = self._calls
-        index = 0
+        flat = iter(chunk)
+        place = 0
         handler: Handler | None = None
         try:
-            for index in range(1, len(chunk), _INTS):
-                code = chunk[index]
+            for place, (at_ns, code, value) in enumerate(zip(flat, flat, flat, strict=True)):  # noqa: B007
                 if code not in calls:
                     self._meet(code)
                 for handler in calls[code]:
-                    handler(chunk[index - 1], chunk[index + 1])
+                    handler(at_ns, value)
         except Broken as broken:
-            self._keep(self._violation(chunk, index - 1, handler, broken))
+            self._keep(self._violation(chunk, place * _INTS, handler, broken))
         self._before = chunk[-EVENTS_BEFORE * _INTS :]
 
     def _meet(self, code: int) -> None:
-        """Ask every checker what it does with an event that is met for the first time."""
-        subject, what = _named(code)
-        found = [(checker, checker.handler(subject, what)) for checker in self.checkers]
+        """Ask every checker what it does with an event.
+
+        They are asked when it is met for the first time, and anew after a process was frozen,
+        thawed or killed: what a thread does may break a rule from then on.
+        """
+        event = event_of(code)
+        found = [(checker, checker.on(event)) for checker in self.checkers]
         kept = tuple((checker, handler) for checker, handler in found if handler is not None)
         self._handlers[code] = kept
         self._calls[code] = tuple(handler for _, handler in kept)
+        if isinstance(event, ProcessChanged):
+            self._calls[code] += (self._forget,)
+
+    def _forget(self, _at_ns: int, _value: int) -> None:
+        self._calls.clear()
 
     def _violation(
         self, chunk: Sequence[int], at: int, handler: Handler | None, broken: Broken
@@ -137,7 +112,7 @@ class Checks:
 
     def finish(self, end_ns: int) -> None:
         """Hold the state of the pair at the end of the run against what was watched."""
-        self._ask(Checker.finish, end_ns)
+        self._ask(lambda checker: checker.finish(), end_ns)
 
     def judged(self, verdict: str, end_ns: int) -> None:
         """Hear the verdict: it must not hide what was seen."""
@@ -163,12 +138,6 @@ class Checks:
         self.violation = violation
         if self.on_violation is not None:
             self.on_violation()
-
-
-def _named(code: int) -> tuple[str, str]:
-    """Return the subject of an event and what it does."""
-    subject, _, what = name_of(code).partition(": ")
-    return subject, what
 
 
 def named(flat: Sequence[int]) -> list[tuple[int, str, int]]:

@@ -12,7 +12,7 @@ from colosim.designs.messages import (
     VMSTATE_SEND,
 )
 from colosim.designs.qsb import Qsb
-from colosim.host.lock import LOADING
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from colosim.designs.design import Steps
@@ -37,7 +37,7 @@ class Flat(Qsb):
         yield from s.receive_size(after_ram=False)
         yield from s.fill_staging(whole=True)
         yield from s.send(VMSTATE_RECEIVED)
-        yield from s.lock(LOADING)
+        yield from s.lock(Purpose.LOAD)
         with s.held:
             yield from s.reset()
             yield from s.load_staged_ram()

@@ -16,17 +16,16 @@ from colosim.failover.state import State
 from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
 from colosim.network.tcp import StreamError
+from colosim.trace.events import PRIMARY, PagesCounted, Staged, StreamBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from simpy.events import Event
+    from collections.abc import Callable
 
     from colosim.designs.design import Design
     from colosim.designs.side import Steps
-    from colosim.engine.environment import Wait
     from colosim.host.host import Host
 
+_DIRTY, _STAGED = PagesCounted(PRIMARY, "dirty"), Staged(PRIMARY)
 PPM = 1_000_000
 GIB = 1 << 30
 
@@ -42,7 +41,8 @@ class Primary(Side):
     stopped_ns = -1
     begun_ns = -1
     running_ns = -1
-    kick: Wait | None = None
+    waits_for_timer = False
+    """Whether it is in a wait that a failover ends (colo_checkpoint_event)."""
     on_end: Callable[[], None]
 
     def __init__(self, design: Design, host: Host, *rest: Any) -> None:
@@ -77,17 +77,15 @@ class Primary(Side):
         Ticks before VMSTATE_RECEIVED of the last transaction are lost
         (colo_checkpoint_event is reset there); one since then starts the next at once.
         """
-        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        now = self.env.now
         period = self.delay_ns or 1
         since = self.received_at_ns.get(VMSTATE_RECEIVED.name, self.entered_ns)
         due = self.entered_ns + ((since - self.entered_ns) // period + 1) * period
         if due <= now:
             return
-        wait = self.kick = self.thread.sleep(due - now)
-        self.thread.waits_for = "the checkpoint timer"
-        yield wait
-        self.thread.waits_for = ""
-        self.kick = None
+        self.waits_for_timer = True
+        yield from self._wait(self.thread.sleep(due - now), "the checkpoint timer")
+        self.waits_for_timer = False
 
     # ---- the guest -----------------------------------------------------------------------------
 
@@ -112,7 +110,7 @@ class Primary(Side):
 
     def _guest_runs(self) -> None:
         self.host.guest.run()
-        self.running_ns = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        self.running_ns = self.env.now
 
     # ---- RAM and device state ------------------------------------------------------------------
 
@@ -124,9 +122,7 @@ class Primary(Side):
         guest = self.host.guest
         pages = guest.dirty_after(self.checkpoint, guest.ran_ns)
         self.dirty_pages, self.zero_pages, self.ram_stream_bytes = self._section(pages)
-        return self.work(
-            "bitmap sync", self._sync_ns + then_ns, noted=("dirty pages", self.dirty_pages)
-        )
+        return self.work("bitmap sync", self._sync_ns + then_ns, noted=(_DIRTY, self.dirty_pages))
 
     def _section_of(self, dirtied: int) -> tuple[int, int, int]:
         """Return how many pages are dirty, how many of them zero, and their RAM section's bytes."""
@@ -153,7 +149,7 @@ class Primary(Side):
             yield from self.write("RAM stream", amount, self._stream_ns(pages, amount))
         except StreamError as error:
             self.thread.waits_for = ""
-            self.note("RAM stream broken")
+            self.note(StreamBroken(self.name, "RAM stream"))
             self.outgoing.write_error = error
 
     def _price_of_stream(self, pages: int, amount: int) -> int:
@@ -169,7 +165,7 @@ class Primary(Side):
             "device save",
             self._device_save_ns,
             self._stage_device_state,
-            ("staged", self._device_bytes),
+            (_STAGED, self._device_bytes),
         )
 
     def _stage_device_state(self) -> None:
@@ -196,7 +192,7 @@ class Primary(Side):
                 else costs.qsb_growth_fs_per_byte,
             )
         self.check("device save")
-        yield from self.work("vmstate save", spent, noted=("staged", content))
+        yield from self.work("vmstate save", spent, noted=(_STAGED, content))
 
     def _price_of_vmstate_save(self, pages: int, content: int) -> int:
         """Return the time that staging `content` bytes with `pages` takes, growth apart."""
@@ -224,7 +220,7 @@ class Primary(Side):
         costs = self.costs
         return per_byte_ns(content, costs.socket_write_fs_per_byte + costs.staging_send_fs_per_byte)
 
-    def send_size(self, *, after_ram: bool) -> Iterable[Event]:
+    def send_size(self, *, after_ram: bool) -> Steps:
         """Send VMSTATE_SIZE with the staged size; after streamed RAM its end mark goes along."""
         if after_ram:
             return self.send(SIZE_AFTER_RAM)

@@ -12,7 +12,7 @@ from colosim.designs.messages import (
     VMSTATE_RECEIVED,
     VMSTATE_SEND,
 )
-from colosim.host.lock import LOADING, SAVING
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from colosim.designs.design import Steps
@@ -31,10 +31,10 @@ class Qsb(Design):
         """Save everything under the lock, then send it without."""
         yield from p.send(CHECKPOINT_REQUEST)
         yield from p.receive(CHECKPOINT_REPLY)
-        yield from p.lock("stop")
+        yield from p.lock(Purpose.STOP)
         with p.held:
             yield from p.stop_guest()
-        yield from p.lock(SAVING)
+        yield from p.lock(Purpose.SAVE)
         with p.held:
             yield from p.save_vmstate()
         yield from p.send(VMSTATE_SEND)
@@ -42,7 +42,7 @@ class Qsb(Design):
         yield from p.send_staged(whole=True)
         yield from p.receive(VMSTATE_RECEIVED)
         yield from p.receive(VMSTATE_LOADED)
-        yield from p.lock("start")
+        yield from p.lock(Purpose.START)
         with p.held:
             yield from p.start_guest()
 
@@ -54,7 +54,7 @@ class Qsb(Design):
         yield from s.receive_size(after_ram=False)
         yield from s.fill_staging(whole=True)
         yield from s.send(VMSTATE_RECEIVED)
-        yield from s.lock(LOADING)
+        yield from s.lock(Purpose.LOAD)
         with s.held:
             yield from s.reset()
             yield from s.load_staged_ram()

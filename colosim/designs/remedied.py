@@ -13,14 +13,15 @@ from colosim.designs.primary import Primary
 from colosim.designs.secondary import Secondary
 from colosim.designs.side import Held
 from colosim.engine.clock import NS_PER_S
-from colosim.host.lock import SAVING
+from colosim.trace.events import PagesCounted
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
     from colosim.designs.design import Design
-    from colosim.designs.side import Steps, Watch
+    from colosim.designs.side import Steps
     from colosim.host.host import Host
     from colosim.scenario.remedies import Option
 
@@ -58,8 +59,6 @@ def sides_of(design: Design, late_writes_pages_per_s: int) -> tuple[type[Primary
 
 class HeldOnDemand(Held):
     """As `Held`; a lock that a remedy has let go is not given back again."""
-
-    __slots__ = ()
 
     def __exit__(
         self,
@@ -103,17 +102,9 @@ class RemediedPrimary(Primary):
         self._late_rate = host.guest_model.late_writes_pages_per_s
         self._unlocked_ns = 0
         self._late: dict[int, int] = {}
-        if self._chunk:
-            self.write = self._write_in_chunks
         if self._late_rate:
             self._dirty_after = host.guest.dirty_after
             host.guest.dirty_after = self._dirty_with_late_pages
-
-    def watched_by(self, watch: Watch) -> None:
-        """Tell `watch` of every step, of each chunk as one."""
-        super().watched_by(watch)
-        if self._chunk:
-            self.write = self._write_in_chunks
 
     def late_pages(self, checkpoint: int) -> int:
         """Return how many pages of `checkpoint`, this one or the last, were written late."""
@@ -127,7 +118,7 @@ class RemediedPrimary(Primary):
         self._unlocked_ns += self.env.now - since_ns
         pages = min(self._late_rate * self._unlocked_ns // NS_PER_S, self._ram_pages)
         if pages:
-            self.note("late pages", pages)
+            self.note(PagesCounted(self.name, "late"), pages)
             self._late[self.checkpoint] = pages
             self._late.pop(self.checkpoint - 2, None)
 
@@ -147,25 +138,23 @@ class RemediedPrimary(Primary):
         let_go, self._let_go = self._let_go, False
         if let_go and not self.holds_lock:
             since_ns = self.env.now
-            yield from self.lock(SAVING)
+            yield from self.lock(Purpose.SAVE)
             self._was_unlocked(since_ns)
         yield from super().save_device_state()
 
-    def _write_in_chunks(self, step: str, amount: int, write_ns: int) -> Steps:
-        """Write chunk by chunk; between two the lock is whoever's turn it is."""
-        chunk = self._chunk
-        if not self.holds_lock:
-            chunk = amount
+    def write(self, step: str, amount: int, write_ns: int) -> Steps:
+        """Write, under the lock chunk by chunk; between two the lock is whoever's turn it is."""
+        chunk = self._chunk if self._chunk and self.holds_lock else amount
         done = 0
         while done < amount:
             part = min(chunk, amount - done)
             spent = write_ns * (done + part) // amount - write_ns * done // amount
-            yield from self.verbs.write(step, part, spent)
+            yield from super().write(step, part, spent)
             done += part
             if done < amount:
                 since_ns = self.env.now
                 self.unlock()
-                yield from self.lock(SAVING)
+                yield from self.lock(Purpose.SAVE)
                 self._was_unlocked(since_ns)
 
 

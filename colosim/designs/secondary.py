@@ -10,6 +10,7 @@ from colosim.designs.side import Side, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
 from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
+from colosim.trace.events import SECONDARY, PagesCounted
 
 if TYPE_CHECKING:
     from colosim.designs.design import Design
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from colosim.host.host import Host
 
 
+_FLUSHED = PagesCounted(SECONDARY, "flushed")
 POST_LOAD_PART = 3
 """The lock is let go after one part in so many of the device load.
 
@@ -83,7 +85,7 @@ class Secondary(Side):
 
     def _receive_end_of_ram(self) -> Steps:
         yield from self.receive(SIZE_AFTER_RAM)
-        self.ram_loaded_ns = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        self.ram_loaded_ns = self.env.now
         self.cache_epoch = self.peer.checkpoint
 
     def fill_staging(self, *, whole: bool) -> Steps:
@@ -161,7 +163,7 @@ class Secondary(Side):
             "cache flush",
             per_page_ns(pages, self.costs.cache_flush_ps_per_page),
             self._cache_is_flushed,
-            ("flushed pages", pages),
+            (_FLUSHED, pages),
         )
 
     def _cache_is_flushed(self) -> None:
@@ -174,7 +176,7 @@ class Secondary(Side):
         if with_description:
             spent += self.costs.vmdesc_load_ns
         if self.host.monitor.expects_commands:
-            return self.pausing(
+            return self.work_releasing_lock(
                 "device load", spent, spent // POST_LOAD_PART, self._device_state_is_loaded
             )
         return self.work("device load", spent, self._device_state_is_loaded)

@@ -12,8 +12,8 @@ from colosim.designs.messages import (
     VMSTATE_RECEIVED,
     VMSTATE_SEND,
 )
-from colosim.host.lock import LOADING, SAVING
 from colosim.network.tcp import StreamError
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from colosim.designs.design import Steps
@@ -32,11 +32,11 @@ class Split(Design):
         """Stream RAM and save device state in one hold of the lock."""
         yield from p.send(CHECKPOINT_REQUEST)
         yield from p.receive(CHECKPOINT_REPLY)
-        yield from p.lock("stop")
+        yield from p.lock(Purpose.STOP)
         with p.held:
             yield from p.stop_guest()
         yield from p.send(VMSTATE_SEND)
-        yield from p.lock(SAVING)
+        yield from p.lock(Purpose.SAVE)
         with p.held:
             yield from self.save(p)
         try:
@@ -46,7 +46,7 @@ class Split(Design):
         yield from p.send_staged()
         yield from p.receive(VMSTATE_RECEIVED)
         yield from p.receive(VMSTATE_LOADED)
-        yield from p.lock("start")
+        yield from p.lock(Purpose.START)
         with p.held:
             yield from p.start_guest()
 
@@ -64,7 +64,7 @@ class Split(Design):
         yield from s.receive_size(after_ram=True)
         yield from s.fill_staging(whole=False)
         yield from s.send(VMSTATE_RECEIVED)
-        yield from s.lock(LOADING)
+        yield from s.lock(Purpose.LOAD)
         with s.held:
             yield from s.reset()
             yield from s.flush_cache()

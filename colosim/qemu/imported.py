@@ -120,7 +120,7 @@ def write_imported(run: ImportedRun, target: Path, *, force: bool = False) -> st
     :raises RunDirectoryError: as `RunDirectory.commit`.
     """
     with _SourcedDirectory(target, run.source) as directory:
-        directory.open_tables(())
+        directory.open_tables()
         run.project(directory.write_row)
         return directory.commit(run, force=force)
 

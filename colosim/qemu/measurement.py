@@ -46,6 +46,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from colosim.trace.steps import POINTS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -63,38 +65,8 @@ __all__ = [
 WARMUP = 2
 """Checkpoints that statistics leave out: buffers grow, pages are touched for the first time."""
 
-STAGES = (
-    "s_request",
-    "s_stopped",
-    "s_reply",
-    "p_reply",
-    "p_stopped",
-    "p_vmstate_send",
-    "s_vmstate_send",
-    "p_lock_wanted",
-    "p_lock_taken",
-    "p_sync_begin",
-    "p_synced",
-    "p_ram_sent",
-    "p_saved",
-    "p_lock_free",
-    "p_size_sent",
-    "p_sent",
-    "s_ram_loaded",
-    "s_size",
-    "s_filled",
-    "s_received",
-    "p_received",
-    "s_lock_taken",
-    "s_reset",
-    "s_flush_begin",
-    "s_flush_end",
-    "s_lock_free",
-    "s_resumed",
-    "s_loaded",
-    "p_loaded",
-    "p_resumed",
-)
+STAGES = tuple(point.stage for point in POINTS[1:])
+"""All points of a checkpoint but the primary's request, from which they count."""
 
 QUANTITIES = (
     "pause_ns",

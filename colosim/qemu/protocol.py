@@ -117,7 +117,8 @@ def _visible(name: str, shows: frozenset[str]) -> bool:
 def _events_of(simulation: Simulation, side: str) -> tuple[str, ...]:
     """Return what `side` did from its first request on."""
     prefix = f"{side}: "
-    own = [name.removeprefix(prefix) for _, name, _ in simulation.record if name.startswith(prefix)]
+    names = [str(event) for _, event, _ in simulation.record]
+    own = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
     begins = _BEGINS[side]
     return tuple(own[own.index(begins) :]) if begins in own else ()
 
@@ -126,7 +127,7 @@ def _requests_again(design: str) -> bool:
     """Tell what the design does after a broken checkpoint; one that streams no RAM has none."""
     simulation = Simulation(loads(_BROKEN, file="broken"), design).run()
     aborted = name_of(ABORTED)
-    return sum(name == aborted for _, name, _ in simulation.record) > 1
+    return sum(str(event) == aborted for _, event, _ in simulation.record) > 1
 
 
 @lru_cache(maxsize=32)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from colosim.designs.messages import VMSTATE_SEND
 from colosim.designs.registry import load_design
 from colosim.host.guest import dirty_pages
-from colosim.host.lock import LOADING, RECEIVING, SAVING
 from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.qemu import conditions
 from colosim.runs.simulation import Simulation
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,12 +63,12 @@ class _Observer:
         sent, self._sent_bytes = self._sent_bytes, primary.outgoing.bytes_written
         if requested < 0 or running < requested:
             return
-        saving = simulation.hosts[PRIMARY].lock.longest_ns.get(SAVING)
+        saving = simulation.hosts[PRIMARY].lock.longest_ns.get(Purpose.SAVE)
         holds = simulation.hosts[SECONDARY].lock.longest_ns
         loading = (
-            holds.get(LOADING)
+            holds.get(Purpose.LOAD)
             if not secondary.design.secondary_runs
-            else max(holds.get(LOADING, 0), holds.get(RECEIVING, 0))
+            else max(holds.get(Purpose.LOAD, 0), holds.get(Purpose.RECEIVE, 0))
         )
         begun = secondary.received_at_ns.get(VMSTATE_SEND.name, requested)
         loaded = secondary.ram_loaded_ns

@@ -23,6 +23,7 @@ from colosim.qemu.measurement import (
     MeasuredCheckpoint,
     MeasuredRun,
 )
+from colosim.trace.steps import POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,32 +33,7 @@ __all__ = ["is_run_directory", "read"]
 
 _DESIGNS = {"old-qsb": "qsb", "split": "split", "old-qio": "flat"}
 
-_LAB25 = {
-    "P_BEGIN": "request",
-    "P_REPLY": "p_reply",
-    "P_STOPPED": "p_stopped",
-    "P_BQL_WANT": "p_lock_wanted",
-    "P_BQL_GOT": "p_lock_taken",
-    "P_SYNCED": "p_synced",
-    "P_RAM_STREAMED": "p_ram_sent",
-    "P_SAVED": "p_saved",
-    "P_BQL_REL": "p_lock_free",
-    "P_SENT": "p_sent",
-    "P_RECEIVED": "p_received",
-    "P_LOADED": "p_loaded",
-    "P_STARTED": "p_resumed",
-    "S_REQ": "s_request",
-    "S_VMSTATE_SEND": "s_vmstate_send",
-    "S_RAM_LOADED": "s_ram_loaded",
-    "S_SIZE": "s_size",
-    "S_FILLED": "s_filled",
-    "S_BQL_GOT": "s_lock_taken",
-    "S_RESET": "s_reset",
-    "S_FLUSH_BEGIN": "s_flush_begin",
-    "S_FLUSH_END": "s_flush_end",
-    "S_BQL_REL": "s_lock_free",
-    "S_LOADED_SENT": "s_loaded",
-}
+_LAB25 = {point.qemu25: point.stage for point in POINTS if point.qemu25}
 _LAB25_NUMBERS = {
     "dirty_pages": "dirty_pages",
     "flush_pages": "flush_pages",
@@ -65,29 +41,7 @@ _LAB25_NUMBERS = {
     "buffer_bytes": "staging_buffer_content_bytes",
     "p_buffer_capacity": "staging_buffer_capacity_bytes",
 }
-_LAB72 = {
-    "p_send_request": "request",
-    "p_recv_reply": "p_reply",
-    "p_vm_stopped": "p_stopped",
-    "p_send_vmstate_send": "p_vmstate_send",
-    "p_sync_start": "p_sync_begin",
-    "p_sync_end": "p_synced",
-    "p_send_vmstate_size": "p_size_sent",
-    "p_recv_received": "p_received",
-    "p_recv_loaded": "p_loaded",
-    "p_vm_resumed": "p_resumed",
-    "s_recv_request": "s_request",
-    "s_vm_stopped": "s_stopped",
-    "s_send_reply": "s_reply",
-    "s_recv_vmstate_send": "s_vmstate_send",
-    "s_ram_loaded": "s_ram_loaded",
-    "s_recv_vmstate_size": "s_size",
-    "s_send_received": "s_received",
-    "s_flush_begin": "s_flush_begin",
-    "s_flush_end": "s_flush_end",
-    "s_vm_resumed": "s_resumed",
-    "s_send_loaded": "s_loaded",
-}
+_LAB72 = {point.qemu72: point.stage for point in POINTS if point.qemu72}
 _LAB72_NUMBERS = {
     "p_dirty_pages": "dirty_pages",
     "s_flush_pages": "flush_pages",
@@ -194,7 +148,7 @@ def _checkpoints(
     stages: Mapping[str, str],
     numbers: Mapping[str, str],
 ) -> tuple[MeasuredCheckpoint, ...]:
-    request = next(column for column, stage in stages.items() if stage == "request")
+    request = next(column for column, stage in stages.items() if stage == POINTS[0].stage)
     if not rows:
         return ()
     first = _nanoseconds(rows[0][request])

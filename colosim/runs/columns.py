@@ -21,66 +21,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from colosim.trace import steps
+
 __all__ = ["COLUMNS", "POINTS", "STEPS", "TABLES", "TEXT", "checkpoint_columns", "step_column"]
 
 TABLES: Final = ("checkpoints", "memory", "locks", "messages", "events")
 
-STEPS: Final = (
-    ("primary", "handshake"),
-    ("primary", "stop"),
-    ("primary", "bitmap sync"),
-    ("primary", "vmstate save"),
-    ("primary", "RAM stream"),
-    ("primary", "device save"),
-    ("primary", "device stream"),
-    ("primary", "received wait"),
-    ("primary", "loaded wait"),
-    ("primary", "start"),
-    ("secondary", "stop"),
-    ("secondary", "RAM load"),
-    ("secondary", "vmstate fill"),
-    ("secondary", "device fill"),
-    ("secondary", "reset"),
-    ("secondary", "cache flush"),
-    ("secondary", "device load"),
-    ("secondary", "start"),
-)
-"""Steps with a duration, by side and name.  `handshake` is request sent to reply read, `received
-wait` from the last byte written to VMSTATE_RECEIVED, `loaded wait` from there to VMSTATE_LOADED."""
+STEPS: Final = tuple((step.side, step.name) for step in steps.STEPS)
+"""Steps with a duration, by side and name."""
 
-POINTS: Final = (
-    "primary_request",
-    "secondary_request",
-    "secondary_stopped",
-    "secondary_reply",
-    "primary_reply",
-    "primary_stopped",
-    "primary_vmstate_send",
-    "secondary_vmstate_send",
-    "primary_lock_wanted",
-    "primary_lock_taken",
-    "primary_sync_begin",
-    "primary_synced",
-    "primary_ram_sent",
-    "primary_saved",
-    "primary_lock_free",
-    "primary_size_sent",
-    "primary_sent",
-    "secondary_ram_loaded",
-    "secondary_size",
-    "secondary_filled",
-    "secondary_received",
-    "primary_received",
-    "secondary_lock_taken",
-    "secondary_reset",
-    "secondary_flush_begin",
-    "secondary_flush_end",
-    "secondary_lock_free",
-    "secondary_resumed",
-    "secondary_loaded",
-    "primary_loaded",
-    "primary_resumed",
-)
+POINTS: Final = tuple(point.full_name for point in steps.POINTS)
 """Points of one transaction, in the order in which they can come (no design has all)."""
 
 

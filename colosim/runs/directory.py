@@ -86,14 +86,13 @@ class RunDirectory:
 
     # ---- tables --------------------------------------------------------------------------------
 
-    def open_tables(self, steps: tuple[tuple[str, str], ...]) -> None:
-        """Begin every CSV file with its header."""
+    def open_tables(self, checkpoints: Sequence[str] = COLUMNS["checkpoints"]) -> None:
+        """Begin every CSV file with its header; `checkpoints` is the one that may be longer."""
         for table in TABLES:
             stream = (self._partial / f"{table}.csv").open("w", encoding="utf-8", newline="")
             self._streams.append(stream)
             writer = csv.writer(stream, lineterminator="\n")
-            columns = checkpoint_columns(steps) if table == "checkpoints" else COLUMNS[table]
-            writer.writerow(columns)
+            writer.writerow(checkpoints if table == "checkpoints" else COLUMNS[table])
             self._writers[table] = writer.writerow
 
     def write_row(self, table: str, row: Sequence[Any]) -> None:
@@ -102,7 +101,8 @@ class RunDirectory:
 
     def follow(self, simulation: Simulation) -> None:
         """Write this simulation's tables while it runs."""
-        self.open_tables(own_steps(type(simulation.design), simulation.scenario))
+        steps = own_steps(type(simulation.design), simulation.scenario)
+        self.open_tables(checkpoint_columns(steps))
         self._simulation = simulation
         levels = SocketLevels(simulation.connection)
         self._projection = projected(simulation, levels, self.write_row)
@@ -227,8 +227,6 @@ def write_run(run: Run, target: Path, *, force: bool = False) -> str:
     :raises RunDirectoryError: as `RunDirectory.commit`.
     """
     with RunDirectory(target) as directory:
-        simulation = run.simulation
-        steps = () if simulation is None else own_steps(type(simulation.design), run.scenario)
-        directory.open_tables(steps)
+        directory.open_tables(run.columns("checkpoints"))
         run.project(directory.write_row)
         return directory.commit(run, force=force)

@@ -9,10 +9,10 @@ import pandas as pd
 from colosim.runs.columns import TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["frame", "read_csv"]
+__all__ = ["frame", "read_csv", "rows_of"]
 
 SLOPE = "slope_bytes_per_ns"
 
@@ -33,6 +33,14 @@ def frame(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     made = pd.DataFrame(data, columns=list(columns))
     made.attrs["table"] = table
     return made
+
+
+def rows_of(made: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows that a DataFrame was made of, None where a value is missing."""
+    columns = [
+        [None if value is pd.NA else value for value in made[column].tolist()] for column in made
+    ]
+    return zip(*columns, strict=True)
 
 
 def read_csv(table: str, path: Path) -> pd.DataFrame:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from colosim.network.connection import Connection
-    from colosim.network.direction import Direction
+    from colosim.network.ends import Ends
     from colosim.network.transfer import Transfer
 
 __all__ = ["LevelRow", "SocketLevels", "transfer_curves"]
@@ -65,19 +65,21 @@ class _Tap(list[tuple[int, int, int]]):
     read then.
     """
 
-    def __init__(self, direction: Direction) -> None:
+    def __init__(self, direction: Ends) -> None:
         super().__init__()
         self._direction = direction
         self._fluid: Fluid | None = None
         self.points: list[tuple[Point, Point]] = []
         self.episodes: list[tuple[Fraction, Transfer | None]] = []
 
-    def append(self, _levels: tuple[int, int, int], /) -> None:
-        """Take a breakpoint of the direction's fluid."""
-        disturbed = self._direction.disturbed
-        if disturbed is None:
+    def append(self, levels: tuple[int, int, int], /) -> None:
+        """Take a breakpoint of the direction's fluid, or a step of the reference."""
+        fluid = self._direction.fluid
+        if fluid is None:
+            at, *steps = map(Fraction, levels)
+            sending, receiving = (Point(at, level, Fraction(0)) for level in steps)
+            self.points.append((sending, receiving))
             return
-        fluid = disturbed.fluid
         if fluid is not self._fluid:
             self._fluid = fluid
             self.episodes.append((fluid.now, self.unread()))
@@ -210,7 +212,7 @@ class SocketLevels:
 class _DirectionLevels:
     """One direction's two buffers."""
 
-    def __init__(self, direction: Direction) -> None:
+    def __init__(self, direction: Ends) -> None:
         self._direction = direction
         self._accounts = (
             (direction.sender, SEND_BUFFER),
@@ -242,7 +244,7 @@ class _DirectionLevels:
                 sending, receiving = transfer_curves(unread, -int(-at // 1))
                 curves.append((_cut(sending, at), _cut(receiving, at)))
         self._told = len(tap.episodes)
-        if final and self._direction.disturbed is None and (unread := tap.unread()) is not None:
+        if final and self._direction.fluid is None and (unread := tap.unread()) is not None:
             curves.append(transfer_curves(unread, until_ns))
         rows = [
             _row(side, account, point)

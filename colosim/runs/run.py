@@ -5,13 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from colosim.designs.registry import OWN, load_designs
+from colosim.designs.registry import OWN, DesignNames
 from colosim.errors import ColosimError, DesignError
 from colosim.runs.columns import COLUMNS, STEPS, TABLES, checkpoint_columns
-from colosim.runs.levels import SocketLevels
 from colosim.runs.simulation import Simulation, steps_of
 from colosim.runs.summary import summarise
-from colosim.runs.tables import ABORTED, COMMITTED, Projection
 from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
 from colosim.scenario import Scenario, load
 
@@ -23,7 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from colosim.designs.design import Design
+    from colosim.runs.levels import SocketLevels
     from colosim.runs.stored import StoredTables
+    from colosim.runs.tables import Projection
 
 __all__ = ["NoTablesError", "Run", "as_scenario", "own_steps", "projected", "run", "simulate"]
 
@@ -38,6 +38,9 @@ class Run:
     The tables are made when they are first asked for; `colosim.runs.columns` says what stands in
     them.  `simulation` is the simulation itself, None for a run that was read from its directory;
     `path` is that directory.
+
+    A run can be pickled, and so comes back from another process.  The copy has the tables, if they
+    were kept, and no `simulation`: the generators of its processes live in their own process only.
     """
 
     def __init__(
@@ -120,8 +123,10 @@ class Run:
 
     def columns(self, table: str) -> tuple[str, ...]:
         """Return the columns of a table of this run."""
-        if table != "checkpoints" or self.simulation is None:
+        if table != "checkpoints":
             return COLUMNS[table]
+        if self.simulation is None:
+            return tuple(self._frame(table).columns)
         return checkpoint_columns(own_steps(type(self.simulation.design), self.scenario))
 
     def iter_events(self) -> Iterator[tuple[int, str, int]]:
@@ -131,8 +136,13 @@ class Run:
         """
         if self._stored is not None:
             yield from self._stored.events()
+        elif self.simulation is None:
+            from colosim.runs.frames import rows_of  # noqa: PLC0415 - pandas is slow to import
+
+            yield from rows_of(self.events)
         else:
-            yield from self._kept().record
+            for at_ns, event, value in self._kept().record:
+                yield at_ns, str(event), value
 
     def _kept(self) -> Simulation:
         simulation = self.simulation
@@ -148,21 +158,12 @@ class Run:
     @cached_property
     def _frames(self) -> dict[str, pd.DataFrame]:
         from colosim.runs.frames import frame  # noqa: PLC0415 - pandas is slow to import
+        from colosim.runs.tables import ABORTED, COMMITTED  # noqa: PLC0415 - as in `projected`
 
+        simulation, levels = self._kept(), self._levels
+        assert levels is not None  # noqa: S101 - it is there where the record is
         rows: dict[str, list[Sequence[Any]]] = {table: [] for table in TABLES}
-        self.project(lambda table, row: rows[table].append(row))
-        return {table: frame(table, self.columns(table), rows[table]) for table in TABLES}
-
-    def project(self, write: Callable[[str, Sequence[Any]], None]) -> None:
-        """Hand every row of every table to ``write(table, row)``; the record must have been kept.
-
-        :raises NoTablesError: if it was not, or if the socket levels have been handed out before.
-        """
-        simulation = self._kept()
-        levels, self._levels = self._levels, None
-        if levels is None:
-            raise NoTablesError(f"the tables of {self!r} were handed out before")
-        projection = projected(simulation, levels, write)
+        projection = projected(simulation, levels, lambda table, row: rows[table].append(row))
         chunk: list[int] = []
         flat = iter(simulation.record.chunks)
         for event in zip(flat, flat, flat, strict=True):
@@ -173,6 +174,25 @@ class Run:
         if chunk:
             projection.feed(chunk)
         projection.finish(simulation.end_ns)
+        return {table: frame(table, self.columns(table), rows[table]) for table in TABLES}
+
+    def project(self, write: Callable[[str, Sequence[Any]], None]) -> None:
+        """Hand every row of every table to ``write(table, row)``.
+
+        :raises NoTablesError: if the record was not kept.
+        """
+        from colosim.runs.frames import rows_of  # noqa: PLC0415 - pandas is slow to import
+
+        for table in TABLES:
+            for row in rows_of(self._frame(table)):
+                write(table, row)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: the tables in place of the simulation."""
+        state = self.__dict__ | {"simulation": None, "_levels": None}
+        if self._levels is not None:
+            state["_frames"] = self._frames
+        return state
 
 
 def own_steps(design: type[Design], scenario: Scenario) -> tuple[tuple[str, str], ...]:
@@ -195,6 +215,8 @@ def projected(
     write: Callable[[str, Sequence[Any]], None],
 ) -> Projection:
     """Return the projection that turns this simulation's events into rows."""
+    from colosim.runs.tables import Projection  # noqa: PLC0415 - a run without tables needs none
+
     own = own_steps(type(simulation.design), simulation.scenario)
     return Projection(write, levels=levels, own_steps=own)
 
@@ -220,6 +242,8 @@ def simulate(
     def set_up(simulation: Simulation) -> None:
         nonlocal levels
         if tables:
+            from colosim.runs.levels import SocketLevels  # noqa: PLC0415 - as in `projected`
+
             levels = SocketLevels(simulation.connection)
         if prepare is not None:
             prepare(simulation)
@@ -254,7 +278,7 @@ def as_scenario(
     from pathlib import Path  # noqa: PLC0415 - names of shipped scenarios are no paths
 
     where = scenario if isinstance(scenario, str) else Path(scenario)
-    return load(where, overrides=overrides, known_designs=tuple(load_designs()))
+    return load(where, overrides=overrides, known_designs=DesignNames())
 
 
 def run(

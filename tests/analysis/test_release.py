@@ -8,6 +8,7 @@ from colosim.analysis.explanation import Explanation, explain
 from colosim.analysis.release import BY_ITSELF, IF_DONE, NEVER, Release
 from colosim.failover.state import COMMAND
 from colosim.runs.simulation import Simulation
+from colosim.trace.events import CallFailed, ConnectionTimedOut, Event
 from tests.analysis.cases import STREAM, scenario
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 FREEZE = f"freeze: secondary, {STREAM}"
 VANISH = f"vanish: secondary, {STREAM}"
-Event = tuple[int, str, int]
 
 
 def explained(design: str, *faults: str, overrides: tuple[str, ...] = ()) -> Explanation:
@@ -29,7 +29,7 @@ def ways(one: Explanation, when: str, side: str | None = None) -> list[Release]:
     return [way for way in one.standing.releases if way.when == when and side in {None, way.side}]
 
 
-def events_of(given: Scenario, design: str) -> list[Event]:
+def events_of(given: Scenario, design: str) -> list[tuple[int, Event, int]]:
     """Return the whole record of a run."""
     return list(Simulation(given, design).run().record)
 
@@ -39,7 +39,8 @@ def test_the_send_timeout_comes_by_itself_and_released_it() -> None:
     one = explained("split+send-timeout=5s", FREEZE)
     (way,) = ways(one, BY_ITSELF)
     record = events_of(scenario(FREEZE), "split+send-timeout=5s")
-    fails = [at for at, name, _ in record if name == "primary: send fails (send timed out)"]
+    failed = CallFailed("primary", "send", "send timed out")
+    fails = [at for at, event, _ in record if event == failed]
     assert way.at_ns == fails[0]
     assert way.event == "the send times out"
     assert way.effect == "the send fails, the lock is given back, the command is served"
@@ -82,7 +83,7 @@ def test_the_user_timeout_comes_when_it_is_said_to(timeout: str) -> None:
     (way,) = [way for way in ways(one, BY_ITSELF) if way.event.startswith("TCP_USER_TIMEOUT")]
     longer = scenario(FREEZE, overrides=(f"network.user_timeout={timeout}",))
     given_up = [
-        at for at, name, _ in events_of(longer, "split") if name == "primary: connection timed out"
+        at for at, event, _ in events_of(longer, "split") if event == ConnectionTimedOut("primary")
     ]
     assert given_up == [way.at_ns]
 
@@ -133,7 +134,9 @@ def test_a_thread_behind_a_busy_main_loop_gets_the_lock_by_itself() -> None:
     assert way.event == "the secondary's main loop ends its own work"
     assert way.effect == "its COLO incoming thread gets the lock"
     longer = scenario(*faults, overrides=("manager.policy=wait", "horizon=60 s"))
-    ends = [at for at, name, _ in events_of(longer, "mainline") if "main loop for busy" in name]
+    ends = [
+        at for at, event, _ in events_of(longer, "mainline") if "main loop for busy" in str(event)
+    ]
     assert way.at_ns == ends[-1]
     assert "is held by its main loop for work of its own" in " ".join(str(one).split())
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from colosim.analysis.explanation import Explanation, explain
 from colosim.runs.simulation import Simulation
+from colosim.trace.events import COMMITTED, CheckpointEnded
 from tests.analysis.cases import STREAM, scenario
 
 FREEZE = f"freeze: secondary, {STREAM}"
@@ -42,7 +43,7 @@ def test_a_host_that_is_off_gives_nothing_up() -> None:
 def test_a_fault_at_the_end_of_a_checkpoint_is_told_up_to_the_takeover() -> None:
     """A fault that the checkpoint outlives does not end the story with its commit."""
     quiet = Simulation(scenario(), "qsb").run().record
-    commits = [at_ns for at_ns, name, _ in quiet if name == "checkpoint committed"]
+    commits = [at_ns for at_ns, event, _ in quiet if event == CheckpointEnded(COMMITTED)]
     one = explained("qsb", f"kill: secondary, at: {commits[3] - 50_000} ns")
     assert one.verdict == "failed_over"
     assert ("pair", "checkpoint 3 committed") in told(one)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from colosim.engine.record import code_of
+from colosim.trace.record import code_of
 from tests.checkers.wrong_designs import Wrong, run_of
 
 if TYPE_CHECKING:
@@ -97,3 +97,14 @@ def test_a_repeated_chunk_is_no_new_checkpoint() -> None:
     violation = watch(checks, [*chunks, chunks[-1]])
     assert violation is not None
     assert violation.rule == "checkpoints go forward"
+
+
+def test_the_state_at_the_end_is_held_against_what_was_watched() -> None:
+    """A secondary whose marks run ahead of all that was sent breaks a rule at the end."""
+    checks, chunks = chunks_of_a_quiet_run()
+    watch(checks, chunks)
+    checks.checkers[0].pair.secondary.cache_epoch = 99
+    checks.finish(7)
+    violation = checks.violation
+    assert violation is not None
+    assert (violation.rule, violation.at_ns) == ("checkpoints go forward", 7)

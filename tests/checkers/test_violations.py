@@ -31,7 +31,7 @@ LOCK = "one owner of the lock"
 FREEZE = "faults: [{{freeze: primary, at: {{checkpoint: 1, step: '{}'}}}}]\n"
 PLANTED = [
     (Impatient, "", LOCK, CHECKPOINT, "takes a lock that it holds"),
-    (Thief, "", LOCK, CHECKPOINT, "gets the lock for theft"),
+    (Thief, "", LOCK, CHECKPOINT, "gets the lock for start"),
     (Greedy, "", "bytes are kept", "secondary", "reads CHECKPOINT_REQUEST of 8 B"),
     (Doubled, "", "checkpoints go forward", SIDE, "loads device state again"),
     (Torn, FREEZE.format("primary: before FLUSH"), "no torn state", "secondary main loop",

@@ -14,9 +14,9 @@ from colosim.designs.messages import (
     Message,
 )
 from colosim.designs.split import Split
-from colosim.host.lock import LOADING, SAVING
 from colosim.runs.run import Run, simulate
 from colosim.scenario import loads
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,7 @@ class Wrong(Split):
         with p.held:
             yield from p.stop_guest()
         yield from p.send(VMSTATE_SEND)
-        yield from p.lock(SAVING)
+        yield from p.lock(Purpose.SAVE)
         with p.held:
             yield from self.save(p)
         yield from p.send_size(after_ram=True)
@@ -94,7 +94,7 @@ class Wrong(Split):
     def load_state(self, s: Secondary) -> Steps:
         """Load under the lock between the two answers."""
         yield from s.send(VMSTATE_RECEIVED)
-        yield from s.lock(LOADING)
+        yield from s.lock(Purpose.LOAD)
         with s.held:
             yield from s.reset()
             yield from s.flush_cache()
@@ -107,7 +107,7 @@ class Impatient(Wrong):
 
     def save(self, p: Primary) -> Steps:
         """Take the lock once more, under the lock."""
-        yield from p.lock(SAVING)
+        yield from p.lock(Purpose.SAVE)
 
 
 class Thief(Wrong):
@@ -116,7 +116,7 @@ class Thief(Wrong):
     def save(self, p: Primary) -> Steps:
         """Forget the owner, then take the lock."""
         p.host.lock.owner = None
-        yield from p.lock("theft")
+        yield from p.lock("start")
 
 
 class Greedy(Wrong):
@@ -133,7 +133,7 @@ class Doubled(Wrong):
 
     def load_state(self, s: Secondary) -> Steps:
         """Load, and load again."""
-        yield from s.lock(LOADING)
+        yield from s.lock(Purpose.LOAD)
         with s.held:
             yield from s.load_device_state()
             yield from s.load_device_state()
@@ -180,9 +180,13 @@ class Liar(Wrong):
 
 
 class Undead(Wrong):
-    """Works by a clock that no freeze stops."""
+    """Saves by a process of its own, which no freeze stops."""
 
     def save(self, p: Primary) -> Steps:
-        """Save while a plain timeout of the engine passes."""
+        """Let a child process save, a second later."""
+        yield p.env.process(self.save_later(p))
+
+    def save_later(self, p: Primary) -> Steps:
+        """Save after a timeout."""
         yield p.env.timeout(10**9)
         yield from super().save(p)

@@ -55,6 +55,22 @@ def test_help_of_a_command_loads_no_library() -> None:
     assert not HEAVY & loaded
 
 
+def test_short_runs_load_no_library_of_tables_and_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without tables a run needs SimPy, pydantic and the YAML reader, and not numpy for its draws.
+
+    Nor does it load what makes tables or reads the logs of real runs; nor does a comparison.
+    """
+    monkeypatch.chdir(tmp_path)
+    conditions = ["idle", "--set", "checkpoints=2"]
+    loaded = modules_after(["compare", *conditions], ["run", *conditions, "--tables", "none"])
+    assert {"simpy", "pydantic", "ruamel.yaml"} <= loaded
+    assert not {"matplotlib", "numpy", "pandas", "rich", "scipy"} & loaded
+    ours = {name for name in loaded if name.startswith(("colosim.plots", "colosim.qemu"))}
+    assert not ours | ({"colosim.runs.tables", "colosim.runs.frames"} & loaded)
+
+
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     """``colosim --help`` says each command's name and what it does."""
     assert cli.main(["--help"]) == 0

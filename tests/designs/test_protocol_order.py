@@ -136,7 +136,7 @@ MAINLINE_SECONDARY = [
 def log_of(design: str) -> list[str]:
     """Return the names of all events of one checkpoint, from its request on."""
     scenario = loads(QUIET, file="order.yaml", known_designs=tuple(load_designs()))
-    names = [name for _, name, _ in Simulation(scenario, design).run().record]
+    names = [str(event) for _, event, _ in Simulation(scenario, design).run().record]
     return names[names.index("primary: sends CHECKPOINT_REQUEST") :]
 
 

@@ -13,6 +13,7 @@ from colosim.runs.simulation import Simulation, steps_of
 from colosim.runs.verdict import judge
 from colosim.scenario import loads
 from colosim.scenario.remedies import REMEDIES, options_of, with_remedies
+from colosim.trace.events import PagesCounted
 
 if TYPE_CHECKING:
     from typing import Any
@@ -307,7 +308,7 @@ def test_without_late_writes_sending_outside_the_lock_is_safe(design: str) -> No
 def test_late_pages_are_sent_with_the_next_checkpoint() -> None:
     """They are in the dirty bitmap: one checkpoint later RAM has them."""
     run = simulated("mainline", "", LATE)
-    late = [value for _, name, value in run.record if name == "primary: late pages"]
-    dirty = [value for _, name, value in run.record if name == "primary: dirty pages"]
+    late = [value for _, event, value in run.record if event == PagesCounted("primary", "late")]
+    dirty = [value for _, event, value in run.record if event == PagesCounted("primary", "dirty")]
     assert len(late) == 4
     assert dirty == [16386, *(16386 + pages for pages in late[:-1])]

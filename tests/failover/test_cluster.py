@@ -8,6 +8,7 @@ import pytest
 
 from colosim.failover.state import COMMAND
 from colosim.runs.verdict import judge
+from colosim.trace.events import ExitHeard
 from tests.failover.test_outcomes import MID_STREAM, simulate
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ FROZEN = "faults: [{freeze: secondary, at: 3.2 s}]\n"
 
 def at(run: Simulation, name: str) -> int:
     """Return when an event first happened."""
-    return next(at_ns for at_ns, event, _ in run.record if event == name)
+    return next(at_ns for at_ns, event, _ in run.record if str(event) == name)
 
 
 def test_each_host_has_a_heartbeat_and_a_timeout_of_its_own() -> None:
@@ -133,7 +134,7 @@ def test_a_manager_that_hears_colo_exit_ends_the_stop_of_an_error(design: str, w
     fault = f"faults: [{{fail: primary, what: {what}, at: 2 s}}]\n"
     assert judge(simulate(design, fault)).verdict == "stopped"
     run = simulate(design, fault + "manager: {hears_exit: true, delay: 300 ms}")
-    heard = next(at_ns for at_ns, name, _ in run.record if "hears COLO_EXIT" in name)
+    heard = next(at_ns for at_ns, event, _ in run.record if isinstance(event, ExitHeard))
     (command,) = run.hosts["primary"].monitor.commands
     assert command.sent_ns == heard + 300_000_000
     judgement = judge(run)

@@ -11,6 +11,8 @@ from colosim.failover.state import COMMAND, State
 from colosim.runs.simulation import Simulation
 from colosim.runs.verdict import judge
 from colosim.scenario import loads
+from colosim.trace.events import LockGot
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +104,7 @@ def test_a_second_command_is_refused() -> None:
             send_command("primary", at_ns)(simulation)
 
     run = simulate("qsb", prepare=twice)
-    names = [name for _, name, _ in run.record]
+    names = [str(event) for _, event, _ in run.record]
     assert names.count(f"primary: refuses {COMMAND}") == 1
     assert run.failovers["primary"].state is State.COMPLETED
 
@@ -112,8 +114,8 @@ def failover_while_the_incoming_thread_wants_the_lock(design: str) -> Simulation
     quiet = simulate(design)
     loads_at = next(
         at_ns
-        for at_ns, name, _ in quiet.record
-        if name == "secondary: iothread lock got by COLO incoming thread for load"
+        for at_ns, event, _ in quiet.record
+        if event == LockGot("secondary", "COLO incoming thread", Purpose.LOAD)
     )
     return simulate(design, prepare=send_command("secondary", loads_at - 1000))
 

@@ -15,7 +15,7 @@ LOAD = "secondary: device load"
 
 def of_third_load(design: str) -> tuple[int, int]:
     """Return begin and length of the third device load of an undisturbed run."""
-    loads = [(at_ns, took) for at_ns, name, took in simulate(design).record if name == LOAD]
+    loads = [(at_ns, took) for at_ns, event, took in simulate(design).record if str(event) == LOAD]
     end_ns, took = loads[2]
     return end_ns - took, took
 
@@ -33,9 +33,9 @@ def test_a_command_in_mid_load_is_served_postponed_and_redone(design: str) -> No
     starts = design == "mainline"
     ends_ns = back_ns + left_ns + (costs.vm_start_ns if starts else 0)
     told = [
-        (at_ns, name.removeprefix("secondary: "))
-        for at_ns, name, _ in run.record
-        if at_ns >= sent_ns and name.startswith("secondary: ") and "memory" not in name
+        (at_ns, str(event).removeprefix("secondary: "))
+        for at_ns, event, _ in run.record
+        if at_ns >= sent_ns and str(event).startswith("secondary: ") and "memory" not in str(event)
     ]
     assert told[: 13 + 2 * starts] == [
         (sent_ns, f"monitor receives {COMMAND}"),
@@ -62,7 +62,7 @@ def test_a_postponed_failover_keeps_loaded_from_the_primary(design: str) -> None
     """The load ends without VMSTATE_LOADED: the primary's guest stays stopped, and one serves."""
     begins_ns, took = of_third_load(design)
     run = simulate(design, prepare=send_command("secondary", begins_ns + took // 10))
-    names = [name for _, name, _ in run.record]
+    names = [str(event) for _, event, _ in run.record]
     assert names.count("secondary: sends VMSTATE_LOADED") == 2
     assert not run.hosts["primary"].guest.running
     assert run.secondary.ram_epoch == run.secondary.device_epoch == 2
@@ -74,7 +74,7 @@ def test_a_command_after_the_pause_of_the_load_waits_for_its_end(design: str) ->
     """Nothing is postponed: the load is over, and VMSTATE_LOADED sent, when it is served."""
     begins_ns, took = of_third_load(design)
     run = simulate(design, prepare=send_command("secondary", begins_ns + took // 2))
-    names = [name for _, name, _ in run.record]
+    names = [str(event) for _, event, _ in run.record]
     assert "secondary: failover postponed (loading)" not in names
     assert names.count("secondary: sends VMSTATE_LOADED") == 3
 
@@ -92,9 +92,9 @@ def test_a_failover_before_the_stop_leaves_at_once() -> None:
     As colo_do_checkpoint_transaction: the failover is looked for before vm_stop_force_state.
     """
     stop = "primary: iothread lock got by checkpoint thread for stop"
-    at_ns = [at for at, name, _ in simulate("qsb").record if name == stop][2]
+    at_ns = [at for at, event, _ in simulate("qsb").record if str(event) == stop][2]
     run = simulate("qsb", prepare=send_command("primary", at_ns - 1000))
-    names = [name for at, name, _ in run.record if at >= at_ns]
+    names = [str(event) for at, event, _ in run.record if at >= at_ns]
     assert names.count("primary: vmstate save") == 0
     assert "primary: COLO exit (request)" in names
     assert run.failovers["primary"].done

@@ -10,6 +10,7 @@ from colosim.faults.steps import Moment, moment
 from colosim.runs.simulation import Simulation, steps_of
 from colosim.runs.verdict import judge
 from colosim.scenario import loads
+from colosim.trace.events import FaultStruck, Sent
 
 BASE = """
 name: faults
@@ -30,12 +31,12 @@ def simulate(design: str, faults: str, more: str = "") -> Simulation:
 
 def struck(run: Simulation) -> list[tuple[int, str]]:
     """Return when which faults struck."""
-    return [(at_ns, name) for at_ns, name, _ in run.record if name.startswith("fault: ")]
+    return [(at_ns, str(event)) for at_ns, event, _ in run.record if isinstance(event, FaultStruck)]
 
 
 def when(run: Simulation, name: str, index: int = 0) -> int:
     """Return the time of an event."""
-    return [at_ns for at_ns, event, _ in run.record if event == name][index]
+    return [at_ns for at_ns, event, _ in run.record if str(event) == name][index]
 
 
 def test_a_step_is_read_with_its_word_and_progress() -> None:
@@ -60,7 +61,7 @@ def test_a_fault_before_a_message_keeps_it_from_being_sent() -> None:
     run = simulate(
         "split", "{freeze: primary, at: {checkpoint: 1, step: 'primary: before VMSTATE_SEND'}}"
     )
-    sent = [name for _, name, _ in run.record if name == "primary: sends VMSTATE_SEND"]
+    sent = [str(event) for _, event, _ in run.record if event == Sent("primary", "VMSTATE_SEND")]
     assert len(sent) == 1
 
 
@@ -69,7 +70,7 @@ def test_a_fault_after_a_message_lets_it_go_and_nothing_else() -> None:
     run = simulate(
         "split", "{freeze: primary, at: {checkpoint: 1, step: 'primary: after VMSTATE_SEND'}}"
     )
-    names = [name for _, name, _ in run.record]
+    names = [str(event) for _, event, _ in run.record]
     assert names.count("primary: sends VMSTATE_SEND") == 2
     assert names.count("primary: iothread lock got by checkpoint thread for save") == 1
 

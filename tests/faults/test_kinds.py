@@ -68,7 +68,7 @@ def test_an_error_path_that_leaks_the_lock_hangs_the_primary(design: str, what: 
         "the primary's iothread lock is held by its checkpoint thread, which has left COLO "
         "without giving it back, and waits for x-colo-lost-heartbeat"
     )
-    assert [name for _, name, _ in leaks.record if "leaks" in name] == [
+    assert [str(event) for _, event, _ in leaks.record if "leaks" in str(event)] == [
         f"primary: fault {what} fails and leaks the lock"
     ]
 

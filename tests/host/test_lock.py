@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,22 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colosim.engine.environment import Environment
-from colosim.engine.record import Record
 from colosim.errors import InvariantError
 from colosim.host.lock import IothreadLock
+from colosim.trace.events import LockGot, LockReleased, LockWanted
+from colosim.trace.purpose import Purpose
+from colosim.trace.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from simpy.events import Event
-
-
-class FakeHost:
-    """A host that is never frozen."""
-
-    def while_frozen(self) -> tuple[Event, ...]:
-        """Yield nothing."""
-        return ()
 
 
 class FakeThread:
@@ -34,7 +27,6 @@ class FakeThread:
     def __init__(self, name: str) -> None:
         self.name = name
         self.waits_for = ""
-        self.host = FakeHost()
 
     def __str__(self) -> str:
         """Return the name."""
@@ -82,36 +74,21 @@ def test_the_lock_goes_to_who_wanted_it_first(visits: list[tuple[int, int]]) -> 
     assert sorted(holds) == sorted(expected)
     assert [hold[1:] for hold in holds] == [hold[1:] for hold in expected]
     assert lock.owner is None
-    assert lock.longest_ns.get("save", -1) == max((hold for _, hold in visits), default=-1)
+    assert lock.longest_ns.get(Purpose.SAVE, -1) == max((hold for _, hold in visits), default=-1)
 
 
 def test_wanting_getting_and_releasing_are_recorded() -> None:
     """The record has each wait's and each hold's length."""
     _holds, _lock, record = contend([(0, 10), (4, 5)])
-    prefix = "primary: iothread lock"
-    assert [(at, name.removeprefix(prefix), value) for at, name, value in record] == [
-        (0, " got by thread 0 for save", 0),
-        (4, " wanted by thread 1 for save", 0),
-        (10, " released by thread 0 for save", 10),
-        (10, " got by thread 1 for save", 6),
-        (15, " released by thread 1 for save", 5),
+    first = ("primary", "thread 0", Purpose.SAVE)
+    second = ("primary", "thread 1", Purpose.SAVE)
+    assert list(record) == [
+        (0, LockGot(*first), 0),
+        (4, LockWanted(*second), 0),
+        (10, LockReleased(*first), 10),
+        (10, LockGot(*second), 6),
+        (15, LockReleased(*second), 5),
     ]
-
-
-def test_a_thread_takes_the_lock_in_one_way() -> None:
-    """Taken as the thread's own or through the lock, it is the same hold and the same record."""
-    env = Environment()
-    record = Record(env, keep=True)
-    lock = IothreadLock("primary", env, record)
-    thread = FakeThread("thread")
-    own = lock.by(thread)  # type: ignore[arg-type]
-    assert lock.by(thread) is own  # type: ignore[arg-type]
-    for take in (own.acquire, partial(lock.acquire, thread)):  # type: ignore[arg-type]
-        assert not list(take("save"))
-        lock.release(thread)  # type: ignore[arg-type]
-    record.close()
-    names = [name.removeprefix("primary: iothread lock ") for _at, name, _value in record]
-    assert names == ["got by thread for save", "released by thread for save"] * 2
 
 
 def test_a_thread_cannot_take_or_give_what_it_must_not() -> None:
@@ -119,8 +96,8 @@ def test_a_thread_cannot_take_or_give_what_it_must_not() -> None:
     env = Environment()
     lock = IothreadLock("primary", env, Record(env, keep=False))
     owner, other = FakeThread("owner"), FakeThread("other")
-    assert lock.acquire(owner, "save") == ()  # type: ignore[arg-type]
+    assert not list(lock.acquire(owner, "save"))  # type: ignore[arg-type]
     with pytest.raises(InvariantError, match="owner: takes a lock that it holds"):
-        lock.acquire(owner, "load")  # type: ignore[arg-type]
+        next(lock.acquire(owner, "load"))  # type: ignore[arg-type]
     with pytest.raises(InvariantError, match="other: releases a lock that it lacks"):
         lock.release(other)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from colosim.designs import load_designs
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
+from colosim.trace.events import CallFailed
 
 TOLERANCE_NS = 50_000
 """Behind a backlog the closed form lets a small write leave with its end, the fluid after it."""
@@ -36,7 +37,7 @@ guest: {{ram: 64 MiB, dirty: {{pages: 3000}}}}
                 simulation.env.call_at(moment, lambda direction=direction: direction.disturb())  # type: ignore[misc]
 
     run = Simulation(scenario, design, prepare=prepare).run()
-    return [(name, at) for at, name, _ in run.record]
+    return [(str(event), at) for at, event, _ in run.record]
 
 
 @pytest.mark.parametrize("design", ["qsb", "split", "mainline"])
@@ -69,6 +70,7 @@ def test_the_end_of_a_stream_takes_a_latency(network: str) -> None:
         simulation.env.call_at(950_000_000, lambda: simulation.connection.shutdown("primary"))
 
     run = Simulation(scenario, "qsb", prepare=prepare).run()
-    ends = [at for at, name, _ in run.record if name == "secondary: receive fails (end of stream)"]
+    failed = CallFailed("secondary", "receive", "end of stream")
+    ends = [at for at, event, _ in run.record if event == failed]
     expected = [] if lost else [950_000_000 + scenario.network.latency_ns]
     assert ends == expected

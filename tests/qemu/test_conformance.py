@@ -220,9 +220,9 @@ def simulated(run: Simulation, side: str) -> History:
     """Return a simulated side's events as the history of a log."""
     prefix = f"{side}: "
     happenings = tuple(
-        Happening(number, at_ns, name.removeprefix(prefix), value)
-        for number, (at_ns, name, value) in enumerate(run.record, start=1)
-        if name.startswith(prefix) and at_ns > 0
+        Happening(number, at_ns, str(event).removeprefix(prefix), value)
+        for number, (at_ns, event, value) in enumerate(run.record, start=1)
+        if str(event).startswith(prefix) and at_ns > 0
     )
     return History(
         side=side,

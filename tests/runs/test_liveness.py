@@ -29,7 +29,7 @@ def run(design: str, *more: str) -> Simulation:
 
 def names(simulation: Simulation) -> list[str]:
     """Return the names of all events."""
-    return [name for _, name, _ in simulation.record]
+    return [str(event) for _, event, _ in simulation.record]
 
 
 @pytest.mark.parametrize("design", ["qsb", "split", "mainline"])

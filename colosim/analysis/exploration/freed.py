@@ -110,7 +110,8 @@ class _Waits:
         if self._from_ns is None:
             return
         pending: list[_Cause] = []
-        for at_ns, name, _ in self._record:
+        for at_ns, event, _ in self._record:
+            name = str(event)
             if name == f"{self._own}serves alone":
                 return
             waits = at_ns >= self._from_ns and self._last not in _ASLEEP

@@ -1,0 +1,564 @@
+"""What can happen in a run, simulated or real: one type for each kind of event.
+
+An event says what happens and to whom.  When it happens, in ns since COLO was entered, and one
+integer value stand beside it in the record; each type says here what its value means (0 where
+nothing is said).  `str` of an event is its sentence, as ``events.csv`` has it, and `parse` reads
+such a sentence back; both follow the type's `sentence`, so they cannot part.
+
+    >>> str(Sent("primary", "VMSTATE_SEND"))
+    'primary: sends VMSTATE_SEND'
+    >>> parse("secondary: cache flush")
+    StepDone(side='secondary', step='cache flush')
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from functools import cache
+from string import Formatter
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from colosim.trace.purpose import Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "ABORTED",
+    "COMMITTED",
+    "OTHER",
+    "PRIMARY",
+    "SECONDARY",
+    "CallFailed",
+    "CheckpointEnded",
+    "ColoExit",
+    "CommandDropped",
+    "CommandReceived",
+    "CommandRefused",
+    "CommandServed",
+    "CommandUnsent",
+    "ConnectionTimedOut",
+    "Event",
+    "ExitHeard",
+    "FailoverChanged",
+    "FailoverPostponed",
+    "FailureInjected",
+    "FaultEnded",
+    "FaultStruck",
+    "FaultsOver",
+    "FunctionFailed",
+    "GuestRunning",
+    "GuestStopped",
+    "JobScheduled",
+    "LivenessMissed",
+    "LockGot",
+    "LockReleased",
+    "LockWanted",
+    "MemoryLevel",
+    "MigrationChanged",
+    "MonitorLost",
+    "MonitorRegained",
+    "OnSide",
+    "PagesCounted",
+    "PeerLost",
+    "PoweredOff",
+    "ProcessChanged",
+    "Received",
+    "Sent",
+    "ServesAlone",
+    "Staged",
+    "StepDone",
+    "StreamBegan",
+    "StreamBroken",
+    "StreamEnded",
+    "parse",
+]
+
+PRIMARY: Final = "primary"
+SECONDARY: Final = "secondary"
+OTHER: Final = {PRIMARY: SECONDARY, SECONDARY: PRIMARY}
+"""The other side of each."""
+
+ABORTED: Final = "aborted"
+COMMITTED: Final = "committed"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happens, to nobody in particular."""
+
+    sentence: ClassVar[str]
+    """The event in words, with its fields in braces."""
+
+    def __str__(self) -> str:
+        """Return the sentence of this event."""
+        words = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, written in _WRITTEN.items():
+            if name in words:
+                words[name] = written[words[name]]
+        return self.sentence.format(**words)
+
+
+@dataclass(frozen=True, slots=True)
+class OnSide(Event):
+    """What happens on one side, ``primary`` or ``secondary``."""
+
+    side: str
+
+    @property
+    def what(self) -> str:
+        """The sentence without the side."""
+        return Event.__str__(self)
+
+    def __str__(self) -> str:
+        """Return the sentence of this event, with the side in front."""
+        return f"{self.side}: {self.what}"
+
+
+# ---- the protocol --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sent(OnSide):
+    """A protocol message is in the sender's socket buffer.  Value: its bytes."""
+
+    sentence = "sends {message}"
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received(OnSide):
+    """A protocol message has been read.  Value: its bytes."""
+
+    sentence = "receives {message}"
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBegan(OnSide):
+    """A side begins to write a bulk stream.  Value: the bytes that it will write."""
+
+    sentence = "{step} begins"
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded(OnSide):
+    """The last byte of a bulk stream is written (who began it) or read.  Value: its bytes."""
+
+    sentence = "{step} ends"
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBroken(OnSide):
+    """The write of a bulk stream has failed, and nobody looked."""
+
+    sentence = "{step} broken"
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone(OnSide):
+    """A thread has done a step of work; a step of a design's own too.  Value: ns that it took."""
+
+    sentence = "{step}"
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class PagesCounted(OnSide):
+    """Pages of a checkpoint: ``dirty``, ``flushed`` or ``late``.  Value: how many.
+
+    ``flushed`` pages went from the RAM cache into guest RAM, ``late`` ones became dirty while the
+    guest still ran.
+    """
+
+    sentence = "{pages} pages"
+    pages: str
+
+
+@dataclass(frozen=True, slots=True)
+class Staged(OnSide):
+    """State has been put into the staging buffer.  Value: all bytes that are in it."""
+
+    sentence = "staged"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointEnded(Event):
+    """A transaction is over, ``committed`` or ``aborted``.  Value: its number, from 0."""
+
+    sentence = "checkpoint {outcome}"
+    outcome: str
+
+
+# ---- the iothread lock ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LockWanted(OnSide):
+    """A thread begins to wait for the iothread lock, which another has."""
+
+    sentence = "iothread lock wanted by {thread} for {purpose}"
+    thread: str
+    purpose: Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class LockGot(OnSide):
+    """A thread has the iothread lock.  Value: ns that it waited."""
+
+    sentence = "iothread lock got by {thread} for {purpose}"
+    thread: str
+    purpose: Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class LockReleased(OnSide):
+    """A thread gives the iothread lock back.  Value: ns that it had it."""
+
+    sentence = "iothread lock released by {thread} for {purpose}"
+    thread: str
+    purpose: Purpose
+
+
+# ---- guest, process, memory ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GuestRunning(OnSide):
+    """The guest runs from now on."""
+
+    sentence = "guest running"
+
+
+@dataclass(frozen=True, slots=True)
+class GuestStopped(OnSide):
+    """The guest is stopped.  Value: ns that it had run."""
+
+    sentence = "guest stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessChanged(OnSide):
+    """The QEMU process is ``frozen``, ``thawed`` or ``killed``.  Value: of a thaw, ns frozen."""
+
+    sentence = "process {state}"
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLevel(OnSide):
+    """An account of memory beyond the guest's RAM changes.  Value: its bytes from now on."""
+
+    sentence = "memory {account}"
+    account: str
+
+
+# ---- errors, and the end of COLO -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed(OnSide):
+    """A ``send`` or ``receive`` call on the connection returns an error."""
+
+    sentence = "{call} fails ({why})"
+    call: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTimedOut(OnSide):
+    """The side's kernel gives the connection up: nothing has come back for too long."""
+
+    sentence = "connection timed out"
+
+
+@dataclass(frozen=True, slots=True)
+class FailureInjected(OnSide):
+    """A fault makes a function fail (such as ``device save``); it may leak the iothread lock."""
+
+    sentence = "fault {function} fails{leaks_lock}"
+    function: str
+    leaks_lock: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionFailed(OnSide):
+    """A function that saves or loads state returns an error."""
+
+    sentence = "{function} fails"
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class ColoExit(OnSide):
+    """The COLO thread leaves its loop: on ``request`` of a failover, or with an ``error``."""
+
+    sentence = "COLO exit ({reason})"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServesAlone(OnSide):
+    """This side's guest serves alone from now on."""
+
+    sentence = "serves alone"
+
+
+@dataclass(frozen=True, slots=True)
+class FailoverPostponed(OnSide):
+    """The failover is put off (``loading``: until a checkpoint that is being loaded is loaded)."""
+
+    sentence = "failover postponed ({why})"
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailoverChanged(OnSide):
+    """QEMU's failover status, as a real log has it."""
+
+    sentence = "failover {state}"
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationChanged(OnSide):
+    """QEMU's migration status, as a real log has it."""
+
+    sentence = "migration {state}"
+    state: str
+
+
+# ---- monitors ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CommandReceived(OnSide):
+    """A command is in the monitor's socket."""
+
+    sentence = "monitor receives {command}"
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandServed(OnSide):
+    """The monitor begins to serve a command; out of band: at once, without the iothread lock.
+
+    Value: ns that it waited.
+    """
+
+    sentence = "monitor serves {command}{out_of_band}"
+    command: str
+    out_of_band: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRefused(OnSide):
+    """A command that cannot be served now is answered with an error."""
+
+    sentence = "refuses {command}"
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobScheduled(OnSide):
+    """The main loop is to do something of its own, such as a bottom half."""
+
+    sentence = "main loop schedules {job}"
+    job: str
+
+
+# ---- faults and the cluster manager --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FaultStruck(Event):
+    """A fault of a kind strikes a side or the ``network``."""
+
+    sentence = "fault: {kind} {target}"
+    kind: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaultEnded(Event):
+    """What a fault struck is as before."""
+
+    sentence = "fault ends: {target} is as before"
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaultsOver(Event):
+    """All faults end, and none strikes any more."""
+
+    sentence = "faults end"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLost(Event):
+    """The cluster manager takes a side for lost."""
+
+    sentence = "cluster manager: {side} is lost"
+    side: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoweredOff(Event):
+    """The cluster manager fences a side."""
+
+    sentence = "cluster manager: powers {side} off"
+    side: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExitHeard(Event):
+    """The cluster manager hears that a side has left COLO with an error."""
+
+    sentence = "cluster manager: hears COLO_EXIT (error) of the {side}"
+    side: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandUnsent(Event):
+    """The cluster manager has no connection on which to send a command to a side."""
+
+    sentence = "cluster manager: cannot send {command} to the {side}"
+    command: str
+    side: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDropped(Event):
+    """A command that waited to be served is lost with the cluster manager's connection."""
+
+    sentence = "cluster manager: {command} to the {side} is dropped"
+    command: str
+    side: str
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorLost(Event):
+    """The cluster manager loses its connection to a side's monitor."""
+
+    sentence = "cluster manager: loses its connection to the {side}'s monitor"
+    side: str
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorRegained(Event):
+    """The cluster manager is connected to a side's monitor again."""
+
+    sentence = "cluster manager: is connected to the {side}'s monitor again"
+    side: str
+
+
+@dataclass(frozen=True, slots=True)
+class LivenessMissed(Event):
+    """The pair did not make progress within the limit that its scenario sets."""
+
+    sentence = "liveness: the limit has passed"
+
+
+# ---- a sentence back to its event ----------------------------------------------------------------
+
+_KINDS: Final[tuple[type[Event], ...]] = (
+    Sent,
+    Received,
+    LockWanted,
+    LockGot,
+    LockReleased,
+    MemoryLevel,
+    GuestRunning,
+    GuestStopped,
+    ProcessChanged,
+    CallFailed,
+    ConnectionTimedOut,
+    FailureInjected,
+    FunctionFailed,
+    ColoExit,
+    ServesAlone,
+    FailoverPostponed,
+    FailoverChanged,
+    MigrationChanged,
+    CommandReceived,
+    CommandServed,
+    CommandRefused,
+    JobScheduled,
+    PagesCounted,
+    Staged,
+    StreamBegan,
+    StreamEnded,
+    StreamBroken,
+    StepDone,
+    CheckpointEnded,
+    FaultStruck,
+    FaultEnded,
+    FaultsOver,
+    PeerLost,
+    PoweredOff,
+    ExitHeard,
+    CommandUnsent,
+    CommandDropped,
+    MonitorLost,
+    MonitorRegained,
+    LivenessMissed,
+)
+"""Every kind, in the order in which a sentence is held against them: a step may be called anything,
+so it comes after all else that a side can do."""
+
+_WRITTEN: Final[Mapping[str, Mapping[object, str]]] = {
+    "side": {PRIMARY: PRIMARY, SECONDARY: SECONDARY},
+    "pages": {pages: pages for pages in ("dirty", "flushed", "late")},
+    "call": {call: call for call in ("send", "receive")},
+    "outcome": {outcome: outcome for outcome in (COMMITTED, ABORTED)},
+    "leaks_lock": {False: "", True: " and leaks the lock"},
+    "out_of_band": {False: "", True: " out of band"},
+}
+"""How the values of fields that cannot have any other are written; other fields are any text."""
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], type[Event]]]:
+    """Return what matches the sentences of each kind."""
+    return [(_pattern(kind), kind) for kind in _KINDS]
+
+
+def _pattern(kind: type[Event]) -> re.Pattern[str]:
+    """Return what matches the sentences of a kind, with a group for each field."""
+    sentence = kind.sentence
+    if issubclass(kind, OnSide):
+        sentence = "{side}: " + sentence
+    pattern = ""
+    for literal, field, _, _ in Formatter().parse(sentence):
+        pattern += re.escape(literal)
+        if field is not None:
+            written = _WRITTEN.get(field)
+            text = ".+?" if written is None else "|".join(map(re.escape, written.values()))
+            pattern += f"(?P<{field}>{text})"
+    return re.compile(pattern)
+
+
+def parse(sentence: str) -> Event:
+    """Return the event of a sentence.
+
+    :raises ValueError: if it is the sentence of no event, or of a lock purpose that is none.
+    """
+    for pattern, kind in _patterns():
+        found = pattern.fullmatch(sentence)
+        if found is not None:
+            return kind(**{name: _value(name, text) for name, text in found.groupdict().items()})
+    raise ValueError(f"{sentence!r} is no event")
+
+
+def _value(field: str, text: str) -> object:
+    """Return the value of a field from how it is written."""
+    if field == "purpose":
+        return Purpose(text)
+    written = _WRITTEN.get(field)
+    if written is None:
+        return text
+    return next(value for value, spelt in written.items() if spelt == text)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from colosim.trace.steps import POINTS, STEPS, Kind, step_of
+
+
+def test_a_step_spans_points_of_its_side_in_their_order() -> None:
+    """Every step begins and ends at a known point, and not before it began."""
+    order = {point.full_name: number for number, point in enumerate(POINTS)}
+    spans = {
+        (step.side, step.name): (
+            order[f"{step.side}_{step.begin}"],
+            order[f"{step.side}_{step.end}"],
+        )
+        for step in STEPS
+    }
+    assert [key for key, (begin, end) in spans.items() if begin >= end] == []
+
+
+def test_no_point_and_no_step_stands_twice() -> None:
+    """A name, an event and a name of the lab's stand for one point each, but for a free lock.
+
+    Who gets a free lock has not been seen to want it: both points are then the same moment.
+    """
+    for names in (
+        [point.full_name for point in POINTS],
+        [point.qemu25 for point in POINTS if point.qemu25],
+        [point.qemu72 for point in POINTS if point.qemu72],
+        [(step.side, step.name) for step in STEPS],
+        [event for point in POINTS if point.name != "lock_wanted" for event in point.events],
+    ):
+        assert len(names) == len(set(names))
+
+
+def test_steps_that_work_read_or_write_name_their_function() -> None:
+    """Only a wait for the peer has no function of its own, nor a lock."""
+    without = [step.name for step in STEPS if not step.function]
+    assert without == [step.name for step in STEPS if step.kind is Kind.WAITS]
+    assert step_of("primary", "handshake") is STEPS[0]
+    assert step_of("primary", "prayer") is None
