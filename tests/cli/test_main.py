@@ -55,18 +55,16 @@ def test_help_of_a_command_loads_no_library() -> None:
     assert not HEAVY & loaded
 
 
-@pytest.mark.parametrize(
-    "command", ["run idle --set checkpoints=2 --tables none", "compare idle --set checkpoints=2"]
-)
-def test_a_short_run_loads_no_library_of_tables_and_figures(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_short_runs_load_no_library_of_tables_and_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without tables a run needs SimPy, pydantic and the YAML reader, and not numpy for its draws.
 
-    Nor does it load what makes tables or reads the logs of real runs.
+    Nor does it load what makes tables or reads the logs of real runs; nor does a comparison.
     """
     monkeypatch.chdir(tmp_path)
-    loaded = modules_after(command.split())
+    conditions = ["idle", "--set", "checkpoints=2"]
+    loaded = modules_after(["compare", *conditions], ["run", *conditions, "--tables", "none"])
     assert {"simpy", "pydantic", "ruamel.yaml"} <= loaded
     assert not {"matplotlib", "numpy", "pandas", "rich", "scipy"} & loaded
     ours = {name for name in loaded if name.startswith(("colosim.plots", "colosim.qemu"))}

@@ -34,7 +34,7 @@ from colosim.qemu.stage_formulas import (
 from colosim.scenario import preset
 
 LABS = ("lab-qemu25", "lab-qemu72")
-HOSTS = Path("colosim/scenario/presets/hosts")
+HOSTS = Path(__file__).parents[2] / "colosim" / "scenario" / "presets" / "hosts"
 
 KNOWN = {
     "message": 90_000.0,
