@@ -10,7 +10,8 @@
     ├── RunDirectoryError     a run directory is missing, incomplete or would be overwritten
     └── LogError              a QEMU log or lab run cannot be read
 
-`str()` of each is for people; the attributes are for programs.
+`str()` of each is for people; the attributes are for programs. Each can be pickled: a worker
+process hands it over whole.
 """
 
 from __future__ import annotations
@@ -56,7 +57,11 @@ class ScenarioError(ColosimError):
 
     def __init__(self, faults: Sequence[ScenarioFault]) -> None:
         self.faults = tuple(sorted(faults))
-        super().__init__("\n".join(str(fault) for fault in self.faults))
+        super().__init__(self.faults)
+
+    def __str__(self) -> str:
+        """Return every fault, one a line."""
+        return "\n".join(str(fault) for fault in self.faults)
 
 
 class DesignError(ColosimError):
@@ -67,8 +72,13 @@ class HangError(ColosimError):
     """No guest serves and nobody can be told; ``wait_for`` has one line a blocked thread."""
 
     def __init__(self, message: str, wait_for: Sequence[str]) -> None:
+        self.message = message
         self.wait_for = tuple(wait_for)
-        super().__init__("\n".join((message, *self.wait_for)))
+        super().__init__(message, self.wait_for)
+
+    def __str__(self) -> str:
+        """Return the message and, below it, who waits for whom."""
+        return "\n".join((self.message, *self.wait_for))
 
 
 class InvariantError(ColosimError):
@@ -79,7 +89,11 @@ class InvariantError(ColosimError):
         self.at_ns = at_ns
         self.thread = thread
         self.detail = detail
-        super().__init__(f"{rule} broken at {at_ns} ns by {thread}: {detail}")
+        super().__init__(rule, at_ns, thread, detail)
+
+    def __str__(self) -> str:
+        """Return the rule, when it broke, by whom and how."""
+        return f"{self.rule} broken at {self.at_ns} ns by {self.thread}: {self.detail}"
 
 
 class RunDirectoryError(ColosimError):

@@ -53,12 +53,12 @@ class ScenarioFile(pytest.File):
         :raises pytest.Collector.CollectError: if the scenario is wrong; it carries every fault.
         """
         # Here and not above: a pytest run that was not asked for scenarios must not load them.
-        from colosim.designs import load_designs  # noqa: PLC0415
+        from colosim.designs import DesignNames  # noqa: PLC0415
         from colosim.errors import ScenarioError  # noqa: PLC0415
         from colosim.scenario import load  # noqa: PLC0415
 
         try:
-            scenario = load(str(self.path), known_designs=tuple(load_designs()))
+            scenario = load(str(self.path), known_designs=DesignNames())
         except ScenarioError as error:
             raise self.CollectError(str(error)) from error
         for design in scenario.designs:

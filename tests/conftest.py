@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
-if TYPE_CHECKING:
-    import pytest
+ROOT = Path(__file__).parent.parent
 
 # The same examples on every machine; a failure in CI is a failure at home.
 settings.register_profile("default", derandomize=True, deadline=None, max_examples=50)
@@ -28,3 +31,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the reference results in results/ anew instead of holding the code to them",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Run the tests in an empty folder: none may count on being started in the checkout."""
+    os.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which the wheel is unpacked, as pip installs it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir"]
+    subprocess.run([*build, folder, ROOT], check=True, capture_output=True)
+    (archive,) = folder.glob("*.whl")
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(folder / "unpacked")
+    return folder / "unpacked"

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import tomllib
-import zipfile
 from importlib.metadata import entry_points
 from itertools import chain
 from pathlib import Path
@@ -78,21 +77,6 @@ def test_the_readme_has_the_two_commands() -> None:
         assert "-c constraints.txt" in command
     assert commands["compare"].endswith("colosim compare scenarios/compare.yaml")
     assert ".venv/bin/pytest" in commands["test"]
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel and return the folder in which it is unpacked."""
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
-        check=True,
-        capture_output=True,
-    )
-    (archive,) = folder.glob("*.whl")
-    with zipfile.ZipFile(archive) as opened:
-        opened.extractall(folder / "unpacked")
-    return folder / "unpacked"
 
 
 def test_the_wheel_has_every_file_of_the_package(wheel: Path) -> None:

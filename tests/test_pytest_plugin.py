@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import colosim
+import colosim.designs  # once for all: pytester forgets what a test has loaded, numpy loads once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

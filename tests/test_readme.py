@@ -3,20 +3,22 @@
 A ``console`` block holds commands (after ``$ ``) and their whole output, at 80 columns; a command
 whose exit status is not 0 says so in a comment (``# exits 3``).  A ``python`` block runs as it
 stands; a ``yaml`` block is a valid scenario.  ``pytest --update-results tests/test_readme.py``
-writes the outputs anew.
+writes the outputs anew, with ``-m slow`` those of explorations.
 """
 
 from __future__ import annotations
 
-import os
+import io
 import re
+import runpy
 import shlex
-import subprocess
-import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from colosim.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -34,7 +36,9 @@ class Shown(NamedTuple):
 
 def blocks(kind: str) -> list[str]:
     """Return the README's fenced blocks of one kind."""
-    return [body for found, body in BLOCK.findall(README.read_text()) if found == kind]
+    return [
+        body for found, body in BLOCK.findall(README.read_text(encoding="utf-8")) if found == kind
+    ]
 
 
 def shown(block: str) -> list[Shown]:
@@ -47,63 +51,69 @@ def shown(block: str) -> list[Shown]:
     return commands
 
 
-def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run one of the README's commands as a user would, with colosim from this checkout."""
+def run(command: str) -> tuple[int, str]:
+    """Run one of the README's commands; return its exit status and all that it printed."""
     words = shlex.split(command)
     assert words[0] == "colosim", f"the README shows {command!r}, which is no colosim command"
-    return subprocess.run(
-        [sys.executable, "-m", "colosim", *words[1:]],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
-    )
+    printed = io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(printed):
+        status = main(words[1:])
+    return status, printed.getvalue()
 
 
-def place(folder: Path) -> None:
-    """Lay out what a user in the checkout sees, in a folder that may be written to."""
+def explores(command: str) -> bool:
+    """Tell whether a command is an exploration, of hundreds of cases or more."""
+    return command.startswith("colosim explore ")
+
+
+@pytest.fixture(autouse=True)
+def _checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go where a user in the checkout is, into a folder that may be written to."""
     for name in ("scenarios", "tests"):
-        (folder / name).symlink_to(ROOT / name)
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
 
 
-def test_every_command_prints_what_the_readme_shows(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    """Each command's whole output and exit status are those of the README."""
-    place(tmp_path)
-    text = README.read_text()
+def hold(*, explorations: bool, update: bool) -> None:
+    """Run the explorations, or all other commands; each prints what the README shows."""
+    text = README.read_text(encoding="utf-8")
     wrong: list[str] = []
     for block in blocks("console"):
-        renewed: list[str] = []
+        renewed = ""
         for line, command, status, output in shown(block):
-            result = run(command, tmp_path)
-            if result.returncode != status:
-                wrong.append(f"$ {command}: exit status {result.returncode}, not {status}")
-            if result.stdout.rstrip() != output.rstrip():
-                wrong.append(f"$ {command}\nprints:\n{result.stdout}")
-            renewed.append(f"$ {line}\n{result.stdout.rstrip()}".rstrip() + "\n")
-        text = text.replace(block, "".join(renewed), 1)
-    if request.config.getoption("--update-results"):
-        README.write_text(text)
+            found = (status, output)
+            if explores(command) is explorations:
+                found = run(command)
+            if found[0] != status:
+                wrong.append(f"$ {command}: exit status {found[0]}, not {status}")
+            if found[1].rstrip() != output.rstrip():
+                wrong.append(f"$ {command}\nprints:\n{found[1]}")
+            renewed += f"$ {line}\n{found[1].rstrip()}".rstrip() + "\n"
+        text = text.replace(block, renewed, 1)
+    if update:
+        README.write_text(text, encoding="utf-8", newline="\n")
     else:
         assert not wrong, "\n\n".join(wrong)
+
+
+def test_every_command_prints_what_the_readme_shows(pytestconfig: pytest.Config) -> None:
+    """Each command's whole output and exit status are those of the README, explorations apart."""
+    hold(explorations=False, update=pytestconfig.getoption("--update-results"))
+
+
+@pytest.mark.slow
+def test_every_exploration_prints_what_the_readme_shows(pytestconfig: pytest.Config) -> None:
+    """So are those of the explorations, of every fault at every step."""
+    hold(explorations=True, update=pytestconfig.getoption("--update-results"))
 
 
 @pytest.mark.parametrize("block", blocks("python"))
 def test_every_python_example_runs(block: str, tmp_path: Path) -> None:
     """The README's Python runs in the checkout, and its asserts hold."""
-    place(tmp_path)
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env={**os.environ, "MPLBACKEND": "Agg"},
-    )
-    assert result.returncode == 0, result.stderr
+    (tmp_path / "example.py").write_text(block, encoding="utf-8")
+    runpy.run_path("example.py", run_name="__main__")
 
 
 @pytest.mark.parametrize("block", blocks("yaml"))

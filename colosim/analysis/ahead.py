@@ -87,7 +87,7 @@ class Outlook(NamedTuple):
             if act is not None:
                 for host in simulation.hosts.values():
                     host.monitor.expects_commands = True
-            simulation.env.call_at(self.at_ns, begin, apart=True)
+            simulation.env.call_at(self.at_ns, begin, onlooker=True)
 
         Simulation(self._longer(), self.design, seed=self.seed, keep=False, prepare=prepare).run()
         return watches[0].events

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from colosim.qemu.measured import measured
 from colosim.runs.run import as_scenario, simulate
 from colosim.runs.summary import value_of
 
@@ -144,6 +143,8 @@ def measured_medians(scenario: Scenario, design: str) -> dict[str, int]:
     name = scenario.measured.get(design)
     if name is None:
         return {}
+    from colosim.qemu.measured import measured  # noqa: PLC0415 - many scenarios name none
+
     table = measured(name)
     medians = {key: table.median(quantity) for key, quantity in MEASURED.items()}
     return {key: median for key, median in medians.items() if median is not None}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from colosim.network.direction import Direction
+    from colosim.network.ends import Ends
     from colosim.runs.simulation import Simulation
 
 __all__ = ["BufferLevels", "FullSince", "buffer_levels"]
@@ -79,24 +79,19 @@ def buffer_levels(simulation: Simulation) -> tuple[BufferLevels, BufferLevels]:
     )
 
 
-def _levels(simulation: Simulation, direction: Direction) -> BufferLevels:
+def _levels(simulation: Simulation, direction: Ends) -> BufferLevels:
     network = simulation.scenario.network
     capacities = (network.send_buffer_bytes, network.receive_buffer_bytes)
-    known = direction.levels.full if isinstance(direction.levels, FullSince) else None
-    full = known or _Full(capacities)
-    fluid = direction.disturb().fluid.twin()
-    if known is not None:
-        fluid.on_levels = lambda at, sending, receiving: full.see(
-            -int(-at // 1), -int(-sending // 1), -int(-receiving // 1)
-        )
-    if fluid.now < simulation.end_ns:
-        fluid.advance(simulation.end_ns)
+    full = _Full(capacities)
+    if isinstance(direction.levels, FullSince):
+        full.since[:] = direction.levels.full.since
+    sending, receiving = direction.levels_at(simulation.end_ns, full.see)
     return BufferLevels(
         direction.sender,
         direction.receiver,
-        -int(-(fluid.written - fluid.left) // 1),
+        sending,
         capacities[0],
-        -int(-(fluid.arrived.value - fluid.read) // 1),
+        receiving,
         capacities[1],
         full.since[0],
         full.since[1],

@@ -11,7 +11,6 @@ from colosim.analysis.levels import buffer_levels
 from colosim.analysis.waiting import FROZEN, KILLED, POWERED_OFF, VANISHED, step_of
 from colosim.analysis.wording import duration, place, seconds
 from colosim.failover.state import COMMAND
-from colosim.host.lock import BUSY
 from colosim.network.connection import OTHER, PRIMARY, SECONDARY
 from colosim.network.tcp import give_up_ns
 from colosim.trace.events import (
@@ -29,6 +28,7 @@ from colosim.trace.events import (
     StepDone,
     StreamEnded,
 )
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -322,7 +322,7 @@ class _Ways:
         waiting, lock = self.waiting, self.waiting.host.lock
         if lock.owner is None or self._natural is not None:
             return
-        busy = lock.purpose == BUSY
+        busy = lock.purpose == Purpose.BUSY
         event = (
             f"the {waiting.side}'s {lock.owner.name} {'ends its own work' if busy else 'goes on'}"
         )

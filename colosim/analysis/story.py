@@ -10,7 +10,6 @@ from colosim.analysis.levels import FullSince, buffer_levels
 from colosim.analysis.release import releases
 from colosim.analysis.waiting import losses, step_of, wait_for_graph
 from colosim.analysis.wording import Told, tell
-from colosim.host.lock import BUSY
 from colosim.runs.simulation import Simulation
 from colosim.trace.events import (
     COMMITTED,
@@ -29,6 +28,7 @@ from colosim.trace.events import (
     Sent,
     ServesAlone,
 )
+from colosim.trace.purpose import Purpose
 from colosim.trace.record import event_of
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _hold(simulation: Simulation, side: str) -> Hold:
     assert owner is not None  # noqa: S101 - asked by the caller
     end = simulation.primary if side == "primary" else simulation.secondary
     leaked = end.exited and owner is end.thread
-    step = "" if leaked or lock.purpose == BUSY else step_of(owner)
+    step = "" if leaked or lock.purpose == Purpose.BUSY else step_of(owner)
     return Hold(side, owner.name, lock.purpose, step, lock.since_ns, leaked=leaked)
 
 

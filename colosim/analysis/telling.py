@@ -10,9 +10,9 @@ from colosim.analysis.facts import facts
 from colosim.analysis.release import BY_ITSELF, IF_DONE, NEVER
 from colosim.analysis.waiting import KILLED, POWERED_OFF
 from colosim.analysis.wording import duration, moment_of, purpose_of, size
-from colosim.host.lock import BUSY
 from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.runs.verdict import COMPLETED, HUNG, NOT_APPLICABLE, SPLIT_BRAIN, STOPPED
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ def _reason(judgement: Judgement, stands: Standing | None) -> str:
         return f"no guest serves, and both hosts are lost: {how}"
     for hold in stands.holds if judgement.verdict == HUNG else ():
         edge = stands.graph.waits_for(f"{hold.side}: {hold.thread}")
-        if hold.side == judgement.survivor and hold.purpose == BUSY:
+        if hold.side == judgement.survivor and hold.purpose == Purpose.BUSY:
             return f"the {hold.side}'s iothread lock is held by its main loop for work of its own"
         if hold.side == judgement.survivor and edge is not None:
             target = stands.graph.node(edge.target)

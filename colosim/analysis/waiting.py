@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from colosim.designs.side import Side
     from colosim.host.monitor import Command
     from colosim.host.thread import Thread
-    from colosim.network.direction import Direction
+    from colosim.network.ends import Ends
     from colosim.runs.simulation import Simulation
     from colosim.trace.events import Event
 
@@ -100,12 +100,6 @@ def silent_network_since(marks: Iterable[Timed]) -> int | None:
             case FaultEnded("network"):
                 since = None
     return since
-
-
-def _starved(direction: Direction) -> bool:
-    """Whether a thread waits in its receive for more than has been written."""
-    fluid = direction.disturb().fluid
-    return direction.price is not None or fluid.read_goal > fluid.written
 
 
 class _Builder:
@@ -281,7 +275,7 @@ class _Builder:
                 self.edge(key, target, f"is held, to {purpose_of(lock.purpose)}, by", lock.since_ns)
         return key
 
-    def send_buffer(self, direction: Direction) -> str:
+    def send_buffer(self, direction: Ends) -> str:
         side, levels = direction.sender, self.levels[direction.sender]
         key = f"{side}: send buffer"
         state = "full" if levels.send_full else ""
@@ -294,21 +288,21 @@ class _Builder:
             self.edge(key, target, "meets the closed window of", levels.receive_full_since_ns)
         return key
 
-    def full_buffer(self, direction: Direction) -> str:
+    def full_buffer(self, direction: Ends) -> str:
         side = direction.receiver
         key = f"{side}: receive buffer"
         if self.add(Node(key, Kind.BUFFER, side, f"the {side}'s receive buffer", "full")):
             self.edge(key, self.thread(side, self.side(side).thread), "has to be read by")
         return key
 
-    def empty_buffer(self, direction: Direction) -> str:
+    def empty_buffer(self, direction: Ends) -> str:
         side = direction.receiver
         key = f"{side}: receive buffer"
         if not self.add(Node(key, Kind.BUFFER, side, f"the {side}'s receive buffer", "empty")):
             return key
         if self.simulation.connection.down:
             self.silence(key, direction.sender, "gets nothing from")
-        elif _starved(direction):
+        elif direction.starved:
             writer = self.thread(direction.sender, self.side(direction.sender).thread)
             self.edge(key, writer, "has to be filled by")
         else:

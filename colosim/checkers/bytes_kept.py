@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from colosim.checkers.checker import Handler
-    from colosim.network.direction import Direction
+    from colosim.network.ends import Ends
     from colosim.trace.events import Event
 
 __all__ = ["BytesKept"]
@@ -108,14 +108,14 @@ class BytesKept(Checker):
             _hold_fluid(direction)
 
 
-def _hold_fluid(direction: Direction) -> None:
+def _hold_fluid(direction: Ends) -> None:
     """Hold the counters of a disturbed direction against each other.
 
     :raises Broken: if a byte arrived that had not left, or the like.
     """
-    if direction.disturbed is None:
+    fluid = direction.fluid
+    if fluid is None:
         return
-    fluid = direction.disturbed.fluid
     counters: dict[str, Fraction | int] = {
         "asked to be written": fluid.write_goal,
         "written": fluid.written,

@@ -16,8 +16,8 @@ def command(scenario: str, overrides: tuple[str, ...]) -> None:
     SCENARIO is a file, or the name of a scenario that colosim ships. What is printed is a scenario
     too, and means the same.
     """
-    from colosim.designs import load_designs
+    from colosim.designs import DesignNames
     from colosim.scenario import load, resolve
 
-    loaded = load(scenario, overrides=overrides, known_designs=tuple(load_designs()))
+    loaded = load(scenario, overrides=overrides, known_designs=DesignNames())
     click.echo(resolve(loaded), nl=False)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
-import sys
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.table import Table
-    from rich.text import Text
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["print_sentence", "print_table", "verdict_style"]
 
@@ -40,43 +38,50 @@ def print_table(
 
     Where it is wider than the terminal (80 columns if there is none), designs with remedies are
     folded at their ``+``.  If that is not enough it is printed in blocks of as many columns as fit,
-    the first column in each.  No other cell is ever broken.  `styles`: the style of cells by their
+    the first column in each.  No other cell is ever broken.  `styles`: the colour of cells by their
     text, for terminals.
     """
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(file=sys.stdout, highlight=False)
-    table = [list(columns), *(list(row) for row in rows)]
-    lines = [title]
-    for block in _blocks(table, console.width):
-        cells = [[Text(cell, style=(styles or {}).get(cell, "")) for cell in row] for row in block]
-        # What cannot be folded is printed whole all the same.
-        wide = max(console.width, _total(_widths(block)))
-        with console.capture() as captured:
-            console.print(_grid(block, cells), width=wide, crop=False, no_wrap=True)
-        if len(lines) > 1:
-            lines.append("")
-        lines += [line.rstrip() for line in captured.get().splitlines()]
-    click.echo("\n".join(lines))
+    table = [list(columns), *map(list, rows)]
+    colours = {} if "NO_COLOR" in os.environ else styles or {}
+    blocks = ["\n".join(_lines(block, colours)) for block in _blocks(table, _terminal_width())]
+    click.echo(f"{title}\n" + "\n\n".join(blocks))
 
 
-def _grid(block: list[list[str]], cells: list[list[Text]]) -> Table:
-    """Return a block as rich lays it out, the first row for its head."""
-    from rich.table import Table
+def _terminal_width() -> int:
+    """Return the columns of the terminal, also where only its input is one; 80 without."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns):
+        return int(columns)
+    for stream in (0, 1, 2):
+        with suppress(OSError):
+            return os.get_terminal_size(stream).columns or _WIDTH
+    return _WIDTH
 
-    made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
-    for index, head in enumerate(cells[0]):
-        made.add_column(
-            head,
-            justify="right" if index else "left",
-            vertical="bottom",
-            no_wrap=True,
-            width=_widths(block)[index],
-        )
-    for row in cells[1:]:
-        made.add_row(*row)
-    return made
+
+def _lines(block: list[list[str]], colours: dict[str, str]) -> Iterator[str]:
+    """Yield the lines of a block; a head ends right above its cells, a cell begins at the top."""
+    widths = _widths(block)
+    for number, row in enumerate(block):
+        height = max(cell.count("\n") for cell in row)
+        cells = []
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            missing = "\n" * (height - cell.count("\n"))
+            style = {"fg": colours.get(cell)} if number else {"bold": True}
+            cells.append(
+                [
+                    _styled(line.rjust(width) if column else line.ljust(width), style)
+                    for line in (cell + missing if number else missing + cell).split("\n")
+                ]
+            )
+        yield from ((" " * _GAP).join(line).rstrip() for line in zip(*cells, strict=True))
+
+
+def _styled(text: str, style: dict[str, Any]) -> str:
+    return click.style(text, **style) if any(style.values()) and not text.isspace() else text
+
+
+_WIDTH = 80
+"""Columns where there is no terminal."""
 
 
 # ---- what fits -----------------------------------------------------------------------------------

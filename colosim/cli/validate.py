@@ -17,11 +17,11 @@ def command(scenarios: tuple[str, ...], overrides: tuple[str, ...]) -> int:
     Each SCENARIO is a file, or the name of a scenario that colosim ships. Every fault is one line
     on standard error, as file:line:column: message, and the exit status is then 2.
     """
-    from colosim.designs import load_designs
+    from colosim.designs import DesignNames
     from colosim.errors import ScenarioError
     from colosim.scenario import load
 
-    known_designs = tuple(load_designs())
+    known_designs = DesignNames()
     status = 0
     for scenario in scenarios:
         try:

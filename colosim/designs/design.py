@@ -19,8 +19,17 @@ if TYPE_CHECKING:
 class Design:
     """A checkpoint design.
 
-    Subclass it, give `name`, `summary` and `origin`, write `checkpoint` and `load`, and register
-    the class under the entry point group ``colosim.designs``.
+    Subclass it, give `name`, `summary` and `origin`, write `checkpoint` and `load`, and either hand
+    the class to `colosim.run` or register it under the entry point group ``colosim.designs``.
+
+    `checkpoint`, `load` and `wait_for_checkpoint` are generators that a SimPy process runs, the
+    COLO thread of their side.  They call the verbs of `Primary` and `Secondary` with ``yield from``
+    and may yield any SimPy event of `p.env`, as SimPy documents it: a timeout and its value, an
+    event that has happened, ``a | b`` and ``a & b``, a child process and its result, an interrupt.
+    The clock counts integer nanoseconds.  While the side's QEMU process is frozen such an event
+    still happens on time, and the generator goes on after the thaw.  A child process is no thread
+    of the QEMU process and does not freeze with it; one that should is a
+    `colosim.host.thread.Thread` of ``p.host``.
     """
 
     name: ClassVar[str]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simpy.events import Event
-
 from colosim.designs.side import Failure
+from colosim.errors import DesignError
+from colosim.trace.events import ColoExit
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from colosim.designs.primary import Primary
@@ -22,9 +23,20 @@ def _leave(side: Side, error: Exception | None) -> None:
         side.exit_reason = "request"
     else:
         side.exit_reason = f"error: {error}" if error else "error"
-    side.note(f"COLO exit ({'request' if side.failover.requested else 'error'})")
+    side.note(ColoExit(side.name, "request" if side.failover.requested else "error"))
     if not side.failover.requested:
         side.failover.exits_with_error()
+
+
+def _something(side: Side, steps: Steps, what: str) -> Steps:
+    """Run a design's steps, which must do something: else time would stand still for ever.
+
+    :raises DesignError: if they end as they began.
+    """
+    begun = side.env.steps
+    yield from steps
+    if side.env.steps == begun:
+        raise DesignError(f"its {what} ends without having waited for anything")
 
 
 def primary_thread(p: Primary) -> Steps:
@@ -39,21 +51,19 @@ def primary_thread(p: Primary) -> Steps:
             if p.failover.requested:
                 break
             p.begun_ns = p.env.now
-            yield from p.design.checkpoint(p)
+            yield from _something(p, p.design.checkpoint(p), "checkpoint")
             p.on_end()
             p.checkpoint += 1
     except Failure as failure:
         error = failure
-    # Whoever is stopped in the instant of the error leaves when it goes on.
-    yield from p.host.while_frozen()
     p.on_end()
     _leave(p, error)
-    yield from p.failover.wait(p.thread)
+    yield from p.failover.wait()
     if p.holds_lock:
         # Leaked by the error path: a thread that takes it once more waits for itself.
         p.thread.waits_for = "the iothread lock (failover), which it has itself"
-        yield Event(p.env)
-    yield from p.lock("failover")
+        yield p.env.event()
+    yield from p.lock(Purpose.FAILOVER)
     yield from p.work("failover", p.costs.failover_ns)
     p.host.guest.run()
     p.unlock()
@@ -66,17 +76,16 @@ def secondary_thread(s: Secondary) -> Steps:
     error: Exception | None = None
     try:
         while True:
-            yield from s.design.load(s)
+            yield from _something(s, s.design.load(s), "load")
             if s.relaunching:
                 break
             s.checkpoint += 1
     except Failure as failure:
         error = failure
-    yield from s.host.while_frozen()
     s.vmstate_loading = False
     if s.relaunching:
         s.failover.relaunch()
     _leave(s, error)
     s.failover.incoming_ended()
-    yield from s.failover.wait(s.thread)
+    yield from s.failover.wait()
     s.thread.waits_for = ""

@@ -12,21 +12,22 @@ from colosim.designs.messages import (
 )
 from colosim.designs.side import Side, VmstateError, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
+from colosim.errors import DesignError
 from colosim.failover.state import State
 from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
+from colosim.network.section import Section
 from colosim.network.tcp import StreamError
+from colosim.trace.events import PRIMARY, PagesCounted, Staged, StreamBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from simpy.events import Event
+    from collections.abc import Callable
 
     from colosim.designs.design import Design
     from colosim.designs.side import Steps
-    from colosim.engine.environment import Wait
     from colosim.host.host import Host
 
+_DIRTY, _STAGED = PagesCounted(PRIMARY, "dirty"), Staged(PRIMARY)
 PPM = 1_000_000
 GIB = 1 << 30
 
@@ -42,7 +43,8 @@ class Primary(Side):
     stopped_ns = -1
     begun_ns = -1
     running_ns = -1
-    kick: Wait | None = None
+    waits_for_timer = False
+    """Whether it is in a wait that a failover ends (colo_checkpoint_event)."""
     on_end: Callable[[], None]
 
     def __init__(self, design: Design, host: Host, *rest: Any) -> None:
@@ -60,7 +62,11 @@ class Primary(Side):
         self._staged_beside_ram = (
             model.device_state_bytes + model.vmdesc_bytes + design.staged_framing_bytes
         )
-        self._section = remembered(self._section_of)
+        self._ram_of = remembered(self._ram_section_of)
+        # Whether the end mark of streamed RAM is still to be sent, and what was staged.
+        self._end_mark = False
+        self._staged: Section | None = None
+        self._stages_ram = False
         self._stream_ns = remembered(self._price_of_stream)
         self._vmstate_save_ns = remembered(self._price_of_vmstate_save)
         self._send_staged_ns = remembered(self._price_of_sending)
@@ -77,17 +83,15 @@ class Primary(Side):
         Ticks before VMSTATE_RECEIVED of the last transaction are lost
         (colo_checkpoint_event is reset there); one since then starts the next at once.
         """
-        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        now = self.env.now
         period = self.delay_ns or 1
         since = self.received_at_ns.get(VMSTATE_RECEIVED.name, self.entered_ns)
         due = self.entered_ns + ((since - self.entered_ns) // period + 1) * period
         if due <= now:
             return
-        wait = self.kick = self.thread.sleep(due - now)
-        self.thread.waits_for = "the checkpoint timer"
-        yield wait
-        self.thread.waits_for = ""
-        self.kick = None
+        self.waits_for_timer = True
+        yield from self._wait(self.thread.sleep(due - now), "the checkpoint timer")
+        self.waits_for_timer = False
 
     # ---- the guest -----------------------------------------------------------------------------
 
@@ -112,7 +116,7 @@ class Primary(Side):
 
     def _guest_runs(self) -> None:
         self.host.guest.run()
-        self.running_ns = self.env._now  # type: ignore[assignment]  # noqa: SLF001
+        self.running_ns = self.env.now
 
     # ---- RAM and device state ------------------------------------------------------------------
 
@@ -123,12 +127,10 @@ class Primary(Side):
         """
         guest = self.host.guest
         pages = guest.dirty_after(self.checkpoint, guest.ran_ns)
-        self.dirty_pages, self.zero_pages, self.ram_stream_bytes = self._section(pages)
-        return self.work(
-            "bitmap sync", self._sync_ns + then_ns, noted=("dirty pages", self.dirty_pages)
-        )
+        self.dirty_pages, self.zero_pages, self.ram_stream_bytes = self._ram_of(pages)
+        return self.work("bitmap sync", self._sync_ns + then_ns, noted=(_DIRTY, self.dirty_pages))
 
-    def _section_of(self, dirtied: int) -> tuple[int, int, int]:
+    def _ram_section_of(self, dirtied: int) -> tuple[int, int, int]:
         """Return how many pages are dirty, how many of them zero, and their RAM section's bytes."""
         pages = min(dirtied, self._ram_pages)
         zero = pages * self._zero_share_ppm // PPM
@@ -149,11 +151,13 @@ class Primary(Side):
             self.outgoing.write_error = StreamError(str(error))
             return
         pages, amount = self.dirty_pages, self.ram_stream_bytes - 1
+        self._end_mark = True
+        section = Section(self.checkpoint, amount, pages, self.zero_pages)
         try:
-            yield from self.write("RAM stream", amount, self._stream_ns(pages, amount))
+            yield from self.write("RAM stream", section, self._stream_ns(pages, amount))
         except StreamError as error:
             self.thread.waits_for = ""
-            self.note("RAM stream broken")
+            self.note(StreamBroken(self.name, "RAM stream"))
             self.outgoing.write_error = error
 
     def _price_of_stream(self, pages: int, amount: int) -> int:
@@ -169,10 +173,12 @@ class Primary(Side):
             "device save",
             self._device_save_ns,
             self._stage_device_state,
-            ("staged", self._device_bytes),
+            (_STAGED, self._device_bytes),
         )
 
     def _stage_device_state(self) -> None:
+        self._stages_ram = False
+        self._staged = Section(self.checkpoint, self._device_bytes)
         self.staging.write(self._device_bytes)
 
     def save_vmstate(self) -> Steps:
@@ -185,6 +191,8 @@ class Primary(Side):
         yield from self.sync_dirty_bitmap()
         self.check("RAM save")
         content = self.ram_stream_bytes + self._staged_beside_ram
+        self._stages_ram = True
+        self._staged = Section(self.checkpoint, content, self.dirty_pages, self.zero_pages)
         spent = self._vmstate_save_ns(self.dirty_pages, content)
         fresh = self.staging.write(content)
         if fresh:
@@ -196,12 +204,12 @@ class Primary(Side):
                 else costs.qsb_growth_fs_per_byte,
             )
         self.check("device save")
-        yield from self.work("vmstate save", spent, noted=("staged", content))
+        yield from self.work("vmstate save", spent, noted=(_STAGED, content))
 
     def _price_of_vmstate_save(self, pages: int, content: int) -> int:
         """Return the time that staging `content` bytes with `pages` takes, growth apart."""
         costs = self.costs
-        full = pages - self._section(pages)[1]
+        full = pages - self._ram_of(pages)[1]
         spent = per_page_ns(pages, costs.page_scan_ps_per_page)
         if self.design.flat_staging:
             spent += per_page_ns(full, costs.flat_write_ps_per_page)
@@ -210,25 +218,27 @@ class Primary(Side):
             spent += per_page_ns(qsb_walked_chunks(content), costs.qsb_walk_ps_per_chunk)
         return spent + self._device_save_ns + costs.vmdesc_ns
 
-    def send_staged(self, *, whole: bool = False) -> Steps:
+    def send_staged(self) -> Steps:
         """Send the staging buffer's content through the socket's stream buffer.
 
-        `whole`: it is the whole vmstate, so this is where RAM is streamed.
+        If that is the whole vmstate, this is where RAM is streamed.
         """
-        content = self.staging.content_bytes
-        step = "RAM stream" if whole else "device stream"
-        return self.write(step, content, self._send_staged_ns(content))
+        staged = self._staged
+        if staged is None:
+            raise DesignError("sends the staging buffer, but has saved nothing into it")
+        step = "RAM stream" if self._stages_ram else "device stream"
+        return self.write(step, staged, self._send_staged_ns(staged.size_bytes))
 
     def _price_of_sending(self, content: int) -> int:
         """Return the time that sending `content` bytes from the staging buffer takes."""
         costs = self.costs
         return per_byte_ns(content, costs.socket_write_fs_per_byte + costs.staging_send_fs_per_byte)
 
-    def send_size(self, *, after_ram: bool) -> Iterable[Event]:
-        """Send VMSTATE_SIZE with the staged size; after streamed RAM its end mark goes along."""
-        if after_ram:
-            return self.send(SIZE_AFTER_RAM)
-        return self.send(VMSTATE_SIZE)
+    def send_size(self) -> Steps:
+        """Send VMSTATE_SIZE with the staged size; the end mark of streamed RAM goes along."""
+        message = SIZE_AFTER_RAM if self._end_mark else VMSTATE_SIZE
+        self._end_mark = False
+        return self.send(message, self.staging.content_bytes)
 
 
 SIZE_AFTER_RAM = Message(VMSTATE_SIZE.name, VMSTATE_SIZE.size_bytes + 1)

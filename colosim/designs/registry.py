@@ -1,13 +1,19 @@
-"""Finding designs: those of this package and those that other packages register."""
+"""Finding designs: those of this package and those that other packages register.
+
+Other packages are looked up once a process, and only when a name is not one of this package's or
+when all are listed: `importlib.metadata` reads a file of every package that is installed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from functools import cache
+from typing import TYPE_CHECKING
 
-from colosim.designs.design import Design
 from colosim.designs.device_first import DeviceFirst
 from colosim.designs.flat import Flat
+from colosim.designs.foreign import imported, with_a_name_of_its_own
 from colosim.designs.mainline import Mainline
 from colosim.designs.qsb import Qsb
 from colosim.designs.remedied import remedied
@@ -15,8 +21,66 @@ from colosim.designs.split import Split
 from colosim.errors import DesignError
 from colosim.scenario.remedies import options_of
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.metadata import EntryPoint
+
+    from colosim.designs.design import Design
+
 GROUP = "colosim.designs"
 OWN: tuple[type[Design], ...] = (Qsb, Split, DeviceFirst, Flat, Mainline)
+_OWN_BY_NAME = {design.name: design for design in OWN}
+
+
+class DesignNames(Collection[str]):
+    """The names of all designs, this package's first; none but theirs is looked up for one."""
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether a design is called so; a registered one is not loaded for it."""
+        return name in _OWN_BY_NAME or name in _registered()
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield every name."""
+        yield from _OWN_BY_NAME
+        yield from _registered()
+
+    def __len__(self) -> int:
+        """Return how many designs there are."""
+        return len(_OWN_BY_NAME) + len(_registered())
+
+
+@cache
+def _registered() -> dict[str, EntryPoint]:
+    """Return what other packages register, sorted by name; names of this package are its own."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and seldom needed
+
+    registered: dict[str, EntryPoint] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        if entry.name not in _OWN_BY_NAME:
+            registered.setdefault(entry.name, entry)
+    return registered
+
+
+@cache
+def _loaded(name: str) -> type[Design]:
+    """Return the design that another package registers as `name`."""
+    design = design_of(imported(_registered()[name]))
+    if design.name != name:
+        message = f"the design that is registered as {name!r} calls itself {design.name!r}"
+        raise DesignError(message)
+    return design
+
+
+def design_of(design: str | type[Design]) -> type[Design]:
+    """Return a design by its name, or the class that somebody hands over.
+
+    :raises DesignError: as `load_design`, or if the class has no name of its own.
+    """
+    if isinstance(design, str):
+        return load_design(design)
+    if design in OWN or design.remedies:
+        return design
+    return with_a_name_of_its_own(design, _OWN_BY_NAME)
 
 
 def load_designs() -> dict[str, type[Design]]:
@@ -24,28 +88,17 @@ def load_designs() -> dict[str, type[Design]]:
 
     :raises DesignError: if a registered design cannot be loaded or is none.
     """
-    designs: dict[str, type[Design]] = {design.name: design for design in OWN}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        if entry.name in designs:
-            continue
-        try:
-            found = entry.load()
-        except Exception as error:
-            message = f"design {entry.name!r} ({entry.value}) cannot be loaded: {error}"
-            raise DesignError(message) from error
-        if not (isinstance(found, type) and issubclass(found, Design)):
-            message = (
-                f"design {entry.name!r} ({entry.value}) is not a subclass of colosim.designs.Design"
-            )
-            raise DesignError(message)
-        designs[entry.name] = found
-    return designs
+    return {**_OWN_BY_NAME, **{name: _loaded(name) for name in _registered()}}
 
 
+@cache
 def load_design(name: str) -> type[Design]:
     """Return the design called `name`; behind a ``+`` stand remedies, as in ``split+yank``.
 
-    :raises DesignError: if there is no such design or remedy; the message has the nearest name.
+    One name is one class, as long as the process lives.
+
+    :raises DesignError: if there is no such design or remedy (the message has the nearest name),
+        or if it is another package's and cannot be loaded.
     """
     own_name, options = options_of(name)
     design = _load_by_name(own_name)
@@ -53,10 +106,12 @@ def load_design(name: str) -> type[Design]:
 
 
 def _load_by_name(name: str) -> type[Design]:
-    designs = load_designs()
-    if name in designs:
-        return designs[name]
-    near = get_close_matches(name, designs, n=1)
+    if name in _OWN_BY_NAME:
+        return _OWN_BY_NAME[name]
+    if name in _registered():
+        return _loaded(name)
+    names = DesignNames()
+    near = get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    message = f"no design is called {name!r}; there are {', '.join(designs)}{hint}"
+    message = f"no design is called {name!r}; there are {', '.join(names)}{hint}"
     raise DesignError(message)

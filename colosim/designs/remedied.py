@@ -13,15 +13,17 @@ from colosim.designs.primary import Primary
 from colosim.designs.secondary import Secondary
 from colosim.designs.side import Held
 from colosim.engine.clock import NS_PER_S
-from colosim.host.lock import SAVING
+from colosim.trace.events import PagesCounted
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
     from colosim.designs.design import Design
-    from colosim.designs.side import Steps, Watch
+    from colosim.designs.side import Steps
     from colosim.host.host import Host
+    from colosim.network.section import Section
     from colosim.scenario.remedies import Option
 
 __all__ = ["RemediedPrimary", "RemediedSecondary", "remedied", "sides_of"]
@@ -58,8 +60,6 @@ def sides_of(design: Design, late_writes_pages_per_s: int) -> tuple[type[Primary
 
 class HeldOnDemand(Held):
     """As `Held`; a lock that a remedy has let go is not given back again."""
-
-    __slots__ = ()
 
     def __exit__(
         self,
@@ -103,17 +103,9 @@ class RemediedPrimary(Primary):
         self._late_rate = host.guest_model.late_writes_pages_per_s
         self._unlocked_ns = 0
         self._late: dict[int, int] = {}
-        if self._chunk:
-            self.write = self._write_in_chunks
         if self._late_rate:
             self._dirty_after = host.guest.dirty_after
             host.guest.dirty_after = self._dirty_with_late_pages
-
-    def watched_by(self, watch: Watch) -> None:
-        """Tell `watch` of every step, of each chunk as one."""
-        super().watched_by(watch)
-        if self._chunk:
-            self.write = self._write_in_chunks
 
     def late_pages(self, checkpoint: int) -> int:
         """Return how many pages of `checkpoint`, this one or the last, were written late."""
@@ -127,7 +119,7 @@ class RemediedPrimary(Primary):
         self._unlocked_ns += self.env.now - since_ns
         pages = min(self._late_rate * self._unlocked_ns // NS_PER_S, self._ram_pages)
         if pages:
-            self.note("late pages", pages)
+            self.note(PagesCounted(self.name, "late"), pages)
             self._late[self.checkpoint] = pages
             self._late.pop(self.checkpoint - 2, None)
 
@@ -147,36 +139,37 @@ class RemediedPrimary(Primary):
         let_go, self._let_go = self._let_go, False
         if let_go and not self.holds_lock:
             since_ns = self.env.now
-            yield from self.lock(SAVING)
+            yield from self.lock(Purpose.SAVE)
             self._was_unlocked(since_ns)
         yield from super().save_device_state()
 
-    def _write_in_chunks(self, step: str, amount: int, write_ns: int) -> Steps:
-        """Write chunk by chunk; between two the lock is whoever's turn it is."""
+    def write(self, step: str, section: Section, write_ns: int) -> Steps:
+        """Write, under the lock chunk by chunk; between two the lock is whoever's turn it is."""
+        amount = section.size_bytes
+        if not self._chunk or not self.holds_lock:
+            yield from super().write(step, section, write_ns)
+            return
         chunk = self._chunk
-        if not self.holds_lock:
-            chunk = amount
         done = 0
         while done < amount:
             part = min(chunk, amount - done)
             spent = write_ns * (done + part) // amount - write_ns * done // amount
-            yield from self.verbs.write(step, part, spent)
+            yield from super().write(step, section.part(done, part), spent)
             done += part
             if done < amount:
                 since_ns = self.env.now
                 self.unlock()
-                yield from self.lock(SAVING)
+                yield from self.lock(Purpose.SAVE)
                 self._was_unlocked(since_ns)
 
 
 class RemediedSecondary(Secondary):
-    """The secondary with ``receive-outside-lock``, or of a primary with ``chunked-lock``."""
+    """The secondary with ``receive-outside-lock``."""
 
     def __init__(self, design: Design, host: Host, *rest: Any) -> None:
         super().__init__(design, host, *rest)
         self.held = HeldOnDemand(host.lock, self.thread)
         self._outside = _has(design, RECEIVE_OUTSIDE)
-        self._chunk = _chunk_bytes(design)
 
     def load_ram(self) -> Steps:
         """Load streamed RAM, without the lock if the remedy is chosen, as colo.c did to QEMU 3.0.
@@ -185,27 +178,4 @@ class RemediedSecondary(Secondary):
         """
         if self._outside and self.holds_lock:
             self.unlock()
-        if self._chunk:
-            return self._load_chunks()
         return super().load_ram()
-
-    def _load_chunks(self) -> Steps:
-        """Read every chunk; together they take what the whole would."""
-        done = 0
-
-        def price(amount: int) -> int:
-            nonlocal done
-            whole = self._whole_bytes
-            spent = self._load_ns(whole)
-            before, done = done, done + amount
-            return spent * done // whole - spent * before // whole
-
-        while True:
-            yield from self.read("RAM load", price)
-            if done >= self._whole_bytes:
-                return
-
-    @property
-    def _whole_bytes(self) -> int:
-        """What the stream carries before its end mark, which goes with VMSTATE_SIZE."""
-        return max(1, self.peer.ram_stream_bytes - 1)

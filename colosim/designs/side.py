@@ -5,11 +5,21 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast
 
-from colosim.engine.record import Codes
+from colosim.errors import DesignError
 from colosim.network.tcp import StreamError
+from colosim.trace.events import (
+    FunctionFailed,
+    Received,
+    Sent,
+    StepDone,
+    StreamBegan,
+    StreamEnded,
+)
+from colosim.trace.purpose import Purpose
+from colosim.trace.record import Codes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator
     from types import TracebackType
 
     from simpy.events import Event
@@ -21,10 +31,11 @@ if TYPE_CHECKING:
     from colosim.host.lock import IothreadLock
     from colosim.host.staging import StagingBuffer
     from colosim.host.thread import Thread
-    from colosim.network.direction import Direction
+    from colosim.network.ends import Ends
+    from colosim.network.section import Section
+    from colosim.trace.events import Event as TraceEvent
 
     Steps = Generator[Event, None, None]
-    Ends = tuple[Direction, Direction]
 
 
 P = ParamSpec("P")
@@ -77,9 +88,7 @@ class Watch(Protocol):
 
 
 class Held:
-    """``with side.held:`` gives the lock back at its end and on every error return but a leak."""
-
-    __slots__ = ("_lock", "_thread")
+    """The iothread lock as a thread holds it: given back at the end of a ``with`` block."""
 
     def __init__(self, lock: IothreadLock, thread: Thread) -> None:
         self._lock = lock
@@ -95,292 +104,22 @@ class Held:
         trace: TracebackType | None,
     ) -> None:
         """Release, unless the process is only being cleared away after the run."""
-        if kind is not None and (
-            kind is GeneratorExit or (isinstance(error, VmstateError) and error.leaks_lock)
-        ):
-            return
-        self._lock.release(self._thread)
+        leaks = isinstance(error, VmstateError) and error.leaks_lock
+        if kind is not GeneratorExit and not leaks:
+            self._lock.release(self._thread)
 
 
-class Verbs:
-    """What a COLO thread does on either side, each verb recorded as it ends.
-
-    Every method that may wait is used with ``yield from``.  One class for both sides, apart from
-    `Side` and its subclasses: CPython looks attributes up fastest where it always meets one class.
-    """
-
-    __slots__ = (
-        "_begins",
-        "_codes",
-        "_ends",
-        "_message_ns",
-        "_pending",
-        "_receives",
-        "_sends",
-        "_side",
-        "_steps",
-        "env",
-        "incoming",
-        "name",
-        "outgoing",
-        "received_at_ns",
-        "sent_at_ns",
-        "thread",
-        "watch",
-    )
-
-    def __init__(self, side: Side, host: Host, thread: Thread, ends: Ends) -> None:
-        self._side = side
-        self.env = host.env
-        self.thread = thread
-        self.outgoing, self.incoming = ends
-        self.name = host.side
-        self.watch: Watch | None = None
-        self._pending = host.record.pending
-        self._codes = Codes(f"{host.side}: ")
-        # Those met most often are also in plain dictionaries, which CPython looks up faster.
-        self._steps: dict[str, int] = {}
-        self._sends: dict[str, int] = {}
-        self._receives: dict[str, int] = {}
-        self._begins = Codes(f"{host.side}: ", " begins")
-        self._ends = Codes(f"{host.side}: ", " ends")
-        self._message_ns = host.costs.message_ns
-        self.received_at_ns: dict[str, int] = {}
-        self.sent_at_ns: dict[str, int] = {}
-
-    def note(self, event: str, value: int = 0) -> None:
-        """Record an event of this side, now."""
-        self._pending.extend((self.env._now, self._codes[event], value))  # type: ignore[arg-type]  # noqa: SLF001
-
-    def _while_frozen(self) -> Iterable[Event]:
-        """Wait, as a thread whose wait has failed in the instant at which its process froze."""
-        return self._side.host.while_frozen()
-
-    # ---- messages ------------------------------------------------------------------------------
-
-    def send(self, message: Message) -> Iterable[Event]:
-        """Send a protocol message (colo_send_message): its own flush, so its own send call.
-
-        :raises StreamError: if the connection is no more.
-        """
-        name, amount = message.name, message.size_bytes
-        waits = self.outgoing.send(amount)
-        if waits is not None:
-            return self._send_blocked(message, waits)
-        try:
-            code = self._sends[name]
-        except KeyError:
-            code = self._sends[name] = self._codes[f"sends {name}"]
-        self._pending.extend((self.env._now, code, amount))  # type: ignore[arg-type]  # noqa: SLF001
-        return ()
-
-    def _send_blocked(self, message: Message, waits: Event) -> Steps:
-        self.thread.waits_for = f"room in its send buffer ({message.name})"
-        try:
-            yield waits
-        except StreamError:
-            yield from self._while_frozen()
-            raise
-        self.outgoing.wrote()
-        self.thread.waits_for = ""
-        self.note(f"sends {message.name}", message.size_bytes)
-
-    def receive(self, message: Message) -> Steps:
-        """Wait for a protocol message (colo_receive_check_message).
-
-        :raises StreamError: if the connection is no more.
-        """
-        name = message.name
-        incoming = self.incoming
-        amount = message.size_bytes
-        waits = incoming.receive(amount, self._message_ns)
-        if waits is not None:
-            thread = self.thread
-            thread.waits_for = name
-            try:
-                yield waits
-            except StreamError:
-                yield from self._while_frozen()
-                raise
-            thread.waits_for = ""
-            incoming.has_read()
-        now: int = self.env._now  # type: ignore[assignment]  # noqa: SLF001
-        self.received_at_ns[name] = now
-        try:
-            code = self._receives[name]
-        except KeyError:
-            code = self._receives[name] = self._codes[f"receives {name}"]
-        self._pending.extend((now, code, amount))
-
-    # ---- work ----------------------------------------------------------------------------------
-
-    def work(
-        self,
-        step: str,
-        duration_ns: int,
-        then: Callable[[], None] | None = None,
-        noted: tuple[str, int] | None = None,
-    ) -> Steps:
-        """Spend `duration_ns` on the CPU on `step`, and record its end.
-
-        `then`: what to do once it is done; `noted`: an event to record after that.
-        """
-        env, thread = self.env, self.thread
-        begun: int = env._now  # type: ignore[assignment]  # noqa: SLF001
-        # As `Thread.work`, without the call.
-        thread.timer = timer = thread.timer.again_until(begun + duration_ns)
-        yield timer
-        now: int = env._now  # type: ignore[assignment]  # noqa: SLF001
-        try:
-            code = self._steps[step]
-        except KeyError:
-            code = self._steps[step] = self._codes[step]
-        self._pending.extend((now, code, now - begun))
-        if then is not None:
-            then()
-        if noted is not None:
-            self._pending.extend((now, self._codes[noted[0]], noted[1]))
-
-    def pausing(
-        self, step: str, duration_ns: int, pause_ns: int, then: Callable[[], None]
-    ) -> Steps:
-        """Work as `work` does, under the lock; after `pause_ns` whoever waits for the lock has it.
-
-        What run_on_cpu does in a post_load function: it waits for the vCPU with the lock let go.
-        """
-        begun = self.env.now
-        thread, lock = self.thread, self._side.host.lock
-        yield thread.work(pause_ns)
-        if lock.queue:
-            purpose = lock.purpose
-            lock.release(thread)
-            yield from lock.acquire(thread, purpose)
-        yield thread.work(duration_ns - pause_ns)
-        self.note(step, self.env.now - begun)
-        then()
-
-    def check(self, what: str) -> None:
-        """Raise if fault injection lets the function `what` fail now: it does only if watched."""
-
-    def write(self, step: str, amount: int, write_ns: int) -> Steps:
-        """Write `amount` bytes to the socket; blocks until the last one is in its buffer.
-
-        :raises StreamError: if the connection is no more.
-        """
-        pending, env, thread = self._pending, self.env, self.thread
-        pending.extend((env._now, self._begins[step], amount))  # type: ignore[arg-type]  # noqa: SLF001
-        waits = self.outgoing.write(amount, write_ns)
-        if self.watch is not None:
-            self.watch.streaming(self._side, step, "write")
-        if waits is not None:
-            thread.waits_for = step
-            try:
-                yield waits
-            except StreamError:
-                yield from self._while_frozen()
-                raise
-            thread.waits_for = ""
-            self.outgoing.wrote()
-        pending.extend((env._now, self._ends[step], amount))  # type: ignore[arg-type]  # noqa: SLF001
-
-    def read(self, step: str, price: Callable[[int], int]) -> Steps:
-        """Read the peer's next bulk write from the socket; `price` gives the work in ns by bytes.
-
-        :raises StreamError: if the connection is no more.
-        """
-        pending, env, thread = self._pending, self.env, self.thread
-        incoming = self.incoming
-        begun = incoming.bytes_read
-        waits = incoming.read(price)
-        if self.watch is not None:
-            self.watch.streaming(self._side, step, "read")
-        if waits is not None:
-            thread.waits_for = step
-            try:
-                yield waits
-            except StreamError:
-                yield from self._while_frozen()
-                raise
-            thread.waits_for = ""
-            incoming.has_read()
-        pending.extend((env._now, self._ends[step], incoming.bytes_read - begun))  # type: ignore[arg-type]  # noqa: SLF001
-
-
-class WatchedVerbs(Verbs):
-    """The same verbs, each told to the watch before and after."""
-
-    __slots__ = ()
-
-    def _reached(self, step: str, when: str, duration_ns: int = 0) -> Steps:
-        """Tell the watch; if something strikes now, let it, before this thread goes on."""
-        watch = self.watch
-        if watch is not None and watch.reached(self._side, step, when, duration_ns):
-            yield self.thread.work(0)
-
-    def check(self, what: str) -> None:
-        """Raise if fault injection lets the function `what` fail now."""
-        error = None if self.watch is None else self.watch.error_of(self._side, what)
-        if error is not None:
-            self.note(f"{what} fails")
-            raise error
-
-    def send(self, message: Message) -> Steps:
-        """Send a protocol message, as a watched step."""
-        yield from self._reached(message.name, "before")
-        yield from super().send(message)
-        self.sent_at_ns[message.name] = self.env.now
-        yield from self._reached(message.name, "after")
-
-    def receive(self, message: Message) -> Steps:
-        """Wait for a protocol message, as a watched step."""
-        yield from self._reached(message.name, "before")
-        yield from super().receive(message)
-        yield from self._reached(message.name, "after")
-
-    def work(
-        self,
-        step: str,
-        duration_ns: int,
-        then: Callable[[], None] | None = None,
-        noted: tuple[str, int] | None = None,
-    ) -> Steps:
-        """Work, as a watched step; what strikes as it begins is in its time."""
-        begun = self.env.now
-        yield from self._reached(step, "before", duration_ns)
-        yield self.thread.work(duration_ns)
-        self.note(step, self.env.now - begun)
-        yield from self._reached(step, "after")
-        if then is not None:
-            then()
-        if noted is not None:
-            self.note(*noted)
-
-    def pausing(
-        self, step: str, duration_ns: int, pause_ns: int, then: Callable[[], None]
-    ) -> Steps:
-        """Work with a pause, as a watched step."""
-        yield from self._reached(step, "before", duration_ns)
-        yield from super().pausing(step, duration_ns, pause_ns, nothing)
-        yield from self._reached(step, "after")
-        then()
-
-    def write(self, step: str, amount: int, write_ns: int) -> Steps:
-        """Write to the socket, as a watched step."""
-        yield from self._reached(step, "before")
-        yield from super().write(step, amount, write_ns)
-        yield from self._reached(step, "after")
-
-    def read(self, step: str, price: Callable[[int], int]) -> Steps:
-        """Read the peer's next bulk write, as a watched step."""
-        yield from self._reached(step, "before")
-        yield from super().read(step, price)
-        yield from self._reached(step, "after")
+def _purpose_called(name: str) -> Purpose:
+    try:
+        return Purpose(name)
+    except ValueError as error:
+        raise DesignError(str(error)) from error
 
 
 class Side:
     """One end of the transaction, as a design's code sees it.
 
-    Its verbs are those of `Verbs`, and the lock's.
+    Every verb that may wait is used with ``yield from``, and is recorded as it ends.
     """
 
     def __init__(
@@ -388,8 +127,8 @@ class Side:
         design: Design,
         host: Host,
         thread: Thread,
-        outgoing: Direction,
-        incoming: Direction,
+        outgoing: Ends,
+        incoming: Ends,
         staging: StagingBuffer,
         failover: Failover,
     ) -> None:
@@ -403,42 +142,200 @@ class Side:
         self.staging = staging
         self.failover = failover
         self.name = host.side
-        self.lock = host.lock.by(thread).acquire
         self.held = Held(host.lock, thread)
+        self.watch: Watch | None = None
+        """Who is told of every step: set before the run."""
         self.checkpoint = 0
         self.exit_reason = ""
         self.exited = False
-        self._iothread_lock = host.lock
-        self._speak(Verbs)
+        self.received_at_ns: dict[str, int] = {}
+        self.sent_at_ns: dict[str, int] = {}
+        self._record = host.record
+        self._codes = Codes(host.side)
+
+    # ---- the lock ------------------------------------------------------------------------------
+
+    def lock(self, purpose: Purpose | str) -> Generator[Event, None, Held]:
+        """Take the iothread lock for `purpose`: ``with (yield from p.lock(Purpose.SAVE)):``.
+
+        The block's end gives it back, and so does every error return but a leak.
+
+        :raises DesignError: if that is no purpose; the message has the nearest one.
+        """
+        if not isinstance(purpose, Purpose):
+            purpose = _purpose_called(purpose)
+        yield from self.host.lock.acquire(self.thread, purpose)
+        return self.held
 
     @property
     def holds_lock(self) -> bool:
         """Whether the COLO thread has the iothread lock."""
-        return self._iothread_lock.owner is self.thread
+        return self.host.lock.owner is self.thread
 
     def unlock(self) -> None:
         """Give the iothread lock back."""
-        self._iothread_lock.release(self.thread)
+        self.host.lock.release(self.thread)
 
-    def _speak(self, kind: type[Verbs]) -> None:
-        """Use verbs of this kind."""
-        ends = (self.outgoing, self.incoming)
-        self.verbs = verbs = kind(self, self.host, self.thread, ends)
-        self.send = verbs.send
-        self.receive = verbs.receive
-        self.work = verbs.work
-        self.pausing = verbs.pausing
-        self.write = verbs.write
-        self.read = verbs.read
-        self.note = verbs.note
-        self.check = verbs.check
-        self.received_at_ns = verbs.received_at_ns
-        self.sent_at_ns = verbs.sent_at_ns
+    # ---- what is seen of a step ----------------------------------------------------------------
 
-    def watched_by(self, watch: Watch) -> None:
-        """Tell `watch` of every step, from the first on."""
-        self._speak(WatchedVerbs)
-        self.verbs.watch = watch
+    def note(self, event: TraceEvent, value: int = 0) -> None:
+        """Record an event, now."""
+        self._record.note(event, value)
+
+    def _reached(self, watch: Watch, step: str, when: str, duration_ns: int = 0) -> Steps:
+        """Tell the watch; if something strikes now, let it before this thread goes on."""
+        if watch.reached(self, step, when, duration_ns):
+            yield self.thread.work(0)
+
+    def check(self, what: str) -> None:
+        """Raise if fault injection lets the function `what` fail now."""
+        error = None if self.watch is None else self.watch.error_of(self, what)
+        if error is not None:
+            self.note(FunctionFailed(self.name, what))
+            raise error
+
+    def _wait(self, event: Event, what: str) -> Steps:
+        """Wait for `event`, as a thread that waits for `what`."""
+        self.thread.waits_for = what
+        yield event
+        self.thread.waits_for = ""
+
+    # ---- messages ------------------------------------------------------------------------------
+
+    def send(self, message: Message, value: int = 0) -> Steps:
+        """Send a protocol message (colo_send_message): its own flush, so its own send call.
+
+        `value`: what one with a value carries (colo_send_message_value).
+
+        :raises StreamError: if the connection is no more.
+        """
+        name, amount = message.name, message.size_bytes
+        if self.watch is not None:
+            yield from self._reached(self.watch, name, "before")
+        if message.has_value:
+            self.outgoing.values.append(value)
+        blocks = self.outgoing.send(amount)
+        if blocks is not None:
+            yield from self._wait(blocks, f"room in its send buffer ({name})")
+        self.outgoing.wrote()
+        self.sent_at_ns[name] = self.env.now
+        self._record.add(self._codes[Sent, name], amount)
+        if self.watch is not None:
+            yield from self._reached(self.watch, name, "after")
+
+    def receive(self, message: Message) -> Generator[Event, None, int]:
+        """Wait for a protocol message (colo_receive_check_message); return its value, 0 if none.
+
+        :raises StreamError: if the connection is no more.
+        """
+        name, amount = message.name, message.size_bytes
+        if self.watch is not None:
+            yield from self._reached(self.watch, name, "before")
+        blocks = self.incoming.receive(amount, self.costs.message_ns)
+        if blocks is not None:
+            yield from self._wait(blocks, name)
+        self.incoming.has_read()
+        self.received_at_ns[name] = self.env.now
+        self._record.add(self._codes[Received, name], amount)
+        if self.watch is not None:
+            yield from self._reached(self.watch, name, "after")
+        return self.incoming.values.popleft() if message.has_value else 0
+
+    # ---- work ----------------------------------------------------------------------------------
+
+    def work(
+        self,
+        step: str,
+        duration_ns: int,
+        then: Callable[[], None] = nothing,
+        noted: tuple[TraceEvent, int] | None = None,
+    ) -> Steps:
+        """Spend `duration_ns` on the CPU on `step`, and record its end.
+
+        `then`: what to do once it is done; `noted`: an event to record after that.
+        """
+        begun = self.env.now
+        if self.watch is not None:
+            yield from self._reached(self.watch, step, "before", duration_ns)
+        yield self.thread.work(duration_ns)
+        self._record.add(self._codes[StepDone, step], self.env.now - begun)
+        if self.watch is not None:
+            yield from self._reached(self.watch, step, "after")
+        then()
+        if noted is not None:
+            self.note(*noted)
+
+    def work_releasing_lock(
+        self, step: str, duration_ns: int, pause_ns: int, then: Callable[[], None]
+    ) -> Steps:
+        """Work as `work` does, under the lock; after `pause_ns` whoever waits for the lock has it.
+
+        What run_on_cpu does in a post_load function: it waits for the vCPU with the lock let go.
+        """
+        if self.watch is not None:
+            yield from self._reached(self.watch, step, "before", duration_ns)
+        begun = self.env.now
+        yield self.thread.work(pause_ns)
+        lock = self.host.lock
+        if lock.queue:
+            purpose = lock.purpose
+            lock.release(self.thread)
+            yield from lock.acquire(self.thread, purpose)
+        yield self.thread.work(duration_ns - pause_ns)
+        self._record.add(self._codes[StepDone, step], self.env.now - begun)
+        if self.watch is not None:
+            yield from self._reached(self.watch, step, "after")
+        then()
+
+    # ---- bulk ----------------------------------------------------------------------------------
+
+    def write(self, step: str, section: Section, write_ns: int) -> Steps:
+        """Write a section to the socket; blocks until its last byte is in the buffer.
+
+        :raises StreamError: if the connection is no more.
+        :raises DesignError: if there is nothing to write.
+        """
+        amount = section.size_bytes
+        if amount < 1:
+            raise DesignError(f"writes {amount} bytes as {step!r}")
+        if self.watch is not None:
+            yield from self._reached(self.watch, step, "before")
+        self._record.add(self._codes[StreamBegan, step], amount)
+        blocks = self.outgoing.write(section, write_ns)
+        if self.watch is not None:
+            self.watch.streaming(self, step, "write")
+        if blocks is not None:
+            yield from self._wait(blocks, step)
+        self.outgoing.wrote()
+        self._record.add(self._codes[StreamEnded, step], amount)
+        if self.watch is not None:
+            yield from self._reached(self.watch, step, "after")
+
+    def read(self, step: str, price: Callable[[Section], int]) -> Generator[Event, None, Section]:
+        """Read the peer's next section from the socket, and return it.
+
+        `price` gives the work that it is, in ns.
+
+        :raises StreamError: if the connection is no more.
+        """
+        if self.watch is not None:
+            yield from self._reached(self.watch, step, "before")
+        read: list[Section] = []
+
+        def learn(section: Section) -> int:
+            read.append(section)
+            return price(section)
+
+        blocks = self.incoming.read(learn)
+        if self.watch is not None:
+            self.watch.streaming(self, step, "read")
+        if blocks is not None:
+            yield from self._wait(blocks, step)
+        self.incoming.has_read()
+        self._record.add(self._codes[StreamEnded, step], read[0].size_bytes)
+        if self.watch is not None:
+            yield from self._reached(self.watch, step, "after")
+        return read[0]
 
 
 Failure = (StreamError, VmstateError)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colosim.engine.record import code_of
+from colosim.trace.events import MemoryLevel
+from colosim.trace.record import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.engine.environment import Environment
-    from colosim.engine.record import Record
+    from colosim.trace.record import Record
 
 
 class Ledger:
@@ -45,7 +46,7 @@ class Ledger:
         if self.catch_up is not None:
             self.catch_up()
         if account not in self._codes:
-            self._codes[account] = code_of(f"{self.side}: memory {account}")
+            self._codes[account] = code_of(MemoryLevel(self.side, account))
         self._record.add(self._codes[account], level_bytes)
         self.levels[account] = level_bytes
         self.total += level_bytes - before
@@ -73,7 +74,7 @@ class Ledger:
         stream before it, in the same buffer of `limit_bytes`, counts with it.  One buffer at a
         time is followed on each host: COLO's bulk goes one way, and messages are not booked.
         """
-        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        now = self._env.now
         if self._over_at_ns > now and peak_bytes:
             peak_bytes = min(limit_bytes, peak_bytes + self._highest_from(now))
         if peak_bytes > self.peaks.get(account, -1):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import zlib
 from decimal import Context, Decimal
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from numpy.random import PCG64, SeedSequence
+from colosim.engine.pcg64 import pcg64
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,28 +27,21 @@ class Streams:
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def raw(self, name: str, count: int) -> list[int]:
-        """Return the first `count` raw 64-bit integers of the stream `name`.
-
-        Raw integers, not distributions: numpy keeps a bit generator's output the same from
-        release to release, its distributions not.
-        """
-        return [int(value) for value in self._bits(name).random_raw(count)]
-
     def endless(self, name: str) -> Iterator[int]:
-        """Yield the raw 64-bit integers of the stream `name`, one after the other."""
-        bits = self._bits(name)
-        while True:
-            yield int(bits.random_raw())
+        """Yield the raw 64-bit integers of the stream `name`, one after the other.
 
-    def _bits(self, name: str) -> PCG64:
-        key = zlib.crc32(name.encode())
-        return PCG64(SeedSequence(entropy=self._seed, spawn_key=(key, len(name))))
+        Raw integers, not distributions: numpy, whose they are too, keeps a bit generator's output
+        the same from release to release, its distributions not.
+        """
+        return pcg64(self._seed, (zlib.crc32(name.encode()), len(name)))
+
+    def raw(self, name: str, count: int) -> list[int]:
+        """Return the first `count` raw 64-bit integers of the stream `name`."""
+        return list(islice(self.endless(name), count))
 
     def below(self, name: str, bound: int) -> int:
         """Return one integer in ``[0, bound)`` of the stream `name`."""
-        (value,) = self.raw(name, 1)
-        return value * bound >> 64
+        return next(self.endless(name)) * bound >> 64
 
 
 def exponential_ns(raw: Iterator[int], mean_ns: Fraction) -> Iterator[int]:

@@ -9,10 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colosim.engine.record import code_of
 from colosim.failover.state import COMMAND, YANK
-from colosim.host.lock import MONITOR
-from colosim.network.connection import OTHER
+from colosim.trace.events import (
+    OTHER,
+    CommandDropped,
+    CommandUnsent,
+    ExitHeard,
+    MonitorLost,
+    MonitorRegained,
+    PeerLost,
+    PoweredOff,
+)
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -20,10 +28,10 @@ if TYPE_CHECKING:
     from simpy.events import Event
 
     from colosim.engine.environment import Environment
-    from colosim.engine.record import Record
     from colosim.failover.state import Failover
     from colosim.host.host import Host
     from colosim.scenario.model import Manager
+    from colosim.trace.record import Record
 
 
 class ClusterManager:
@@ -58,7 +66,7 @@ class ClusterManager:
         self.unsaid: dict[str, list[str]] = {}
         """What it could not tell a side, because its connection to that monitor was lost."""
         if settings.answered_by == "monitor":
-            env.dues.append(self._misses_an_answer)
+            env.pending_timeouts.append(self._misses_an_answer)
             for side in hosts:
                 env.process(self._ask_monitor(side))
 
@@ -93,7 +101,7 @@ class ClusterManager:
         return max(since, since // heartbeat_ns * heartbeat_ns + timeout_ns)
 
     def _miss(self, side: str, since: int) -> Generator[Event, None, None]:
-        yield self.env.apart(self.due_ns(side) - since)
+        yield self.env.onlooker(self.due_ns(side) - since)
         if self.silent.get(side) == since:
             yield from self._act(side)
 
@@ -135,13 +143,13 @@ class ClusterManager:
         if not self.settings.hears_exit or self.exit_heard or self.lost or not heard:
             return
         self.exit_heard = True
-        self.record.add(code_of(f"cluster manager: hears COLO_EXIT (error) of the {side}"))
+        self.record.note(ExitHeard(side))
         if self.settings.policy != "wait":
             self.env.process(self._act_on_exit())
 
     def _act_on_exit(self) -> Generator[Event, None, None]:
         if self.settings.delay_ns:
-            yield self.env.apart(self.settings.delay_ns)
+            yield self.env.onlooker(self.settings.delay_ns)
         if not self.lost:
             yield from self._tell("primary")
 
@@ -151,21 +159,21 @@ class ClusterManager:
         """Act on the loss of `side`, unless it answers again before that has begun."""
         settings = self.settings
         self.lost[side] = self.env.now
-        self.record.add(code_of(f"cluster manager: {side} is lost"))
+        self.record.note(PeerLost(side))
         if settings.policy == "wait" or OTHER[side] in self.fenced:
             return
         if self.failovers[side].done:
             return  # it served alone: what the other has is older than what clients have seen
         if settings.delay_ns:
-            yield self.env.apart(settings.delay_ns)
+            yield self.env.onlooker(settings.delay_ns)
             if not self._missing(side):
                 return
         self.acted_on.append(side)
         if settings.fence:
             self.fenced.append(side)
             if settings.fence_time_ns:
-                yield self.env.apart(settings.fence_time_ns)
-            self.record.add(code_of(f"cluster manager: powers {side} off"))
+                yield self.env.onlooker(settings.fence_time_ns)
+            self.record.note(PoweredOff(side))
             self.power_off(side)
         yield from self._tell(OTHER[side])
 
@@ -179,7 +187,7 @@ class ClusterManager:
             if self._reaches(side, YANK):
                 failover.yank()
             if settings.yank_wait_ns:
-                yield self.env.apart(settings.yank_wait_ns)
+                yield self.env.onlooker(settings.yank_wait_ns)
         if self._reaches(side, COMMAND):
             self.hosts[side].monitor.send(COMMAND, failover.lost_heartbeat)
         self.telling.remove(side)
@@ -188,7 +196,7 @@ class ClusterManager:
         if self.hosts[side].monitor.has_client and side not in self.gone:
             return True
         self.unsaid.setdefault(side, []).append(command)
-        self.record.add(code_of(f"cluster manager: cannot send {command} to the {side}"))
+        self.record.note(CommandUnsent(side, command))
         return False
 
     # ---- its connection to a monitor -----------------------------------------------------------
@@ -198,9 +206,9 @@ class ClusterManager:
         monitor = self.hosts[side].monitor
         if not monitor.has_client:
             return
-        self.record.add(code_of(f"cluster manager: loses its connection to the {side}'s monitor"))
+        self.record.note(MonitorLost(side))
         for command in monitor.lose_client(drops=drops):
-            self.record.add(code_of(f"cluster manager: {command.name} to the {side} is dropped"))
+            self.record.note(CommandDropped(side, command.name))
 
     def connected(self, side: str) -> None:
         """Be connected to `side`'s monitor again."""
@@ -208,7 +216,7 @@ class ClusterManager:
         if monitor.has_client or self.hosts[side].dead:
             return
         monitor.has_client = True
-        self.record.add(code_of(f"cluster manager: is connected to the {side}'s monitor again"))
+        self.record.note(MonitorRegained(side))
         self._say_again(side)
 
     def _say_again(self, side: str) -> None:
@@ -225,4 +233,4 @@ class ClusterManager:
 
 def _answers(host: Host) -> bool:
     """Whether the main loop has its lock, or could have it now."""
-    return host.lock.owner is None or host.lock.purpose is MONITOR
+    return host.lock.owner is None or host.lock.purpose is Purpose.MONITOR

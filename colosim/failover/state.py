@@ -2,7 +2,8 @@
 
 States as in migration/colo-failover.c: NONE, REQUIRE (the command was accepted), ACTIVE (the
 bottom half runs), COMPLETED, RELAUNCH (the secondary was just loading: again afterwards).  A load
-holds the lock, so the last can only come where it lets the lock go in its middle (`Verbs.pausing`).
+holds the lock, so the last can only come where it lets the lock go in its middle
+(`Side.work_releasing_lock`).
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from simpy.events import Event
-
 from colosim.engine.clock import per_byte_ns
-from colosim.engine.record import code_of
 from colosim.network.tcp import StreamError
+from colosim.trace.events import CommandRefused, CommandServed, FailoverPostponed, ServesAlone
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator
+
+    from simpy.events import Event
 
     from colosim.designs.primary import Primary
     from colosim.designs.secondary import Secondary
@@ -79,13 +81,10 @@ class Failover:
         """Serve the command x-colo-lost-heartbeat in the main loop, then its bottom half."""
         yield main_loop.work(self.host.costs.lost_heartbeat_ns)
         if self.state is not State.NONE:
-            self.host.record.add(self._code("refuses " + COMMAND))
+            self.host.record.note(CommandRefused(self.host.side, COMMAND))
             return
         self.state = State.REQUIRE
         yield from self._bottom_half(main_loop)
-
-    def _code(self, what: str) -> int:
-        return code_of(f"{self.host.side}: {what}")
 
     def _bottom_half(self, main_loop: Thread) -> Steps:
         self.state = State.ACTIVE
@@ -102,8 +101,8 @@ class Failover:
         self.connection.shutdown(self.host.side)
         self.state = State.COMPLETED
         self._post()
-        if primary.kick is not None:
-            primary.kick.end_at(self.host.env.now)
+        if primary.waits_for_timer:
+            primary.thread.wake()
 
     def _secondary_failover(self, main_loop: Thread) -> Steps:
         """secondary_vm_do_failover, then the incoming coroutine up to the running guest."""
@@ -112,21 +111,20 @@ class Failover:
         if secondary.vmstate_loading:
             self.state = State.RELAUNCH
             secondary.relaunching = True
-            self.host.record.add(self._code("failover postponed (loading)"))
+            self.host.record.note(FailoverPostponed(self.host.side, "loading"))
             return
         lock = self.host.lock
         self.connection.shutdown(self.host.side)
         self.state = State.COMPLETED
         self._post()
         if not self._incoming_ended:
-            self._incoming = Event(self.host.env)
+            self._incoming = self.host.env.event()
             main_loop.waits_for = "the COLO incoming thread to end"
             if not secondary.design.joins_under_lock:
                 lock.release(main_loop)
             yield self._incoming
-            yield from self.host.while_frozen()
             if not secondary.design.joins_under_lock:
-                yield from lock.acquire(main_loop, "monitor")
+                yield from lock.acquire(main_loop, Purpose.MONITOR)
             main_loop.waits_for = ""
         if secondary.design.ram_cache:
             ram = self.host.guest_model.ram_bytes
@@ -149,12 +147,11 @@ class Failover:
         if self.on_error_exit is not None:
             self.on_error_exit()
 
-    def wait(self, thread: Thread) -> Iterable[Event]:
+    def wait(self) -> Steps:
         """Wait, as a COLO thread that has left, until the bottom half has run."""
         if not self._posted:
-            self._semaphore = Event(self.host.env)
+            self._semaphore = self.host.env.event()
             yield self._semaphore
-            yield from thread.host.while_frozen()
 
     def incoming_ended(self) -> None:
         """The secondary's COLO thread has ended: whoever joins it goes on."""
@@ -175,7 +172,7 @@ class Failover:
     def took_over(self) -> None:
         """This side's guest serves alone from now on."""
         self.done = True
-        self.host.record.add(self._code("serves alone"))
+        self.host.record.note(ServesAlone(self.host.side))
         if self.on_takeover is not None:
             self.on_takeover()
 
@@ -184,8 +181,8 @@ class Failover:
 
         A frozen process serves it once it is thawed.
         """
-        for thawed in self.host.while_frozen():
-            thawed.callbacks.append(lambda _thawed: self.yank())
+        if self.host.frozen:
+            self.host.thawed.callbacks.append(lambda _thawed: self.yank())
             return
-        self.host.record.add(self._code("monitor serves yank out of band"))
+        self.host.record.note(CommandServed(self.host.side, YANK, out_of_band=True))
         self.connection.yank(self.host.side, StreamError("yanked"))

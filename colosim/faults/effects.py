@@ -8,17 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from colosim.engine.record import code_of
+from colosim.trace.events import FaultEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.engine.environment import Environment
-    from colosim.engine.record import Record
     from colosim.failover.cluster import ClusterManager
     from colosim.host.host import Host
     from colosim.network.connection import Connection
     from colosim.scenario.model import Fault
+    from colosim.trace.record import Record
 
 __all__ = ["Effect", "Effects"]
 
@@ -149,7 +149,7 @@ class Effects:
         self.connection.freeze(side, frozen=True)
         self._silence(side)
         torn_down = host.bytes_ns(host.resident_bytes, host.costs.teardown_fs_per_byte)
-        self.env.call_at(self.env.now + torn_down, lambda: self.connection.reset(side))
+        self.env.call_at(self.env.now + torn_down, lambda: self.connection.process_gone(side))
 
     def power_off(self, side: str) -> None:
         """Let the cluster manager fence `side`: the host is gone for good, without a reset."""
@@ -178,7 +178,7 @@ class Effects:
         if self._in_effect((ended.kind, "power-off"), where):
             return
         if not self._in_effect(("vanish",), where):
-            self.record.add(code_of(f"fault ends: {where} is as before"))
+            self.record.note(FaultEnded(where))
         if ended.kind == "slow":
             self._set_factors(where)
             return

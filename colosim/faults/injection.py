@@ -6,22 +6,23 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from colosim.designs.side import VmstateError
-from colosim.engine.record import code_of
 from colosim.engine.streams import exponential_ns
 from colosim.faults.steps import AFTER, BEFORE, DURING, Moment, moment
 from colosim.network.direction import READ, WRITE
 from colosim.scenario.model import RandomMoment
+from colosim.trace.events import FailureInjected, FaultsOver, FaultStruck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from colosim.designs.side import Side
     from colosim.engine.environment import Environment
-    from colosim.engine.record import Record
     from colosim.engine.streams import Streams
     from colosim.faults.effects import Effect, Effects
-    from colosim.network.direction import Direction
+    from colosim.network.ends import Ends
     from colosim.scenario.model import Fault
+    from colosim.trace.events import Event
+    from colosim.trace.record import Record
 
 PPM = 1_000_000
 _ENDINGS = ("thaw", "heal")
@@ -66,7 +67,7 @@ class Injector:
         self.struck: list[tuple[int, Fault]] = []
         self.on_fault: Callable[[], None] | None = None
         self.after_fault: Callable[[], None] | None = None
-        self._before_stream: list[tuple[_Armed, Direction]] = []
+        self._before_stream: list[tuple[_Armed, Ends]] = []
         self._quiet = False
         self._missed: list[Fault] = []
 
@@ -104,7 +105,7 @@ class Injector:
             if fault.for_ns is not None:
                 self._at_random(fault, gaps)
 
-        self.env.call_at(self.env.now + next(gaps), strike, apart=True)
+        self.env.call_at(self.env.now + next(gaps), strike, onlooker=True)
 
     @property
     def never_struck(self) -> list[Fault]:
@@ -167,7 +168,7 @@ class Injector:
             for armed in begun:
                 self._when_passed(armed, direction, READ)
 
-    def _when_passed(self, armed: _Armed, direction: Direction, what: str) -> None:
+    def _when_passed(self, armed: _Armed, direction: Ends, what: str) -> None:
         direction.when_passed(what, armed.moment.progress_ppm, lambda at: self._later(armed, at))
 
     def error_of(self, side: Side, what: str) -> VmstateError | None:
@@ -178,8 +179,7 @@ class Injector:
             if here and (checkpoint is None or checkpoint == side.checkpoint):
                 self.failing.remove(entry)
                 leaks = getattr(fault, "leaks_lock", False)
-                and_leaks = " and leaks the lock" if leaks else ""
-                self._note(fault, f"{side.name}: fault {what} fails{and_leaks}")
+                self._note(fault, FailureInjected(side.name, what, leaks))
                 return VmstateError(f"{what} failed", leaks_lock=leaks)
         return None
 
@@ -194,15 +194,15 @@ class Injector:
 
     # ---- striking ------------------------------------------------------------------------------
 
-    def _note(self, fault: Fault, text: str) -> None:
+    def _note(self, fault: Fault, event: Event) -> None:
         self.struck.append((self.env.now, fault))
-        self.record.add(code_of(text))
+        self.record.note(event)
         if self.on_fault is not None and fault.kind not in _ENDINGS:
             self.on_fault()
 
     def strike(self, fault: Fault) -> None:
         """Let `fault` happen now."""
-        self._note(fault, f"fault: {fault.kind} {fault.target}")
+        self._note(fault, FaultStruck(fault.kind, fault.target))
         if fault.kind == "fail":
             self.failing.append((fault, None))
             return
@@ -227,7 +227,7 @@ class Injector:
         self.armed.clear()
         self.failing.clear()
         self._before_stream.clear()
-        self.record.add(code_of("faults end"))
+        self.record.note(FaultsOver())
         self.effects.end_all()
         self._after()
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from colosim.engine.clock import NS_PER_S
-from colosim.engine.record import code_of
+from colosim.trace.events import GuestRunning, GuestStopped
+from colosim.trace.record import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.engine.environment import Environment
-    from colosim.engine.record import Record
     from colosim.scenario.model import Guest as GuestModel
+    from colosim.trace.record import Record
 
 _SCALE_BITS = 192
 
@@ -77,15 +78,15 @@ class Guest:
         self.running = False
         self.since_ns = 0
         self.ran_ns = 0
-        self._code_run = code_of(f"{side}: guest running")
-        self._code_stop = code_of(f"{side}: guest stopped")
+        self._code_run = code_of(GuestRunning(side))
+        self._code_stop = code_of(GuestStopped(side))
         self.on_change: Callable[[], None] | None = None
 
     def run(self) -> None:
         """Let the vCPUs run, from now."""
         if self.running:
             return
-        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        now = self._env.now
         self.running = True
         self.since_ns = now
         self._pending.extend((now, self._code_run, 0))
@@ -97,7 +98,7 @@ class Guest:
         """Stop the vCPUs, now."""
         if not self.running:
             return
-        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        now = self._env.now
         self.running = False
         self.ran_ns = now - self.since_ns
         self.since_ns = now

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simpy.events import Event
-
 from colosim.engine.clock import per_byte_ns
 from colosim.engine.ledger import Ledger
-from colosim.engine.plain import plain
-from colosim.engine.record import code_of
 from colosim.host.guest import Guest
 from colosim.host.lock import IothreadLock
 from colosim.host.monitor import Monitor
+from colosim.trace.events import ProcessChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from simpy.events import Event
 
     from colosim.engine.environment import Environment
-    from colosim.engine.record import Record
     from colosim.host.thread import Thread
     from colosim.scenario.model import Costs
     from colosim.scenario.model import Guest as GuestModel
+    from colosim.trace.record import Record
 
 PAGE_BYTES = 4096
 STREAM_BUFFERS_BYTES = 3 * 32 * 1024
@@ -32,15 +29,21 @@ class Host:
     """One side of the pair."""
 
     def __init__(
-        self, side: str, env: Environment, record: Record, costs: Costs, guest: GuestModel
+        self,
+        side: str,
+        env: Environment,
+        record: Record,
+        costs: Costs,
+        guest: GuestModel,
+        lock: type[IothreadLock] = IothreadLock,
     ) -> None:
         self.side = side
         self.env = env
         self.record = record
-        self.costs = plain(costs)
-        self.guest_model = plain(guest)
+        self.costs = costs
+        self.guest_model = guest
         self.ledger = Ledger(side, env, record)
-        self.lock = IothreadLock(side, env, record)
+        self.lock = lock(side, env, record)
         self.guest = Guest(side, env, record, guest)
         self.threads: list[Thread] = []
         self.frozen = False
@@ -51,12 +54,12 @@ class Host:
         self.ledger.hold("dirty_bitmap", bitmap_bytes(guest.ram_bytes))
         self.ledger.hold("stream_buffers", STREAM_BUFFERS_BYTES)
 
-    def while_frozen(self) -> Generator[Event, None, None]:
-        """Yield until the process is not frozen; nothing if it is not."""
-        if self.frozen:
-            if self._thawed is None:
-                self._thawed = Event(self.env)
-            yield self._thawed
+    @property
+    def thawed(self) -> Event:
+        """The thaw to come of a frozen process, as an event."""
+        if self._thawed is None:
+            self._thawed = self.env.event()
+        return self._thawed
 
     def freeze(self) -> None:
         """Stop every thread where it is (SIGSTOP); the host's kernel goes on."""
@@ -64,7 +67,7 @@ class Host:
             return
         self.frozen = True
         self.frozen_ns = self.env.now
-        self.record.add(code_of(f"{self.side}: process frozen"))
+        self.record.note(ProcessChanged(self.side, "frozen"))
         for thread in self.threads:
             thread.freeze()
 
@@ -73,7 +76,7 @@ class Host:
         if not self.frozen or self.dead:
             return
         self.frozen = False
-        self.record.add(code_of(f"{self.side}: process thawed"), self.env.now - self.frozen_ns)
+        self.record.note(ProcessChanged(self.side, "thawed"), self.env.now - self.frozen_ns)
         for thread in self.threads:
             thread.thaw()
         if self._thawed is not None:
@@ -85,7 +88,7 @@ class Host:
         """End the process (SIGKILL): no thread ever goes on."""
         self.freeze()
         self.dead = True
-        self.record.add(code_of(f"{self.side}: process killed"))
+        self.record.note(ProcessChanged(self.side, "killed"))
 
     @property
     def resident_bytes(self) -> int:

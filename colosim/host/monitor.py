@@ -9,14 +9,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from simpy.events import Event
-
-from colosim.engine.record import code_of
-from colosim.host.lock import BUSY, MONITOR
 from colosim.host.thread import Thread
+from colosim.trace.events import CommandReceived, CommandServed, JobScheduled
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from simpy.events import Event
 
     from colosim.host.host import Host
 
@@ -39,7 +39,7 @@ class Command:
 class _Task:
     """Something for the main loop to do under the lock; a command, or work of its own."""
 
-    purpose: str
+    purpose: Purpose
     run: Job
     command: Command | None = field(default=None)
 
@@ -68,15 +68,15 @@ class Monitor:
         host = self.host
         command = Command(name, run, host.env.now)
         self.commands.append(command)
-        host.record.add(code_of(f"{host.side}: monitor receives {name}"))
-        self._add(_Task(MONITOR, run, command))
+        host.record.note(CommandReceived(host.side, name))
+        self._add(_Task(Purpose.MONITOR, run, command))
         return command
 
     def schedule(self, name: str, run: Job) -> None:
         """Let the main loop do something of its own under the lock, such as a bottom half."""
         host = self.host
-        host.record.add(code_of(f"{host.side}: main loop schedules {name}"))
-        self._add(_Task(MONITOR, run))
+        host.record.note(JobScheduled(host.side, name))
+        self._add(_Task(Purpose.MONITOR, run))
 
     def keep_busy(self, duration_ns: int) -> None:
         """Let the main loop work for so long, with the lock, on what is none of COLO's.
@@ -92,13 +92,13 @@ class Monitor:
             self._busy = False
             main_loop.waits_for = ""
 
-        self._add(_Task(BUSY, work))
+        self._add(_Task(Purpose.BUSY, work))
 
     def be_idle(self) -> None:
         """End the work that is none of COLO's, and do none that was still to come."""
-        self._waiting = deque(task for task in self._waiting if task.purpose is not BUSY)
+        self._waiting = deque(task for task in self._waiting if task.purpose is not Purpose.BUSY)
         if self._busy and not self.host.frozen:
-            self.thread.timer.end_at(self.host.env.now)
+            self.thread.stop_working()
 
     def _add(self, task: _Task) -> None:
         self.expects_commands = True
@@ -143,13 +143,12 @@ class Monitor:
         lock = host.lock
         while True:
             while not self._waiting:
-                self._idle = Event(host.env)
+                self._idle = host.env.event()
                 yield self._idle
-                yield from host.while_frozen()
             purpose = self._waiting[0].purpose
             yield from lock.acquire(self.thread, purpose)
             # What the main loop wanted the lock for may have been dropped meanwhile.
-            if self._waiting and self._waiting[0].purpose is purpose:
+            if self._waiting and self._waiting[0].purpose == purpose:
                 task = self._waiting.popleft()
                 self._begin(task)
                 yield from task.run(self.thread)
@@ -160,7 +159,5 @@ class Monitor:
         command, host = task.command, self.host
         if command is not None:
             command.served_ns = host.env.now
-            host.record.add(
-                code_of(f"{host.side}: monitor serves {command.name}"),
-                command.served_ns - command.sent_ns,
-            )
+            event = CommandServed(host.side, command.name)
+            host.record.note(event, command.served_ns - command.sent_ns)

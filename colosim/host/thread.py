@@ -1,76 +1,119 @@
-"""A thread of a QEMU process, run by a SimPy process: it works, waits, freezes and thaws."""
+"""A thread of a QEMU process, run by a SimPy process: it works, sleeps, freezes and thaws."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from colosim.engine.environment import Process, Wait
+from simpy.events import Event
+
+from colosim.engine.environment import hand_over, pending
+from colosim.errors import DesignError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from simpy.events import Event
+    import simpy
 
     from colosim.host.host import Host
 
 
 class Thread:
-    """One thread; what it does is a generator that the environment runs as a process."""
+    """One thread; what it does is a generator that a SimPy process runs.
+
+    While its QEMU process is frozen, its work stands still and its generator does not go on;
+    timeouts and whatever else it waits for happen on time.
+    """
 
     def __init__(self, host: Host, name: str) -> None:
         self.host = host
         self.name = name
-        self._env = host.env
-        # What ends its work, and its sleep: time goes on for that while the process is frozen.
-        self.timer = Wait.ended(host.env)
-        self._alarm = Wait.ended(host.env)
-        self._left_ns = -1
+        self.process: simpy.Process | None = None
         self.waits_for = ""
         self.ended = False
+        self._env = host.env
+        self._work: Event | None = None
+        self._work_ends_ns = 0
+        self._work_left_ns = -1
+        self._sleep: Event | None = None
+        self._sleep_ends_ns = 0
         host.threads.append(self)
 
     def __str__(self) -> str:
         """Return the side and the name."""
         return f"{self.host.side} {self.name}"
 
-    @property
-    def asleep_until_ns(self) -> int | None:
-        """When its sleep ends, None if it is in none."""
-        return None if self._alarm.over else self._alarm.set_ns
-
-    def start(self, body: Generator[Event, None, None]) -> None:
+    def start(self, body: Generator[Event, Any, None]) -> None:
         """Let the thread run `body`."""
-        process = Process(self._env, body)
-        process.callbacks.append(self._end)
+        self.process = self._env.process(self._unless_frozen(body))
+        self.process.callbacks.append(self._end)
 
     def _end(self, _process: Event) -> None:
         self.ended = True
 
-    def work(self, duration_ns: int) -> Wait:
-        """Return the event that ends `duration_ns` of work on the CPU."""
-        self.timer = timer = self.timer.again_until(self._env.now + duration_ns)
-        return timer
+    def _unless_frozen(self, body: Generator[Event, Any, None]) -> Generator[Event, Any, None]:
+        """Run `body`, letting it go on only while the QEMU process is not frozen."""
+        host = self.host
+        value: Any = None
+        error: Exception | None = None
+        while True:
+            try:
+                event = body.send(value) if error is None else body.throw(error)
+            except StopIteration:
+                return
+            value = error = None
+            if not isinstance(event, Event):
+                error = DesignError(f"yields {event!r}, which is no event of SimPy")
+                continue
+            try:
+                value = yield event
+            except Exception as raised:  # noqa: BLE001 - it is the body's to handle
+                error = raised
+            while host.frozen:
+                try:
+                    yield host.thawed
+                except Exception as raised:  # noqa: BLE001 - likewise (an interrupt)
+                    error = raised
 
-    def sleep(self, duration_ns: int) -> Wait:
+    # ---- work and sleep ------------------------------------------------------------------------
+
+    def work(self, duration_ns: int) -> Event:
+        """Return the event that ends `duration_ns` of work on the CPU."""
+        self._work_ends_ns = self._env.now + duration_ns
+        self._work = self._env.timeout(duration_ns)
+        return self._work
+
+    def stop_working(self) -> None:
+        """End its work now."""
+        if self._work is not None and pending(self._work):
+            self._work = hand_over(self._work, self._env.timeout(0))
+
+    def sleep(self, duration_ns: int) -> Event:
         """Return the event that ends a sleep; time goes on for it while the process is frozen."""
-        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
-        self._alarm = alarm = self._alarm.again_until(now + duration_ns)
-        return alarm
+        self._sleep_ends_ns = self._env.now + duration_ns
+        self._sleep = self._env.timeout(duration_ns)
+        return self._sleep
+
+    def wake(self) -> None:
+        """End its sleep now."""
+        if self._sleep is not None and pending(self._sleep):
+            self._sleep = hand_over(self._sleep, self._env.timeout(0))
+
+    @property
+    def asleep_until_ns(self) -> int | None:
+        """When its sleep ends, None if it is in none."""
+        return self._sleep_ends_ns if pending(self._sleep) else None
+
+    # ---- frozen and thawed ---------------------------------------------------------------------
 
     def freeze(self) -> None:
         """Stop where it is: what is left of its work is kept."""
-        timer = self.timer
-        if not timer.over:
-            timer.suspend()
-            self._left_ns = self.timer.set_ns - self._env.now
-        if not self._alarm.over:
-            self._alarm.suspend()
+        if self._work is not None and pending(self._work):
+            self._work = hand_over(self._work, self._env.event())
+            self._work_left_ns = self._work_ends_ns - self._env.now
 
     def thaw(self) -> None:
-        """Go on with what was left; a sleep that should be over by now is."""
-        if self._left_ns >= 0 and not self.timer.over:
-            self.timer.set_ns = self._env.now + self._left_ns
-            self.timer.end_at(self.timer.set_ns)
-        self._left_ns = -1
-        if not self._alarm.over:
-            self._alarm.end_at(self._alarm.set_ns)
+        """Go on with what was left of its work."""
+        if self._work is not None and self._work_left_ns >= 0:
+            self._work_ends_ns = self._env.now + self._work_left_ns
+            self._work = hand_over(self._work, self._env.timeout(self._work_left_ns))
+        self._work_left_ns = -1

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colosim.network.direction import READ, WRITE, Direction
+from colosim.network.direction import Direction
+from colosim.network.ends import READ, WRITE
 from colosim.network.tcp import StreamError
 
 if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.engine.ledger import Ledger
-    from colosim.engine.record import Record
+    from colosim.network.ends import Ends
     from colosim.scenario.model import Network
+    from colosim.trace.record import Record
 
 PRIMARY, SECONDARY = "primary", "secondary"
 OTHER = {PRIMARY: SECONDARY, SECONDARY: PRIMARY}
@@ -28,11 +30,12 @@ class Connection:
         network: Network,
         ledgers: tuple[Ledger, Ledger],
         ack_phase_ns: int,
+        direction: type[Ends] = Direction,
     ) -> None:
         primary, secondary = ledgers
         self.env = env
-        self.to_secondary = Direction(env, record, network, (primary, secondary), ack_phase_ns)
-        self.to_primary = Direction(env, record, network, (secondary, primary), ack_phase_ns)
+        self.to_secondary = direction(env, record, network, (primary, secondary), ack_phase_ns)
+        self.to_primary = direction(env, record, network, (secondary, primary), ack_phase_ns)
         self.to_secondary.reverse = self.to_primary
         self.to_primary.reverse = self.to_secondary
         self.down = False
@@ -42,10 +45,9 @@ class Connection:
     def catch_up(self) -> None:
         """Bring both directions up to now."""
         for direction in (self.to_secondary, self.to_primary):
-            if direction.disturbed is not None:
-                direction.disturbed.catch_up()
+            direction.catch_up()
 
-    def of(self, side: str) -> tuple[Direction, Direction]:
+    def of(self, side: str) -> tuple[Ends, Ends]:
         """Return the directions out of and into `side`."""
         if side == PRIMARY:
             return self.to_secondary, self.to_primary
@@ -54,8 +56,8 @@ class Connection:
     def freeze(self, side: str, *, frozen: bool) -> None:
         """Freeze or thaw the threads at `side`'s ends; its kernel goes on."""
         outgoing, incoming = self.of(side)
-        outgoing.disturb().freeze(WRITE, frozen=frozen)
-        incoming.disturb().freeze(READ, frozen=frozen)
+        outgoing.freeze(WRITE, frozen=frozen)
+        incoming.freeze(READ, frozen=frozen)
         if not frozen:
             outgoing.wake_failed()
             incoming.wake_failed()
@@ -64,15 +66,27 @@ class Connection:
         """Let nothing pass in either direction."""
         if not self.down:
             self.down = True
-            self.to_secondary.disturb().cut()
-            self.to_primary.disturb().cut()
+            self.to_secondary.cut()
+            self.to_primary.cut()
 
     def mend(self) -> None:
         """Let the link carry again."""
         if self.down:
             self.down = False
-            self.to_secondary.disturb().mend()
-            self.to_primary.disturb().mend()
+            self.to_secondary.mend()
+            self.to_primary.mend()
+
+    def process_gone(self, by: str) -> None:
+        """`by`'s process is no more: its kernel closes the socket (tcp_close in net/ipv4/tcp.c).
+
+        With bytes that nobody has read it resets the connection at once.  Else what is queued is
+        sent first, then the stream ends, and whatever still comes is answered by a reset.
+        """
+        outgoing, incoming = self.of(by)
+        if incoming.levels_now()[1]:
+            self.reset(by)
+        else:
+            outgoing.close()
 
     def reset(self, by: str) -> None:
         """`by`'s kernel resets the connection: the peer's ends fail one latency later.
@@ -84,7 +98,7 @@ class Connection:
 
         def arrive() -> None:
             if self.down:
-                incoming.disturb().meet_closed_peer()
+                incoming.meet_closed_peer()
                 return
             incoming.fail_writer(StreamError("connection reset"))
             outgoing.fail_reader(StreamError("connection reset"))
@@ -92,13 +106,13 @@ class Connection:
         if self.down:
             arrive()
             return
-        self.env.call_at(self.env.now + outgoing.latency_ns, arrive)
+        self.env.call_at(self.env.now + outgoing.pace.latency_ns, arrive)
 
     def shutdown(self, by: str, error: StreamError | None = None) -> None:
         """Shut both directions down at `by`: its own ends fail at once, the peer's stream ends."""
         outgoing, incoming = self.of(by)
         reason = error or StreamError("shut down")
-        outgoing.disturb().close()
+        outgoing.close()
         outgoing.fail_writer(reason)
         incoming.fail_reader(reason)
 

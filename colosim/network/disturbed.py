@@ -1,87 +1,98 @@
 """A direction that something has disturbed: followed as an exact fluid, breakpoint by breakpoint.
 
-It begins by replaying what is still under way, and ends when every byte has been read and nothing
-disturbs the direction any more.
+Its network buffers are a SimPy process then: it sleeps until something is due that happens by
+itself (a retransmission, a timer that expires, the end of the stream), and whoever changes
+something wakes or puts it off.  It begins by replaying what is still under way, and is left when
+every byte has been read and nothing disturbs the direction any more.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colosim.engine.environment import Wait
-from colosim.engine.record import code_of
+from colosim.engine.environment import hand_over
+from colosim.network.ends import READ, WRITE
 from colosim.network.fluid import Fluid, rate_of
 from colosim.network.tcp import StreamError, give_up_ns, retransmissions_ns
+from colosim.trace.events import ConnectionTimedOut
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
     from fractions import Fraction
 
     from simpy.events import Event
 
-    from colosim.network.direction import Direction
-
-    Past = tuple[str, int, int, int]
-    """What was done (`WRITE` or `READ`), when, how many bytes, how long it takes alone."""
-
-WRITE, READ = "write", "read"
+    from colosim.network.calm import Past
+    from colosim.network.ends import FastEnds
+    from colosim.network.section import Section
 
 
 class Disturbed:
     """One direction's bytes as a fluid, with its threads' waits."""
 
-    def __init__(self, direction: Direction, past: list[Past], held_until_ns: int) -> None:
-        self._direction = direction
-        self.env = direction.env
-        self._network = network = direction.network
-        self.frozen = {WRITE: False, READ: False}
+    def __init__(self, ends: FastEnds, fluid: Fluid, bulk_left_ns: int) -> None:
+        self._ends = ends
+        self.env = ends.env
+        self._network = ends.network
         self.down = False
         self.ended = False
         self._end_arrives_ns = -1
         self.peer_closed = False
-        self._epoch = 0
+        # What is due by itself, by name: when, and what happens then.
+        self._due: dict[str, tuple[int, Callable[[], None]]] = {}
+        self._alarm: Event = self.env.event()
+        self._alarm_ns: int | None = None
+        self.process = self.env.process(self._run())
         self._first_loss_ns = -1
         self._send_began_ns = -1
-        start = min((entry[1] for entry in past), default=self.env.now)
-        self.fluid = fluid = Fluid(
-            start,
-            latency_ns=direction.latency_ns,
-            send_buffer_bytes=network.send_buffer_bytes,
-            receive_buffer_bytes=network.receive_buffer_bytes,
-            link=rate_of(direction.bandwidth),
-            head_bytes=direction.head_bytes,
-        )
-        self._bulk_before_ns = direction.bulk_left_ns
-        now = self.env.now
-        for what, at_ns, amount, spent_ns in sorted(past, key=_when):
-            fluid.advance(min(at_ns, now))
-            if what is READ:
-                fluid.want(amount, spent_ns)
-                continue
-            later = max(0, at_ns - now)
-            fluid.write(amount, spent_ns + later)
-            if spent_ns:
-                fluid.mark()
-            if later:
-                # What slow start puts off leaves no sooner.
-                fluid.hold(fluid.write_goal - amount, at_ns)
-            if held_until_ns and not spent_ns and fluid.left >= fluid.write_goal - amount:
-                fluid.hold(fluid.write_goal - amount, held_until_ns)
+        self.fluid = fluid
         fluid.on_levels = self._see_levels
+        self._bulk_before_ns = bulk_left_ns
+
+    # ---- the process ---------------------------------------------------------------------------
+
+    def _run(self) -> Generator[Event, None, None]:
+        """Do what is due, when it is; what comes of that is planned anew."""
+        while True:
+            yield self._alarm
+            self._alarm, self._alarm_ns = self.env.event(), None
+            for name in [name for name, (at, _) in self._due.items() if at <= self.env.now]:
+                _, act = self._due.pop(name)
+                act()
+            self._set_alarm()
+
+    def _plan(self, name: str, at_ns: int | None, act: Callable[[], None] | None = None) -> None:
+        """Let `act` happen at `at_ns`, now if that has passed; None: not at all."""
+        if at_ns is not None and act is not None:
+            self._due[name] = (max(self.env.now, at_ns), act)
+        elif name not in self._due:
+            return
+        else:
+            del self._due[name]
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        """Let the process go on when the first of what is due comes."""
+        first = min((at for at, _ in self._due.values()), default=None)
+        if first == self._alarm_ns:
+            return
+        self._alarm_ns = first
+        event = self.env.event() if first is None else self.env.timeout(first - self.env.now)
+        self._alarm = hand_over(self._alarm, event)
 
     # ---- following -----------------------------------------------------------------------------
 
     def _see_levels(self, at: Fraction, sending: Fraction, receiving: Fraction) -> None:
-        direction = self._direction
+        ends = self._ends
         levels = -int(-sending // 1), -int(-receiving // 1)
-        direction.sender_ledger.passing_level("socket_send_buffer", levels[0])
-        direction.receiver_ledger.passing_level("socket_receive_buffer", levels[1])
-        if direction.levels is not None:
-            direction.levels.append((-int(-at // 1), *levels))
+        ends.sender_ledger.passing_level("socket_send_buffer", levels[0])
+        ends.receiver_ledger.passing_level("socket_receive_buffer", levels[1])
+        if ends.levels is not None:
+            ends.levels.append((-int(-at // 1), *levels))
 
     def catch_up(self) -> None:
-        """Bring the fluid up to now."""
-        if self.fluid.now < self.env.now:
-            self.fluid.advance(self.env.now)
+        """Bring the fluid up to now, with what happens in this very instant."""
+        self.fluid.advance(self.env.now)
 
     def levels_now(self) -> tuple[int, int]:
         """Return the levels of send and receive buffer in bytes, now."""
@@ -91,17 +102,17 @@ class Disturbed:
 
     def at_rest(self) -> bool:
         """Whether the closed form can take over again."""
-        direction = self._direction
-        if self.down or self.ended or self.peer_closed or any(self.frozen.values()):
+        ends = self._ends
+        if self.down or self.ended or self.peer_closed or any(self._ends.frozen.values()):
             return False
-        if direction.write_error is not None or direction.read_error is not None:
+        if ends.write_error is not None or ends.read_error is not None:
             return False
         self.catch_up()
         if not self.fluid.empty:
             return False
         done = self.fluid.read_goal <= self.fluid.write_goal
         # A reader that has its bytes goes on at this very instant: not yet.
-        return not (done and direction.reading is not None and direction.price is None)
+        return not (done and ends.reading is not None and ends.price is None)
 
     @property
     def bulk_left_ns(self) -> int:
@@ -124,33 +135,44 @@ class Disturbed:
 
     def send(self, amount: int) -> Event | None:
         """Write a small message."""
-        fluid, direction, now = self.fluid, self._direction, self.env.now
+        fluid, ends, now = self.fluid, self._ends, self.env.now
         empty = fluid.left >= fluid.write_goal
         fluid.write(amount, 0)
         leaves = now
         if empty and self._network.nagle:
-            leaves = max(now, direction.small_acked_ns())
+            leaves = max(now, ends.small.acked_ns)
             if leaves > now:
                 fluid.hold(fluid.write_goal - amount, leaves)
         if not self.down:
             # Behind what has not left yet it rides along.
-            direction.fluid_left(leaves, small=empty)
+            self._leaves(leaves, small=empty)
         return self.await_written()
 
-    def write(self, amount: int, write_ns: int) -> Event | None:
-        """Write in bulk: whatever Nagle held back goes along."""
-        fluid, direction = self.fluid, self._direction
+    def write(self, section: Section, write_ns: int) -> Event | None:
+        """Write a section: whatever Nagle held back goes along."""
+        fluid, ends, amount = self.fluid, self._ends, section.size_bytes
         if fluid.held_at is not None:
             fluid.held_until = min(fluid.held_until, fluid.now)
-        later = direction.slow_start_of(amount, max(0, self.env.now - self.bulk_left_ns))
+        later = ends.pace.slow_start_ns(amount, max(0, self.env.now - self.bulk_left_ns))
         fluid.write(amount, write_ns + later)
         fluid.mark()
         if later:
             fluid.hold(fluid.write_goal - amount, self.env.now + later)
-        direction.claim_or_keep(amount)
+        ends.offer_bulk(section)
         if not self.down:
-            direction.fluid_left(self.env.now, small=False)
+            self._leaves(self.env.now, small=False)
         return self.await_written()
+
+    def _leaves(self, leaves: int, *, small: bool) -> None:
+        """A write leaves at `leaves`: keep what Nagle and the other way's ACKs need."""
+        ends = self._ends
+        ends.drained_ns = max(ends.drained_ns, leaves)
+        arrives = leaves + ends.pace.latency_ns
+        if small:
+            ends.small.left(arrives)
+        else:
+            ends.small.acknowledged(leaves)
+        ends.reverse.ack_rides(leaves, arrives)
 
     def await_written(self) -> Event | None:
         """Return what the writer waits for, or None if all it wrote is in the buffer."""
@@ -158,27 +180,24 @@ class Disturbed:
             self._reset_later()
         self._note_loss()
         written, _ = self.fluid.ends()
-        if written is not None and written <= self.env.now and not self.frozen[WRITE]:
+        if written is not None and written <= self.env.now and not self._ends.frozen[WRITE]:
             self.replan()
             return None
-        wait = self._direction.writing = Wait(self.env)
+        self._ends.writing = self.env.event()
         self._send_began_ns = self.env.now
         self.replan()
-        return wait
+        return self._ends.writing
 
     def receive(self, amount: int, wake_ns: int) -> Event | None:
         """Read a message."""
-        direction, fluid = self._direction, self.fluid
-        if direction.read_error is not None:
-            direction.note_failure(READ, direction.read_error)
-            raise direction.read_error
+        ends, fluid = self._ends, self.fluid
         self.catch_up()
-        direction.bytes_read += amount
+        ends.bytes_read += amount
         there = fluid.arrived.value >= fluid.read_goal + amount
-        wait = direction.reading = Wait(self.env)
+        ends.reading = self.env.event()
         fluid.want(amount, 0 if there else wake_ns)
         self.replan()
-        return wait
+        return ends.reading
 
     def want(self, amount: int, read_ns: int) -> None:
         """Let the waiting reader read `amount` bytes."""
@@ -197,81 +216,51 @@ class Disturbed:
 
     def replan(self) -> None:
         """Set anew when the waiting ends go on, after something changed."""
-        direction = self._direction
+        ends = self._ends
         self.catch_up()
-        self._epoch += 1
         written, read = self.fluid.ends()
-        now = self.env.now
-        writing, reading = direction.writing, direction.reading
-        if writing is not None and not writing.over:
-            if written is None or self.frozen[WRITE]:
-                writing.suspend()
-            else:
-                writing.end_at(max(now, written))
-        if reading is not None and not reading.over:
-            if read is not None and direction.price is None and not self.frozen[READ]:
-                reading.end_at(max(now, read))
-            else:
-                reading.suspend()
-                if self.ended and not self.frozen[READ]:
-                    self._end_of_stream()
-        self._watch_window()
-        self._watch_send()
-        direction.tell_passings()
+        ends.writer_goes_on(None if ends.frozen[WRITE] else written)
+        # A reader whose bulk write has not begun wants more than anybody has written.
+        goes_on = None if ends.frozen[READ] or ends.price is not None else read
+        ends.reader_goes_on(goes_on)
+        self._plan("end of stream", self._stream_ends_ns(goes_on), self._end_stream)
+        self._plan("user timeout", self._window_times_out_ns(), self._give_up)
+        self._plan("send timeout", self.send_times_out_at_ns, self._time_out_send)
+        ends.tell_progress()
 
-    def _end_of_stream(self) -> None:
-        """Fail the reader once it has read all there is and the end (FIN) has come."""
-        if self.down:
-            return
-        epoch, direction = self._epoch, self._direction
+    def _stream_ends_ns(self, goes_on_ns: int | None) -> int | None:
+        """When a reader that does not go on has read all there is and the end (FIN) has come."""
+        ends = self._ends
+        waits = ends.reader_blocked and goes_on_ns is None and not ends.frozen[READ]
+        if not waits or not self.ended or self.down:
+            return None
         ahead = self.fluid.twin()
         ahead.read_goal = min(ahead.read_goal, ahead.write_goal)
         _, done = ahead.ends()
-        if done is None:
-            return
+        return None if done is None else max(done, self._end_arrives_ns)
 
-        def end() -> None:
-            if self._epoch == epoch:
-                direction.fail_reader(StreamError("end of stream"))
+    def _end_stream(self) -> None:
+        self._ends.fail_reader(StreamError("end of stream"))
 
-        self.env.call_at(max(self.env.now, done, self._end_arrives_ns), end)
-
-    def _watch_window(self) -> None:
-        """With TCP_USER_TIMEOUT, give up a peer whose window stays closed."""
+    def _window_times_out_ns(self) -> int | None:
+        """When TCP_USER_TIMEOUT gives up a peer whose window stays closed; None: it does not."""
         timeout = self._network.user_timeout_ns
         if timeout is None or self.down:
-            return
+            return None
         closed = self.fluid.twin().rest()
-        if closed is None:
-            return
-        epoch = self._epoch
+        return None if closed is None else max(self.env.now, closed) + timeout
 
-        def expire() -> None:
-            if self._epoch == epoch:
-                self._give_up()
-
-        self.env.call_at(max(self.env.now, closed) + timeout, expire)
-
-    def _watch_send(self) -> None:
-        """With a send timeout, fail a send of which nothing has found room for so long."""
-        due = self.send_times_out_at_ns
-        if due is None:
-            return
-        epoch = self._epoch
-
-        def expire() -> None:
-            if self._epoch == epoch:
-                self.catch_up()
-                self.fluid.stop_writing()
-                self._direction.fail_writer(StreamError("send timed out"))
-
-        self.env.call_at(max(self.env.now, due), expire)
+    def _time_out_send(self) -> None:
+        """Fail a send of which nothing has found room for too long."""
+        self.catch_up()
+        self.fluid.stop_writing()
+        self._ends.fail_writer(StreamError("send timed out"))
 
     @property
     def send_times_out_at_ns(self) -> int | None:
         """When the send under way times out if nothing more finds room; None: it does not."""
-        timeout, writing = self._network.send_timeout_ns, self._direction.writing
-        if timeout is None or writing is None or writing.over or self.frozen[WRITE]:
+        timeout = self._network.send_timeout_ns
+        if timeout is None or self._ends.frozen[WRITE] or not self._ends.writer_blocked:
             return None
         stalled = self.fluid.twin().stalls()
         return None if stalled is None else max(stalled, self._send_began_ns) + timeout
@@ -279,20 +268,24 @@ class Disturbed:
     # ---- what happens to it --------------------------------------------------------------------
 
     def freeze(self, end: str, *, frozen: bool) -> None:
-        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on."""
+        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on.
+
+        Only a send or receive under way stops: what one that has returned took is the kernel's, and
+        is delivered also if it returned in this very instant.
+        """
         self.catch_up()
-        self.frozen[end] = frozen
+        self._ends.frozen[end] = frozen
         if end is WRITE:
-            self.fluid.writer_frozen = frozen
+            self.fluid.writer_frozen = frozen and self._ends.writer_blocked
         else:
-            self.fluid.reader_frozen = frozen
+            self.fluid.reader_frozen = frozen and self._ends.reader_blocked
         self.replan()
 
     def rates_changed(self) -> None:
         """The direction's bandwidth or latency has another value."""
         self.catch_up()
-        self.fluid.link = rate_of(self._direction.bandwidth)
-        self.fluid.set_latency(self._direction.latency_ns)
+        self.fluid.link = rate_of(self._ends.pace.bandwidth)
+        self.fluid.set_latency(self._ends.pace.latency_ns)
         self.replan()
 
     def cut(self) -> None:
@@ -312,23 +305,19 @@ class Disturbed:
             self._through()
             return
         first = self._first_loss_ns
-        since = self.env.now - first
-        again = first + retransmissions_ns(self._network.rto_ns, since)[-1]
-
-        def through() -> None:
-            if self.down and self._first_loss_ns == first:
-                self._through()
-
-        self.env.call_at(again, through)
+        again = retransmissions_ns(self._network.rto_ns, self.env.now - first)[-1]
+        self._plan("retransmission", first + again, self._through)
 
     def _through(self) -> None:
+        """A retransmission gets through: the link carries again."""
         self.catch_up()
         self.down = False
         if self.ended:
             self._end_arrives_ns = max(
-                self._end_arrives_ns, self.env.now + self._direction.latency_ns
+                self._end_arrives_ns, self.env.now + self._ends.pace.latency_ns
             )
         self._first_loss_ns = -1
+        self._plan("give up", None)
         self.fluid.link_down = False
         self.fluid.probe_window()
         self.replan()
@@ -342,13 +331,8 @@ class Disturbed:
             return
         if not self.ended and fluid.write_goal <= fluid.arrived.value:
             return
-        self._first_loss_ns = first = self.env.now
-
-        def expire() -> None:
-            if self.down and self._first_loss_ns == first:
-                self._give_up()
-
-        self.env.call_at(first + self._give_up_after_ns(), expire)
+        self._first_loss_ns = self.env.now
+        self._plan("give up", self.env.now + self._give_up_after_ns(), self._give_up)
 
     def _give_up_after_ns(self) -> int:
         """Return how long after the first loss the sender's kernel gives up."""
@@ -360,18 +344,22 @@ class Disturbed:
 
     def _give_up(self) -> None:
         """Let the sender's kernel give the connection up (ETIMEDOUT)."""
-        direction = self._direction
-        if direction.write_error is not None:
+        ends = self._ends
+        if ends.write_error is not None:
             return  # it had ended before
-        direction.record.add(code_of(f"{direction.sender}: connection timed out"))
-        direction.fail_writer(StreamError("connection timed out"))
-        direction.reverse.fail_reader(StreamError("connection timed out"))
+        ends.record.note(ConnectionTimedOut(ends.sender))
+        ends.fail_writer(StreamError("connection timed out"))
+        ends.reverse.fail_reader(StreamError("connection timed out"))
 
     def close(self) -> None:
         """The sender's side was shut down: what is buffered still goes, then the stream ends."""
+        self.catch_up()
+        if self._ends.writer_blocked:
+            self.fluid.stop_writing()
+        self.fluid.take_all()
         self.ended = True
-        self._end_arrives_ns = self.env.now + self._direction.latency_ns
-        self._direction.reverse.disturb().meet_closed_peer()
+        self._end_arrives_ns = self.env.now + self._ends.pace.latency_ns
+        self._ends.reverse.meet_closed_peer()
         self.replan()
         self._note_loss()
 
@@ -395,13 +383,44 @@ class Disturbed:
         """A write to a closed peer: the reset comes back a round trip later."""
         if self.down:
             return
-        direction = self._direction
+        self._plan("reset", self.env.now + 2 * self._ends.pace.latency_ns, self._reset)
 
-        def reset() -> None:
-            direction.fail_writer(StreamError("connection reset"))
-            direction.reverse.fail_reader(StreamError("connection reset"))
+    def _reset(self) -> None:
+        self._ends.fail_writer(StreamError("connection reset"))
+        self._ends.reverse.fail_reader(StreamError("connection reset"))
 
-        self.env.call_at(self.env.now + 2 * direction.latency_ns, reset)
+
+def fluid_of(ends: FastEnds, past: list[Past], held_until_ns: int) -> Fluid:
+    """Return a fluid that has replayed `past`, what is under way in closed form, up to now.
+
+    `held_until_ns`: until when Nagle holds back the messages that have not left, 0 if it does not.
+    """
+    network, pace, now = ends.network, ends.pace, ends.env.now
+    blocked = ends.writer_blocked
+    fluid = Fluid(
+        min((entry[1] for entry in past), default=now),
+        latency_ns=pace.latency_ns,
+        send_buffer_bytes=network.send_buffer_bytes,
+        receive_buffer_bytes=network.receive_buffer_bytes,
+        link=rate_of(pace.bandwidth),
+        head_bytes=pace.burst_bytes,
+    )
+    for what, at_ns, amount, spent_ns in sorted(past, key=_when):
+        fluid.advance(min(at_ns, now))
+        if what is READ:
+            fluid.want(amount, spent_ns)
+            continue
+        later = max(0, at_ns - now)
+        # What a send that has returned took is in the buffer.
+        fluid.write(amount, spent_ns + later if blocked or not later else 0)
+        if spent_ns:
+            fluid.mark()
+        if later:
+            # What slow start puts off leaves no sooner.
+            fluid.hold(fluid.write_goal - amount, at_ns)
+        if held_until_ns and not spent_ns and fluid.left >= fluid.write_goal - amount:
+            fluid.hold(fluid.write_goal - amount, held_until_ns)
+    return fluid
 
 
 def _when(entry: Past) -> int:

@@ -166,6 +166,12 @@ class Fluid:
         self.held_at = position
         self.held_until = Fraction(until_ns)
 
+    def take_all(self) -> None:
+        """Take all that is to be written into the send buffer, now: the send call has returned."""
+        if self.written < self.write_goal:
+            self.written, self._wrote_at = Fraction(self.write_goal), self.now
+            self._write_steps.clear()
+
     def stop_writing(self) -> None:
         """Let the writer write no more than it has, in whole bytes: its send has failed."""
         whole = int(self.written // 1)

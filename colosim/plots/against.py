@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from colosim.designs.registry import load_designs
 from colosim.plots.style import FigureError, axes_or_new, line_of, styled
 from colosim.plots.units import plain_log, size_unit, time_unit
 from colosim.runs.run import as_scenario, simulate
-from colosim.scenario import loads, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,12 +26,11 @@ __all__ = ["PARAMETERS", "QUANTITIES", "Parameter", "data", "draw", "figure"]
 class Parameter(NamedTuple):
     """What a sweep varies.
 
-    `key` is the scenario's key and `unit` what stands behind a value there; an axis shows values
-    divided by `scale`, under `label`; `usual` values are taken if none are given.
+    `key` is the scenario's key; an axis shows values, in the key's base unit, divided by `scale`,
+    under `label`; `usual` values are taken if none are given.
     """
 
     key: str
-    unit: str
     label: str
     scale: float
     usual: tuple[int, ...]
@@ -42,28 +39,24 @@ class Parameter(NamedTuple):
 PARAMETERS = {
     "dirty-pages": Parameter(
         "guest.dirty.pages",
-        "",
         "dirty pages (thousands)",
         1e3,
         (500, 1000, 2000, 4000, 8000, 16000, 32000, 64000),
     ),
     "bandwidth": Parameter(
         "network.bandwidth",
-        " B/s",
         "bandwidth (Gbit/s)",
         125e6,
         tuple(mbit * 125_000 for mbit in (200, 500, 1000, 2500, 5000, 10_000, 25_000, 40_000)),
     ),
     "latency": Parameter(
         "network.latency",
-        " ns",
         "one-way delay (ms)",
         1e6,
         tuple(us * 1000 for us in (10, 50, 100, 500, 1000, 2000, 5000, 10_000)),
     ),
     "checkpoint-delay": Parameter(
         "checkpoint_delay",
-        " ns",
         "checkpoint delay (ms)",
         1e6,
         tuple(ms * 1_000_000 for ms in (20, 50, 100, 200, 500, 1000, 2000)),
@@ -107,16 +100,14 @@ def data(
     """
     if parameter not in PARAMETERS:
         raise FigureError(f"{parameter!r} is none of {', '.join(PARAMETERS)}")
-    key, unit = PARAMETERS[parameter][:2]
+    key = PARAMETERS[parameter].key
     base = as_scenario(scenario)
-    text = resolve(base)
     chosen = PARAMETERS[parameter].usual if values is None else values
     if values is None and parameter == "dirty-pages":
         chosen = [pages for pages in chosen if pages * _PAGE_BYTES <= base.guest.ram_bytes]
     rows = []
     for value in chosen:
-        setting = f"{key}={value}{unit}"
-        varied = loads(text, overrides=[setting], known_designs=tuple(load_designs()))
+        varied = base.vary({key: value})
         for design in designs or base.designs:
             summary = simulate(varied, design, tables=False, prepare=prepare).summary
             peaks = summary["memory_peak_bytes"]

@@ -101,8 +101,8 @@ class _Harness:
         if self._fault.when == "idle":
             self._wait_for_the_end(simulation)
         else:
-            simulation.primary.watched_by(self)
-            simulation.secondary.watched_by(self)
+            simulation.primary.watch = self
+            simulation.secondary.watch = self
 
     def _wait_for_the_end(self, simulation: Simulation) -> None:
         books = simulation.primary.on_end

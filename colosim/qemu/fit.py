@@ -1,23 +1,36 @@
 """Fitting a host's costs to the stage times of many real runs at once.
 
-Stages are sums of costs times known amounts (`colosim.qemu.stage_formulas`), so non-negative least
-squares on relative errors gives a start, and a robust fit of the logarithms (soft L1: large errors
-count by their size, not its square) the result.  Two costs that only occur in one sum cannot be
-told apart: they are found as the null space of the rows, reported as a group with the sum that is
-determined, and split by a stated convention.  Leaving each run out in turn gives the standard
-errors (jackknife), and the costs for cross-validation.
+Stages are sums of costs times known amounts (`colosim.qemu.stage_formulas`).  The fit is a robust
+one of their logarithms (soft L1: large errors count by their size, not its square) by non-negative
+least squares, solved again and again with new weights until no cost moves any more.
+
+What the runs do not determine is found and said, not guessed.  Costs that occur only in one sum
+are told by the rank of the rows; so many of them are left at the values of a base preset, or in a
+stated ratio, as make the rest determined.  Of a writer that a reader held up in every transfer only
+an upper bound is known.  So nothing of the result is rounding noise, and all kernels of linear
+algebra give the same digits.  Leaving each run out in turn gives the standard errors (jackknife;
+they hold for what was left or divided as it was), and the costs for cross-validation.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import least_squares, nnls
+from scipy.optimize import nnls
 
 from colosim.errors import LogError
-from colosim.qemu.stage_formulas import LATENCY_NS, PAGE_STREAM_BYTES, Row, rows, stream_rows
+from colosim.qemu.conditions import host_preset
+from colosim.qemu.cost_file import base_costs, three_digits
+from colosim.qemu.stage_formulas import (
+    PAGE_STREAM_BYTES,
+    STREAM_WRITE,
+    Row,
+    held_up,
+    in_flight_bytes,
+    rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,13 +39,20 @@ if TYPE_CHECKING:
 
     from colosim.qemu.measurement import MeasuredRun
 
-__all__ = ["CONVENTIONS", "Convention", "Estimate", "Fit", "Group", "Stream", "fit"]
+__all__ = ["RATIOS", "Estimate", "Fit", "Group", "Ratio", "Residual", "fit"]
 
 ROBUST = 0.1
 """Relative error from which on an error counts by its size rather than by its square."""
-PINNED = 1e4
-"""Weight of a convention's row against a measured one: it holds to one part in ten thousand."""
-_INDEPENDENT = 1e-6
+UNDETERMINED = 1e-6
+"""Singular value, as a share of the largest, from which on down a combination is undetermined.
+
+Of the Jacobian of the fitted logarithms, columns scaled to 1 at most; predicted times and weights
+only multiply its rows, so the measured times stand for them.  The shipped runs, and each part of
+them that was tried, have none between 0.07 and 3e-16, the rounding noise of a true zero.
+"""
+CONVERGED = 1e-12
+"""Relative step of every cost below which the fit has converged; rounding noise is 1e-14."""
+_STEPS = 5_000
 _TINY = 1e-9
 _MOVED = 1e-4
 """Share of a null vector from which on a cost takes part in it."""
@@ -40,78 +60,30 @@ _RUNS_FOR_ERROR = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Convention:
-    """How a sum is split: `amounts` times the costs is `value`, because of `reason`."""
-
-    amounts: Mapping[str, float]
-    value: float
-    reason: str
-
-    @property
-    def keys(self) -> frozenset[str]:
-        """The costs that it relates."""
-        return frozenset(self.amounts)
-
-
-CONVENTIONS = (
-    Convention(
-        {"qsb_write": 1, "flat_write": -2},
-        0,
-        "a page costs the two copies of qsb_write twice the one of flat_write",
-    ),
-    Convention({"page_scan": 1}, 350, "page_scan as qsb and flat give it together"),
-    Convention(
-        {"socket_read": PAGE_STREAM_BYTES / 2, "cache_load": -1},
-        0,
-        "of the time that a page takes into the cache two thirds are socket_read's",
-    ),
-    Convention({"socket_read": 1}, 0.4, "socket_read as split gives it"),
-    Convention({"socket_write": 1}, 0.2, "socket_write as split gives it"),
-    Convention({"device_save": 1}, 200_000, "device_save as split gives it"),
-    Convention({"device_load": 1}, 700_000, "device_load as split gives it"),
-    Convention({"stream_wake": 1}, 400_000, "stream_wake as split gives it"),
-    Convention({"bitmap_sync_ram": 1}, 0, "one size of guest RAM only"),
-    Convention({"failover": 1}, 1_000_000, "failover as the primary's takeovers give it"),
-    Convention({"lost_heartbeat": 1}, 500_000, "lost_heartbeat as the primary's replies give it"),
-    Convention({"vm_start": 1}, 200_000, "vm_start as usual"),
-    Convention({"message": 1}, 50_000, "message as usual"),
-)
-"""Tried in this order wherever the rows alone leave a sum undivided."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """RAM streamed where no link is the limit: the writer and the reader of one page.
-
-    After ``start_ns`` (known from streams through a slow link) the reader takes ``wake_ns`` once
-    and ``read_ns`` a page, the writer ``write_ns`` a page but no further ahead than
-    ``buffer_bytes``: that much is in flight in both sockets.
-    """
-
-    start_ns: float
-    wake_ns: float
-    write_ns: float
-    read_ns: float
-    buffer_bytes: float
-
-    def ends_ns(self, pages: float) -> tuple[float, float]:
-        """Return when writing and reading of so many pages end."""
-        read = self.wake_ns + self.read_ns * pages
-        behind = max(0.0, 1 - self.buffer_bytes / (PAGE_STREAM_BYTES * max(pages, 1.0)))
-        written = max(self.write_ns * pages, read * behind)
-        return self.start_ns + written, self.start_ns + LATENCY_NS + read
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """One cost: its value, in ns per unit, standard error, and the runs that it came from."""
+class Ratio:
+    """A sum that no run divides is divided so: `key` costs `times` what `other` costs."""
 
     key: str
-    value: float
-    error: float | None
-    runs: tuple[str, ...]
-    stages: tuple[str, ...]
-    group: Group | None = None
+    times: float
+    other: str
+    reason: str
+
+
+RATIOS = (
+    Ratio(
+        "qsb_write",
+        2,
+        "flat_write",
+        "a page costs the two copies of qsb_write twice the one of flat_write",
+    ),
+    Ratio(
+        "socket_read",
+        2 / PAGE_STREAM_BYTES,
+        "cache_load",
+        "of the time that a page takes into the cache two thirds are socket_read's",
+    ),
+)
+"""Taken, in this order, before a cost is left at the base preset's value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +93,22 @@ class Group:
     keys: tuple[str, ...]
     conventions: tuple[str, ...]
     sums: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One cost: its value, in ns per unit, standard error, and the runs that it came from.
+
+    An `undetermined` one has the value of the base preset and no error.
+    """
+
+    key: str
+    value: float
+    error: float | None
+    runs: tuple[str, ...]
+    stages: tuple[str, ...]
+    group: Group | None = None
+    undetermined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +123,16 @@ class Residual:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The costs of one host, fitted."""
+    """The costs of one host, fitted; `base` is the preset that undetermined ones were left at."""
 
+    base: str
     estimates: Mapping[str, Estimate]
     groups: tuple[Group, ...]
+    bounds: tuple[str, ...]
+    """Sums of which the runs bear no more than an upper bound, as text."""
     residuals: tuple[Residual, ...]
-    stream: Stream | None
+    in_flight_bytes: float | None
+    """What both sockets held as the last byte of a long unlimited stream was written."""
     runs: tuple[str, ...]
     without: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Costs fitted without each run, by that run's name."""
@@ -150,108 +142,88 @@ class Fit:
         return {key: estimate.value for key, estimate in self.estimates.items()}
 
 
-def fit(runs: Sequence[MeasuredRun], *, jackknife: bool = True) -> Fit:
-    """Fit costs to runs of one host.
+def fit(runs: Sequence[MeasuredRun], *, base: str | None = None, jackknife: bool = True) -> Fit:
+    """Fit costs to runs of one host; `base` is a host preset, by default that of the runs' design.
 
-    :raises LogError: if there is no run, or none has a complete checkpoint to learn from.
+    :raises LogError: if there is no run, none has a complete checkpoint to learn from, the fit does
+        not converge, there is no such preset, or its costs contradict the runs.
     """
-    found = {run.name: (rows(run), stream_rows(run)) for run in runs}
-    if not any(own for own, _ in found.values()):
+    every = [row for run in runs for row in rows(run)]
+    if not every:
         raise LogError("none of the runs has a complete checkpoint to fit costs to")
-    whole = _solve([row for own, _ in found.values() for row in own], _streams(found))
+    base = base or host_preset(runs[0])
+    known = base_costs(base)
+    used, whole, late = every, _solve(every, known), []
+    while found := [row for row in used if row.stage == STREAM_WRITE and held_up(row, whole.costs)]:
+        late += found
+        used = [row for row in used if row not in found]
+        whole = _solve(used, known)
+    groups = whole.groups()
+    _refuse_contradicted(groups, whole, base)
+    left = whole.left | {key for row in late for key in row.amounts if key not in whole.costs}
+    costs = {key: known[key] for key in left} | whole.costs
+    bounds = _bounds(late, used, costs, base)
     without: dict[str, dict[str, float]] = {}
-    if jackknife and len(found) > _RUNS_FOR_ERROR:
-        for name in found:
-            rest = {other: value for other, value in found.items() if other != name}
-            left = _solve([row for own, _ in rest.values() for row in own], _streams(rest))
-            without[name] = whole.costs | left.costs
-    estimates = {
-        key: Estimate(
+    if jackknife and len(runs) > _RUNS_FOR_ERROR:
+        for run in runs:
+            rest = _solve([row for row in used if row.run != run.name], known)
+            without[run.name] = costs | rest.costs
+    estimates = {}
+    for key, value in sorted(costs.items()):
+        own = [row for row in (every if key in left else used) if key in row.amounts]
+        estimates[key] = Estimate(
             key,
             value,
-            _error(key, without),
-            tuple(sorted({row.run for row in whole.rows if key in row.amounts})),
-            tuple(dict.fromkeys(row.stage for row in whole.rows if key in row.amounts)),
-            next((group for group in whole.groups if key in group.keys), None),
+            None if key in left else _error(key, without),
+            tuple(sorted({row.run for row in own})),
+            tuple(dict.fromkeys(row.stage for row in own)),
+            next((group for group in groups if key in group.keys), None),
+            key in left,
         )
-        for key, value in whole.costs.items()
-    }
-    return Fit(estimates, whole.groups, _residuals(whole), whole.stream, tuple(found), without)
-
-
-def _streams(
-    found: Mapping[str, tuple[list[Row], list[tuple[float, float, float, float]]]],
-) -> dict[str, list[tuple[float, float, float, float]]]:
-    return {name: stream for name, (_, stream) in found.items() if stream}
+    return Fit(
+        base,
+        estimates,
+        groups,
+        bounds,
+        _residuals(whole),
+        _in_flight(runs, costs),
+        tuple(run.name for run in runs),
+        without,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Solution:
     costs: dict[str, float]
-    groups: tuple[Group, ...]
+    left: frozenset[str]
+    undivided: list[tuple[list[str], list[str]]]
+    """Costs that the rows do not tell apart, with the reasons by which they were divided."""
     rows: list[Row]
-    stream: Stream | None
 
-
-def _solve(
-    own: list[Row], streams: Mapping[str, list[tuple[float, float, float, float]]]
-) -> _Solution:
-    used = list(own)
-    started = [row.measured_ns for row in own if row.stage == "limited stream"]
-    start_ns = max(0.0, float(np.median(started))) if started else 0.0
-    stream = _fit_stream(streams, start_ns) if streams else None
-    if stream is not None:
-        sums: tuple[tuple[str, float, dict[str, float]], ...] = (
-            ("stream wake", stream.wake_ns, {"stream_wake": 1}),
-            ("stream write", stream.write_ns, {"page_scan": 1, "socket_write": PAGE_STREAM_BYTES}),
-            ("stream read", stream.read_ns, {"socket_read": PAGE_STREAM_BYTES, "cache_load": 1}),
+    def groups(self) -> tuple[Group, ...]:
+        """Return the undivided costs with the sums that are determined."""
+        return tuple(
+            Group(tuple(keys), tuple(reasons), _sums(keys, self.rows, self.costs))
+            for keys, reasons in self.undivided
         )
-        # The fit of the stream stands for all runs that it was made from.
-        used += [
-            Row(run, stage, value, amounts, 1.0)
-            for stage, value, amounts in sums
-            if value > 0
-            for run in streams
-        ]
+
+
+def _solve(used: list[Row], known: Mapping[str, float]) -> _Solution:
     costs: dict[str, float] = {}
-    groups: list[Group] = []
-    for component in _components(used):
-        keys, part = component
-        values, group = _fit_component(keys, part)
-        costs |= values
-        groups += group
-    return _Solution(dict(sorted(costs.items())), tuple(groups), used, stream)
-
-
-def _fit_stream(
-    streams: Mapping[str, list[tuple[float, float, float, float]]], start_ns: float
-) -> Stream:
-    """Fit writer, reader and what is in flight between them, to both ends of many transfers."""
-    table = np.array([row for found in streams.values() for row in found])
-    pages, written, read, weight = table.T
-
-    def ends(log_parameters: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        wake, write_ns, read_ns, in_flight = np.exp(np.clip(log_parameters, -5, 30))
-        reading = wake + read_ns * pages
-        behind = np.maximum(0.0, 1 - in_flight / (PAGE_STREAM_BYTES * pages))
-        written = np.maximum(write_ns * pages, reading * behind)
-        return start_ns + written, start_ns + LATENCY_NS + reading
-
-    def errors(log_parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        at_writer, at_reader = ends(log_parameters)
-        both = np.concatenate([np.log(at_writer / written), np.log(at_reader / read)])
-        return np.asarray(_robust(both, np.concatenate([weight, weight])))
-
-    per_page = float(np.median(read / pages))
-    start = np.log([200_000.0, per_page / 2.5, per_page * 0.9, 1e6])
-    found = least_squares(errors, start, method="trf", xtol=1e-10, ftol=1e-10)
-    return Stream(start_ns, *(float(value) for value in np.exp(found.x)))
-
-
-def _robust(errors: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return residuals whose squares are the weighted soft L1 of `errors`."""
-    loss = 2 * (np.sqrt(1 + (errors / ROBUST) ** 2) - 1)
-    return np.asarray(np.sign(errors) * ROBUST * np.sqrt(weight * loss))
+    left: set[str] = set()
+    undivided: list[tuple[list[str], list[str]]] = []
+    for keys, part in _components(used):
+        amounts = np.array([[row.amounts.get(key, 0.0) for key in keys] for row in part])
+        shares = amounts / np.array([[row.measured_ns] for row in part])
+        division = _divide(keys, shares, np.array([known[key] for key in keys]))
+        weight = np.array([row.weight for row in part])
+        free = _least(shares @ division.into, shares @ division.fixed, weight)
+        costs |= dict(zip(keys, (division.fixed + division.into @ free).tolist(), strict=True))
+        left |= division.left
+        for together in _null_groups(keys, shares) if division.reasons else ():
+            reasons = [reason for key, reason in division.reasons.items() if key in together]
+            undivided.append((together, reasons))
+    return _Solution(dict(sorted(costs.items())), frozenset(left), undivided, used)
 
 
 def _components(used: Sequence[Row]) -> list[tuple[list[str], list[Row]]]:
@@ -278,41 +250,91 @@ def _components(used: Sequence[Row]) -> list[tuple[list[str], list[Row]]]:
     ]
 
 
-def _fit_component(keys: list[str], part: list[Row]) -> tuple[dict[str, float], list[Group]]:
-    amounts = np.array([[row.amounts.get(key, 0.0) for key in keys] for row in part])
-    measured = np.array([row.measured_ns for row in part])
-    weight = np.array([row.weight for row in part])
-    relative = amounts / measured[:, None]
-    scale = np.maximum(np.abs(relative).max(axis=0), _TINY)
-    pins, undivided = _pins(keys, relative / scale)
-    pinned = np.array([[pin.amounts.get(key, 0.0) for key in keys] for pin in pins]).reshape(
-        len(pins), len(keys)
-    )
-    wanted = np.array([pin.value for pin in pins])
-    # A convention's row is measured against what it is about, so that its weight has no unit.
-    size = np.maximum(np.abs(pinned / scale).max(axis=1, initial=_TINY), _TINY)
-    start, _ = nnls(
-        np.vstack(
-            [relative / scale * np.sqrt(weight)[:, None], PINNED * pinned / scale / size[:, None]]
-        ),
-        np.concatenate([np.sqrt(weight), PINNED * wanted / size]),
-    )
-    start = np.maximum(start, 1e-6)
+@dataclass(frozen=True, slots=True)
+class _Division:
+    """Costs as ``fixed + into @ free``, and why those are not free that are not."""
 
-    def errors(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
-        share = np.maximum(relative / scale @ scaled, _TINY)
-        conventions = PINNED * (pinned / scale @ scaled - wanted) / size
-        return np.concatenate([_robust(np.log(share), weight), conventions])
+    fixed: NDArray[np.float64]
+    into: NDArray[np.float64]
+    reasons: dict[str, str]
+    left: frozenset[str]
 
-    found = least_squares(
-        errors, start, bounds=(0, np.inf), x_scale=np.maximum(start, 1e-3), xtol=1e-12, ftol=1e-12
+
+def _divide(
+    keys: Sequence[str], shares: NDArray[np.float64], known: NDArray[np.float64]
+) -> _Division:
+    """Take so many costs out of the fit, by ratios and by base values, as the rows leave undivided.
+
+    Of costs in one sum those are left at the base's values that are the smallest part of it there.
+    """
+    into = np.eye(len(keys))
+    fixed = np.zeros(len(keys))
+    reasons: dict[str, str] = {}
+    left: set[str] = set()
+    free = list(keys)
+    part = dict(zip(keys, (shares * known).max(axis=0), strict=True))
+    for candidate in [*RATIOS, *sorted(keys, key=lambda key: (part[key], key))]:
+        if not (spare := _spare(shares @ into)):
+            break
+        key = candidate.key if isinstance(candidate, Ratio) else candidate
+        if key not in free or (isinstance(candidate, Ratio) and candidate.other not in free):
+            continue
+        trial = np.delete(into, free.index(key), axis=1)
+        if isinstance(candidate, Ratio):
+            trial[keys.index(key)] = candidate.times * trial[keys.index(candidate.other)]
+        if _spare(shares @ trial) == spare:
+            continue
+        into = trial
+        free.remove(key)
+        if isinstance(candidate, Ratio):
+            reasons[key] = candidate.reason
+        else:
+            reasons[key] = f"{key} left at the base preset's value"
+            fixed[keys.index(key)] = known[keys.index(key)]
+            left.add(key)
+    return _Division(fixed, into, reasons, frozenset(left))
+
+
+def _scaled(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(shares / np.maximum(shares.max(axis=0, initial=0), _TINY))
+
+
+def _spare(shares: NDArray[np.float64]) -> int:
+    """Return how many more costs there are than the rows determine."""
+    singular = np.linalg.svd(_scaled(shares), compute_uv=False)
+    determined = np.count_nonzero(singular > UNDETERMINED * singular.max(initial=0))
+    return int(shares.shape[1] - determined)
+
+
+def _least(
+    shares: NDArray[np.float64], fixed: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the costs, none below 0, of the least weighted soft L1 of log(fixed + shares @ costs).
+
+    Each step is a non-negative least squares fit of the errors' tangents, with weights from the
+    last one (iteratively reweighted Gauss-Newton).
+
+    :raises LogError: if it does not converge.
+    """
+    scale = np.maximum(shares.max(axis=0, initial=0), _TINY)
+    shares = shares / scale
+    costs = np.full(len(scale), 1e-3)
+    errors, tangents = fixed + shares @ costs - 1, shares
+    for _ in range(_STEPS):
+        root = np.sqrt(weight / np.sqrt(1 + (errors / ROBUST) ** 2))
+        try:
+            new, _ = nnls(root[:, None] * tangents, root * (tangents @ costs - errors))
+        except RuntimeError as error:
+            raise LogError(f"the fit does not converge: {error}") from error
+        if (np.abs(new - costs) <= CONVERGED * new).all():
+            return np.asarray(new / scale)
+        costs = new
+        predicted = np.maximum(fixed + shares @ costs, _TINY)
+        errors, tangents = np.log(predicted), shares / predicted[:, None]
+    raise LogError(
+        "the fit does not converge: these runs do not show what a checkpoint of this design is "
+        "made of; fit to more runs, or to fewer designs at once (--design)"
     )
-    values = {key: float(value) for key, value in zip(keys, found.x / scale, strict=True)}
-    groups = []
-    for together in undivided:
-        reasons = tuple(pin.reason for pin in pins if pin.keys & set(together))
-        groups.append(Group(tuple(together), reasons, _sums(together, part, values)))
-    return values, groups
 
 
 def _sums(
@@ -322,50 +344,29 @@ def _sums(
     found: dict[str, None] = {}
     for row in part:
         amounts = {key: row.amounts[key] for key in undivided if row.amounts.get(key)}
-        if not amounts:
-            continue
-        least = min(amounts.values())
-        terms = [
-            key if amount == least else f"{amount / least:.0f} {key}"
-            for key, amount in amounts.items()
-        ]
-        total = sum(values[key] * amount / least for key, amount in amounts.items())
-        found[f"{' + '.join(terms)} = {total:.3g} ns"] = None
+        if amounts:
+            names, total = _sum(amounts, values)
+            found[f"{names} = {three_digits(total)} ns"] = None
     return tuple(found)
 
 
-def _pins(keys: list[str], scaled: NDArray[np.float64]) -> tuple[list[Convention], list[list[str]]]:
-    """Return the conventions that the rows need beside them, and the groups that they divide."""
-    matrix = scaled
-    pins: list[Convention] = []
-    rank = np.linalg.matrix_rank(matrix, tol=_INDEPENDENT * np.linalg.norm(matrix, 2))
-    undivided = _null_groups(keys, matrix)
-    spare = [
-        *CONVENTIONS,
-        *(Convention({key: 1}, 0, f"{key} taken as nothing") for key in keys),
+def _sum(amounts: Mapping[str, float], values: Mapping[str, float]) -> tuple[str, float]:
+    """Return a sum of costs as text, the smallest amount as 1, and what it comes to."""
+    least = min(amounts.values())
+    names = [
+        key if amount == least else f"{amount / least:.0f} {key}" for key, amount in amounts.items()
     ]
-    for convention in spare:
-        if rank == len(keys):
-            break
-        if not convention.keys <= set(keys):
-            continue
-        row = np.array([[convention.amounts.get(key, 0.0) for key in keys]])
-        row = row / np.linalg.norm(row) * np.linalg.norm(matrix, 2)
-        trial = np.vstack([matrix, row])
-        after = np.linalg.matrix_rank(trial, tol=_INDEPENDENT * np.linalg.norm(trial, 2))
-        if after > rank:
-            matrix, rank = trial, after
-            pins.append(convention)
-    return pins, undivided
+    total = sum(values[key] * amount / least for key, amount in amounts.items())
+    return " + ".join(names), total
 
 
-def _null_groups(keys: list[str], matrix: NDArray[np.float64]) -> list[list[str]]:
+def _null_groups(keys: Sequence[str], shares: NDArray[np.float64]) -> list[list[str]]:
     """Return the costs that some combination moves without moving any row, group by group.
 
     Costs are of one group if the projection onto the null space mixes them.
     """
-    _, singular, vectors = np.linalg.svd(matrix, full_matrices=True)
-    null = vectors[int((singular > _INDEPENDENT * singular[0]).sum()) :]
+    _, singular, vectors = np.linalg.svd(_scaled(shares), full_matrices=True)
+    null = vectors[int((singular > UNDETERMINED * singular[0]).sum()) :]
     mixes = np.abs(null.T @ null) > _MOVED
     groups: list[list[str]] = []
     left = [index for index in range(len(keys)) if mixes[index, index]]
@@ -379,6 +380,45 @@ def _null_groups(keys: list[str], matrix: NDArray[np.float64]) -> list[list[str]
             left = [other for other in left if other not in beside]
         groups.append([keys[index] for index in sorted(group)])
     return groups
+
+
+def _refuse_contradicted(groups: Sequence[Group], solution: _Solution, base: str) -> None:
+    """Refuse a base preset that has more for part of a sum than the runs have for the whole."""
+    for group in groups:
+        left = [key for key in group.keys if key in solution.left]
+        if left and not all(solution.costs[key] for key in group.keys if key not in left):
+            raise LogError(
+                f"the host preset {base!r} contradicts the runs: its {' and '.join(left)} "
+                f"alone are more than {' or '.join(group.sums)}; give a nearer one with --base"
+            )
+
+
+def _bounds(
+    late: Sequence[Row], used: list[Row], costs: Mapping[str, float], base: str
+) -> tuple[str, ...]:
+    """Return, as text, what the runs bear of a writer whom the reader held up in every transfer.
+
+    It may have been as slow as these transfers show if they are taken as its own, or any faster.
+    """
+    if not late or any(row.stage == STREAM_WRITE for row in used):
+        return ()
+    own = [
+        replace(row, amounts={"stream_start": 1, "pace": row.amounts["page_scan"]}) for row in late
+    ]
+    most = _solve([*used, *own], {**costs, "pace": 0}).costs["pace"]
+    if not most:
+        return ()
+    names, now = _sum({"page_scan": 1, "socket_write": PAGE_STREAM_BYTES}, costs)
+    more = "" if now <= most else f", more than that: {base} contradicts the runs"
+    return (f"{names} at most {three_digits(most)} ns (as left: {three_digits(now)} ns{more})",)
+
+
+def _in_flight(runs: Sequence[MeasuredRun], costs: Mapping[str, float]) -> float | None:
+    if not {"socket_read", "cache_load"} <= set(costs):
+        return None
+    page_ns = PAGE_STREAM_BYTES * costs["socket_read"] + costs["cache_load"]
+    found = [size for run in runs if (size := in_flight_bytes(run, page_ns)) is not None]
+    return float(np.median(found)) if found else None
 
 
 def _error(key: str, without: Mapping[str, Mapping[str, float]]) -> float | None:
@@ -405,5 +445,4 @@ def _residuals(solution: _Solution) -> tuple[Residual, ...]:
             float(np.percentile(errors, 90)),
         )
         for stage, errors in found.items()
-        if not stage.startswith("stream")
     )

@@ -115,7 +115,7 @@ def write_imported(run: ImportedRun, target: Path, *, force: bool = False) -> st
     :raises RunDirectoryError: as `RunDirectory.commit`.
     """
     with _SourcedDirectory(target, run.source) as directory:
-        directory.open_tables(())
+        directory.open_tables()
         directory.write(run.tables)
         return directory.commit(run, force=force)
 

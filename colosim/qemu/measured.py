@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from functools import lru_cache
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from colosim.errors import LogError
 from colosim.qemu.measurement import (
@@ -21,11 +21,9 @@ from colosim.qemu.measurement import (
     MeasuredRun,
 )
 
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
-
 __all__ = ["dump", "measured", "names", "parse"]
 
+_FOLDER = Path(__file__).parent / "tables"
 SCHEMA = 1
 """Version of the tables' layout."""
 
@@ -39,20 +37,13 @@ _NUMBERS = (
 )
 
 
-def _tables() -> Traversable:
-    return resources.files("colosim.qemu") / "tables"
-
-
 @lru_cache(maxsize=1)
 def names() -> tuple[str, ...]:
     """Return the names of the shipped tables, sorted."""
     return tuple(
         sorted(
-            f"{folder.name}/{file.name.removesuffix('.json')}"
-            for folder in _tables().iterdir()
-            if folder.is_dir()
-            for file in folder.iterdir()
-            if file.name.endswith(".json")
+            file.relative_to(_FOLDER).with_suffix("").as_posix()
+            for file in _FOLDER.glob("*/*.json")
         )
     )
 
@@ -68,9 +59,7 @@ def measured(name: str) -> MeasuredRun:
 
         near = ", ".join(get_close_matches(name, names(), n=3)) or ", ".join(names()[:3]) + ", ..."
         raise LogError(f"no measured run is named {name!r}; there are {near}")
-    folder, _, file = name.partition("/")
-    text = (_tables() / folder / f"{file}.json").read_text(encoding="utf-8")
-    return parse(text)
+    return parse((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def dump(run: MeasuredRun) -> str:

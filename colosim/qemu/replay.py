@@ -53,6 +53,7 @@ def _on_the_clock(design: type[Design], run: MeasuredRun, tick_ns: int) -> type[
     class Replay(design):  # type: ignore[misc,valid-type]
         """The design, with the measured run's own times between checkpoints."""
 
+        name = f"{run.design} as measured"
         _first_ns = 0
 
         def wait_for_checkpoint(self, p: Primary) -> Steps:

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     from colosim.qemu.measurement import MeasuredCheckpoint, MeasuredRun
 
-__all__ = ["LATENCY_NS", "PAGE_STREAM_BYTES", "Row", "rows", "stream_rows"]
+__all__ = [
+    "IN_FLIGHT_BYTES",
+    "LATENCY_NS",
+    "PAGE_STREAM_BYTES",
+    "STREAM_WRITE",
+    "Row",
+    "held_up",
+    "in_flight_bytes",
+    "rows",
+]
 
 PAGE_STREAM_BYTES = 4104
 """A page on the wire: 4096 bytes and its header."""
@@ -32,6 +41,12 @@ LATENCY_NS = 25_000
 DEVICE_BYTES = 12_900
 """What follows streamed RAM: its end mark, the size, the device state."""
 GIB = 1 << 30
+IN_FLIGHT_BYTES = (430 + 870) * 1024
+"""What both sockets take in where no link is the limit, as the lab's network preset has it."""
+STREAM_WRITE = "stream write"
+"""The stage of a short stream's writer."""
+_STREAM_END = {"split": "p_ram_sent", "mainline": "p_size_sent"}
+"""By design that streams RAM: the stage at which all of it is in the socket."""
 PARTS = 4
 """Into how many parts, by pages, a run's checkpoints are taken apart where their pages differ."""
 _SPREAD = 1.2
@@ -107,10 +122,10 @@ def _between(begin: str, end: str, less: int = 0) -> Callable[[MeasuredCheckpoin
 
 
 def rows(run: MeasuredRun) -> list[Row]:
-    """Return every row of a run but those of an unlimited stream (`stream_rows`)."""
+    """Return every row of a run."""
     if run.design == "mainline":
-        return [*_mainline(run), *_failover(run)]
-    return [*_common(run), *_whole(run), *_loading(run), *_failover(run)]
+        return [*_mainline(run), *_stream(run), *_failover(run)]
+    return [*_common(run), *_whole(run), *_stream(run), *_loading(run), *_failover(run)]
 
 
 def _common(run: MeasuredRun) -> Iterator[Row]:
@@ -302,26 +317,70 @@ def _failover(run: MeasuredRun) -> Iterator[Row]:
     )
 
 
-def stream_rows(run: MeasuredRun) -> list[tuple[float, float, float, float]]:
-    """Return (pages, write end, read end, weight) of RAM streamed where no link was the limit.
+def _stream(run: MeasuredRun) -> Iterator[Row]:
+    """Give RAM streamed where no link was the limit: its reading, and its writing if it was short.
 
-    Times are in ns from the end of the bitmap sync.
+    Of a long one nothing is learnt of the writer: the reader, and what the sockets take in, decide
+    when writing ends.  A short one is taken as the writer's own until `held_up` tells otherwise.
     """
+    if not _unlimited(run):
+        return
+
+    def pages(one: MeasuredCheckpoint) -> int | None:
+        return one.dirty_pages or None
+
+    yield from _rows_of(
+        run,
+        "stream read",
+        _between("p_synced", "s_ram_loaded", LATENCY_NS),
+        lambda n: {
+            "stream_start": 1,
+            "stream_wake": 1,
+            "socket_read": PAGE_STREAM_BYTES * n,
+            "cache_load": n,
+        },
+        pages=pages,
+    )
+    written = _rows_of(
+        run,
+        STREAM_WRITE,
+        _between("p_synced", _STREAM_END[run.design]),
+        lambda n: {"stream_start": 1, "page_scan": n, "socket_write": PAGE_STREAM_BYTES * n},
+        pages=pages,
+    )
+    yield from (row for row in written if _short(row.amounts["page_scan"]))
+
+
+def _unlimited(run: MeasuredRun) -> bool:
     conditions = run.conditions
-    if run.design not in {"split", "mainline"} or conditions.bandwidth_bits is not None:
-        return []
-    if conditions.latency_ns:
-        return []
-    end = "p_ram_sent" if run.design == "split" else "p_size_sent"
-    found: dict[str, list[tuple[float, float]]] = {"write": [], "read": []}
-    for one in run.counted():
-        pages = one.dirty_pages
-        written, read = one.between("p_synced", end), one.between("p_synced", "s_ram_loaded")
-        if pages and written and read and written > 0:
-            found["write"].append((float(pages), float(written)))
-            found["read"].append((float(pages), float(read)))
-    writes, reads = _parts(found["write"]), _parts(found["read"])
-    return [
-        (pages, write, read, 1 / len(writes))
-        for (pages, write), (_, read) in zip(writes, reads, strict=True)
-    ]
+    limited = conditions.bandwidth_bits is not None or conditions.latency_ns > 0
+    return run.design in _STREAM_END and not limited
+
+
+def _short(pages: float) -> bool:
+    return PAGE_STREAM_BYTES * pages <= 2 * IN_FLIGHT_BYTES
+
+
+def held_up(row: Row, costs: Mapping[str, float]) -> bool:
+    """Return whether by these costs the writer of a `STREAM_WRITE` row had to wait for its reader.
+
+    It cannot be further ahead than `IN_FLIGHT_BYTES`.
+    """
+    pages = row.amounts["page_scan"]
+    write_ns = pages * (costs["page_scan"] + PAGE_STREAM_BYTES * costs["socket_write"])
+    read_ns = costs["stream_wake"] + pages * (
+        costs["cache_load"] + PAGE_STREAM_BYTES * costs["socket_read"]
+    )
+    return write_ns < read_ns * (1 - IN_FLIGHT_BYTES / (PAGE_STREAM_BYTES * pages))
+
+
+def in_flight_bytes(run: MeasuredRun, page_ns: float) -> float | None:
+    """Return what was not yet read when the last byte was written, `page_ns` a page, as the median.
+
+    None where a link was the limit, or the sockets could take in half of the transfer or more.
+    """
+    long = [one for one in run.counted() if not _short(one.dirty_pages or 0)]
+    tails = [float(one.tail_ns) for one in long if one.tail_ns is not None]
+    if not tails or not _unlimited(run):
+        return None
+    return (_median(tails) - LATENCY_NS) / page_ns * PAGE_STREAM_BYTES

@@ -17,10 +17,9 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import colosim
 from colosim.errors import RunDirectoryError
 from colosim.runs.columns import COLUMNS, TABLES, checkpoint_columns
-from colosim.runs.levels import SocketLevels
 from colosim.runs.run import Run, own_steps, simulate
 from colosim.runs.stored import MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
-from colosim.runs.tables import Tables, rows_of
+from colosim.runs.taps import taps
 from colosim.scenario import resolve
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from colosim.designs.design import Design
     from colosim.runs.simulation import Simulation
-    from colosim.runs.tables import Table
+    from colosim.runs.tables import Table, Tables
     from colosim.scenario import Scenario
 
 __all__ = ["UNCHANGED", "WRITTEN", "RunDirectory", "run_into", "versions", "write_run"]
@@ -91,27 +90,30 @@ class RunDirectory:
 
     # ---- tables --------------------------------------------------------------------------------
 
-    def open_tables(self, steps: tuple[tuple[str, str], ...]) -> None:
-        """Begin every CSV file with its header."""
+    def open_tables(self, checkpoints: Sequence[str] = COLUMNS["checkpoints"]) -> None:
+        """Begin every CSV file with its header; `checkpoints` is the one that may be longer."""
         for table in TABLES:
             stream = (self._partial / f"{table}.csv").open("w", encoding="utf-8", newline="")
             self._streams.append(stream)
             writer = csv.writer(stream, lineterminator="\n")
-            columns = checkpoint_columns(steps) if table == "checkpoints" else COLUMNS[table]
-            writer.writerow(columns)
+            writer.writerow(checkpoints if table == "checkpoints" else COLUMNS[table])
             self._writers[table] = writer.writerows
 
     def write(self, tables: dict[str, Table]) -> None:
         """Write rows of tables."""
+        from colosim.runs.tables import rows_of  # noqa: PLC0415 - numpy is slow to import
+
         for name, table in tables.items():
             self._writers[name](rows_of(table))
 
     def follow(self, simulation: Simulation) -> None:
         """Write this simulation's tables while it runs."""
+        from colosim.runs.tables import Tables  # noqa: PLC0415 - numpy is slow to import
+
         steps = own_steps(type(simulation.design), simulation.scenario)
-        self.open_tables(steps)
+        self.open_tables(checkpoint_columns(steps))
         self._simulation = simulation
-        self._tables = Tables(levels=SocketLevels(simulation.connection), own_steps=steps)
+        self._tables = Tables(taps=taps(simulation.connection), own_steps=steps)
         simulation.record.sinks.append(self._take)
 
     def _take(self, chunk: list[int]) -> None:
@@ -245,8 +247,6 @@ def write_run(run: Run, target: Path, *, force: bool = False) -> str:
     :raises RunDirectoryError: as `RunDirectory.commit`.
     """
     with RunDirectory(target) as directory:
-        simulation = run.simulation
-        steps = () if simulation is None else own_steps(type(simulation.design), run.scenario)
-        directory.open_tables(steps)
+        directory.open_tables(run.columns("checkpoints"))
         directory.write(run.tables)
         return directory.commit(run, force=force)

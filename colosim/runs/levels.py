@@ -18,25 +18,17 @@ import numpy as np
 
 from colosim.network.fluid import Fluid
 from colosim.network.transfer import Transfer
+from colosim.runs.taps import Point, points_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from colosim.network.connection import Connection
-    from colosim.network.direction import Direction
+    from colosim.runs.taps import Tap
     from colosim.trace.columns import Ints
 
 __all__ = ["Levels", "SocketLevels", "Until", "transfer_curves"]
 
 SEND_BUFFER, RECEIVE_BUFFER = "socket_send_buffer", "socket_receive_buffer"
-
-
-class Point(NamedTuple):
-    """A breakpoint of a level: from `at` on it is a straight line."""
-
-    at: Fraction
-    level: Fraction
-    slope: Fraction
 
 
 class Levels(NamedTuple):
@@ -62,48 +54,6 @@ class Until(NamedTuple):
 
 Curve = list[Point]
 Curves = tuple[tuple[Point, ...], tuple[Point, ...]]
-
-
-def _points(fluid: Fluid) -> tuple[Point, Point]:
-    """Return where the send and the receive buffer of `fluid` stand, and how they go on."""
-    writing, leaving, reading = fluid._rates()  # noqa: SLF001 - only here are they wanted outside
-    arrived = fluid.arrived
-    return (
-        Point(fluid.now, fluid.written - fluid.left, writing - leaving),
-        Point(fluid.now, arrived.value - fluid.read, arrived.slope - reading),
-    )
-
-
-class _Tap(list[tuple[int, int, int]]):
-    """The list into which a direction reports its levels; keeps the exact breakpoints.
-
-    Each stands beside the number of events that had happened when it was reported.  `episodes`:
-    when the direction became a fluid, each time, and the write that nobody had come to read then.
-    """
-
-    def __init__(self, direction: Direction) -> None:
-        super().__init__()
-        self._direction = direction
-        self._fluid: Fluid | None = None
-        self.points: list[tuple[int, tuple[Point, Point]]] = []
-        self.episodes: list[tuple[int, Fraction, Transfer | None]] = []
-
-    def append(self, _levels: tuple[int, int, int], /) -> None:
-        """Take a breakpoint of the direction's fluid."""
-        disturbed = self._direction.disturbed
-        if disturbed is None:
-            return
-        fluid = disturbed.fluid
-        events = len(self._direction.record)
-        if fluid is not self._fluid:
-            self._fluid = fluid
-            self.episodes.append((events, fluid.now, self.unread()))
-        self.points.append((events, _points(fluid)))
-
-    def unread(self) -> Transfer | None:
-        """Return the last write, if nobody has come to read it: it is on no list."""
-        transfer = self._direction.transfer
-        return None if transfer is None or transfer.reader_ns >= 0 else transfer
 
 
 def transfer_curves(transfer: Transfer, until_ns: int | None = None) -> Curves:
@@ -154,7 +104,7 @@ def _curves(  # noqa: PLR0913, PLR0917 - the parameters of a transfer, as a cach
     curves: tuple[Curve, Curve] = ([], [])
 
     def see(_at: Fraction, _sending: Fraction, _receiving: Fraction) -> None:
-        for curve, point in zip(curves, _points(fluid), strict=True):
+        for curve, point in zip(curves, points_of(fluid), strict=True):
             _join(curve, point)
 
     fluid.on_levels = see
@@ -208,22 +158,19 @@ def _cut(curve: tuple[Point, ...], until: Fraction | None) -> tuple[Point, ...]:
 
 
 class SocketLevels:
-    """Listens to a connection's directions and gives their buffers' levels piece by piece.
+    """Gives the levels of the buffers that `taps` listen to, piece by piece.
 
     `accounts`: side and name of each account, in the order of their numbers.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        directions = (connection.to_secondary, connection.to_primary)
-        self._parts = [
-            _DirectionLevels(direction, 2 * number) for number, direction in enumerate(directions)
-        ]
+    def __init__(self, taps: Sequence[Tap]) -> None:
+        self._parts = [_DirectionLevels(tap, 2 * number) for number, tap in enumerate(taps)]
         self.accounts = tuple(
             account
-            for direction in directions
+            for tap in taps
             for account in (
-                (direction.sender, SEND_BUFFER),
-                (direction.receiver, RECEIVE_BUFFER),
+                (tap.direction.sender, SEND_BUFFER),
+                (tap.direction.receiver, RECEIVE_BUFFER),
             )
         )
 
@@ -239,13 +186,10 @@ class SocketLevels:
 class _DirectionLevels:
     """One direction's two buffers, which are the accounts `number` and the next."""
 
-    def __init__(self, direction: Direction, number: int) -> None:
-        self._direction = direction
+    def __init__(self, tap: Tap, number: int) -> None:
+        self._tap = tap
+        self._transfers = tap.transfers
         self._number = number
-        self._transfers: list[Transfer] = []
-        direction.transfers = self._transfers
-        self._tap = _Tap(direction)
-        direction.levels = self._tap
         self._last: tuple[Curve, Curve] = ([], [])
         self._told = 0
 
@@ -276,7 +220,7 @@ class _DirectionLevels:
     ) -> Iterable[tuple[int, _Piece]]:
         """Yield pieces, each with the time from which its own times count."""
         curves = list(self._unread(until))
-        if final and self._direction.disturbed is None:
+        if final and self._tap.direction.fluid is None:
             unread = self._tap.unread()
             curves += [] if unread is None else [transfer_curves(unread, until.time_ns)]
         if transfers and not curves:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colosim.engine.record import code_of
+from colosim.trace.events import LivenessMissed
 
 if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
@@ -27,8 +27,8 @@ class Liveness:
         self._committed = 0
         self.missed = False
         env = simulation.env
-        env.call_at(limits.until_ns, self._end_faults, apart=True)
-        env.call_at(limits.until_ns + limits.within_ns, self._look, apart=True)
+        env.call_at(limits.until_ns, self._end_faults, onlooker=True)
+        env.call_at(limits.until_ns + limits.within_ns, self._look, onlooker=True)
 
     def _end_faults(self) -> None:
         simulation = self._simulation
@@ -44,7 +44,7 @@ class Liveness:
         if alone or simulation.committed > self._committed:
             return
         self.missed = True
-        simulation.record.add(code_of("liveness: the limit has passed"))
+        simulation.record.note(LivenessMissed())
         simulation.env.finish()
 
 

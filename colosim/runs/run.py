@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from colosim.designs.registry import OWN, load_designs
+from colosim.designs.registry import OWN, DesignNames
 from colosim.errors import ColosimError, DesignError
 from colosim.runs.columns import COLUMNS, STEPS, checkpoint_columns
-from colosim.runs.levels import SocketLevels
 from colosim.runs.simulation import Simulation, steps_of
 from colosim.runs.summary import summarise
-from colosim.runs.tables import Tables, joined
+from colosim.runs.taps import taps
 from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
 from colosim.scenario import Scenario, load
+from colosim.trace.events import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from colosim.designs.design import Design
     from colosim.runs.stored import StoredTables
     from colosim.runs.tables import Table
+    from colosim.runs.taps import Tap
     from colosim.trace.events import Event
 
 __all__ = ["NoTablesError", "Run", "as_scenario", "own_steps", "run", "simulate"]
@@ -40,6 +41,9 @@ class Run:
     The tables are made when they are first asked for; `colosim.runs.columns` says what stands in
     them.  `simulation` is the simulation itself, None for a run that was read from its directory;
     `path` is that directory.
+
+    A run can be pickled, and so comes back from another process.  The copy has the tables, if they
+    were kept, and no `simulation`: the generators of its processes live in their own process only.
     """
 
     def __init__(
@@ -48,14 +52,14 @@ class Run:
         summary: dict[str, Any],
         *,
         simulation: Simulation | None = None,
-        levels: SocketLevels | None = None,
+        listening: Sequence[Tap] = (),
         stored: StoredTables | None = None,
     ) -> None:
         self.scenario = scenario
         self.summary = summary
         self.simulation = simulation
         self.path: Path | None = None if stored is None else stored.path
-        self._levels = levels
+        self._taps = listening
         self._stored = stored
 
     @property
@@ -122,8 +126,10 @@ class Run:
 
     def columns(self, table: str) -> tuple[str, ...]:
         """Return the columns of a table of this run."""
-        if table != "checkpoints" or self.simulation is None:
+        if table != "checkpoints":
             return COLUMNS[table]
+        if self.simulation is None:
+            return tuple(self._frame(table).columns)
         return checkpoint_columns(own_steps(type(self.simulation.design), self.scenario))
 
     def iter_events(self) -> Iterator[tuple[int, Event, int]]:
@@ -133,6 +139,11 @@ class Run:
         """
         if self._stored is not None:
             yield from self._stored.events()
+        elif self.simulation is None:
+            from colosim.runs.tables import rows_of  # noqa: PLC0415 - as in `tables`
+
+            for at_ns, name, value in rows_of(self.tables["events"]):
+                yield at_ns, parse(name), value
         else:
             yield from self._kept().record
 
@@ -159,13 +170,25 @@ class Run:
 
         :raises NoTablesError: if the record was not kept.
         """
+        from colosim.runs.tables import Tables, joined  # noqa: PLC0415 - numpy is slow to import
+
         simulation = self._kept()
-        made = Tables(
-            levels=self._levels, own_steps=own_steps(type(simulation.design), self.scenario)
-        )
+        own = own_steps(type(simulation.design), self.scenario)
+        made = Tables(taps=self._taps, own_steps=own)
         found = made.feed(simulation.record.chunks)
         left = made.finish(simulation.end_ns)
-        return {name: joined([found[name], left[name]]) if name in left else found[name] for name in found}
+        return {
+            name: joined([table, left[name]]) if name in left else table
+            for name, table in found.items()
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: the tables in place of the simulation."""
+        state = self.__dict__ | {"simulation": None, "_taps": ()}
+        state.pop("_frames", None)
+        if self._taps:
+            state["tables"] = self.tables
+        return state
 
 
 def own_steps(design: type[Design], scenario: Scenario) -> tuple[tuple[str, str], ...]:
@@ -198,12 +221,12 @@ def simulate(
     the simulation before it runs.  `checks`: whether the safety checkers watch the record;
     `replay` is the command that their violation tells.
     """
-    levels: SocketLevels | None = None
+    listening: Sequence[Tap] = ()
 
     def set_up(simulation: Simulation) -> None:
-        nonlocal levels
+        nonlocal listening
         if tables:
-            levels = SocketLevels(simulation.connection)
+            listening = taps(simulation.connection)
         if prepare is not None:
             prepare(simulation)
 
@@ -219,7 +242,7 @@ def simulate(
         for direction in (simulation.connection.to_secondary, simulation.connection.to_primary):
             direction.levels_now()  # follow the buffers up to the last event: peaks count
         judgement = judge(simulation)
-    return Run(scenario, summarise(simulation, judgement), simulation=simulation, levels=levels)
+    return Run(scenario, summarise(simulation, judgement), simulation=simulation, listening=listening)
 
 
 def as_scenario(
@@ -237,7 +260,7 @@ def as_scenario(
     from pathlib import Path  # noqa: PLC0415 - names of shipped scenarios are no paths
 
     where = scenario if isinstance(scenario, str) else Path(scenario)
-    return load(where, overrides=overrides, known_designs=tuple(load_designs()))
+    return load(where, overrides=overrides, known_designs=DesignNames())
 
 
 def run(

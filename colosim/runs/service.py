@@ -66,7 +66,7 @@ class Service:
                 serving = True
         if serving is self.serving:
             return
-        now: int = self._env._now  # type: ignore[assignment]  # noqa: SLF001
+        now = self._env.now
         self.serving = serving
         if serving:
             stopped = now - self._since_ns

@@ -8,38 +8,50 @@ from typing import TYPE_CHECKING
 from colosim.checkers import Checks
 from colosim.checkers.checker import Pair
 from colosim.checkers.violation import Broken
+from colosim.designs.foreign import blame
 from colosim.designs.frame import primary_thread, secondary_thread
 from colosim.designs.messages import VMSTATE_SEND
 from colosim.designs.primary import Primary
-from colosim.designs.registry import load_design
+from colosim.designs.registry import OWN, design_of
 from colosim.designs.remedied import sides_of
 from colosim.designs.secondary import Secondary
 from colosim.engine.environment import Environment
-from colosim.engine.record import Record, code_of
 from colosim.engine.streams import Streams
-from colosim.errors import InvariantError
+from colosim.errors import DesignError, InvariantError
 from colosim.failover.cluster import ClusterManager
 from colosim.failover.state import Failover
 from colosim.faults.effects import Effects
 from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
 from colosim.host.host import Host, bitmap_bytes
-from colosim.host.lock import LOADING, MONITOR, RECEIVING, SAVING
+from colosim.host.lock import IothreadLock
+from colosim.host.reference_lock import ReferenceLock
 from colosim.host.staging import StagingBuffer
 from colosim.host.thread import Thread
 from colosim.network.connection import PRIMARY, SECONDARY, Connection
+from colosim.network.direction import Direction
+from colosim.network.reference import ReferenceDirection
 from colosim.runs.liveness import LATE, Liveness
 from colosim.runs.service import Service
 from colosim.runs.statistics import Quantiles
 from colosim.scenario.remedies import with_remedies
+from colosim.trace.events import ABORTED, COMMITTED, CheckpointEnded
+from colosim.trace.purpose import Purpose
+from colosim.trace.record import Record, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.designs.design import Design
+    from colosim.network.ends import Ends
     from colosim.scenario.model import Scenario
 
 SIDES = (PRIMARY, SECONDARY)
+MODELS: dict[str, tuple[type[IothreadLock], type[Ends]]] = {
+    "fast": (IothreadLock, Direction),
+    "reference": (ReferenceLock, ReferenceDirection),
+}
+"""Lock and direction of each `model`."""
 
 
 class Statistics:
@@ -115,18 +127,18 @@ class Simulation:
         keep: bool = True,
         prepare: Callable[[Simulation], None] | None = None,
     ) -> None:
-        self.design = (load_design(design) if isinstance(design, str) else design)()
+        self.design = design_of(design)()
         self.scenario = scenario = with_remedies(scenario, self.design.remedies)
         self.seed = scenario.seed if seed is None else seed
         self.env = env = Environment()
         self.record = record = Record(env, keep=keep)
         self.statistics = Statistics()
-        hosts = scenario.hosts
-        self.hosts = {
-            PRIMARY: Host(PRIMARY, env, record, hosts.primary.costs, scenario.guest),
-            SECONDARY: Host(SECONDARY, env, record, hosts.secondary.costs, scenario.guest),
-        }
-        self._connect()
+        self.hosts = {}
+        lock, direction = MODELS[scenario.model]
+        for side in SIDES:
+            costs = getattr(scenario.hosts, side).costs
+            self.hosts[side] = Host(side, env, record, costs, scenario.guest, lock)
+        self._connect(direction)
         self._staff()
         self.committed = 0
         self.aborted = 0
@@ -139,20 +151,22 @@ class Simulation:
         self.reason = ""
         self.violation: InvariantError | None = None
         self.checks: Checks | None = None
-        self._code_commit = code_of("checkpoint committed")
-        self._code_abort = code_of("checkpoint aborted")
+        self._code_commit = code_of(CheckpointEnded(COMMITTED))
+        self._code_abort = code_of(CheckpointEnded(ABORTED))
         if prepare is not None:
             prepare(self)
 
     # ---- putting together ----------------------------------------------------------------------
 
-    def _connect(self) -> None:
+    def _connect(self, direction: type[Ends]) -> None:
         network = self.scenario.network
         phase = network.ack_tick_phase_ns
         if phase is None:
             phase = Streams(self.seed).below("ack tick phase", network.ack_tick_ns)
         ledgers = (self.hosts[PRIMARY].ledger, self.hosts[SECONDARY].ledger)
-        self.connection = Connection(self.env, self.record, network, ledgers, phase)
+        self.connection = Connection(
+            self.env, self.record, network, ledgers, phase, direction
+        )
         self.failovers = {
             side: Failover(host, self.connection) for side, host in self.hosts.items()
         }
@@ -209,7 +223,6 @@ class Simulation:
         assert isinstance(primary, Primary)  # noqa: S101 - made above
         assert isinstance(secondary, Secondary)  # noqa: S101 - made above
         self.primary, self.secondary = primary, secondary
-        secondary.peer = primary
         primary.delay_ns = scenario.checkpoint_delay_ns
         primary.on_end = self._transaction_ends
         self.failovers[PRIMARY].primary = primary
@@ -244,6 +257,7 @@ class Simulation:
             hosts=self.hosts,
             failovers=self.failovers,
             connection=self.connection,
+            primary=self.primary,
             secondary=self.secondary,
             ram_cache=self.design.ram_cache,
             fences=self.scenario.manager.fence,
@@ -261,8 +275,8 @@ class Simulation:
             for host in self.hosts.values():
                 host.monitor.expects_commands = True
         if self.injector.by_step:
-            self.primary.watched_by(self.injector)
-            self.secondary.watched_by(self.injector)
+            self.primary.watch = self.injector
+            self.secondary.watch = self.injector
         self.hosts[PRIMARY].guest.run()
         if self.design.secondary_runs:
             self.hosts[SECONDARY].guest.run()
@@ -277,6 +291,10 @@ class Simulation:
         except InvariantError as error:
             self.violation = error
             self.reason = "violated"
+        except Exception as error:
+            if isinstance(error, DesignError) or type(self.design) not in OWN:
+                raise blame(type(self.design), error) from error
+            raise
         if liveness is not None and liveness.missed:
             self.reason = LATE
         ended = self.reason in {"finished", "violated", LATE}
@@ -314,12 +332,12 @@ class Simulation:
         """Count holds that are open at the end of the run, up to there."""
         for side, host in self.hosts.items():
             lock = host.lock
-            if lock.owner is None or lock.purpose is MONITOR:
+            if lock.owner is None or lock.purpose is Purpose.MONITOR:
                 continue
             until = host.frozen_ns if host.frozen else self.end_ns
             held = until - lock.since_ns
             lock.deaf_longest_ns = max(lock.deaf_longest_ns, held)
-            if lock.purpose in {SAVING, LOADING, RECEIVING}:
+            if lock.purpose.moves_state:
                 self.statistics.lock_hold[side].add([held])
 
     def _transaction_ends(self) -> None:
@@ -341,10 +359,10 @@ class Simulation:
         self.committed = committed = self.committed + 1
         self.record.add(self._code_commit, checkpoint)
         self.record.close()
-        saving = self._primary_holds.pop(SAVING, -1)
+        saving = self._primary_holds.pop(Purpose.SAVE, -1)
         holds = self._secondary_holds
-        loading = holds.pop(LOADING, -1)
-        receiving = holds.pop(RECEIVING, -1) if RECEIVING in holds else -1
+        loading = holds.pop(Purpose.LOAD, -1)
+        receiving = holds.pop(Purpose.RECEIVE, -1)
         if checkpoint >= self._warmup:
             secondary = self.secondary
             begun = secondary.received_at_ns.get(VMSTATE_SEND.name, requested)
@@ -387,8 +405,8 @@ def protocol_of(design: type[Design], scenario: Scenario, checkpoint: int = 0) -
         }
     )
     simulation = Simulation(quiet, design, keep=False)
-    simulation.primary.watched_by(steps)
-    simulation.secondary.watched_by(steps)
+    simulation.primary.watch = steps
+    simulation.secondary.watch = steps
     simulation.run()
     return steps.found
 

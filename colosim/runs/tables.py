@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colosim.runs.columns import COLUMNS, SLOPE, TEXT, checkpoint_columns
-from colosim.runs.levels import Levels, Until
+from colosim.runs.levels import Levels, SocketLevels, Until
 from colosim.trace.checkpoint import Checkpoints
 from colosim.trace.columns import Columns, IntColumn, before, first_come, last_before, words
 from colosim.trace.events import (
@@ -30,7 +30,7 @@ from colosim.trace.events import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from colosim.runs.levels import SocketLevels
+    from colosim.runs.taps import Tap
     from colosim.trace.columns import Ints
 
     Accounts = tuple[tuple[str, str], ...]
@@ -48,17 +48,17 @@ class Tables:
     """Turns one run's events into tables.
 
     Give `feed` the record in parts, each but the last up to the end of a checkpoint, then call
-    `finish`.  `own_steps`: the steps (side, name) that a design has besides `columns.STEPS`.
+    `finish`.  `taps` listen to the run's connection.  `own_steps`: the steps (side, name) that a design has besides `columns.STEPS`.
     """
 
     def __init__(
         self,
         *,
-        levels: SocketLevels | None = None,
+        taps: Sequence[Tap] = (),
         own_steps: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self._columns = {**COLUMNS, "checkpoints": checkpoint_columns(own_steps)}
-        self._levels = levels
+        self._levels = SocketLevels(taps)
         self._events = 0
         self._checkpoints = Checkpoints(own_steps)
         self._locks = _Locks()
@@ -83,9 +83,8 @@ class Tables:
 
     def finish(self, end_ns: int) -> dict[str, Table]:
         """Return the rows of what the end of the run leaves open."""
-        levels = self._levels
         return {
-            "memory": self._breakpoints([], (), [] if levels is None else levels.rest(end_ns)),
+            "memory": self._breakpoints([], (), self._levels.rest(end_ns)),
             "locks": self._locks.left(),
             "messages": self._messages.left(),
         }
@@ -122,11 +121,8 @@ class Tables:
             (event.side, event.account) if isinstance(event, MemoryLevel) else ("", "")
             for event in part.events
         )
-        sockets = []
-        if self._levels is not None:
-            events = (self._events + last + 1).tolist()
-            until = list(map(Until, part.at_ns[last].tolist(), events))
-            sockets = self._levels.drain(until)
+        events = (self._events + last + 1).tolist()
+        sockets = self._levels.drain(list(map(Until, part.at_ns[last].tolist(), events)))
         self._events += len(part)
         return self._breakpoints([levels], accounts, sockets)
 
@@ -135,8 +131,7 @@ class Tables:
     ) -> Table:
         """Return breakpoints of held accounts (numbered as `accounts`) and of socket buffers."""
         sockets = [one._replace(account=one.account + len(accounts)) for one in sockets]
-        if self._levels is not None:
-            accounts += self._levels.accounts
+        accounts += self._levels.accounts
         empty = Levels(*(np.empty(0, np.int64),) * 4, np.empty(0))
         columns = zip(empty, *held, *sockets, strict=True)
         found = Levels(*(np.concatenate(column) for column in columns))

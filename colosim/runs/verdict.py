@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from colosim.checkers import Violation
 from colosim.designs.remedied import RemediedPrimary
-from colosim.host.lock import BUSY
+from colosim.trace.purpose import Purpose
 from colosim.network.connection import OTHER, PRIMARY, SECONDARY
 from colosim.runs.liveness import LATE, idle_threads
 from colosim.runs.wording import TIMES, with_unit
@@ -157,7 +157,7 @@ def _lock_held_for_ever(simulation: Simulation, survivor: str | None) -> str:
             end = simulation.primary if side == PRIMARY else simulation.secondary
             step = lock.owner.waits_for
             state = f"is blocked in: {step}" if step else "is at work"
-            if lock.purpose is BUSY:
+            if lock.purpose is Purpose.BUSY:
                 state = "is busy with what is none of COLO's"
             elif end.exited and end.holds_lock:
                 state = f"has left COLO without giving it back, and waits for {step}"

@@ -15,11 +15,11 @@ from colosim.scenario.fields import Measure
 from colosim.scenario.model import Framing, MeasuredDirty, Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
     from pydantic.fields import FieldInfo
 
-__all__ = ["as_yaml", "canonical_json", "measure_of", "plain_keys", "resolve"]
+__all__ = ["as_yaml", "canonical_json", "measure_of", "measures_in", "plain_keys", "resolve"]
 
 _LINE_CHARACTERS = 100
 
@@ -44,15 +44,16 @@ def canonical_json(scenario: Scenario) -> str:
 
 def measure_of(field: FieldInfo) -> Measure | None:
     """Return how a field's quantity is read, also where it is one of several forms."""
-    return next(_measures((field.annotation, *field.metadata)), None)
+    return next(measures_in((field.annotation, *field.metadata)), None)
 
 
-def _measures(parts: Iterable[Any]) -> Iterator[Measure]:
+def measures_in(parts: Iterable[Any]) -> Iterator[Measure]:
+    """Yield how quantities are read in parts of an annotation."""
     for part in parts:
         if isinstance(part, Measure):
             yield part
         elif typing.get_origin(part) in {Union, UnionType, Annotated}:
-            yield from _measures((*typing.get_args(part), *getattr(part, "__metadata__", ())))
+            yield from measures_in((*typing.get_args(part), *getattr(part, "__metadata__", ())))
 
 
 def _jsonable(value: Any) -> Any:
@@ -69,27 +70,35 @@ def _jsonable(value: Any) -> Any:
     return value
 
 
-def plain_keys(model: BaseModel) -> dict[str, Any]:
-    """Return the YAML keys of a model and their values as texts; what is unset is left out."""
+def plain_keys(
+    model: BaseModel, *, stated: bool = False, but: Container[str] = ()
+) -> dict[str, Any]:
+    """Return the YAML keys of a model and their values as texts; what is unset is left out.
+
+    `stated`: only what was given, without what defaults and presets fill in.  `but`: keys of this
+    model to leave out.
+    """
     plain: dict[str, Any] = {}
     kind = getattr(model, "kind", "")
-    names = sorted(type(model).model_fields, key=lambda name: name != kind)
-    for name in names:
-        field = type(model).model_fields[name]
+    fields = type(model).model_fields
+    for name in sorted(fields, key=lambda name: name != kind):
+        field = fields[name]
+        key = field.alias or name
+        if key in but or (stated and name not in model.model_fields_set):
+            continue
         value = getattr(model, name)
         measure = measure_of(field)
         if value is None and (measure is None or measure.none_word is None):
             continue
         if value in ((), {}):
             continue
-        key = field.alias or name
         if isinstance(model, MeasuredDirty) and name == "measured_pages":
             plain[key] = _Words(str(count) for count in value)
         else:
             plain[key] = (
                 measure.text(value)
                 if measure is not None and not isinstance(value, BaseModel)
-                else _value(value)
+                else _value(value, stated=stated)
             )
     return plain
 
@@ -100,17 +109,17 @@ class _Words(tuple[str, ...]):
     __slots__ = ()
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, *, stated: bool) -> Any:
     if isinstance(value, BaseModel):
-        return plain_keys(value)
+        return plain_keys(value, stated=stated)
     if isinstance(value, Bound):
         return value.text
     if isinstance(value, Framing):
         return f"{value.payload_bytes}/{value.frame_bytes}"
     if isinstance(value, dict):
-        return {key: _value(item) for key, item in value.items()}
+        return {key: _value(item, stated=stated) for key, item in value.items()}
     if isinstance(value, tuple):
-        return [_value(item) for item in value]
+        return [_value(item, stated=stated) for item in value]
     return value
 
 

@@ -42,6 +42,7 @@ __all__ = [
     "Scalar",
     "Sequence",
     "decode",
+    "marked",
     "plain",
     "read",
 ]
@@ -338,3 +339,20 @@ def plain(node: Node) -> object:
     if not node.quoted and node.text in _BOOLEANS:
         return _BOOLEANS[node.text]
     return node.text
+
+
+def marked(value: object, file: str, line: int = 1) -> Node:
+    """Return the nodes of which `plain` makes ``value``, all at one place."""
+    if isinstance(value, dict):
+        entries = {
+            key: Entry(Scalar(file, line, 1, key), marked(item, file, line))
+            for key, item in value.items()
+        }
+        return Mapping(file, line, 1, entries)
+    if isinstance(value, (list, tuple)):
+        return Sequence(file, line, 1, [marked(item, file, line) for item in value])
+    if value is None:
+        return Scalar(file, line, 1, "null")
+    if isinstance(value, bool):
+        return Scalar(file, line, 1, str(value).lower())
+    return Scalar(file, line, 1, str(value), quoted=True)

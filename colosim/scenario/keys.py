@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import typing
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Tag
 
+from colosim.scenario.canonical import measures_in
 from colosim.scenario.model import (
     FAULT_KINDS,
     Scenario,
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from colosim.scenario.checks import Path
+    from colosim.scenario.fields import Measure
 
-__all__ = ["allowed_keys", "exclusive_groups", "nearest_key"]
+__all__ = ["allowed_keys", "exclusive_groups", "measures", "nearest_key"]
 
 
 def allowed_keys(path: Path, data: object) -> list[str]:
@@ -44,7 +47,17 @@ def allowed_keys(path: Path, data: object) -> list[str]:
 
 def nearest_key(key: str) -> str | None:
     """Return the dotted path of ``key`` where it belongs, or None if no section has it."""
-    return next((path for path, name in _all_keys() if name == key), None)
+    return next((".".join(path) for path in _all_keys() if path[-1] == key), None)
+
+
+@cache
+def measures() -> dict[tuple[str, ...], Measure]:
+    """Return how the quantity of each key is read, by its path without list positions."""
+    return {
+        path: measure
+        for path, annotation in _all_keys().items()
+        for measure in islice(measures_in((annotation,)), 1)
+    }
 
 
 def exclusive_groups(path: Path) -> tuple[tuple[str, ...], ...]:
@@ -105,15 +118,19 @@ def _members(annotation: Any, tag: str = "") -> Iterator[tuple[type[BaseModel], 
 
 
 @cache
-def _all_keys() -> tuple[tuple[str, str], ...]:
-    return tuple(_walk(Scenario, ()))
+def _all_keys() -> dict[tuple[str, ...], Any]:
+    """Return the annotation of every key by its path; where several have it, the first."""
+    found: dict[tuple[str, ...], Any] = {}
+    for path, annotation in _walk(Scenario, ()):
+        found.setdefault(path, annotation)
+    return found
 
 
-def _walk(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yield dotted path and key, the shallow before the deep."""
+def _walk(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield path and annotation of each key, the shallow before the deep."""
     fields = _fields(model)
-    for key in fields:
-        yield ".".join((*path, key)), key
+    for key, annotation in fields.items():
+        yield (*path, key), annotation
     for key, annotation in fields.items():
         for inner, _ in _members(annotation):
             yield from _walk(inner, (*path, key))

@@ -29,13 +29,13 @@ from colosim.scenario.shipped_scenarios import find
 from colosim.scenario.units import PAGES, nearest, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
     from collections.abc import Sequence as SequenceOf
 
     from colosim.scenario.checks import Path
     from colosim.scenario.document import Node
 
-__all__ = ["load", "loads"]
+__all__ = ["Loading", "load", "loads"]
 
 _FAULTS_MAX: Final = 100
 _ROUNDS_MAX: Final = 30
@@ -47,7 +47,7 @@ def load(
     path_or_name: str | FilePath,
     *,
     overrides: SequenceOf[str] = (),
-    known_designs: Iterable[str] | None = None,
+    known_designs: Collection[str] | None = None,
 ) -> Scenario:
     """Load a scenario file, or a shipped scenario by its name.
 
@@ -79,7 +79,7 @@ def loads(
     *,
     file: str = "<scenario>",
     overrides: SequenceOf[str] = (),
-    known_designs: Iterable[str] | None = None,
+    known_designs: Collection[str] | None = None,
     folder: FilePath | None = None,
 ) -> Scenario:
     """Load a scenario from its text.
@@ -95,25 +95,29 @@ def loads(
         message = f"{what} stands here; expected a mapping of keys to values, at least 'name: NAME'"
         raise ScenarioError([*faults, ScenarioFault(file, root.line, root.column, message)])
     faults += override(root, overrides)
-    return _Loading(
-        root, faults, None if known_designs is None else tuple(known_designs), folder
-    ).scenario()
+    return Loading(root, faults, known_designs, folder).scenario()
 
 
-class _Loading:
-    """One document on its way to a model; gathers faults, then raises them all."""
+class Loading:
+    """One document on its way to a model; gathers faults, then raises them all.
+
+    ``kept`` are sections, by key, that are models already and do not stand in the document.
+    """
 
     def __init__(
         self,
         root: Mapping,
         faults: list[ScenarioFault],
-        known_designs: tuple[str, ...] | None,
-        folder: FilePath | None,
+        known_designs: Collection[str] | None = None,
+        folder: FilePath | None = None,
+        *,
+        kept: dict[str, Any] | None = None,
     ) -> None:
         self._root = root
         self._faults = faults
         self._known_designs = known_designs
         self._folder = folder
+        self._kept = kept or {}
         self._plain = plain(root)
         self._wrong: set[Path] = set()
         self._above_wrong: set[Path] = set()
@@ -124,7 +128,7 @@ class _Loading:
         self._take_expectations(data)
         self._take_measured_pages(data)
         self._check_designs()
-        model = self._validate(data)
+        model = self._validate(self._kept | data)
         if model is not None:
             for conflict in conflicts(model):
                 if not any(self._is_wrong(path) for path in conflict.paths):

@@ -8,7 +8,7 @@ they have one.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    ModelWrapValidatorHandler,
     Tag,
     ValidationInfo,
     model_validator,
@@ -44,6 +45,9 @@ from colosim.scenario.units import (
     nearest,
     show,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "DEFAULT_DESIGNS",
@@ -273,6 +277,12 @@ def _filled(given: dict[str, Any], texts: dict[str, Any], model: type[Strict]) -
     }
 
 
+def _stated(model: Strict, given: Iterable[str]) -> None:
+    """Let `model` know which keys were given: what a preset fills in is not stated."""
+    names = _names_of(type(model))
+    model.model_fields_set.intersection_update(names.get(key, key) for key in given)
+
+
 def _filled_by_preset(schema: dict[str, Any]) -> None:
     """Leave every key free in the JSON Schema: the preset fills what the scenario leaves out."""
     schema.pop("required", None)
@@ -288,17 +298,21 @@ class Host(Strict):
     )
     costs: Costs = Field(description="Costs that differ from the preset's.")
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _fill_costs(cls, data: object) -> object:
+    def _fill_costs(cls, data: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(data, dict):
-            return data
+            return handler(data)
         name = data.get("preset", DEFAULT_HOST)
         known = name if name in preset_names("hosts") else DEFAULT_HOST
-        costs = data.get("costs", {})
-        if isinstance(costs, dict):
-            costs = _filled(costs, preset("hosts", known).texts(), Costs)
-        return {**data, "costs": costs}
+        given = costs = data.get("costs", {})
+        if isinstance(given, dict):
+            costs = _filled(given, preset("hosts", known).texts(), Costs)
+        host = handler({**data, "costs": costs})
+        if isinstance(given, dict):
+            _stated(host.costs, given)
+        _stated(host, data)
+        return host
 
 
 class Hosts(Strict):
@@ -312,18 +326,28 @@ class Hosts(Strict):
 
     model_config = ConfigDict(json_schema_extra=_filled_by_preset)
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _pass_preset_on(cls, data: object) -> object:
+    def _pass_preset_on(cls, data: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(data, dict):
-            return data
+            return handler(data)
         name = data.get("preset", DEFAULT_HOST)
         known = name if name in preset_names("hosts") else DEFAULT_HOST
-        filled = dict(data)
-        for side in ("primary", "secondary"):
-            host = filled.get(side, {})
-            filled[side] = {"preset": known, **host} if isinstance(host, dict) else host
-        return filled
+        given = {side: data.get(side, {}) for side in ("primary", "secondary")}
+        hosts = handler(
+            {
+                **data,
+                **{
+                    side: {"preset": known, **host} if isinstance(host, dict) else host
+                    for side, host in given.items()
+                },
+            }
+        )
+        for side, host in given.items():
+            if isinstance(host, dict):
+                _stated(getattr(hosts, side), host)
+        _stated(hosts, data)
+        return hosts
 
 
 # --- network --------------------------------------------------------------------------------------
@@ -445,14 +469,16 @@ class Network(Strict):
         """Whole frame as the bandwidth limit counts it."""
         return self.framing.frame_bytes
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _fill(cls, data: object) -> object:
+    def _fill(cls, data: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(data, dict):
-            return data
+            return handler(data)
         name = data.get("preset", DEFAULT_NETWORK)
         known = name if name in preset_names("networks") else DEFAULT_NETWORK
-        return _filled(data, preset("networks", known).texts(), cls)
+        network = handler(_filled(data, preset("networks", known).texts(), cls))
+        _stated(network, data)
+        return network
 
 
 # --- faults ---------------------------------------------------------------------------------------
@@ -908,6 +934,13 @@ class Scenario(Strict):
     seed: Annotated[int, Measure(COUNT, 0, 2**64 - 1)] = Field(
         default=1, description="Seed of every random stream."
     )
+    model: Annotated[str, Choice(("fast", "reference"), "a model of lock and network")] = Field(
+        default="fast",
+        description=(
+            "How lock and network are computed: in closed form, or ('reference') step by step by "
+            "stock SimPy processes, slowly, to compare with."
+        ),
+    )
     checkpoints: Annotated[int | None, Measure(COUNT, 1, 10**9)] = Field(
         default=None, description="Length of the run in checkpoints (20 if no length is given)."
     )
@@ -963,6 +996,27 @@ class Scenario(Strict):
             "{split: {pause_ns.p99: < 100 ms}}."
         ),
     )
+
+    def vary(self, values: Mapping[str, object]) -> Scenario:
+        r"""Return a scenario in which other values stand, held to all that a file is held to.
+
+        Keys are those of a file, with dots, and set what ``--set`` sets: keys that exclude the one
+        set are taken out, ``None`` takes the key out itself, so that its default holds.  A text is
+        read as in a file (``"2 s"``); a whole number needs no unit and is in the base unit (bytes,
+        ns, pages; shares and factors are as a file has them).  What is not set stays as it is; the
+        file is not read again.  A CSV file that is set is looked for from the current folder.
+
+        >>> from colosim.scenario import loads
+        >>> idle = loads("name: idle\nguest: {dirty: {rate: 5 pages/s, working_set: 1 MiB}}")
+        >>> busy = idle.vary({"guest.dirty.pages": 500, "checkpoint_delay": "2 s"})
+        >>> busy.guest.dirty, busy.checkpoint_delay_ns
+        (FixedDirty(pages=500), 2000000000)
+
+        :raises ScenarioError: with every fault, as for a file; the line is the value's number.
+        """
+        from colosim.scenario.variation import varied  # noqa: PLC0415 - it knows the model
+
+        return varied(self, values)
 
     @model_validator(mode="after")
     def _default_length(self) -> Self:

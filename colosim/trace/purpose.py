@@ -29,6 +29,9 @@ class Purpose(StrEnum):
     BUSY = "busy"
     """The main loop does work that is none of COLO's; no command is served meanwhile."""
 
+    # Enum's own is a call in Python; a lock asks for it at every hold.
+    __hash__ = str.__hash__
+
     @property
     def moves_state(self) -> bool:
         """Whether a hold counts in ``lock_hold_ns``: it saves, loads or receives state."""

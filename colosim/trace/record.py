@@ -15,7 +15,7 @@ import zlib
 from array import array
 from functools import cache
 from struct import calcsize, pack
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from colosim.trace.events import Event, parse
 
@@ -65,19 +65,20 @@ def event_of(code: int) -> Event:
     return parse(_NAMES[code])
 
 
-class Codes(dict[str, int]):
-    """Codes of the events ``prefix + name + suffix`` by name, worked out when first asked for."""
+class Codes(dict[tuple[Any, ...], int]):
+    """Codes of one side's events, by type and fields: ``codes[Sent, "VMSTATE_SEND"]``.
 
-    __slots__ = ("_prefix", "_suffix")
+    Each is worked out when first asked for.
+    """
 
-    def __init__(self, prefix: str, suffix: str = "") -> None:
+    def __init__(self, side: str) -> None:
         super().__init__()
-        self._prefix = prefix
-        self._suffix = suffix
+        self._side = side
 
-    def __missing__(self, name: str) -> int:
-        """Return and keep the code of a name that was not met before."""
-        code = self[name] = code_of(f"{self._prefix}{name}{self._suffix}")
+    def __missing__(self, key: tuple[Any, ...]) -> int:
+        """Return and keep the code of an event that was not met before."""
+        kind, *values = key
+        code = self[key] = code_of(kind(self._side, *values))
         return code
 
 
@@ -113,6 +114,10 @@ class Record:
     def add(self, code: int, value: int = 0) -> None:
         """Record that `code` happens now."""
         self.pending += (self._clock.now, code, value)
+
+    def note(self, event: Event, value: int = 0) -> None:
+        """Record that `event` happens now."""
+        self.add(code_of(event), value)
 
     def close(self) -> None:
         """Close the chunk: it is in the digest, in `chunks` if asked to, and with the sinks."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from colosim.engine.record import code_of
+from colosim.trace.record import code_of
 from tests.checkers.wrong_designs import Wrong, run_of
 
 if TYPE_CHECKING:

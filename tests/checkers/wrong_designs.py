@@ -14,9 +14,9 @@ from colosim.designs.messages import (
     Message,
 )
 from colosim.designs.split import Split
-from colosim.host.lock import LOADING, SAVING
 from colosim.runs.run import Run, simulate
 from colosim.scenario import loads
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,20 +58,22 @@ def violation_of(run: Run) -> Violation:
 class Wrong(Split):
     """The reviewed design, to be broken."""
 
-    name = "split"
+    name = "wrong"
+
+    def __init_subclass__(cls) -> None:
+        """Name each after what is wrong with it."""
+        cls.name = cls.__name__.lower()
 
     def checkpoint(self, p: Primary) -> Steps:
         """As `split`, with the places to break in methods of their own."""
         yield from p.send(CHECKPOINT_REQUEST)
         yield from p.receive(CHECKPOINT_REPLY)
-        yield from p.lock("stop")
-        with p.held:
+        with (yield from p.lock("stop")):
             yield from p.stop_guest()
         yield from p.send(VMSTATE_SEND)
-        yield from p.lock(SAVING)
-        with p.held:
+        with (yield from p.lock(Purpose.SAVE)):
             yield from self.save(p)
-        yield from p.send_size(after_ram=True)
+        yield from p.send_size()
         yield from p.send_staged()
         yield from self.end(p)
 
@@ -87,15 +89,14 @@ class Wrong(Split):
         yield from s.send(CHECKPOINT_REPLY)
         yield from s.receive(VMSTATE_SEND)
         yield from s.load_ram()
-        yield from s.receive_size(after_ram=True)
-        yield from s.fill_staging(whole=False)
+        yield from s.receive_size()
+        yield from s.fill_staging()
         yield from self.load_state(s)
 
     def load_state(self, s: Secondary) -> Steps:
         """Load under the lock between the two answers."""
         yield from s.send(VMSTATE_RECEIVED)
-        yield from s.lock(LOADING)
-        with s.held:
+        with (yield from s.lock(Purpose.LOAD)):
             yield from s.reset()
             yield from s.flush_cache()
             yield from s.load_device_state()
@@ -107,14 +108,15 @@ class Impatient(Wrong):
 
     def save(self, p: Primary) -> Steps:
         """Take the lock once more, under the lock."""
-        yield from p.lock(SAVING)
+        yield from p.lock(Purpose.SAVE)
 
 
 class Thief(Wrong):
     """Takes a lock whose owner it has forgotten."""
 
     def save(self, p: Primary) -> Steps:
-        """Forget the owner, then take the lock."""
+        """Save, forget the owner, then take the lock."""
+        yield from super().save(p)
         p.host.lock.owner = None
         yield from p.lock("start")
 
@@ -133,8 +135,7 @@ class Doubled(Wrong):
 
     def load_state(self, s: Secondary) -> Steps:
         """Load, and load again."""
-        yield from s.lock(LOADING)
-        with s.held:
+        with (yield from s.lock(Purpose.LOAD)):
             yield from s.load_device_state()
             yield from s.load_device_state()
 
@@ -180,9 +181,13 @@ class Liar(Wrong):
 
 
 class Undead(Wrong):
-    """Works by a clock that no freeze stops."""
+    """Saves by a process of its own, which no freeze stops."""
 
     def save(self, p: Primary) -> Steps:
-        """Save while a plain timeout of the engine passes."""
+        """Let a child process save, a second later."""
+        yield p.env.process(self.save_later(p))
+
+    def save_later(self, p: Primary) -> Steps:
+        """Save after a timeout."""
         yield p.env.timeout(10**9)
         yield from super().save(p)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib import import_module
@@ -17,52 +18,57 @@ from colosim.cli import main as cli
 from colosim.errors import DesignError, InvariantError, ScenarioError, ScenarioFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 #: What only a command needs; none of it may slow down --help.
 HEAVY = {"matplotlib", "numpy", "pandas", "pydantic", "rich", "ruamel", "scipy", "simpy"}
 
 
-def modules_after(*arguments: str) -> set[str]:
-    """Return the modules that are loaded in a fresh process after a call of the command line."""
+def modules_after(*commands: Sequence[str]) -> set[str]:
+    """Return the modules that are loaded in a fresh process after calls of the command line."""
     code = (
-        "import sys; from colosim.cli.main import main\n"
-        "try: main(sys.argv[1:])\n"
-        "except SystemExit: pass\n"
+        "import json, sys; from colosim.cli.main import main\n"
+        "for command in json.loads(sys.argv[1]): main(command)\n"
         "print('\\n'.join(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code, json.dumps(commands)],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert done.stdout
     return set(done.stderr.split())
 
 
-def test_help_loads_no_command_and_no_library() -> None:
-    """``colosim --help`` loads neither a command's module nor a library that only commands need."""
-    loaded = modules_after("--help")
+def test_help_and_version_load_no_command_and_no_library() -> None:
+    """They load neither a command's module nor a library that only commands need."""
+    loaded = modules_after(["--help"], ["--version"])
     assert not HEAVY & loaded
     assert not {row.module for row in cli.COMMANDS.values()} & loaded
 
 
-def test_version_loads_no_command_and_no_library() -> None:
-    """``colosim --version`` is as light as the help."""
-    assert not HEAVY & modules_after("--version")
-
-
-@pytest.mark.parametrize("name", cli.COMMANDS)
-def test_help_of_a_command_loads_no_library(name: str) -> None:
-    """The help of one command loads that command and no library that only its work needs."""
-    loaded = modules_after(name, "--help")
-    assert cli.COMMANDS[name].module in loaded
+def test_help_of_a_command_loads_no_library() -> None:
+    """The help of a command loads that command and no library that only its work needs."""
+    loaded = modules_after(*([name, "--help"] for name in cli.COMMANDS))
+    assert {row.module for row in cli.COMMANDS.values()} <= loaded
     assert not HEAVY & loaded
 
 
-def test_validate_loads_neither_pandas_nor_matplotlib(tmp_path: Path) -> None:
-    """Validating a scenario does not wait for the libraries of tables and figures."""
-    scenario = tmp_path / "small.yaml"
-    scenario.write_text("name: small\n", encoding="utf-8")
-    assert not {"pandas", "matplotlib"} & modules_after("validate", str(scenario))
+def test_short_runs_load_no_library_of_tables_and_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without tables a run needs SimPy, pydantic and the YAML reader, and not numpy for its draws.
+
+    Nor does it load what makes tables or reads the logs of real runs; nor does a comparison.
+    """
+    monkeypatch.chdir(tmp_path)
+    conditions = ["idle", "--set", "checkpoints=2"]
+    loaded = modules_after(["compare", *conditions], ["run", *conditions, "--tables", "none"])
+    assert {"simpy", "pydantic", "ruamel.yaml"} <= loaded
+    assert not {"matplotlib", "numpy", "pandas", "rich", "scipy"} & loaded
+    ours = {name for name in loaded if name.startswith(("colosim.plots", "colosim.qemu"))}
+    assert not ours | ({"colosim.runs.tables", "colosim.runs.frames"} & loaded)
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

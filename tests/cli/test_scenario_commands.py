@@ -110,19 +110,6 @@ def test_schema_is_json_schema_and_takes_a_scenario(
     assert list(validator(schema).iter_errors(read.load(bad)))
 
 
-def test_designs_lists_each_design_and_each_remedy_once(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """``designs`` prints one line a design and one a remedy: its name, then what it is."""
-    assert main(["designs"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    expected = {name: design.summary for name, design in load_designs().items()}
-    expected |= {f"+{remedy.usage}": remedy.summary for remedy in REMEDIES}
-    assert [line.split()[0] for line in lines] == list(expected)
-    for line, summary in zip(lines, expected.values(), strict=True):
-        assert line.endswith(summary)
-
-
 def test_designs_says_where_each_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
     """``designs --origin`` says the origin of each design and remedy too."""
     assert main(["designs", "--origin"]) == 0

@@ -1,4 +1,4 @@
-"""The environment: why it stops, what it counts, and waits that move."""
+"""The environment: why it stops, what it counts, and waits that are handed over."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from simpy.exceptions import Interrupt
 
-from colosim.engine.environment import Environment, Wait
+from colosim.engine.environment import Environment, hand_over, pending
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from simpy.events import Event
+    from simpy.events import Event, Process
 
 
 def beat(env: Environment, period_ns: int) -> Generator[Event, None, None]:
@@ -59,15 +60,15 @@ def test_a_run_does_not_go_past_its_horizon() -> None:
 
 
 def test_onlookers_are_counted_apart() -> None:
-    """Steps of ticks and of calls apart are steps, but not the pair's events."""
+    """Steps of ticks and of onlookers are steps, but not the pair's events."""
     env = Environment()
     env.tick(1)
-    env.apart(2)
-    env.call_at(3, lambda: None, apart=True)
+    env.onlooker(2)
+    env.call_at(3, lambda: None, onlooker=True)
     env.call_at(4, lambda: None)
-    assert env.periodic == 1
+    assert env.periodic_events == 1
     env.drive(100)
-    assert (env.steps, env.steps_apart, env.events, env.periodic) == (4, 3, 1, 0)
+    assert (env.steps, env.onlooker_steps, env.events, env.periodic_events) == (4, 3, 1, 0)
 
 
 def test_an_error_that_nobody_handles_ends_the_run() -> None:
@@ -85,77 +86,58 @@ def test_an_error_that_nobody_handles_ends_the_run() -> None:
     assert (env.now, env.steps) == (3, 3)
 
 
-def waiting(env: Environment, wait: Wait, log: list[tuple[int, str]]) -> None:
-    """Run a process that waits, and log how it goes on."""
+def waiting(env: Environment, event: Event, log: list[tuple[int, str]]) -> Process:
+    """Run a process that waits for `event`, and log how it goes on."""
 
     def body() -> Generator[Event, None, None]:
         try:
-            yield wait
-        except ConnectionError as error:
+            yield event
+        except (ConnectionError, Interrupt) as error:
             log.append((env.now, str(error)))
         else:
             log.append((env.now, "went on"))
 
-    env.process(body())
+    return env.process(body())
 
 
 @pytest.mark.parametrize("ends", [[10, 20], [20, 10], [10, 30, 20]])
-def test_the_end_of_a_wait_moves(ends: list[int]) -> None:
-    """The end set last counts, be it sooner or later than the ones before."""
-    env = Environment()
-    wait, log = Wait(env), list[tuple[int, str]]()
-    waiting(env, wait, log)
+def test_a_wait_is_handed_over_to_another_event(ends: list[int]) -> None:
+    """Who waits goes on with the last event that took over, be it sooner or later than others."""
+    env, log = Environment(), list[tuple[int, str]]()
+    event = env.event()
+    waiting(env, event, log)
+
+    def move(end_ns: int) -> None:
+        nonlocal event
+        event = hand_over(event, env.timeout(end_ns - env.now))
+
     for at_ns, end_ns in enumerate(ends, 1):
-        env.call_at(at_ns, partial(wait.end_at, end_ns))
+        env.call_at(at_ns, partial(move, end_ns))
     env.drive(100)
     assert log == [(ends[-1], "went on")]
-    assert wait.over
+    assert not pending(event)
 
 
-def test_a_suspended_wait_waits_until_an_end_is_set_again() -> None:
-    """Taking the end back leaves the process waiting, whatever was set before."""
-    env = Environment()
-    wait, log = Wait(env), list[tuple[int, str]]()
-    waiting(env, wait, log)
-    env.call_at(1, lambda: wait.end_at(10))
-    env.call_at(2, wait.suspend)
+def test_what_was_taken_back_happens_without_effect() -> None:
+    """Handed over to an event that is not scheduled, a process waits, whatever was set before."""
+    env, log = Environment(), list[tuple[int, str]]()
+    first: Event = env.timeout(10)
+    waiting(env, first, log)
+    env.call_at(1, lambda: later.append(hand_over(first, env.event())))
+    later: list[Event] = []
     env.drive(100)
-    assert (log, wait.over) == ([], False)
-    env.call_at(50, lambda: wait.end_at(40))
+    assert (log, env.now) == ([], 10)
+    env.call_at(50, lambda: hand_over(later[0], env.event()).fail(ConnectionError("reset")))
     env.drive(100)
-    assert log == [(50, "went on")]
+    assert log == [(50, "reset")]
 
 
-def test_a_failed_wait_raises_at_once_and_only_once() -> None:
-    """A failure is final: a second one, a new end or a freeze at that instant change nothing."""
-    env = Environment()
-    wait, log = Wait(env), list[tuple[int, str]]()
-    waiting(env, wait, log)
-
-    def strike() -> None:
-        wait.break_off(ConnectionError("reset"))
-        assert wait.over
-        wait.break_off(ConnectionError("timed out"))
-        wait.end_at(70)
-        wait.suspend()
-
-    env.call_at(1, lambda: wait.end_at(60))
-    env.call_at(30, strike)
+def test_an_interrupt_finds_what_a_moved_process_waits_for() -> None:
+    """A process that was handed over can be interrupted, and goes on only once."""
+    env, log = Environment(), list[tuple[int, str]]()
+    event = env.timeout(10)
+    process = waiting(env, event, log)
+    env.call_at(1, lambda: hand_over(event, env.timeout(20)))
+    env.call_at(5, lambda: process.interrupt("enough"))
     env.drive(100)
-    assert log == [(30, "reset")]
-
-
-def test_a_wait_that_was_moved_is_not_used_again() -> None:
-    """One that ended as first set is; a moved one not, before or after that time has come."""
-    env = Environment()
-    plain, moved, log = Wait(env, 5), Wait(env, 5), list[tuple[int, str]]()
-    waiting(env, moved, log)
-    env.call_at(1, partial(moved.end_at, 20))
-    seen = [env.call_at(at_ns, lambda: None) for at_ns in (4, 10, 30)]
-    again: list[Wait] = []
-    for one in seen:
-        one.callbacks.append(lambda _event: again.append(moved.again()))
-    env.drive(100)
-    assert log == [(20, "went on")]
-    assert plain.again() is plain
-    assert not any(one is moved for one in again)
+    assert log == [(5, "Interrupt('enough')")]

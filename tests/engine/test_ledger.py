@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from colosim.engine.environment import Environment
 from colosim.engine.ledger import Ledger
-from colosim.engine.record import Record
 from colosim.network.transfer import Transfer
+from colosim.trace.record import Record
 
 
 def opened() -> tuple[Environment, Record, Ledger]:

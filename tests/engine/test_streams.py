@@ -7,7 +7,9 @@ from itertools import islice
 
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.random import PCG64, SeedSequence
 
+from colosim.engine.pcg64 import pcg64
 from colosim.engine.streams import Streams, exponential_ns
 
 SEEDS = st.integers(0, 2**64)
@@ -44,6 +46,13 @@ def test_the_first_draws_are_the_same_everywhere() -> None:
     first, second = 18_069_849_705_210_964_560, 10_267_880_370_117_374_681
     assert Streams(1).raw("ack phase", 2) == [first, second]
     assert Streams(1).below("ack phase", 1 << 64) == first
+
+
+@given(st.integers(0, 2**130), st.lists(st.integers(0, 2**70), min_size=1, max_size=5))
+def test_the_raw_integers_are_those_of_numpy(entropy: int, key: list[int]) -> None:
+    """Whatever the entropy and the spawn key: the same pool, the same state, the same output."""
+    theirs = PCG64(SeedSequence(entropy, spawn_key=key)).random_raw(20)
+    assert list(islice(pcg64(entropy, key), 20)) == [int(value) for value in theirs]
 
 
 @given(SEEDS, NAMES, st.integers(0, 20))

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from colosim.engine.environment import Environment
 from colosim.engine.ledger import Ledger
-from colosim.engine.record import Record
 from colosim.host.staging import INITIAL_BYTES, StagingBuffer, qsb_capacity, qsb_walked_chunks
+from colosim.trace.record import Record
 
 KIB = 1024
 FLUSH = 32 * KIB

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from colosim.network.direction import Direction
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
 from colosim.trace.events import Received
@@ -25,7 +26,8 @@ def ram_ns(delay: str, *, slow_start: bool, at_ns: int | None = None) -> list[in
         connection = simulation.connection
         for direction in (connection.to_secondary, connection.to_primary):
             if at_ns is not None:
-                simulation.env.call_at(at_ns, direction.disturb)  # type: ignore[arg-type]
+                assert isinstance(direction, Direction)
+                simulation.env.call_at(at_ns, direction.disturb)
 
     record = list(Simulation(scenario, "split", prepare=follow).run().record)
     begun = [at for at, event, _ in record if event == Received("secondary", "VMSTATE_SEND")]

@@ -137,13 +137,13 @@ def lightness(colour: str) -> float:
     return 116 * y ** (1 / 3) - 16 if y > 0.008856 else 903.3 * y
 
 
-def a_map(designs: int, faults: int) -> pd.DataFrame:
-    """Return a table of so many designs and faults, 27 steps each, as an exploration has."""
+def a_map(designs: int, faults: int, steps: int = 27) -> pd.DataFrame:
+    """Return a table of so many designs and faults; an exploration has 27 steps of each."""
     return pd.DataFrame(
         [
             (f"design {design}", "primary", f"a long step {step}", f"fault {fault}", victim, "hung")
             for design in range(designs)
-            for step in range(27)
+            for step in range(steps)
             for fault in range(faults)
             for victim in ("secondary", "primary")
         ],
@@ -151,7 +151,7 @@ def a_map(designs: int, faults: int) -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("designs", [1, 2, 3, 5, 6])
+@pytest.mark.parametrize("designs", [1, 3, 6])
 def test_a_map_fits_a_page(designs: int) -> None:
     """Panels that do not fit beside the others stand below them: 7 by 9.7 inches are enough."""
     figure = heatmap.figure(a_map(designs, 12))
@@ -164,7 +164,7 @@ def test_a_map_fits_a_page(designs: int) -> None:
 def test_long_titles_neither_overlap_nor_leave_the_page() -> None:
     """A design's remedies are written below each other, within its panel's width."""
     names = ["mainline+receive-outside-lock", "split+send-timeout=5s+ram-outside-lock+yank"] * 4
-    table = a_map(8, 5)
+    table = a_map(8, 5, steps=6)
     known = {f"design {index}": f"{name}{index}" for index, name in enumerate(names)}
     figure = heatmap.figure(table.assign(design=table["design"].map(known)))
     figure.savefig(BytesIO(), format="png", dpi=figure.dpi)

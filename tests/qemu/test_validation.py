@@ -29,7 +29,8 @@ from colosim.qemu.validation_record import errors, tables
 if TYPE_CHECKING:
     from colosim.qemu.measurement import MeasuredRun
 
-RECORD = Path("results/validation")
+ROOT = Path(__file__).parents[2]
+RECORD = ROOT / "results" / "validation"
 SPLIT = "qemu25/split-ram512-n16384-bw1000"
 
 
@@ -172,17 +173,12 @@ def test_the_record_is_current(every: list[ValidatedRun]) -> None:
         assert (RECORD / name).read_text(encoding="utf-8") == text, name
 
 
+@pytest.mark.slow
 def test_the_recorded_cross_validation_is_current() -> None:
-    """Fitting without each run in turn gives the errors that are recorded, to half a percent."""
+    """Fitting without each run in turn gives the errors that are recorded."""
     runs = [measured(name) for name in names()]
-    again = errors(validate(runs, costs_of=cross_validation_costs(runs))).splitlines()
-    recorded = (RECORD / "cross-validation.csv").read_text(encoding="utf-8").splitlines()
-    for one, other in zip(recorded[1:], again[1:], strict=True):
-        *head, median, p90 = one.split(",")
-        *their_head, their_median, their_p90 = other.split(",")
-        assert head == their_head
-        assert float(median) == pytest.approx(float(their_median), abs=0.005)
-        assert float(p90) == pytest.approx(float(their_p90), abs=0.005)
+    again = errors(validate(runs, costs_of=cross_validation_costs(runs)))
+    assert again == (RECORD / "cross-validation.csv").read_text(encoding="utf-8")
 
 
 def test_the_figure_is_current(every: list[ValidatedRun], tmp_path: Path) -> None:
@@ -213,17 +209,9 @@ def test_validate_prints_one_array(capsys: pytest.CaptureFixture[str]) -> None:
     assert found[1]["fault"]["running_s"]["measured"] == 0.00133
 
 
-def test_validate_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    """The table ends with the errors over all runs."""
-    assert main(["qemu", "validate", SPLIT]) == 0
-    out = capsys.readouterr().out
-    assert SPLIT in out
-    assert "absolute error over all runs" in out
-
-
 def test_other_costs_are_simulated_with(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """--costs takes a preset file in place of the fitted one."""
-    text = Path("colosim/scenario/presets/hosts/lab-qemu25.yaml").read_text(encoding="utf-8")
+    text = (ROOT / "colosim/scenario/presets/hosts/lab-qemu25.yaml").read_text(encoding="utf-8")
     line = next(line for line in text.splitlines() if line.startswith("  vm_start:"))
     slow = tmp_path / "slow.yaml"
     slow.write_text(

@@ -1,8 +1,8 @@
 """Any scenario whatever: nothing raises, no safety rule breaks, the same again is the same.
 
-Bounded by default.  A long search, new each time, takes minutes::
+The usual run takes a sample, the slow one many more.  A long search, new each time::
 
-    pytest tests/random --hypothesis-profile long
+    pytest tests/random -m slow --hypothesis-profile long
 
 What fails is told as the text of a scenario file: saved in tests/scenarios/found/ it is run by
 every test run from then on.
@@ -21,20 +21,30 @@ from tests.random.holding import hold
 from tests.random.scenarios import scenarios
 
 FOUND = Path(__file__).parents[1] / "scenarios" / "found"
-TIMES_THE_USUAL = 3
+EVERYTHING = settings(suppress_health_check=list(HealthCheck))
+TIMES_THE_SAMPLE = 10
+
+
+def told(scenario: dict[str, Any]) -> None:
+    """Hold a scenario to every rule; the text of one that breaks any is told."""
+    text = json.dumps(scenario, indent=1)
+    note(f"save as tests/scenarios/found/NAME.yaml:\n{text}")
+    hold(text)
+
+
+@given(scenario=scenarios())
+@EVERYTHING
+def test_any_scenario_holds_every_rule(scenario: dict[str, Any]) -> None:
+    """Random sizes, networks, managers, designs, remedies and up to three faults."""
+    told(scenario)
 
 
 @pytest.mark.slow
 @given(scenario=scenarios())
-@settings(
-    max_examples=TIMES_THE_USUAL * settings().max_examples,
-    suppress_health_check=list(HealthCheck),
-)
-def test_any_scenario_holds_every_rule(scenario: dict[str, Any]) -> None:
-    """Random sizes, networks, managers, designs, remedies and up to three faults."""
-    text = json.dumps(scenario, indent=1)
-    note(f"save as tests/scenarios/found/NAME.yaml:\n{text}")
-    hold(text)
+@settings(EVERYTHING, max_examples=TIMES_THE_SAMPLE * settings().max_examples)
+def test_many_scenarios_hold_every_rule(scenario: dict[str, Any]) -> None:
+    """So do many more of them."""
+    told(scenario)
 
 
 @pytest.mark.parametrize("path", sorted(FOUND.glob("*.yaml")), ids=lambda path: path.stem)

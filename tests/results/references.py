@@ -39,6 +39,11 @@ def path_of(name: str, design: str) -> Path:
     return FOLDER / name / f"{design}.json"
 
 
+def read(name: str, design: str) -> dict[str, Any]:
+    """Return the reference of a shipped scenario and a design."""
+    return dict(json.loads(path_of(name, design).read_text(encoding="utf-8")))
+
+
 def kept() -> list[Path]:
     """Return every reference that there is."""
     files = sorted(FOLDER.rglob("*.json"))

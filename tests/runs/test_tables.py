@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from colosim.designs import load_designs
-from colosim.designs.split import Split
 from colosim.runs.columns import COLUMNS, POINTS, STEPS, checkpoint_columns
 from colosim.runs.run import Run, simulate
 from colosim.runs.tables import rows_of
+from tests.designs.own import Compressing
 
 if TYPE_CHECKING:
-    from colosim.designs.design import Steps
-    from colosim.designs.primary import Primary
     from colosim.scenario import Scenario
 
 DESIGNS = tuple(load_designs())
@@ -139,19 +137,6 @@ def test_holds_are_as_long_as_they_say(plain: Scenario) -> None:
     locks = run.locks
     assert (locks.held_ns == locks.released_ns - locks.got_ns).all()
     assert (locks.got_ns >= locks.wanted_ns).all()
-
-
-class Compressing(Split):
-    """A design with steps of its own."""
-
-    name = "compressing"
-
-    def save(self, p: Primary) -> Steps:
-        """Compress before the stream, in two parts."""
-        yield from p.work("compress pages", 1000)
-        yield from p.work("compress pages", 500)
-        yield from p.stream_ram()
-        yield from p.save_device_state()
 
 
 def test_a_designs_own_steps_are_columns(plain: Scenario) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,12 +78,10 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_text_is_refused_fast(text: str) -> None:
-    """What is made to cost time or memory is one fault after at most a second of CPU."""
-    start = time.process_time()
+def test_hostile_text_is_one_fault(text: str) -> None:
+    """What is made to cost time or memory is refused at its first fault."""
     with pytest.raises(ScenarioError) as caught:
         read(text[:DOCUMENT_BYTES_MAX], "f")
-    assert time.process_time() - start < 2
     assert len(caught.value.faults) == 1
 
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
-from colosim.scenario import loads, preset, preset_names
+from colosim.scenario import loads, preset, preset_names, presets
 from colosim.scenario.costs import Costs
 from colosim.scenario.model import Network
+from colosim.scenario.presets import parse_preset
 
 
 @pytest.mark.parametrize("name", preset_names("hosts"))
@@ -24,6 +27,22 @@ def test_network_presets(name: str) -> None:
     assert list(found.values) == [key for key in keys if key != "preset"]
     assert all(value.origin for value in found.values.values())
     assert loads(f"name: x\nnetwork: {{preset: {name}}}").network.preset == name
+
+
+@pytest.mark.parametrize("family", ["hosts", "networks"])
+def test_shipped_presets_are_yaml(family: Literal["hosts", "networks"]) -> None:
+    """What is read line by line is what a YAML reader finds in the file."""
+    for name in preset_names(family):
+        text = (presets._FOLDER / family / f"{name}.yaml").read_text(encoding="utf-8")
+        assert preset(family, name) == parse_preset(name, text) == presets._line_by_line(name, text)
+
+
+def test_a_preset_in_another_form_is_not_read_line_by_line() -> None:
+    """Whatever else YAML may say is left to its reader."""
+    text = 'description: x\nvalues:\n  reset: {value: "1 ms", origin: "y"}\n'
+    other = text.replace("x", '"x"').replace('"1 ms"', "1 ms")
+    assert presets._line_by_line("a", text) is presets._line_by_line("a", other) is None
+    assert parse_preset("a", text) == parse_preset("a", other)
 
 
 def test_unknown_preset() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from colosim.analysis.exploration.choices import ChoicesError
 from colosim.analysis.exploration.outcome import ended
-from colosim.designs.registry import load_designs
+from colosim.designs.registry import DesignNames
 from colosim.errors import ScenarioError
 from colosim.runs.simulation import Simulation
 from colosim.runs.verdict import NOT_APPLICABLE
@@ -81,7 +81,7 @@ class _Shrinker:
     def __init__(self, design: str, verdict: str) -> None:
         self._design = design
         self._verdict = verdict
-        self._known = tuple(load_designs())
+        self._known = DesignNames()
         self.tried = 0
 
     def shows(self, plain: dict[str, Any]) -> bool:

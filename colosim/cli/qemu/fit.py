@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     help="Write the costs there, as a host preset.",
 )
 @click.option(
-    "--base", metavar="PRESET", help="Host preset that gives the costs that no run determines."
+    "--base",
+    metavar="PRESET",
+    help="Host preset that gives the costs that the runs do not determine.",
 )
 @click.option("--description", metavar="TEXT", help="What the preset says of itself.")
 @format_option
@@ -47,8 +49,9 @@ def command(
 
     A RUN_DIR is a run folder of the lab, a NAME that of a shipped run or a pattern such as
     'qemu25/*'. Each cost comes with its standard error (each run left out in turn) and the stages
-    that it was fitted to. Costs that the runs do not tell apart are said to be so, with the sums
-    that they do determine, and divided by a stated convention.
+    that it was fitted to. Costs that the runs do not determine are left at the base preset's
+    values and said to be so, with the sums that are determined, or bounded. The digits are the
+    same on every machine: a fit whose digits could not be is refused.
     """
     from colosim.errors import LogError
     from colosim.qemu.conditions import HOST_OF
@@ -67,11 +70,10 @@ def command(
             "runs of one host are needed, these are of "
             f"{' and '.join(hosts) or 'none'}: name the design with --design"
         )
-    found = fit(runs)
-    base = base or hosts[0]
+    found = fit(runs, base=base or hosts[0])
     if out is not None:
-        known = description or preset("hosts", base).description
-        out.write_text(text_of(found, base, known), encoding="utf-8", newline="\n")
+        known = description or preset("hosts", found.base).description
+        out.write_text(text_of(found, known), encoding="utf-8", newline="\n")
     click.echo(json.dumps(_as_json(found), indent=2) if form == "json" else _table(found))
 
 
@@ -81,6 +83,7 @@ def _as_json(found: Fit) -> list[dict[str, Any]]:
             "cost": key,
             "value_ns": estimate.value,
             "standard_error_ns": estimate.error,
+            "undetermined": estimate.undetermined,
             "stages": list(estimate.stages),
             "runs": list(estimate.runs),
             "group": None
@@ -101,6 +104,7 @@ def _table(found: Fit) -> str:
     lines = [f"{'cost':<18}{'value':>16}{'std. error':>16}{'runs':>6}  fitted to"]
     for key, estimate in found.estimates.items():
         error = "" if estimate.error is None else cost_text(key, estimate.error)
+        error = "undetermined" if estimate.undetermined else error
         mark = "*" if estimate.group is not None else ""
         lines.append(
             f"{key + mark:<18}{cost_text(key, estimate.value):>16}{error:>16}"
@@ -110,11 +114,18 @@ def _table(found: Fit) -> str:
         lines += ["", f"* not told apart: {', '.join(group.keys)}. Determined:"]
         lines += [f"    {line}" for line in group.sums]
         lines.append(f"  divided so: {'; '.join(group.conventions)}")
-    if found.stream is not None:
-        in_flight = found.stream.buffer_bytes
+    if found.bounds:
         lines += [
             "",
-            f"in flight without a bandwidth limit (both buffers): {in_flight:,.0f} B",
+            "no more than an upper bound is known of:",
+            *(f"    {x}" for x in found.bounds),
+        ]
+    if any(estimate.undetermined for estimate in found.estimates.values()):
+        lines += ["", f"undetermined: left at the values of the host preset {found.base}"]
+    if found.in_flight_bytes is not None:
+        lines += [
+            "",
+            f"in flight without a bandwidth limit (both buffers): {found.in_flight_bytes:,.0f} B",
         ]
     lines += ["", f"{'residuals of':<24}{'runs':>6}{'median':>9}{'p90':>8}"]
     lines += [

@@ -82,7 +82,7 @@ def test_a_rate_is_taken_as_a_number_of_pages(conditions: Scenario) -> None:
 
 
 def test_the_smallest_scenario_still_shows_it(frozen: Scenario) -> None:
-    """Only what the hang needs is left, in simple values, and the file says what it expects."""
+    """Only what the hang needs is left, in simple values; shrinking that changes nothing."""
     smallest = shrunk(frozen, "split", "hung")
     scenario = loads(smallest.text, known_designs=tuple(load_designs()))
     assert verdict_of(scenario, "split") == "hung"
@@ -90,20 +90,12 @@ def test_the_smallest_scenario_still_shows_it(frozen: Scenario) -> None:
     assert len(smallest.text.splitlines()) <= 14
     assert "hosts" not in smallest.text
     assert scenario.faults[0].at_checkpoint == 0
-
-
-def test_nothing_can_be_left_out_of_it(frozen: Scenario) -> None:
-    """Shrinking what is smallest changes nothing."""
-    smallest = shrunk(frozen, "split", "hung")
-    scenario = loads(smallest.text, known_designs=tuple(load_designs()))
     assert shrunk(scenario, "split", "hung").text == smallest.text
 
 
-@pytest.mark.parametrize("design", ["split+nodelay", "split+socket-buffers=4MiB"])
-def test_the_smallest_scenario_of_a_remedied_design_has_a_name(
-    conditions: Scenario, design: str
-) -> None:
+def test_the_smallest_scenario_of_a_remedied_design_has_a_name(conditions: Scenario) -> None:
     """A name may have no ``+`` and no ``=``; the design keeps its own."""
+    design = "split+nodelay+socket-buffers=4MiB"
     case = replayed(conditions, FROZEN_FIRST, [design])
     smallest = shrunk(case, design, "hung")
     scenario = loads(smallest.text, known_designs=tuple(load_designs()))
@@ -123,7 +115,7 @@ def test_a_verdict_is_judged_as_the_exploration_judges(
     frozen: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What only the safety checkers see is a violation here too, and can be shrunk."""
-    monkeypatch.setattr("colosim.runs.simulation.load_design", lambda _name: Eager)
+    monkeypatch.setattr("colosim.runs.simulation.design_of", lambda _name: Eager)
     quiet = frozen.model_copy(update={"faults": ()})
     assert verdict_of(quiet, "split") == "violated"
     assert "verdict: violated" in shrunk(quiet, "split", "violated").text

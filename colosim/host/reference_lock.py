@@ -1,0 +1,62 @@
+"""`model: reference`: the iothread lock as a stock `simpy.Resource`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import simpy
+
+from colosim.host.lock import IothreadLock
+from colosim.trace.events import LockGot, LockReleased, LockWanted
+from colosim.trace.purpose import Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from simpy.events import Event
+
+    from colosim.host.thread import Thread
+
+
+class ReferenceLock(IothreadLock):
+    """A resource of which there is one: whoever has its request granted has the lock."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._resource = simpy.Resource(self._env)
+        self._granted: Any = None
+
+    def acquire(self, thread: Thread, purpose: Purpose) -> Generator[Event, Any, None]:
+        """Take the lock for `purpose`, when it is this thread's turn."""
+        if self.owner is thread:
+            raise self._broken(thread, "takes a lock that it holds")
+        wanted_ns, waits = self._env.now, (thread, purpose, self._resource.request())
+        request = waits[2]
+        if not request.triggered:
+            self._record.add(self._codes[LockWanted, thread.name, purpose])
+            self.queue.append(waits)
+            thread.waits_for = f"the iothread lock ({purpose})"
+        request.callbacks.append(lambda _request: self._grant(waits))
+        yield request
+        if self._env.now > wanted_ns:
+            thread.waits_for = ""
+        self.since_ns = self._env.now
+        self._record.add(self._codes[LockGot, thread.name, purpose], self.since_ns - wanted_ns)
+
+    def _grant(self, waits: tuple[Thread, Purpose, Event]) -> None:
+        if waits in self.queue:
+            self.queue.remove(waits)
+        self.owner, self.purpose, self._granted = waits
+        self.since_ns = self._env.now
+
+    def release(self, thread: Thread) -> None:
+        """Give the lock back."""
+        if self.owner is not thread:
+            raise self._broken(thread, "releases a lock that it lacks")
+        held_ns = self._env.now - self.since_ns
+        self._record.add(self._codes[LockReleased, thread.name, self.purpose], held_ns)
+        self.longest_ns[self.purpose] = max(held_ns, self.longest_ns.get(self.purpose, 0))
+        if self.purpose is not Purpose.MONITOR:
+            self.deaf_longest_ns = max(held_ns, self.deaf_longest_ns)
+        self.owner = None
+        self._resource.release(self._granted)

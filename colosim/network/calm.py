@@ -1,0 +1,374 @@
+"""A direction that nothing disturbs: every write and read answered in closed form.
+
+A message or a bulk transfer (`colosim.network.transfer`) costs the thread at each end at most one
+event.  All times are known as soon as both ends of a transfer are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from colosim.engine.clock import NS_PER_S
+from colosim.network.ends import READ, WRITE
+from colosim.network.transfer import Transfer
+
+if TYPE_CHECKING:
+    from simpy.events import Event
+
+    from colosim.network.ends import FastEnds
+    from colosim.network.section import Section
+
+    Past = tuple[str, int, int, int]
+    """What is under way: `WRITE` or `READ`, since when, how many bytes, how long it takes alone."""
+
+TSO_BYTES = 65_536
+"""Largest packet that the stack hands to the device in one piece (size_goal with GSO)."""
+_SHAPES = 4096
+
+
+class Calm:
+    """The bytes between two ends, in closed form."""
+
+    def __init__(self, ends: FastEnds) -> None:
+        self._ends = ends
+        self.env = ends.env
+        network = ends.network
+        self._mss_bytes = network.mss_bytes
+        self._send_buffer_bytes = network.send_buffer_bytes
+        self._receive_buffer_bytes = network.receive_buffer_bytes
+        self.transfer: Transfer | None = None
+        """The last bulk transfer."""
+        # What has arrived or will, and is not read: a message (when it does, when it was written,
+        # its bytes), or a transfer.
+        self._inbox: deque[tuple[int, int, int] | Transfer] = deque()
+        # Whether the reader waits for a message that has not been sent; its bytes; its wake-up.
+        self._awaited = False
+        self._wants = 0
+        self._wake_ns = 0
+        self.bulk_left_ns = 0
+        """When the last bulk had left."""
+        self._written_ns = 0
+        self._bucket_full_ns = 0
+        self._shapes: dict[tuple[int, ...], tuple[int, int, int, int, int]] = {}
+
+    def rates_changed(self) -> None:
+        """The direction's pace is another one."""
+        self._shapes.clear()
+
+    @property
+    def reader_has_come(self) -> bool:
+        """Whether the last bulk write has met its reader: else no later one is in closed form."""
+        return self.transfer is None or self.transfer.reader_ns >= 0
+
+    # ---- messages ------------------------------------------------------------------------------
+
+    def send(self, amount: int) -> None:
+        """Write a message of `amount` bytes and flush it; it never blocks.
+
+        Behind a backlog it rides along; one may overshoot the buffer (sk_stream_memory_free).
+        """
+        ends, now = self._ends, self.env.now
+        small = ends.small
+        leaves = ends.drained_ns
+        if leaves <= now:
+            leaves = small.may_leave_ns(now)
+            if leaves > now:
+                ends.drained_ns = small.held_until_ns = leaves
+        arrives = leaves + ends.pace.latency_ns
+        small.left(arrives)
+        ends.reverse.ack_rides(leaves, arrives)
+        self._inbox.append((arrives, now, amount))
+        if self._awaited:
+            self._awaited = False
+            ends.reader_goes_on(arrives + self._wake_ns)
+
+    def receive(self, amount: int, wake_ns: int) -> Event | None:
+        """Read a message of `amount` bytes; return what to wait for if it is not there.
+
+        `wake_ns`: what it costs if the reader sleeps until the message comes.
+        """
+        now = self.env.now
+        self._wants, self._wake_ns = amount, wake_ns
+        if not self._inbox:
+            self._awaited = True
+            self._ends.reading = self.env.event()
+            return self._ends.reading
+        arrives: int = self._inbox[0][0]  # type: ignore[index]
+        if arrives <= now:
+            return None
+        self._ends.reading = self.env.timeout(arrives + wake_ns - now)
+        return self._ends.reading
+
+    def has_read(self) -> None:
+        """Take what the reader has got off the inbox."""
+        self._inbox.popleft()
+
+    def move_held(self, held_until: int, leaves: int) -> None:
+        """Let the small writes that were to leave at `held_until` leave earlier."""
+        ends = self._ends
+        ends.small.held_until_ns = 0
+        latency = ends.pace.latency_ns
+        late, soon = held_until + latency, leaves + latency
+        inbox = self._inbox
+        held = [isinstance(item, tuple) and item[0] == late for item in inbox]
+        if not any(held):
+            return
+        ends.drained_ns = min(ends.drained_ns, leaves)
+        for place, (item, was_held) in enumerate(zip(tuple(inbox), held, strict=True)):
+            if was_held and isinstance(item, tuple):
+                inbox[place] = (soon, item[1], item[2])
+        if ends.reading is not None and ends.price is None and held[0]:
+            ends.reader_goes_on(soon + self._wake_ns)
+
+    # ---- bulk ----------------------------------------------------------------------------------
+
+    def takes_along(self, amount: int) -> None:
+        """Let a bulk write take along the small writes that Nagle held back before it.
+
+        A large one fills segments at once; a small one is deferred with them until the next ACK,
+        which its first full segment would bring within a round trip (tcp_tso_should_defer).
+        """
+        ends, now = self._ends, self.env.now
+        held_until = ends.small.held_until_ns
+        if held_until <= now:
+            return
+        leaves = now
+        if amount < TSO_BYTES:
+            leaves = min(held_until, now + 2 * ends.pace.latency_ns)
+        if leaves < held_until:
+            ends.small.acknowledged(leaves)
+            self.move_held(held_until, leaves)
+            ends.drained_ns = leaves
+        ends.small.held_until_ns = 0
+
+    def takes(self, amount: int) -> bool:
+        """Whether a bulk write of `amount` bytes is in closed form.
+
+        Behind a backlog only a small one is.  Where the transfer before is not read yet, one that
+        fits into the send buffer, or beside what is unread into the window.
+        """
+        now, before = self.env.now, self.transfer
+        if before is None:
+            return True
+        if before.reader_ns < 0:
+            return False
+        if self._ends.drained_ns > now and amount > self._send_buffer_bytes // 4:
+            return False
+        if amount <= self._send_buffer_bytes:
+            return True
+        unread = before.size_bytes - before.read_bytes(now)
+        return unread <= 0 or unread + amount <= self._receive_buffer_bytes
+
+    def write(self, section: Section, write_ns: int) -> Event:
+        """Write a section, which alone takes the thread `write_ns`; return what to wait for."""
+        ends, now, amount = self._ends, self.env.now, section.size_bytes
+        behind = ends.drained_ns > now
+        if behind:
+            transfer, written = self._begin_behind(amount, write_ns, now)
+        else:
+            transfer, written = self._begin(amount, write_ns, now), -1
+        self.transfer = transfer
+        self._inbox.append(transfer)
+        price = ends.price
+        if price is not None and len(self._inbox) == 1:
+            transfer.reader_ns = now
+            transfer.read_ns = price(section)
+            self._join(transfer)
+        else:
+            ends.offer_bulk(section)
+        if not behind:
+            if transfer.reader_ns < 0 and transfer.needs_reader:
+                ends.writing = self.env.event()
+                return ends.writing
+            written = self._written_ns if transfer.reader_ns >= 0 else transfer.written_ns()
+        ends.writing = self.env.timeout(written - now)
+        return ends.writing
+
+    def _begin(self, amount: int, write_ns: int, now: int) -> Transfer:
+        """Return the transfer that a bulk write begins when all before it has left."""
+        pace = self._ends.pace
+        link_ns = pace.link_ns(amount)
+        # The request shrank the window; only bulk grows it again.
+        start = now + pace.slow_start_ns(amount, now - self.bulk_left_ns)
+        if self._ends.network.nagle and amount % self._mss_bytes:
+            # Its full segments go; the rest waits for the ACK that they hasten.
+            hastened = now + 2 * pace.latency_ns
+            if start + write_ns < hastened and start + link_ns < hastened:
+                acked = self._ends.small.acked_ns
+                if acked > now:
+                    start = max(start, min(acked, hastened) - max(write_ns, link_ns))
+        return Transfer(
+            start,
+            amount,
+            write_ns,
+            link_ns,
+            pace.latency_ns,
+            self._send_buffer_bytes,
+            self._receive_buffer_bytes,
+            self._tokens(now) if link_ns else 0,
+        )
+
+    def _tokens(self, now: int) -> int:
+        """Return how many bytes pass the token bucket at once."""
+        pace = self._ends.pace
+        if not pace.burst_bytes or pace.bandwidth is None:
+            return 0
+        missing = max(0, self._bucket_full_ns - now) * pace.bandwidth // NS_PER_S
+        return max(0, pace.burst_bytes - missing)
+
+    def _begin_behind(self, amount: int, write_ns: int, now: int) -> tuple[Transfer, int]:
+        """Return the transfer that a small bulk write behind a backlog begins, and its end.
+
+        It ends when it fits, not when it leaves.
+        """
+        room, before = now, self.transfer
+        if before is not None:
+            kept = before.size_bytes + amount - self._send_buffer_bytes
+            if kept > 0:
+                room = max(now, before.left_ns(kept))
+        pace = self._ends.pace
+        transfer = Transfer(
+            max(room, self._ends.drained_ns - write_ns),
+            amount,
+            write_ns,
+            pace.link_ns(amount),
+            pace.latency_ns,
+            self._send_buffer_bytes,
+            self._receive_buffer_bytes,
+        )
+        return transfer, max(room, now + write_ns)
+
+    def meet_reader(self, read_ns: int) -> bool:
+        """A reader has come for the bulk write that is first in line, and needs `read_ns` for it.
+
+        Returns whether that is in closed form.
+        """
+        now = self.env.now
+        transfer = self._inbox[0] if self._inbox else None
+        if not isinstance(transfer, Transfer):
+            return False
+        late = max(0, now - transfer.start_ns - transfer.latency_ns)
+        if late and transfer.blocks_before(now):
+            return False
+        transfer.reader_ns = now
+        transfer.read_ns = read_ns
+        self._join(transfer, late)
+        if transfer.needs_reader:
+            self._ends.writer_goes_on(self._written_ns)
+        return True
+
+    def _join(self, transfer: Transfer, late: int = 0) -> None:
+        """Bring a transfer and its reader together: now both ends are known.
+
+        `late`: how long after the first byte the reader has come.
+        """
+        ends, pace = self._ends, self._ends.pace
+        ends.price = None
+        start, size = transfer.start_ns, transfer.size_bytes
+        ends.bytes_read += size
+        key = (
+            size,
+            transfer.write_ns,
+            transfer.link_ns,
+            transfer.read_ns,
+            transfer.head_bytes,
+            late,
+        )
+        try:
+            left, end, written, sending, receiving = self._shapes[key]
+        except KeyError:
+            left, end, written, sending, receiving = self._shape(transfer, key)
+        left += start
+        end += start
+        self._written_ns = written + start
+        ends.reader_goes_on(end)
+        ends.drained_ns = self.bulk_left_ns = left
+        if pace.burst_bytes and pace.bandwidth is not None:
+            # A bulk transfer has emptied the token bucket (a message hardly touches it).
+            self._bucket_full_ns = left + pace.burst_bytes * NS_PER_S // pace.bandwidth
+        arrived = left + transfer.latency_ns
+        if size % self._mss_bytes:
+            ends.small.tail_left(arrived)
+        ends.reverse.ack_rides(left, arrived)
+        ends.sender_ledger.passes(
+            "socket_send_buffer", sending, transfer.sending_from, left, self._send_buffer_bytes
+        )
+        ends.receiver_ledger.passes(
+            "socket_receive_buffer",
+            receiving,
+            transfer.receiving_from,
+            end,
+            self._receive_buffer_bytes,
+        )
+        if ends.transfers is not None:
+            ends.transfers.append(transfer)
+        ends.tell_progress()
+
+    def _shape(self, transfer: Transfer, key: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+        """Work out the times (from the start) and peaks of a transfer; like ones share them."""
+        if len(self._shapes) >= _SHAPES:
+            self._shapes.clear()
+        start = transfer.start_ns
+        shape = self._shapes[key] = (
+            transfer.left_ns(transfer.size_bytes) - start,
+            transfer.read_end_ns() - start,
+            transfer.written_ns() - start,
+            transfer.sending_peak_bytes(),
+            transfer.receiving_peak_bytes(),
+        )
+        return shape
+
+    # ---- to the fluid and back -----------------------------------------------------------------
+
+    def under_way(self) -> list[Past]:
+        """Return what a fluid must replay: all that is not read, and a reader that waits."""
+        past: list[Past] = []
+        for item in self._inbox:
+            if isinstance(item, tuple):
+                _, written_ns, amount = item
+                past.append((WRITE, written_ns, amount, 0))
+                continue
+            past.append((WRITE, item.start_ns, item.size_bytes, item.write_ns))
+            if item.reader_ns >= 0:
+                past.append((READ, item.reader_ns, item.size_bytes, item.read_ns))
+        if self._ends.reading is not None and self._wants:
+            # It came before what it waits for.
+            since = min((entry[1] for entry in past), default=self.env.now)
+            past.insert(0, (READ, since, self._wants, self._wake_ns))
+        return past
+
+    def leave(self) -> None:
+        """Leave the bytes under way to the fluid."""
+        self._inbox.clear()
+        self._awaited = False
+
+    def resume(self, bulk_left_ns: int, waiting: tuple[int, int] | None) -> None:
+        """Go on where a fluid has come to rest; `waiting`: what a reader wants, and its wake-up."""
+        ends = self._ends
+        self.transfer = None
+        ends.drained_ns = min(ends.drained_ns, self.env.now)
+        self.bulk_left_ns = bulk_left_ns
+        if waiting is not None:
+            self._wants, self._wake_ns = waiting
+            self._awaited = ends.reading is not None
+
+    def expects_bulk(self) -> None:
+        """The reader waits for a bulk write, not for a message."""
+        self._wants = 0
+
+    def levels_at(self, now: int) -> tuple[int, int]:
+        """Return the levels of send and receive buffer in bytes under the last transfer."""
+        transfer = self.transfer
+        if transfer is None or transfer.reader_ns < 0:
+            return 0, 0
+        return transfer.sending_from(now), transfer.receiving_from(now)
+
+    def passed_ns(self, end: str, share_ppm: int) -> int | None:
+        """Return when a share of the last transfer passes one end; None if that is not known."""
+        transfer = self.transfer
+        if transfer is None:
+            return None
+        if transfer.reader_ns < 0 and (end is READ or transfer.needs_reader):
+            return None
+        return transfer.passed_ns(end, transfer.size_bytes * share_ppm // 1_000_000)
