@@ -35,6 +35,7 @@ class Disturbed:
         self._network = network = direction.network
         self.frozen = {WRITE: False, READ: False}
         self.down = False
+        self._mended = False
         self.ended = False
         self._end_arrives_ns = -1
         self.peer_closed = False
@@ -303,6 +304,7 @@ class Disturbed:
         """Let the link carry nothing from now on; what is in flight is lost."""
         self.catch_up()
         self.down = True
+        self._mended = False
         self.fluid.lose_flight()
         self.fluid.link_down = True
         self.replan()
@@ -312,6 +314,7 @@ class Disturbed:
         """Let the link carry again: the next retransmission gets through."""
         if not self.down:
             return
+        self._mended = True
         if self._first_loss_ns < 0:
             self._through()
             return
@@ -320,7 +323,7 @@ class Disturbed:
         again = first + retransmissions_ns(self._network.rto_ns, since)[-1]
 
         def through() -> None:
-            if self.down and self._first_loss_ns == first:
+            if self.down and self._mended and self._first_loss_ns == first:
                 self._through()
 
         self.env.call_at(again, through)
