@@ -677,16 +677,18 @@ class Direction:
         past: list[Past] = []
         for item in self._inbox:
             if isinstance(item, tuple):
-                _, written_ns, amount = item
-                past.append((WRITE, written_ns, amount, 0))
+                arrives, written_ns, amount = item
+                leaves = arrives - self.latency_ns
+                held_ns = leaves if leaves == self._held_until_ns > self.env.now else 0
+                past.append((WRITE, written_ns, amount, 0, held_ns))
                 continue
-            past.append((WRITE, item.start_ns, item.size_bytes, item.write_ns))
+            past.append((WRITE, item.start_ns, item.size_bytes, item.write_ns, 0))
             if item.reader_ns >= 0:
-                past.append((READ, item.reader_ns, item.size_bytes, item.read_ns))
+                past.append((READ, item.reader_ns, item.size_bytes, item.read_ns, 0))
         if self.reading is not None and self._wants:
             # It came before what it waits for.
             since = min((entry[1] for entry in past), default=self.env.now)
-            past.insert(0, (READ, since, self._wants, self._wake_ns))
+            past.insert(0, (READ, since, self._wants, self._wake_ns, 0))
         return past
 
     def disturb(self) -> Disturbed:
@@ -694,8 +696,7 @@ class Direction:
         disturbed = self.disturbed
         if disturbed is None:
             self._plain = False
-            held_until = self._drained_ns if self._held_until_ns > self.env.now else 0
-            disturbed = self.disturbed = Disturbed(self, self._under_way(), held_until)
+            disturbed = self.disturbed = Disturbed(self, self._under_way())
             self._inbox.clear()
             self._awaited = None
         disturbed.catch_up()

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from colosim.network.direction import Direction
 
-    Past = tuple[str, int, int, int]
-    """What was done (`WRITE` or `READ`), when, how many bytes, how long it takes alone."""
+    Past = tuple[str, int, int, int, int]
+    """What was done (`WRITE` or `READ`), when, how many bytes, how long it takes alone, and until
+    when Nagle holds it back (0: not at all)."""
 
 WRITE, READ = "write", "read"
 
@@ -29,7 +30,7 @@ WRITE, READ = "write", "read"
 class Disturbed:
     """One direction's bytes as a fluid, with its threads' waits."""
 
-    def __init__(self, direction: Direction, past: list[Past], held_until_ns: int) -> None:
+    def __init__(self, direction: Direction, past: list[Past]) -> None:
         self._direction = direction
         self.env = direction.env
         self._network = network = direction.network
@@ -42,6 +43,8 @@ class Disturbed:
         self._epoch = 0
         self._first_loss_ns = -1
         self._send_began_ns = -1
+        # Up to where small writes that wait for nothing are on the link, if not beyond it.
+        self._small_until = -1
         start = min((entry[1] for entry in past), default=self.env.now)
         self.fluid = fluid = Fluid(
             start,
@@ -53,7 +56,7 @@ class Disturbed:
         )
         self._bulk_before_ns = direction.bulk_left_ns
         now, blocked = self.env.now, direction.writer_blocked
-        for what, at_ns, amount, spent_ns in sorted(past, key=_when):
+        for what, at_ns, amount, spent_ns, held_until_ns in sorted(past, key=_when):
             fluid.advance(min(at_ns, now))
             if what is READ:
                 fluid.want(amount, spent_ns)
@@ -66,7 +69,7 @@ class Disturbed:
             if later:
                 # What slow start puts off leaves no sooner.
                 fluid.hold(fluid.write_goal - amount, at_ns)
-            if held_until_ns and not spent_ns and fluid.left >= fluid.write_goal - amount:
+            if held_until_ns and fluid.held_until != held_until_ns:
                 fluid.hold(fluid.write_goal - amount, held_until_ns)
         fluid.on_levels = self._see_levels
 
@@ -127,13 +130,15 @@ class Disturbed:
     def send(self, amount: int) -> Event | None:
         """Write a small message."""
         fluid, direction, now = self.fluid, self._direction, self.env.now
-        empty = fluid.left >= fluid.write_goal
+        empty = fluid.left >= fluid.write_goal or fluid.write_goal == self._small_until
         fluid.write(amount, 0)
         leaves = now
         if empty and self._network.nagle:
             leaves = max(now, direction.small_acked_ns())
             if leaves > now:
                 fluid.hold(fluid.write_goal - amount, leaves)
+        if empty and leaves == now:
+            self._small_until = fluid.write_goal
         if not self.down:
             # Behind what has not left yet it rides along.
             direction.fluid_left(leaves, small=empty)
