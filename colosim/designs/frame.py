@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colosim.designs.side import Failure
+from colosim.errors import DesignError
 from colosim.trace.events import ColoExit
 from colosim.trace.purpose import Purpose
 
@@ -27,6 +28,17 @@ def _leave(side: Side, error: Exception | None) -> None:
         side.failover.exits_with_error()
 
 
+def _something(side: Side, steps: Steps, what: str) -> Steps:
+    """Run a design's steps, which must do something: else time would stand still for ever.
+
+    :raises DesignError: if they end as they began.
+    """
+    begun = side.env.steps
+    yield from steps
+    if side.env.steps == begun:
+        raise DesignError(f"its {what} ends without having waited for anything")
+
+
 def primary_thread(p: Primary) -> Steps:
     """Run checkpoints until COLO ends (colo_process_checkpoint), then wait for the failover.
 
@@ -39,7 +51,7 @@ def primary_thread(p: Primary) -> Steps:
             if p.failover.requested:
                 break
             p.begun_ns = p.env.now
-            yield from p.design.checkpoint(p)
+            yield from _something(p, p.design.checkpoint(p), "checkpoint")
             p.on_end()
             p.checkpoint += 1
     except Failure as failure:
@@ -64,7 +76,7 @@ def secondary_thread(s: Secondary) -> Steps:
     error: Exception | None = None
     try:
         while True:
-            yield from s.design.load(s)
+            yield from _something(s, s.design.load(s), "load")
             if s.relaunching:
                 break
             s.checkpoint += 1

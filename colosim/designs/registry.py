@@ -11,9 +11,9 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING
 
-from colosim.designs.design import Design
 from colosim.designs.device_first import DeviceFirst
 from colosim.designs.flat import Flat
+from colosim.designs.foreign import imported, with_a_name_of_its_own
 from colosim.designs.mainline import Mainline
 from colosim.designs.qsb import Qsb
 from colosim.designs.remedied import remedied
@@ -24,6 +24,8 @@ from colosim.scenario.remedies import options_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.metadata import EntryPoint
+
+    from colosim.designs.design import Design
 
 GROUP = "colosim.designs"
 OWN: tuple[type[Design], ...] = (Qsb, Split, DeviceFirst, Flat, Mainline)
@@ -62,16 +64,23 @@ def _registered() -> dict[str, EntryPoint]:
 @cache
 def _loaded(name: str) -> type[Design]:
     """Return the design that another package registers as `name`."""
-    entry = _registered()[name]
-    try:
-        found = entry.load()
-    except Exception as error:
-        message = f"design {name!r} ({entry.value}) cannot be loaded: {error}"
-        raise DesignError(message) from error
-    if not (isinstance(found, type) and issubclass(found, Design)):
-        message = f"design {name!r} ({entry.value}) is not a subclass of colosim.designs.Design"
+    design = design_of(imported(_registered()[name]))
+    if design.name != name:
+        message = f"the design that is registered as {name!r} calls itself {design.name!r}"
         raise DesignError(message)
-    return found
+    return design
+
+
+def design_of(design: str | type[Design]) -> type[Design]:
+    """Return a design by its name, or the class that somebody hands over.
+
+    :raises DesignError: as `load_design`, or if the class has no name of its own.
+    """
+    if isinstance(design, str):
+        return load_design(design)
+    if design in OWN or design.remedies:
+        return design
+    return with_a_name_of_its_own(design, _OWN_BY_NAME)
 
 
 def load_designs() -> dict[str, type[Design]]:

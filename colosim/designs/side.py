@@ -284,7 +284,10 @@ class Side:
         """Write `amount` bytes to the socket; blocks until the last one is in its buffer.
 
         :raises StreamError: if the connection is no more.
+        :raises DesignError: if there is nothing to write.
         """
+        if amount < 1:
+            raise DesignError(f"writes {amount} bytes as {step!r}")
         if self.watch is not None:
             yield from self._reached(self.watch, step, "before")
         self._record.add(self._codes[StreamBegan, step], amount)

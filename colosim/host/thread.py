@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from simpy.events import Event
+
 from colosim.engine.environment import hand_over, pending
+from colosim.errors import DesignError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     import simpy
-    from simpy.events import Event
 
     from colosim.host.host import Host
 
@@ -59,6 +61,9 @@ class Thread:
             except StopIteration:
                 return
             value = error = None
+            if not isinstance(event, Event):
+                error = DesignError(f"yields {event!r}, which is no event of SimPy")
+                continue
             try:
                 value = yield event
             except Exception as raised:  # noqa: BLE001 - it is the body's to handle

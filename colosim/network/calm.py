@@ -142,10 +142,22 @@ class Calm:
         ends.small.held_until_ns = 0
 
     def takes(self, amount: int) -> bool:
-        """Whether a bulk write of `amount` bytes is in closed form: behind a backlog small ones."""
-        if not self.reader_has_come:
+        """Whether a bulk write of `amount` bytes is in closed form.
+
+        Behind a backlog only a small one is.  Where the transfer before is not read yet, one that
+        fits into the send buffer, or beside what is unread into the window.
+        """
+        now, before = self.env.now, self.transfer
+        if before is None:
+            return True
+        if before.reader_ns < 0:
             return False
-        return self._ends.drained_ns <= self.env.now or amount <= self._send_buffer_bytes // 4
+        if self._ends.drained_ns > now and amount > self._send_buffer_bytes // 4:
+            return False
+        if amount <= self._send_buffer_bytes:
+            return True
+        unread = before.size_bytes - before.read_bytes(now)
+        return unread <= 0 or unread + amount <= self._receive_buffer_bytes
 
     def write(self, amount: int, write_ns: int) -> Event:
         """Write `amount` bytes, which alone take the thread `write_ns`; return what to wait for."""

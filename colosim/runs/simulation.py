@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 from colosim.checkers import Checks
 from colosim.checkers.checker import Pair
 from colosim.checkers.violation import Broken
+from colosim.designs.foreign import blame
 from colosim.designs.frame import primary_thread, secondary_thread
 from colosim.designs.messages import VMSTATE_SEND
 from colosim.designs.primary import Primary
-from colosim.designs.registry import load_design
+from colosim.designs.registry import OWN, design_of
 from colosim.designs.remedied import sides_of
 from colosim.designs.secondary import Secondary
 from colosim.engine.environment import Environment
 from colosim.engine.streams import Streams
-from colosim.errors import InvariantError
+from colosim.errors import DesignError, InvariantError
 from colosim.failover.cluster import ClusterManager
 from colosim.failover.state import Failover
 from colosim.faults.effects import Effects
@@ -126,7 +127,7 @@ class Simulation:
         keep: bool = True,
         prepare: Callable[[Simulation], None] | None = None,
     ) -> None:
-        self.design = (load_design(design) if isinstance(design, str) else design)()
+        self.design = design_of(design)()
         self.scenario = scenario = with_remedies(scenario, self.design.remedies)
         self.seed = scenario.seed if seed is None else seed
         self.env = env = Environment()
@@ -290,6 +291,10 @@ class Simulation:
         except InvariantError as error:
             self.violation = error
             self.reason = "violated"
+        except Exception as error:
+            if isinstance(error, DesignError) or type(self.design) not in OWN:
+                raise blame(type(self.design), error) from error
+            raise
         if liveness is not None and liveness.missed:
             self.reason = LATE
         ended = self.reason in {"finished", "violated", LATE}

@@ -65,7 +65,7 @@ def test_a_violation_tells_the_events_around_it_and_how_to_replay_it() -> None:
     assert violation.at is not None
     assert violation.events[violation.at] == (violation.at_ns, "primary: guest running", 0)
     assert 0 < violation.at < len(violation.events) - 1
-    assert str(violation).splitlines()[-1] == "replay: colosim run planted --design split"
+    assert str(violation).splitlines()[-1] == "replay: colosim run planted --design eager"
     assert f"> {violation.at_ns:>16,} ns  primary: guest running" in str(violation)
 
 

@@ -58,7 +58,11 @@ def violation_of(run: Run) -> Violation:
 class Wrong(Split):
     """The reviewed design, to be broken."""
 
-    name = "split"
+    name = "wrong"
+
+    def __init_subclass__(cls) -> None:
+        """Name each after what is wrong with it."""
+        cls.name = cls.__name__.lower()
 
     def checkpoint(self, p: Primary) -> Steps:
         """As `split`, with the places to break in methods of their own."""
@@ -114,7 +118,8 @@ class Thief(Wrong):
     """Takes a lock whose owner it has forgotten."""
 
     def save(self, p: Primary) -> Steps:
-        """Forget the owner, then take the lock."""
+        """Save, forget the owner, then take the lock."""
+        yield from super().save(p)
         p.host.lock.owner = None
         yield from p.lock("start")
 

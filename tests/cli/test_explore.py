@@ -169,7 +169,7 @@ def test_a_violation_that_only_the_checkers_see_is_found_and_shrunk(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``--find violated`` ends with the smallest scenario, which is violated again."""
-    monkeypatch.setattr("colosim.runs.simulation.load_design", lambda _name: Eager)
+    monkeypatch.setattr("colosim.runs.simulation.design_of", lambda _design: Eager)
     assert explore("--designs", "split", "--faults", "freeze", "--find", "violated") == 4
     assert "replayed: violated" in capsys.readouterr().out
     assert (folder / "explorations" / "small" / "shortest-violated-split.yaml").is_file()

@@ -19,7 +19,7 @@ def _planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a scenario file into a folder of its own, with a wrong design behind the name `split`."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "planted.yaml").write_text(f"{SMALL}designs: [split]\n")
-    monkeypatch.setattr("colosim.runs.simulation.load_design", lambda _name: Eager)
+    monkeypatch.setattr("colosim.runs.simulation.design_of", lambda _name: Eager)
 
 
 def test_a_violation_ends_with_4_and_tells_how_to_replay_it(
@@ -28,7 +28,7 @@ def test_a_violation_ends_with_4_and_tells_how_to_replay_it(
     """The table is followed by the rule, the events around it, and the command as it was given."""
     assert main(["run", "planted.yaml", "--seed", "7", "--set", "guest.vcpus=2"]) == 4
     lines = capsys.readouterr().out.splitlines()
-    (told,) = [line for line in lines if line.startswith("split: output commit broken at ")]
+    (told,) = [line for line in lines if line.startswith("eager: output commit broken at ")]
     after = lines[lines.index(told) :]
     assert any(line.startswith("> ") and "primary: guest running" in line for line in after)
     assert "replay: colosim run planted.yaml --set guest.vcpus=2 --seed 7 --design split" in after

@@ -148,7 +148,7 @@ def test_replayed_choices_keep_the_design_that_was_named(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The replay command of a violation has --design where the choices do not have it."""
-    monkeypatch.setattr("colosim.runs.simulation.load_design", lambda _name: Eager)
+    monkeypatch.setattr("colosim.runs.simulation.design_of", lambda _name: Eager)
     choices = "side=secondary, step=reset, when=after, fault=freeze"
     main(["run", "plain.yaml", "--design", "split", "--choices", choices, "--tables", "none"])
     replay = f"replay: colosim run plain.yaml --design split --choices '{choices}'"

@@ -48,6 +48,10 @@ class Waits(Split):
     origin = "this test"
     log: ClassVar[list[Any]]
 
+    def __init_subclass__(cls) -> None:
+        """Give each a name of its own."""
+        cls.name = cls.__name__
+
     def wait_for_checkpoint(self, p: Primary) -> Steps:
         """Do as `body` says, once, and else sleep."""
         if p.checkpoint == 1:

@@ -69,3 +69,16 @@ def test_a_write_behind_a_backlog_that_has_returned_is_in_its_buffer(model: str)
     ]
     told = Conversation(scenario_of(network, "[]", model), script).run()
     assert told.ends["primary", 2] == (301_000 + 6_000_000, "")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_write_meets_a_window_that_what_is_not_read_keeps_closed(model: str) -> None:
+    """All of the first has left, its reader is slow: the second fits into no buffer yet."""
+    network = "{latency: 25 us, bandwidth: 1 GB/s, send_buffer: 64 KiB, receive_buffer: 1 MiB}"
+    script = [
+        Passes("primary", 1000 * KIB, (0, 100_000_000)),
+        Passes("primary", 1000 * KIB, (0, 100_000_000)),
+    ]
+    told = Conversation(scenario_of(network, "[]", model), script).run()
+    blocked_ns = told.ends["primary", 1][0] - told.ends["primary", 0][0]
+    assert 90_000_000 < blocked_ns < 100_000_000

@@ -115,7 +115,7 @@ def test_a_verdict_is_judged_as_the_exploration_judges(
     frozen: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What only the safety checkers see is a violation here too, and can be shrunk."""
-    monkeypatch.setattr("colosim.runs.simulation.load_design", lambda _name: Eager)
+    monkeypatch.setattr("colosim.runs.simulation.design_of", lambda _name: Eager)
     quiet = frozen.model_copy(update={"faults": ()})
     assert verdict_of(quiet, "split") == "violated"
     assert "verdict: violated" in shrunk(quiet, "split", "violated").text
