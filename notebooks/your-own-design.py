@@ -37,20 +37,17 @@ class Unlocked(Split):
     def checkpoint(self, p):
         yield from p.send(CHECKPOINT_REQUEST)
         yield from p.receive(CHECKPOINT_REPLY)
-        yield from p.lock("stop")
-        with p.held:
+        with (yield from p.lock("stop")):
             yield from p.stop_guest()
         yield from p.send(VMSTATE_SEND)
         yield from p.stream_ram()  # the one change: no lock
-        yield from p.lock("save")
-        with p.held:
+        with (yield from p.lock("save")):
             yield from p.save_device_state()
-        yield from p.send_size(after_ram=True)
+        yield from p.send_size()
         yield from p.send_staged()
         yield from p.receive(VMSTATE_RECEIVED)
         yield from p.receive(VMSTATE_LOADED)
-        yield from p.lock("start")
-        with p.held:
+        with (yield from p.lock("start")):
             yield from p.start_guest()
 
 
@@ -162,17 +159,15 @@ class ReceiveUnlocked(Mainline):
 
     def load(self, s):
         yield from s.receive(CHECKPOINT_REQUEST)
-        yield from s.lock("stop")
-        with s.held:
+        with (yield from s.lock("stop")):
             yield from s.stop_guest()
         yield from s.send(CHECKPOINT_REPLY)
         yield from s.receive(VMSTATE_SEND)
         yield from s.load_ram()  # the one change: no lock
-        yield from s.receive_size(after_ram=True)
-        yield from s.fill_staging(whole=False)
+        yield from s.receive_size()
+        yield from s.fill_staging()
         yield from s.send(VMSTATE_RECEIVED)
-        yield from s.lock("load")
-        with s.held:
+        with (yield from s.lock("load")):
             yield from s.flush_cache()
             yield from s.load_device_state()
             yield from s.start_guest()

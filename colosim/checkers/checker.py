@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from colosim.designs.primary import Primary
     from colosim.designs.secondary import Secondary
     from colosim.failover.state import Failover
     from colosim.host.host import Host
@@ -26,6 +27,7 @@ class Pair:
     hosts: Mapping[str, Host]
     failovers: Mapping[str, Failover]
     connection: Connection
+    primary: Primary
     secondary: Secondary
     ram_cache: bool
     """Whether the secondary loads into a RAM cache first, rather than into guest RAM."""

@@ -86,7 +86,7 @@ class MonotoneEpochs(Checker):
     def finish(self) -> None:
         """The secondary's marks never run ahead of the checkpoints that were sent."""
         secondary = self.pair.secondary
-        last = secondary.peer.checkpoint
+        last = self.pair.primary.checkpoint
         for what in ("cache", "ram", "device"):
             epoch = getattr(secondary, f"{what}_epoch")
             if epoch > last:

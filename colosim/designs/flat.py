@@ -34,14 +34,13 @@ class Flat(Qsb):
         yield from s.receive(CHECKPOINT_REQUEST)
         yield from s.send(CHECKPOINT_REPLY)
         yield from s.receive(VMSTATE_SEND)
-        yield from s.receive_size(after_ram=False)
-        yield from s.fill_staging(whole=True)
+        yield from s.receive_size()
+        yield from s.fill_staging()
         yield from s.send(VMSTATE_RECEIVED)
-        yield from s.lock(Purpose.LOAD)
-        with s.held:
+        with (yield from s.lock(Purpose.LOAD)):
             yield from s.reset()
             yield from s.load_staged_ram()
-            yield from s.load_device_state(with_description=True)
+            yield from s.load_device_state()
         if s.relaunching:
             return
         yield from s.send(VMSTATE_LOADED)

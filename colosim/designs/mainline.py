@@ -42,41 +42,35 @@ class Mainline(Design):
         """Save device state under the lock, stream RAM without it."""
         yield from p.send(CHECKPOINT_REQUEST)
         yield from p.receive(CHECKPOINT_REPLY)
-        yield from p.lock(Purpose.STOP)
-        with p.held:
+        with (yield from p.lock(Purpose.STOP)):
             yield from p.stop_guest()
-        yield from p.lock(Purpose.SAVE)
-        with p.held:
+        with (yield from p.lock(Purpose.SAVE)):
             yield from p.send(VMSTATE_SEND)
             yield from p.save_device_state()
         yield from p.stream_ram()
         try:
-            yield from p.send_size(after_ram=True)
+            yield from p.send_size()
         except StreamError:
             return  # measured: as in `split`, the next request fails instead
         yield from p.send_staged()
         yield from p.receive(VMSTATE_RECEIVED)
         yield from p.receive(VMSTATE_LOADED)
-        yield from p.lock(Purpose.START)
-        with p.held:
+        with (yield from p.lock(Purpose.START)):
             yield from p.start_guest()
 
     def load(self, s: Secondary) -> Steps:
         """Stop the own guest, receive RAM under the lock, load, and let the own guest run."""
         yield from s.receive(CHECKPOINT_REQUEST)
-        yield from s.lock(Purpose.STOP)
-        with s.held:
+        with (yield from s.lock(Purpose.STOP)):
             yield from s.stop_guest()
         yield from s.send(CHECKPOINT_REPLY)
         yield from s.receive(VMSTATE_SEND)
-        yield from s.lock(Purpose.RECEIVE)
-        with s.held:
+        with (yield from s.lock(Purpose.RECEIVE)):
             yield from s.load_ram()
-            yield from s.receive_size(after_ram=True)
-        yield from s.fill_staging(whole=False)
+            yield from s.receive_size()
+        yield from s.fill_staging()
         yield from s.send(VMSTATE_RECEIVED)
-        yield from s.lock(Purpose.LOAD)
-        with s.held:
+        with (yield from s.lock(Purpose.LOAD)):
             yield from s.flush_cache()
             yield from s.load_device_state()
             yield from s.start_guest()

@@ -19,6 +19,11 @@ class Message:
     name: str
     size_bytes: int = CODE_BYTES
 
+    @property
+    def has_value(self) -> bool:
+        """Whether a value follows the code."""
+        return self.size_bytes > CODE_BYTES + VALUE_BYTES - 1
+
 
 CHECKPOINT_REQUEST = Message("CHECKPOINT_REQUEST")
 CHECKPOINT_REPLY = Message("CHECKPOINT_REPLY")

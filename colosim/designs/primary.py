@@ -12,9 +12,11 @@ from colosim.designs.messages import (
 )
 from colosim.designs.side import Side, VmstateError, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
+from colosim.errors import DesignError
 from colosim.failover.state import State
 from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
+from colosim.network.section import Section
 from colosim.network.tcp import StreamError
 from colosim.trace.events import PRIMARY, PagesCounted, Staged, StreamBroken
 
@@ -60,7 +62,11 @@ class Primary(Side):
         self._staged_beside_ram = (
             model.device_state_bytes + model.vmdesc_bytes + design.staged_framing_bytes
         )
-        self._section = remembered(self._section_of)
+        self._ram_of = remembered(self._ram_section_of)
+        # Whether the end mark of streamed RAM is still to be sent, and what was staged.
+        self._end_mark = False
+        self._staged: Section | None = None
+        self._stages_ram = False
         self._stream_ns = remembered(self._price_of_stream)
         self._vmstate_save_ns = remembered(self._price_of_vmstate_save)
         self._send_staged_ns = remembered(self._price_of_sending)
@@ -121,10 +127,10 @@ class Primary(Side):
         """
         guest = self.host.guest
         pages = guest.dirty_after(self.checkpoint, guest.ran_ns)
-        self.dirty_pages, self.zero_pages, self.ram_stream_bytes = self._section(pages)
+        self.dirty_pages, self.zero_pages, self.ram_stream_bytes = self._ram_of(pages)
         return self.work("bitmap sync", self._sync_ns + then_ns, noted=(_DIRTY, self.dirty_pages))
 
-    def _section_of(self, dirtied: int) -> tuple[int, int, int]:
+    def _ram_section_of(self, dirtied: int) -> tuple[int, int, int]:
         """Return how many pages are dirty, how many of them zero, and their RAM section's bytes."""
         pages = min(dirtied, self._ram_pages)
         zero = pages * self._zero_share_ppm // PPM
@@ -145,8 +151,10 @@ class Primary(Side):
             self.outgoing.write_error = StreamError(str(error))
             return
         pages, amount = self.dirty_pages, self.ram_stream_bytes - 1
+        self._end_mark = True
+        section = Section(self.checkpoint, amount, pages, self.zero_pages)
         try:
-            yield from self.write("RAM stream", amount, self._stream_ns(pages, amount))
+            yield from self.write("RAM stream", section, self._stream_ns(pages, amount))
         except StreamError as error:
             self.thread.waits_for = ""
             self.note(StreamBroken(self.name, "RAM stream"))
@@ -169,6 +177,8 @@ class Primary(Side):
         )
 
     def _stage_device_state(self) -> None:
+        self._stages_ram = False
+        self._staged = Section(self.checkpoint, self._device_bytes)
         self.staging.write(self._device_bytes)
 
     def save_vmstate(self) -> Steps:
@@ -181,6 +191,8 @@ class Primary(Side):
         yield from self.sync_dirty_bitmap()
         self.check("RAM save")
         content = self.ram_stream_bytes + self._staged_beside_ram
+        self._stages_ram = True
+        self._staged = Section(self.checkpoint, content, self.dirty_pages, self.zero_pages)
         spent = self._vmstate_save_ns(self.dirty_pages, content)
         fresh = self.staging.write(content)
         if fresh:
@@ -197,7 +209,7 @@ class Primary(Side):
     def _price_of_vmstate_save(self, pages: int, content: int) -> int:
         """Return the time that staging `content` bytes with `pages` takes, growth apart."""
         costs = self.costs
-        full = pages - self._section(pages)[1]
+        full = pages - self._ram_of(pages)[1]
         spent = per_page_ns(pages, costs.page_scan_ps_per_page)
         if self.design.flat_staging:
             spent += per_page_ns(full, costs.flat_write_ps_per_page)
@@ -206,25 +218,27 @@ class Primary(Side):
             spent += per_page_ns(qsb_walked_chunks(content), costs.qsb_walk_ps_per_chunk)
         return spent + self._device_save_ns + costs.vmdesc_ns
 
-    def send_staged(self, *, whole: bool = False) -> Steps:
+    def send_staged(self) -> Steps:
         """Send the staging buffer's content through the socket's stream buffer.
 
-        `whole`: it is the whole vmstate, so this is where RAM is streamed.
+        If that is the whole vmstate, this is where RAM is streamed.
         """
-        content = self.staging.content_bytes
-        step = "RAM stream" if whole else "device stream"
-        return self.write(step, content, self._send_staged_ns(content))
+        staged = self._staged
+        if staged is None:
+            raise DesignError("sends the staging buffer, but has saved nothing into it")
+        step = "RAM stream" if self._stages_ram else "device stream"
+        return self.write(step, staged, self._send_staged_ns(staged.size_bytes))
 
     def _price_of_sending(self, content: int) -> int:
         """Return the time that sending `content` bytes from the staging buffer takes."""
         costs = self.costs
         return per_byte_ns(content, costs.socket_write_fs_per_byte + costs.staging_send_fs_per_byte)
 
-    def send_size(self, *, after_ram: bool) -> Steps:
-        """Send VMSTATE_SIZE with the staged size; after streamed RAM its end mark goes along."""
-        if after_ram:
-            return self.send(SIZE_AFTER_RAM)
-        return self.send(VMSTATE_SIZE)
+    def send_size(self) -> Steps:
+        """Send VMSTATE_SIZE with the staged size; the end mark of streamed RAM goes along."""
+        message = SIZE_AFTER_RAM if self._end_mark else VMSTATE_SIZE
+        self._end_mark = False
+        return self.send(message, self.staging.content_bytes)
 
 
 SIZE_AFTER_RAM = Message(VMSTATE_SIZE.name, VMSTATE_SIZE.size_bytes + 1)

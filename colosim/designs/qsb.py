@@ -31,19 +31,16 @@ class Qsb(Design):
         """Save everything under the lock, then send it without."""
         yield from p.send(CHECKPOINT_REQUEST)
         yield from p.receive(CHECKPOINT_REPLY)
-        yield from p.lock(Purpose.STOP)
-        with p.held:
+        with (yield from p.lock(Purpose.STOP)):
             yield from p.stop_guest()
-        yield from p.lock(Purpose.SAVE)
-        with p.held:
+        with (yield from p.lock(Purpose.SAVE)):
             yield from p.save_vmstate()
         yield from p.send(VMSTATE_SEND)
-        yield from p.send_size(after_ram=False)
-        yield from p.send_staged(whole=True)
+        yield from p.send_size()
+        yield from p.send_staged()
         yield from p.receive(VMSTATE_RECEIVED)
         yield from p.receive(VMSTATE_LOADED)
-        yield from p.lock(Purpose.START)
-        with p.held:
+        with (yield from p.lock(Purpose.START)):
             yield from p.start_guest()
 
     def load(self, s: Secondary) -> Steps:
@@ -51,15 +48,14 @@ class Qsb(Design):
         yield from s.receive(CHECKPOINT_REQUEST)
         yield from s.send(CHECKPOINT_REPLY)
         yield from s.receive(VMSTATE_SEND)
-        yield from s.receive_size(after_ram=False)
-        yield from s.fill_staging(whole=True)
+        yield from s.receive_size()
+        yield from s.fill_staging()
         yield from s.send(VMSTATE_RECEIVED)
-        yield from s.lock(Purpose.LOAD)
-        with s.held:
+        with (yield from s.lock(Purpose.LOAD)):
             yield from s.reset()
             yield from s.load_staged_ram()
             yield from s.flush_cache()
-            yield from s.load_device_state(with_description=True)
+            yield from s.load_device_state()
         if s.relaunching:
             return
         yield from s.send(VMSTATE_LOADED)

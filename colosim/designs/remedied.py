@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from colosim.designs.design import Design
     from colosim.designs.side import Steps
     from colosim.host.host import Host
+    from colosim.network.section import Section
     from colosim.scenario.remedies import Option
 
 __all__ = ["RemediedPrimary", "RemediedSecondary", "remedied", "sides_of"]
@@ -142,14 +143,18 @@ class RemediedPrimary(Primary):
             self._was_unlocked(since_ns)
         yield from super().save_device_state()
 
-    def write(self, step: str, amount: int, write_ns: int) -> Steps:
+    def write(self, step: str, section: Section, write_ns: int) -> Steps:
         """Write, under the lock chunk by chunk; between two the lock is whoever's turn it is."""
-        chunk = self._chunk if self._chunk and self.holds_lock else amount
+        amount = section.size_bytes
+        if not self._chunk or not self.holds_lock:
+            yield from super().write(step, section, write_ns)
+            return
+        chunk = self._chunk
         done = 0
         while done < amount:
             part = min(chunk, amount - done)
             spent = write_ns * (done + part) // amount - write_ns * done // amount
-            yield from super().write(step, part, spent)
+            yield from super().write(step, section.part(done, part), spent)
             done += part
             if done < amount:
                 since_ns = self.env.now
@@ -159,13 +164,12 @@ class RemediedPrimary(Primary):
 
 
 class RemediedSecondary(Secondary):
-    """The secondary with ``receive-outside-lock``, or of a primary with ``chunked-lock``."""
+    """The secondary with ``receive-outside-lock``."""
 
     def __init__(self, design: Design, host: Host, *rest: Any) -> None:
         super().__init__(design, host, *rest)
         self.held = HeldOnDemand(host.lock, self.thread)
         self._outside = _has(design, RECEIVE_OUTSIDE)
-        self._chunk = _chunk_bytes(design)
 
     def load_ram(self) -> Steps:
         """Load streamed RAM, without the lock if the remedy is chosen, as colo.c did to QEMU 3.0.
@@ -174,27 +178,4 @@ class RemediedSecondary(Secondary):
         """
         if self._outside and self.holds_lock:
             self.unlock()
-        if self._chunk:
-            return self._load_chunks()
         return super().load_ram()
-
-    def _load_chunks(self) -> Steps:
-        """Read every chunk; together they take what the whole would."""
-        done = 0
-
-        def price(amount: int) -> int:
-            nonlocal done
-            whole = self._whole_bytes
-            spent = self._load_ns(whole)
-            before, done = done, done + amount
-            return spent * done // whole - spent * before // whole
-
-        while True:
-            yield from self.read("RAM load", price)
-            if done >= self._whole_bytes:
-                return
-
-    @property
-    def _whole_bytes(self) -> int:
-        """What the stream carries before its end mark, which goes with VMSTATE_SIZE."""
-        return max(1, self.peer.ram_stream_bytes - 1)

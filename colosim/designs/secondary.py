@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from colosim.designs.messages import VMSTATE_SIZE
-from colosim.designs.primary import SIZE_AFTER_RAM, Primary
+from colosim.designs.primary import SIZE_AFTER_RAM
 from colosim.designs.side import Side, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
 from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
+from colosim.network.section import Section
 from colosim.trace.events import SECONDARY, PagesCounted
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ in every design.
 class Secondary(Side):
     """The secondary as a design's `load` sees it."""
 
-    peer: Primary
     ram_loaded_ns = -1
     vmstate_loading = False
     relaunching = False
@@ -49,6 +49,11 @@ class Secondary(Side):
         self._device_load_ns = costs.device_load_ns + per_byte_ns(
             state, costs.device_load_state_fs_per_byte
         )
+        # What has come: streamed RAM before its end mark, the last RAM, what fills the buffer.
+        self._streamed: Section | None = None
+        self._ram = self._filled = Section(-1, 0)
+        self._filled_with_ram = False
+        self._fresh = 0
         self._ram_load_ns = remembered(self._price_of_ram_load)
         self._staged_load_ns = remembered(self._price_of_staged_load)
         self._fill_ns = remembered(self._price_of_fill)
@@ -64,44 +69,55 @@ class Secondary(Side):
     # ---- receiving -----------------------------------------------------------------------------
 
     def load_ram(self) -> Steps:
-        """Load streamed RAM pages into the RAM cache, up to the section's end mark."""
-        return self.read("RAM load", self._load_ns)
+        """Load streamed RAM pages into the RAM cache, up to the section's end mark.
 
-    def _load_ns(self, amount: int) -> int:
-        """Return the time that reading `amount` bytes of RAM stream into the cache takes."""
-        peer = self.peer
-        return self._ram_load_ns(peer.dirty_pages - peer.zero_pages, amount)
+        A stream that comes in parts takes what it would as a whole.
+        """
+        while True:
+            section = yield from self.read("RAM load", self._load_ns)
+            if section.is_last:
+                break
+        self._ram = self._streamed = section
+
+    def _load_ns(self, section: Section) -> int:
+        """Return the time that reading a section of RAM stream into the cache takes."""
+        if not section.stream_bytes:
+            return self._ram_load_ns(section.full_pages, section.size_bytes)
+        whole, begin = section.stream_bytes, section.offset_bytes
+        spent = self._ram_load_ns(section.full_pages, whole)
+        return spent * (begin + section.size_bytes) // whole - spent * begin // whole
 
     def _price_of_ram_load(self, pages: int, amount: int) -> int:
         costs = self.costs
         spent = costs.stream_wake_ns + per_byte_ns(amount, costs.socket_read_fs_per_byte)
         return spent + per_page_ns(pages, costs.cache_load_ps_per_page)
 
-    def receive_size(self, *, after_ram: bool) -> Steps:
-        """Wait for VMSTATE_SIZE; after streamed RAM its end mark comes first, in one segment."""
-        if not after_ram:
-            return self.receive(VMSTATE_SIZE)
-        return self._receive_end_of_ram()
+    def receive_size(self) -> Steps:
+        """Wait for VMSTATE_SIZE, and make room in the staging buffer for so many bytes.
 
-    def _receive_end_of_ram(self) -> Steps:
-        yield from self.receive(SIZE_AFTER_RAM)
-        self.ram_loaded_ns = self.env.now
-        self.cache_epoch = self.peer.checkpoint
+        After streamed RAM its end mark comes first, in one segment.
+        """
+        streamed = self._streamed
+        size = yield from self.receive(VMSTATE_SIZE if streamed is None else SIZE_AFTER_RAM)
+        if streamed is not None:
+            self.ram_loaded_ns = self.env.now
+            self.cache_epoch = streamed.checkpoint
+        self._fresh = self.staging.reserve(size)
 
-    def fill_staging(self, *, whole: bool) -> Steps:
+    def fill_staging(self) -> Steps:
         """Read the staged content into the secondary's own staging buffer.
 
-        `whole`: it has RAM too, so RAM is received when the buffer is filled.
+        Without streamed RAM before it, it has RAM too: that is received when the buffer is filled.
         """
-        content = self.peer.staging.content_bytes
-        fresh = self.staging.reserve(content)
-        spent = self._fill_ns(content, fresh)
-        if not whole:
-            return self.read("device fill", lambda _amount: spent)
-        return self._fill_with_ram(spent + self.costs.stream_wake_ns + self.costs.staging_start_ns)
-
-    def _fill_with_ram(self, spent: int) -> Steps:
-        yield from self.read("vmstate fill", lambda _amount: spent)
+        content = self.staging.content_bytes
+        spent = self._fill_ns(content, self._fresh)
+        if self._streamed is not None:
+            self._streamed, self._filled_with_ram = None, False
+            self._filled = yield from self.read("device fill", lambda _section: spent)
+            return
+        spent += self.costs.stream_wake_ns + self.costs.staging_start_ns
+        self._filled_with_ram = True
+        self._filled = self._ram = yield from self.read("vmstate fill", lambda _section: spent)
         self.ram_loaded_ns = self.env.now
 
     def _price_of_fill(self, content: int, fresh: int) -> int:
@@ -123,11 +139,9 @@ class Secondary(Side):
 
     def load_staged_ram(self) -> Steps:
         """Load the RAM pages of a whole staged vmstate: into the RAM cache, or into guest RAM."""
-        peer = self.peer
-        pages = peer.dirty_pages - peer.zero_pages
         return self.work(
             "RAM load",
-            self._staged_load_ns(pages, self.staging.content_bytes),
+            self._staged_load_ns(self._ram.full_pages, self.staging.content_bytes),
             self._staged_ram_is_loaded,
         )
 
@@ -142,9 +156,9 @@ class Secondary(Side):
 
     def _staged_ram_is_loaded(self) -> None:
         if self.staging.flat:
-            self.ram_epoch = self.peer.checkpoint
+            self.ram_epoch = self._ram.checkpoint
         else:
-            self.cache_epoch = self.peer.checkpoint
+            self.cache_epoch = self._ram.checkpoint
 
     def flush_cache(self) -> Steps:
         """Copy pages of the RAM cache into guest RAM (colo_flush_ram_cache).
@@ -152,7 +166,7 @@ class Secondary(Side):
         Pages that the primary sent, and those that the secondary's own guest has dirtied: both
         guests begin an interval alike, so the one that ran longer has dirtied the larger set.
         """
-        pages = self.peer.dirty_pages
+        pages = self._ram.pages
         if self.design.secondary_runs:
             guest = self.host.guest
             own = guest.dirty_after(self.checkpoint, guest.ran_ns)
@@ -169,11 +183,14 @@ class Secondary(Side):
     def _cache_is_flushed(self) -> None:
         self.ram_epoch = self.cache_epoch
 
-    def load_device_state(self, *, with_description: bool = False) -> Steps:
-        """Load device state from the staging buffer; a JSON description is parsed past."""
+    def load_device_state(self) -> Steps:
+        """Load device state from the staging buffer.
+
+        The JSON description of a whole vmstate is parsed past.
+        """
         self.check("device load")
         spent = self._device_load_ns
-        if with_description:
+        if self._filled_with_ram:
             spent += self.costs.vmdesc_load_ns
         if self.host.monitor.expects_commands:
             return self.work_releasing_lock(
@@ -182,5 +199,5 @@ class Secondary(Side):
         return self.work("device load", spent, self._device_state_is_loaded)
 
     def _device_state_is_loaded(self) -> None:
-        self.device_epoch = self.peer.checkpoint
+        self.device_epoch = self._filled.checkpoint
         self.vmstate_loading = False

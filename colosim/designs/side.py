@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from colosim.host.staging import StagingBuffer
     from colosim.host.thread import Thread
     from colosim.network.ends import Ends
+    from colosim.network.section import Section
     from colosim.trace.events import Event as TraceEvent
 
     Steps = Generator[Event, None, None]
@@ -87,7 +88,7 @@ class Watch(Protocol):
 
 
 class Held:
-    """``with side.held:`` gives the lock back at its end and on every error return but a leak."""
+    """The iothread lock as a thread holds it: given back at the end of a ``with`` block."""
 
     def __init__(self, lock: IothreadLock, thread: Thread) -> None:
         self._lock = lock
@@ -154,14 +155,17 @@ class Side:
 
     # ---- the lock ------------------------------------------------------------------------------
 
-    def lock(self, purpose: Purpose | str) -> Steps:
-        """Take the iothread lock for `purpose`; ``with side.held:`` gives it back.
+    def lock(self, purpose: Purpose | str) -> Generator[Event, None, Held]:
+        """Take the iothread lock for `purpose`: ``with (yield from p.lock(Purpose.SAVE)):``.
+
+        The block's end gives it back, and so does every error return but a leak.
 
         :raises DesignError: if that is no purpose; the message has the nearest one.
         """
         if not isinstance(purpose, Purpose):
             purpose = _purpose_called(purpose)
-        return self.host.lock.acquire(self.thread, purpose)
+        yield from self.host.lock.acquire(self.thread, purpose)
+        return self.held
 
     @property
     def holds_lock(self) -> bool:
@@ -198,14 +202,18 @@ class Side:
 
     # ---- messages ------------------------------------------------------------------------------
 
-    def send(self, message: Message) -> Steps:
+    def send(self, message: Message, value: int = 0) -> Steps:
         """Send a protocol message (colo_send_message): its own flush, so its own send call.
+
+        `value`: what one with a value carries (colo_send_message_value).
 
         :raises StreamError: if the connection is no more.
         """
         name, amount = message.name, message.size_bytes
         if self.watch is not None:
             yield from self._reached(self.watch, name, "before")
+        if message.has_value:
+            self.outgoing.values.append(value)
         blocks = self.outgoing.send(amount)
         if blocks is not None:
             yield from self._wait(blocks, f"room in its send buffer ({name})")
@@ -215,8 +223,8 @@ class Side:
         if self.watch is not None:
             yield from self._reached(self.watch, name, "after")
 
-    def receive(self, message: Message) -> Steps:
-        """Wait for a protocol message (colo_receive_check_message).
+    def receive(self, message: Message) -> Generator[Event, None, int]:
+        """Wait for a protocol message (colo_receive_check_message); return its value, 0 if none.
 
         :raises StreamError: if the connection is no more.
         """
@@ -231,6 +239,7 @@ class Side:
         self._record.add(self._codes[Received, name], amount)
         if self.watch is not None:
             yield from self._reached(self.watch, name, "after")
+        return self.incoming.values.popleft() if message.has_value else 0
 
     # ---- work ----------------------------------------------------------------------------------
 
@@ -280,18 +289,19 @@ class Side:
 
     # ---- bulk ----------------------------------------------------------------------------------
 
-    def write(self, step: str, amount: int, write_ns: int) -> Steps:
-        """Write `amount` bytes to the socket; blocks until the last one is in its buffer.
+    def write(self, step: str, section: Section, write_ns: int) -> Steps:
+        """Write a section to the socket; blocks until its last byte is in the buffer.
 
         :raises StreamError: if the connection is no more.
         :raises DesignError: if there is nothing to write.
         """
+        amount = section.size_bytes
         if amount < 1:
             raise DesignError(f"writes {amount} bytes as {step!r}")
         if self.watch is not None:
             yield from self._reached(self.watch, step, "before")
         self._record.add(self._codes[StreamBegan, step], amount)
-        blocks = self.outgoing.write(amount, write_ns)
+        blocks = self.outgoing.write(section, write_ns)
         if self.watch is not None:
             self.watch.streaming(self, step, "write")
         if blocks is not None:
@@ -301,23 +311,31 @@ class Side:
         if self.watch is not None:
             yield from self._reached(self.watch, step, "after")
 
-    def read(self, step: str, price: Callable[[int], int]) -> Steps:
-        """Read the peer's next bulk write from the socket; `price` gives the work in ns by bytes.
+    def read(self, step: str, price: Callable[[Section], int]) -> Generator[Event, None, Section]:
+        """Read the peer's next section from the socket, and return it.
+
+        `price` gives the work that it is, in ns.
 
         :raises StreamError: if the connection is no more.
         """
         if self.watch is not None:
             yield from self._reached(self.watch, step, "before")
-        read_before = self.incoming.bytes_read
-        blocks = self.incoming.read(price)
+        read: list[Section] = []
+
+        def learn(section: Section) -> int:
+            read.append(section)
+            return price(section)
+
+        blocks = self.incoming.read(learn)
         if self.watch is not None:
             self.watch.streaming(self, step, "read")
         if blocks is not None:
             yield from self._wait(blocks, step)
         self.incoming.has_read()
-        self._record.add(self._codes[StreamEnded, step], self.incoming.bytes_read - read_before)
+        self._record.add(self._codes[StreamEnded, step], read[0].size_bytes)
         if self.watch is not None:
             yield from self._reached(self.watch, step, "after")
+        return read[0]
 
 
 Failure = (StreamError, VmstateError)

@@ -32,22 +32,19 @@ class Split(Design):
         """Stream RAM and save device state in one hold of the lock."""
         yield from p.send(CHECKPOINT_REQUEST)
         yield from p.receive(CHECKPOINT_REPLY)
-        yield from p.lock(Purpose.STOP)
-        with p.held:
+        with (yield from p.lock(Purpose.STOP)):
             yield from p.stop_guest()
         yield from p.send(VMSTATE_SEND)
-        yield from p.lock(Purpose.SAVE)
-        with p.held:
+        with (yield from p.lock(Purpose.SAVE)):
             yield from self.save(p)
         try:
-            yield from p.send_size(after_ram=True)
+            yield from p.send_size()
         except StreamError:
             return  # measured: the failed send does not end up in the return value
         yield from p.send_staged()
         yield from p.receive(VMSTATE_RECEIVED)
         yield from p.receive(VMSTATE_LOADED)
-        yield from p.lock(Purpose.START)
-        with p.held:
+        with (yield from p.lock(Purpose.START)):
             yield from p.start_guest()
 
     def save(self, p: Primary) -> Steps:
@@ -61,11 +58,10 @@ class Split(Design):
         yield from s.send(CHECKPOINT_REPLY)
         yield from s.receive(VMSTATE_SEND)
         yield from s.load_ram()
-        yield from s.receive_size(after_ram=True)
-        yield from s.fill_staging(whole=False)
+        yield from s.receive_size()
+        yield from s.fill_staging()
         yield from s.send(VMSTATE_RECEIVED)
-        yield from s.lock(Purpose.LOAD)
-        with s.held:
+        with (yield from s.lock(Purpose.LOAD)):
             yield from s.reset()
             yield from s.flush_cache()
             yield from s.load_device_state()

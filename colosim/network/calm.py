@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from simpy.events import Event
 
     from colosim.network.ends import FastEnds
+    from colosim.network.section import Section
 
     Past = tuple[str, int, int, int]
     """What is under way: `WRITE` or `READ`, since when, how many bytes, how long it takes alone."""
@@ -159,9 +160,9 @@ class Calm:
         unread = before.size_bytes - before.read_bytes(now)
         return unread <= 0 or unread + amount <= self._receive_buffer_bytes
 
-    def write(self, amount: int, write_ns: int) -> Event:
-        """Write `amount` bytes, which alone take the thread `write_ns`; return what to wait for."""
-        ends, now = self._ends, self.env.now
+    def write(self, section: Section, write_ns: int) -> Event:
+        """Write a section, which alone takes the thread `write_ns`; return what to wait for."""
+        ends, now, amount = self._ends, self.env.now, section.size_bytes
         behind = ends.drained_ns > now
         if behind:
             transfer, written = self._begin_behind(amount, write_ns, now)
@@ -172,10 +173,10 @@ class Calm:
         price = ends.price
         if price is not None and len(self._inbox) == 1:
             transfer.reader_ns = now
-            transfer.read_ns = price(amount)
+            transfer.read_ns = price(section)
             self._join(transfer)
         else:
-            ends.offer_bulk(amount)
+            ends.offer_bulk(section)
         if not behind:
             if transfer.reader_ns < 0 and transfer.needs_reader:
                 ends.writing = self.env.event()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from simpy.events import Event
 
     from colosim.network.fluid import Fluid
+    from colosim.network.section import Section
     from colosim.network.transfer import Transfer
 
 __all__ = ["READ", "WRITE", "Direction"]
@@ -38,8 +39,8 @@ class Direction(FastEnds):
         super().__init__(*ends)
         self._calm = Calm(self)
         self.disturbed: Disturbed | None = None
-        # Bulk writes that no reader has come for yet, by their bytes.
-        self._unclaimed: deque[int] = deque()
+        # What is written that no reader has come for yet.
+        self._unclaimed: deque[Section] = deque()
         self._progress_marks: list[tuple[str, int, Callable[[int], None]]] = []
 
     # ---- writing -------------------------------------------------------------------------------
@@ -59,23 +60,24 @@ class Direction(FastEnds):
             return None
         return self.disturb().send(amount)
 
-    def write(self, amount: int, write_ns: int) -> Event | None:
-        """Write `amount` bytes, which alone take the thread `write_ns`; return what to wait for.
+    def write(self, section: Section, write_ns: int) -> Event | None:
+        """Write a section, which alone takes the thread `write_ns`; return what to wait for.
 
         :raises StreamError: if the connection is no more, before or while it is written.
         """
         if self.write_error is not None:
             raise self.refused(WRITE, self.write_error)
+        amount = section.size_bytes
         self.bytes_written += amount
         if self.disturbed is None:
             self._calm.takes_along(amount)
         if (self.disturbed is None or self._has_come_to_rest(self.disturbed)) and self._calm.takes(
             amount
         ):
-            waits = self._calm.write(amount, write_ns)
+            waits = self._calm.write(section, write_ns)
             self._look_after(self._calm.transfer)
             return waits
-        return self.disturb().write(amount, write_ns)
+        return self.disturb().write(section, write_ns)
 
     def _look_after(self, transfer: Transfer | None) -> None:
         """With a send timeout, see to it that a send ends whose reader has not come by then."""
@@ -119,10 +121,10 @@ class Direction(FastEnds):
             return self._calm.receive(amount, wake_ns)
         return self.disturbed.receive(amount, wake_ns)
 
-    def read(self, price: Callable[[int], int]) -> Event | None:
-        """Read the next bulk write, whose size is known once it begins; return what to wait for.
+    def read(self, price: Callable[[Section], int]) -> Event | None:
+        """Read the next section, which is known once its write begins; return what to wait for.
 
-        `price`: what reading so many bytes takes the thread alone, in ns.
+        `price`: what reading a section takes the thread alone, in ns.
 
         :raises StreamError: if the connection is no more or ends before the last byte.
         """
@@ -145,23 +147,23 @@ class Direction(FastEnds):
         else:
             self.disturbed.catch_up()
 
-    def offer_bulk(self, amount: int) -> None:
-        """A bulk write has begun: give it to the waiting reader, or keep it for one that comes."""
+    def offer_bulk(self, section: Section) -> None:
+        """A write has begun: give it to the waiting reader, or keep it for one that comes."""
         if self.price is not None and self.disturbed is not None:
-            self._match_reader(amount)
+            self._match_reader(section)
         else:
-            self._unclaimed.append(amount)
+            self._unclaimed.append(section)
 
-    def _match_reader(self, amount: int) -> None:
-        """The waiting reader knows now how much it reads: bring it and the bytes together."""
+    def _match_reader(self, section: Section) -> None:
+        """The waiting reader knows now what it reads: bring it and the bytes together."""
         price = self.price
         assert price is not None  # noqa: S101 - a reader waits
-        read_ns = price(amount)
+        read_ns = price(section)
         if self.disturbed is None and self._calm.meet_reader(read_ns):
             return
         self.price = None
-        self.bytes_read += amount
-        self.disturb().want(amount, read_ns)
+        self.bytes_read += section.size_bytes
+        self.disturb().want(section.size_bytes, read_ns)
 
     # ---- when part of a stream has passed ------------------------------------------------------
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from colosim.network.calm import Past
     from colosim.network.ends import FastEnds
+    from colosim.network.section import Section
 
 
 class Disturbed:
@@ -147,9 +148,9 @@ class Disturbed:
             self._leaves(leaves, small=empty)
         return self.await_written()
 
-    def write(self, amount: int, write_ns: int) -> Event | None:
-        """Write in bulk: whatever Nagle held back goes along."""
-        fluid, ends = self.fluid, self._ends
+    def write(self, section: Section, write_ns: int) -> Event | None:
+        """Write a section: whatever Nagle held back goes along."""
+        fluid, ends, amount = self.fluid, self._ends, section.size_bytes
         if fluid.held_at is not None:
             fluid.held_until = min(fluid.held_until, fluid.now)
         later = ends.pace.slow_start_ns(amount, max(0, self.env.now - self.bulk_left_ns))
@@ -157,7 +158,7 @@ class Disturbed:
         fluid.mark()
         if later:
             fluid.hold(fluid.write_goal - amount, self.env.now + later)
-        ends.offer_bulk(amount)
+        ends.offer_bulk(section)
         if not self.down:
             self._leaves(self.env.now, small=False)
         return self.await_written()

@@ -7,6 +7,7 @@ here when a thread goes on; `colosim.network.direction` chooses which of the two
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from colosim.engine.environment import hand_over, pending
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.engine.ledger import Ledger
     from colosim.network.fluid import Fluid
+    from colosim.network.section import Section
     from colosim.network.tcp import StreamError
     from colosim.network.transfer import Transfer
     from colosim.scenario.model import Network
@@ -33,7 +35,8 @@ WRITE, READ = "write", "read"
 class Ends(ABC):
     """The ends of the bytes from `sender` to `receiver`.
 
-    `price` is that of a reader whose bulk write has not begun (bytes -> ns of work).
+    `price` is that of a reader whose bulk write has not begun: what reading a section takes the
+    thread alone, in ns.
     """
 
     def __init__(
@@ -59,7 +62,9 @@ class Ends(ABC):
         self.bytes_read = 0
         self.write_error: StreamError | None = None
         self.read_error: StreamError | None = None
-        self.price: Callable[[int], int] | None = None
+        self.price: Callable[[Section], int] | None = None
+        self.values: deque[int] = deque()
+        """What messages with a value carry, of those that are not read."""
         self.transfers: list[Transfer] | None = None
         """Bulk transfers whose both ends are known, if somebody wants them for tables."""
         self.levels: list[tuple[int, int, int]] | None = None
@@ -75,8 +80,8 @@ class Ends(ABC):
         """
 
     @abstractmethod
-    def write(self, amount: int, write_ns: int) -> Event | None:
-        """Write `amount` bytes, which alone take the thread `write_ns`; return what to wait for.
+    def write(self, section: Section, write_ns: int) -> Event | None:
+        """Write a section, which alone takes the thread `write_ns`; return what to wait for.
 
         :raises StreamError: if the connection is no more, before or while it is written.
         """
@@ -95,10 +100,10 @@ class Ends(ABC):
         """
 
     @abstractmethod
-    def read(self, price: Callable[[int], int]) -> Event | None:
-        """Read the next bulk write, whose size is known once it begins; return what to wait for.
+    def read(self, price: Callable[[Section], int]) -> Event | None:
+        """Read the next section, which is known once its write begins; return what to wait for.
 
-        `price`: what reading so many bytes takes the thread alone, in ns.
+        `price`: what reading a section takes the thread alone, in ns.
 
         :raises StreamError: if the connection is no more or ends before the last byte.
         """
@@ -226,8 +231,8 @@ class FastEnds(Ends):
         self.reading: Event | None = None
 
     @abstractmethod
-    def offer_bulk(self, amount: int) -> None:
-        """A bulk write of `amount` bytes has begun: bring it and its reader together."""
+    def offer_bulk(self, section: Section) -> None:
+        """The write of a section has begun: bring it and its reader together."""
 
     @abstractmethod
     def tell_progress(self) -> None:

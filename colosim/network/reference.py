@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from simpy.events import Event
 
+    from colosim.network.section import Section
+
     Steps = Generator[Event, Any, Any]
 
 CHUNK_BYTES = 128 * 1024
@@ -143,13 +145,14 @@ class ReferenceDirection(Ends):
         piece = Piece(amount, small=True, message=True)
         return self.writer.start(self.writer.wait(partial(self._put, piece)))
 
-    def write(self, amount: int, write_ns: int) -> Event:
-        """Write in bulk, which alone takes the thread `write_ns`."""
+    def write(self, section: Section, write_ns: int) -> Event:
+        """Write a section, which alone takes the thread `write_ns`."""
+        amount = section.size_bytes
         self._enter(WRITE, self.write_error)
         self.bytes_written += amount
         behind = any(not piece.message for piece in self.pieces.items)
         later_ns = 0 if behind else self.pace.slow_start_ns(amount, self.env.now - self.left_ns)
-        self.streams.put(amount)
+        self.streams.put(section)
         return self.writer.start(self._write(amount, write_ns, self.env.now + later_ns))
 
     def _write(self, amount: int, write_ns: int, not_before_ns: int) -> Steps:
@@ -297,7 +300,7 @@ class ReferenceDirection(Ends):
         self.out_bytes -= piece.size_bytes
         if piece.fin:
             self.end_has_come = True
-            self.streams.put(0)
+            self.streams.put(None)
             if self.receive_buffer.get_queue:
                 self.fail_reader(StreamError("end of stream"))
             return
@@ -330,17 +333,17 @@ class ReferenceDirection(Ends):
         yield from self.reader.wait(partial(self._take, amount))
         yield from self.reader.work(wake_ns)
 
-    def read(self, price: Callable[[int], int]) -> Event:
-        """Read the next bulk write, whose size is known once it begins."""
+    def read(self, price: Callable[[Section], int]) -> Event:
+        """Read the next section, which is known once its write begins."""
         self._enter(READ, self.read_error)
         self.price = None if self.streams.items else price
         return self.reader.start(self._read(price))
 
-    def _read(self, price: Callable[[int], int]) -> Steps:
-        amount = yield from self.reader.wait(self.streams.get)
-        if not amount:
+    def _read(self, price: Callable[[Section], int]) -> Steps:
+        section = yield from self.reader.wait(self.streams.get)
+        if section is None:
             raise StreamError("end of stream")
-        self.price, read_ns = None, price(amount)
+        self.price, read_ns, amount = None, price(section), section.size_bytes
         for done, size in self._chunks(READ, amount, amount):
             yield from self.reader.wait(partial(self._take, size))
             self.bytes_read += size

@@ -223,7 +223,6 @@ class Simulation:
         assert isinstance(primary, Primary)  # noqa: S101 - made above
         assert isinstance(secondary, Secondary)  # noqa: S101 - made above
         self.primary, self.secondary = primary, secondary
-        secondary.peer = primary
         primary.delay_ns = scenario.checkpoint_delay_ns
         primary.on_end = self._transaction_ends
         self.failovers[PRIMARY].primary = primary
@@ -258,6 +257,7 @@ class Simulation:
             hosts=self.hosts,
             failovers=self.failovers,
             connection=self.connection,
+            primary=self.primary,
             secondary=self.secondary,
             ram_cache=self.design.ram_cache,
             fences=self.scenario.manager.fence,

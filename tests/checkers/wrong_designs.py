@@ -68,14 +68,12 @@ class Wrong(Split):
         """As `split`, with the places to break in methods of their own."""
         yield from p.send(CHECKPOINT_REQUEST)
         yield from p.receive(CHECKPOINT_REPLY)
-        yield from p.lock("stop")
-        with p.held:
+        with (yield from p.lock("stop")):
             yield from p.stop_guest()
         yield from p.send(VMSTATE_SEND)
-        yield from p.lock(Purpose.SAVE)
-        with p.held:
+        with (yield from p.lock(Purpose.SAVE)):
             yield from self.save(p)
-        yield from p.send_size(after_ram=True)
+        yield from p.send_size()
         yield from p.send_staged()
         yield from self.end(p)
 
@@ -91,15 +89,14 @@ class Wrong(Split):
         yield from s.send(CHECKPOINT_REPLY)
         yield from s.receive(VMSTATE_SEND)
         yield from s.load_ram()
-        yield from s.receive_size(after_ram=True)
-        yield from s.fill_staging(whole=False)
+        yield from s.receive_size()
+        yield from s.fill_staging()
         yield from self.load_state(s)
 
     def load_state(self, s: Secondary) -> Steps:
         """Load under the lock between the two answers."""
         yield from s.send(VMSTATE_RECEIVED)
-        yield from s.lock(Purpose.LOAD)
-        with s.held:
+        with (yield from s.lock(Purpose.LOAD)):
             yield from s.reset()
             yield from s.flush_cache()
             yield from s.load_device_state()
@@ -138,8 +135,7 @@ class Doubled(Wrong):
 
     def load_state(self, s: Secondary) -> Steps:
         """Load, and load again."""
-        yield from s.lock(Purpose.LOAD)
-        with s.held:
+        with (yield from s.lock(Purpose.LOAD)):
             yield from s.load_device_state()
             yield from s.load_device_state()
 

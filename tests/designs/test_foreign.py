@@ -126,7 +126,7 @@ def test_a_mistake_is_told_with_its_line(design: type[Design], problem: str) -> 
 @pytest.mark.parametrize(
     ("design", "problem"),
     [
-        (NothingToSend, "writes 0 bytes as 'device stream'"),
+        (NothingToSend, "sends the staging buffer, but has saved nothing into it"),
         (NoGenerator, "TypeError: 'NoneType' object is not callable"),
         (EmptyCheckpoint, "its checkpoint ends without having waited for anything"),
         (EmptyLoad, "its load ends without having waited for anything"),

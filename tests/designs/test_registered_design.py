@@ -29,20 +29,17 @@ class Unlocked(Split):
 
         yield from p.send(m.CHECKPOINT_REQUEST)
         yield from p.receive(m.CHECKPOINT_REPLY)
-        yield from p.lock("stop")
-        with p.held:
+        with (yield from p.lock("stop")):
             yield from p.stop_guest()
         yield from p.send(m.VMSTATE_SEND)
         yield from p.stream_ram()
-        yield from p.lock("save")
-        with p.held:
+        with (yield from p.lock("save")):
             yield from p.save_device_state()
-        yield from p.send_size(after_ram=True)
+        yield from p.send_size()
         yield from p.send_staged()
         yield from p.receive(m.VMSTATE_RECEIVED)
         yield from p.receive(m.VMSTATE_LOADED)
-        yield from p.lock("start")
-        with p.held:
+        with (yield from p.lock("start")):
             yield from p.start_guest()
 '''
 PROJECT = """

@@ -18,6 +18,7 @@ from colosim.host.host import Host
 from colosim.host.thread import Thread
 from colosim.network.connection import OTHER, PRIMARY, SECONDARY, Connection
 from colosim.network.direction import Direction
+from colosim.network.section import Section
 from colosim.network.tcp import StreamError
 from colosim.runs.simulation import MODELS
 from colosim.scenario import loads
@@ -142,7 +143,9 @@ class Conversation:
     def _write(self, side: str, step: Passes) -> Steps:
         outgoing, _ = self.connection.of(side)
         spent = step.spent_ns
-        waits = outgoing.write(step.size, spent[0]) if spent else outgoing.send(step.size)
+        waits = (
+            outgoing.write(Section(0, step.size), spent[0]) if spent else outgoing.send(step.size)
+        )
         if waits is not None:
             yield waits
             outgoing.wrote()
@@ -151,7 +154,7 @@ class Conversation:
         _, incoming = self.connection.of(side)
         spent = step.spent_ns
         if spent is not None:
-            waits = incoming.read(lambda _amount: spent[1])
+            waits = incoming.read(lambda _section: spent[1])
         else:
             waits = incoming.receive(step.size, WAKE_NS)
         if waits is not None:
