@@ -67,7 +67,7 @@ class _Observer:
         holds = simulation.hosts[SECONDARY].lock.longest_ns
         loading = (
             holds.get(Purpose.LOAD)
-            if not secondary.design.secondary_runs
+            if not secondary.traits.secondary_runs
             else max(holds.get(Purpose.LOAD, 0), holds.get(Purpose.RECEIVE, 0))
         )
         begun = secondary.received_at_ns.get(VMSTATE_SEND.name, requested)
@@ -100,6 +100,8 @@ def _on_the_clock(design: type[Design], run: MeasuredRun, tick_ns: int) -> type[
     class Replay(design):  # type: ignore[misc,valid-type]
         """The design, with the measured run's own times between checkpoints."""
 
+        name = f"{design.name} (replayed)"
+
         _first_ns = 0
 
         def wait_for_checkpoint(self, p: Primary) -> Steps:
@@ -127,7 +129,7 @@ def _run(
 
     def prepare(simulation: Simulation) -> None:
         observer.watch(simulation)
-        if simulation.design.secondary_runs:
+        if simulation.design.traits.secondary_runs:
             # Measured pages are the primary's: the secondary's own guest goes on writing by rate.
             model = conditions.scenario(run, conditions.dirty_model(run), 1).guest
             simulation.hosts[SECONDARY].guest.dirty_after = dirty_pages(model)
