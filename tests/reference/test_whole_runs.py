@@ -75,11 +75,11 @@ def told(run: Run) -> tuple[str, str | None]:
     return run.verdict, run.summary["survivor"]
 
 
-def times(run: Run) -> dict[str, list[int]]:
+def times(run: Run) -> dict[Event, list[int]]:
     """Return when each event came."""
-    came: dict[str, list[int]] = {}
-    for at_ns, name, _ in run.iter_events():
-        came.setdefault(name, []).append(at_ns)
+    came: dict[Event, list[int]] = {}
+    for at_ns, what, _ in run.iter_events():
+        came.setdefault(what, []).append(at_ns)
     return came
 
 
