@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, event, given, note, settings
@@ -18,6 +19,9 @@ from colosim.runs.run import Run, simulate
 from colosim.runs.simulation import steps_of
 from colosim.scenario import Scenario, loads, shipped
 from colosim.scenario.load import load
+
+if TYPE_CHECKING:
+    from colosim.trace.events import Event
 
 DESIGNS = ("qsb", "split", "device-first", "flat", "mainline")
 NETWORKS = ("10gbe", "1gbe", "lab-veth", "lab-veth-200mbit", "wan-5ms")
