@@ -291,7 +291,14 @@ class Simulation:
         horizon = scenario.duration_ns or scenario.horizon_ns
         liveness = None
         if scenario.liveness is not None:
-            liveness = Liveness(self, scenario.liveness)
+            liveness = Liveness(
+                self.env,
+                self.record,
+                scenario.liveness,
+                self.injector.end_all,
+                lambda: self.committed,
+                self._serves_alone,
+            )
         try:
             self.reason = self.env.drive(horizon)
         except InvariantError as error:
@@ -310,6 +317,13 @@ class Simulation:
         self.service.close(self.end_ns)
         self._close_holds()
         return self
+
+    def _serves_alone(self) -> bool:
+        """Whether a side that has taken over serves."""
+        return any(
+            failover.done and self.service.serves(side)
+            for side, failover in self.failovers.items()
+        )
 
     def _finish_checks(self) -> None:
         """Let the checkers look at the end of the run; what they saw broken is its violation."""
