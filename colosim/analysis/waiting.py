@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from colosim.designs.side import Side
     from colosim.host.monitor import Command
-    from colosim.host.thread import Thread
+    from colosim.host.process import Thread
     from colosim.network.ends import Ends
     from colosim.runs.simulation import Simulation
     from colosim.trace.events import Event

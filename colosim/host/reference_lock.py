@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from simpy.events import Event
 
-    from colosim.host.thread import Thread
+    from colosim.host.process import Thread
     from colosim.trace.purpose import Purpose
 
 

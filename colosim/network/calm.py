@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from colosim.network.ends import FastEnds
     from colosim.network.section import Section
 
-    Past = tuple[str, int, int, int]
-    """What is under way: `WRITE` or `READ`, since when, how many bytes, how long it takes alone."""
+    Past = tuple[str, int, int, int, int]
+    """What is under way: `WRITE` or `READ`, since when, how many bytes, how long it takes alone,
+    and until when Nagle holds it back (0: not at all)."""
 
 TSO_BYTES = 65_536
 """Largest packet that the stack hands to the device in one piece (size_goal with GSO)."""
@@ -326,16 +327,18 @@ class Calm:
         past: list[Past] = []
         for item in self._inbox:
             if isinstance(item, tuple):
-                _, written_ns, amount = item
-                past.append((WRITE, written_ns, amount, 0))
+                arrives, written_ns, amount = item
+                leaves = arrives - self._ends.pace.latency_ns
+                held_ns = leaves if leaves == self._ends.small.held_until_ns > self.env.now else 0
+                past.append((WRITE, written_ns, amount, 0, held_ns))
                 continue
-            past.append((WRITE, item.start_ns, item.size_bytes, item.write_ns))
+            past.append((WRITE, item.start_ns, item.size_bytes, item.write_ns, 0))
             if item.reader_ns >= 0:
-                past.append((READ, item.reader_ns, item.size_bytes, item.read_ns))
+                past.append((READ, item.reader_ns, item.size_bytes, item.read_ns, 0))
         if self._ends.reading is not None and self._wants:
             # It came before what it waits for.
             since = min((entry[1] for entry in past), default=self.env.now)
-            past.insert(0, (READ, since, self._wants, self._wake_ns))
+            past.insert(0, (READ, since, self._wants, self._wake_ns, 0))
         return past
 
     def leave(self) -> None:

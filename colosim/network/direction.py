@@ -260,8 +260,7 @@ class Direction(FastEnds):
 
     def _fluid(self) -> Fluid:
         """Return a fluid of what is under way in closed form, as it stands now."""
-        held_until = self.drained_ns if self.small.held_until_ns > self.env.now else 0
-        return fluid_of(self, self._calm.under_way(), held_until)
+        return fluid_of(self, self._calm.under_way())
 
     # ---- what is known of it -------------------------------------------------------------------
 

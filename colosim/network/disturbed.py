@@ -45,6 +45,8 @@ class Disturbed:
         self.process = self.env.process(self._run())
         self._first_loss_ns = -1
         self._send_began_ns = -1
+        # Up to where small writes that wait for nothing are on the link, if not beyond it.
+        self._small_until = -1
         self.fluid = fluid
         fluid.on_levels = self._see_levels
         self._bulk_before_ns = bulk_left_ns
@@ -136,13 +138,15 @@ class Disturbed:
     def send(self, amount: int) -> Event | None:
         """Write a small message."""
         fluid, ends, now = self.fluid, self._ends, self.env.now
-        empty = fluid.left >= fluid.write_goal
+        empty = fluid.left >= fluid.write_goal or fluid.write_goal == self._small_until
         fluid.write(amount, 0)
         leaves = now
         if empty and self._network.nagle:
             leaves = max(now, ends.small.acked_ns)
             if leaves > now:
                 fluid.hold(fluid.write_goal - amount, leaves)
+        if empty and leaves == now:
+            self._small_until = fluid.write_goal
         if not self.down:
             # Behind what has not left yet it rides along.
             self._leaves(leaves, small=empty)
@@ -292,6 +296,7 @@ class Disturbed:
         """Let the link carry nothing from now on; what is in flight is lost."""
         self.catch_up()
         self.down = True
+        self._plan("retransmission", None)
         self.fluid.lose_flight()
         self.fluid.link_down = True
         self.replan()
@@ -390,11 +395,8 @@ class Disturbed:
         self._ends.reverse.fail_reader(StreamError("connection reset"))
 
 
-def fluid_of(ends: FastEnds, past: list[Past], held_until_ns: int) -> Fluid:
-    """Return a fluid that has replayed `past`, what is under way in closed form, up to now.
-
-    `held_until_ns`: until when Nagle holds back the messages that have not left, 0 if it does not.
-    """
+def fluid_of(ends: FastEnds, past: list[Past]) -> Fluid:
+    """Return a fluid that has replayed `past`, what is under way in closed form, up to now."""
     network, pace, now = ends.network, ends.pace, ends.env.now
     blocked = ends.writer_blocked
     fluid = Fluid(
@@ -405,7 +407,7 @@ def fluid_of(ends: FastEnds, past: list[Past], held_until_ns: int) -> Fluid:
         link=rate_of(pace.bandwidth),
         head_bytes=pace.burst_bytes,
     )
-    for what, at_ns, amount, spent_ns in sorted(past, key=_when):
+    for what, at_ns, amount, spent_ns, held_until_ns in sorted(past, key=_when):
         fluid.advance(min(at_ns, now))
         if what is READ:
             fluid.want(amount, spent_ns)
@@ -418,7 +420,7 @@ def fluid_of(ends: FastEnds, past: list[Past], held_until_ns: int) -> Fluid:
         if later:
             # What slow start puts off leaves no sooner.
             fluid.hold(fluid.write_goal - amount, at_ns)
-        if held_until_ns and not spent_ns and fluid.left >= fluid.write_goal - amount:
+        if held_until_ns and fluid.held_until != held_until_ns:
             fluid.hold(fluid.write_goal - amount, held_until_ns)
     return fluid
 

@@ -79,7 +79,7 @@ def _run(
 ) -> Sequence[SimulatedCheckpoint]:
 
     def prepare(simulation: Simulation) -> None:
-        if simulation.design.secondary_runs:
+        if simulation.design.traits.secondary_runs:
             # Measured pages are the primary's: the secondary's own guest goes on writing by rate.
             model = conditions.scenario(run, conditions.dirty_model(run), 1).guest
             simulation.hosts[SECONDARY].guest.dirty_after = dirty_pages(model)

@@ -65,14 +65,16 @@ class Watched:
         write_ns, read_ns = int(pages.count * pages.write), int(pages.count * pages.read)
         fluid.write(size, write_ns)
         reader: Change = (int(pages.reader), lambda fluid: fluid.want(size, read_ns))
+        longest = fluid.latency
         for at_ns, change in sorted([reader, *changes], key=lambda item: item[0]):
             self.note_ends(at_ns)
             fluid.advance(at_ns)
             change(fluid)
+            longest = max(longest, fluid.latency)
         self.note_ends(None)
         assert self.written_ns is not None
         assert self.read_ns is not None
-        fluid.advance(self.read_ns + 4 * int(fluid.latency) + 8)
+        fluid.advance(self.read_ns + 4 * int(longest) + 8)
         assert fluid.written == fluid.left == fluid.arrived.value == fluid.read == size
         assert fluid.empty
 

@@ -183,9 +183,9 @@ def test_the_recorded_cross_validation_is_current() -> None:
 
 def test_the_figure_is_current(every: list[ValidatedRun], tmp_path: Path) -> None:
     """The recorded figure is drawn again to the same bytes."""
-    from colosim.qemu.validation_record import write  # noqa: PLC0415 - matplotlib
+    from colosim.cli.qemu.validating import draw  # noqa: PLC0415 - matplotlib
 
-    write(tmp_path, every)
+    draw(every, tmp_path / "pause.svg")
     assert (tmp_path / "pause.svg").read_bytes() == (RECORD / "pause.svg").read_bytes()
 
 

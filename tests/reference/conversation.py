@@ -15,7 +15,7 @@ from colosim.engine.streams import Streams
 from colosim.faults.effects import Effects
 from colosim.faults.injection import Injector
 from colosim.host.host import Host
-from colosim.host.thread import Thread
+from colosim.host.process import Thread
 from colosim.network.connection import OTHER, PRIMARY, SECONDARY, Connection
 from colosim.network.direction import Direction
 from colosim.network.section import Section
@@ -61,11 +61,14 @@ Ends = dict[tuple[str, int], tuple[int, str]]
 class Told:
     """What came of a conversation."""
 
-    begins: dict[tuple[str, int], int] = field(default_factory=dict)
     ends: Ends = field(default_factory=dict)
     levels: list[tuple[int, ...]] = field(default_factory=list)
-    struck_ns: list[int] = field(default_factory=list)
-    end_ns: int = 0
+    strikes: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def end_ns(self) -> int:
+        """When the last step ended."""
+        return max((at_ns for at_ns, _ in self.ends.values()), default=0)
 
 
 def scenario_of(network: str, faults: str, model: str) -> Scenario:
@@ -105,8 +108,6 @@ class Conversation:
     def run(self) -> Told:
         """Run to the end and tell what came of it."""
         self.env.drive(HORIZON_NS)
-        self.told.struck_ns = [at_ns for at_ns, _ in self.injector.struck]
-        self.told.end_ns = max((at_ns for at_ns, _ in self.told.ends.values()), default=0)
         return self.told
 
     def _look(self) -> None:
@@ -127,7 +128,6 @@ class Conversation:
             writes = step.sender == side
             yield thread.work(step.before_ns[not writes])
             key, reason = (side, index), ""
-            self.told.begins[key] = self.env.now
             try:
                 yield from self._write(side, step) if writes else self._read(side, step)
             except StreamError as error:
@@ -136,9 +136,12 @@ class Conversation:
             if reason:
                 return
             if writes and step.strikes:
-                fault = scenario_of("{}", f"[{{{step.strikes}, at: 0 s}}]", "fast").faults[0]
-                self.env.call_at(self.env.now, partial(self.injector.strike, fault))
+                self.env.call_at(self.env.now, partial(self._strike, step.strikes))
                 yield thread.work(0)
+
+    def _strike(self, what: str) -> None:
+        self.told.strikes.append((self.env.now, what))
+        self.injector.strike(scenario_of("{}", f"[{{{what}, at: 0 s}}]", "fast").faults[0])
 
     def _write(self, side: str, step: Passes) -> Steps:
         outgoing, _ = self.connection.of(side)

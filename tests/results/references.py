@@ -17,7 +17,7 @@ from colosim.runs.difference import NEIGHBOURS, spell
 from colosim.runs.run import simulate
 from colosim.runs.summary import value_of
 from colosim.scenario import shipped
-from colosim.trace.events import CheckpointEnded
+from colosim.trace.events import CheckpointEnded, StepDone, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,19 @@ FOLDER = Path(__file__).parent.parent.parent / "results"
 SCHEMA = 1
 MARK_DIGITS = 3
 CHECKPOINTS = ("dirty_pages", "pause_ns", "transaction_ns", "ram_ns", "lock_hold_primary_ns")
+STEPS = {
+    "RAM load",
+    "bitmap sync",
+    "cache flush",
+    "device load",
+    "device save",
+    "failover",
+    "reset",
+    "start",
+    "stop",
+    "vmstate save",
+}
+"""The steps of our own designs that are an event when they are done."""
 
 
 def path_of(name: str, design: str) -> Path:
@@ -71,6 +84,16 @@ def simulated(scenario: Scenario, design: str) -> tuple[Run, dict[str, list[Any]
     run = simulate(scenario, design)
     columns = run.tables["checkpoints"]
     return run, {name: columns[name].tolist() for name in CHECKPOINTS}
+
+
+def misread(run: Run) -> list[Any]:
+    """Return a run's events that are read otherwise than written, or are steps of no design."""
+    assert run.simulation is not None
+    return [
+        event
+        for _, event, _ in run.simulation.record
+        if parse(str(event)) != event or (isinstance(event, StepDone) and event.step not in STEPS)
+    ]
 
 
 def reference(run: Run, checkpoints: dict[str, list[Any]]) -> dict[str, Any]:
