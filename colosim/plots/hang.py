@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from colosim.plots.aftermath import BUFFERS, LANES, begin_of, fault_of, rows_after
+from colosim.plots.aftermath import BUFFERS, LANES, begin_of, rows_after
+from colosim.plots.lanes import fault_of
 from colosim.plots.levels import end_of
 from colosim.plots.rows import rows_of, whole
 from colosim.plots.style import (

@@ -10,30 +10,33 @@ import csv
 import json
 import platform
 import shutil
+from array import array
 from importlib.metadata import version
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import colosim
 from colosim.errors import RunDirectoryError
 from colosim.runs.columns import COLUMNS, TABLES, checkpoint_columns
-from colosim.runs.levels import SocketLevels
-from colosim.runs.run import Run, own_steps, projected, simulate
+from colosim.runs.run import Run, own_steps, simulate
 from colosim.runs.stored import MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
+from colosim.runs.taps import taps
 from colosim.scenario import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from colosim.designs.design import Design
     from colosim.runs.simulation import Simulation
-    from colosim.runs.tables import Projection
+    from colosim.runs.tables import Table, Tables
     from colosim.scenario import Scenario
 
 __all__ = ["UNCHANGED", "WRITTEN", "RunDirectory", "run_into", "versions", "write_run"]
 
 WRITTEN, UNCHANGED = "written", "unchanged"
+BATCH = 1 << 18
+"""How many integers of the record are turned into tables in one go."""
 
 
 class RunDirectory:
@@ -46,8 +49,9 @@ class RunDirectory:
         self.target = target
         self._partial = target.with_name(f".{target.name}.partial")
         self._streams: list[IO[str]] = []
-        self._writers: dict[str, Callable[[Sequence[Any]], Any]] = {}
-        self._projection: Projection | None = None
+        self._writers: dict[str, Callable[[Iterable[Sequence[Any]]], Any]] = {}
+        self._flat = array("q")
+        self._tables: Tables | None = None
         self._simulation: Simulation | None = None
 
     def __enter__(self) -> Self:
@@ -93,20 +97,35 @@ class RunDirectory:
             self._streams.append(stream)
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(checkpoints if table == "checkpoints" else COLUMNS[table])
-            self._writers[table] = writer.writerow
+            self._writers[table] = writer.writerows
 
-    def write_row(self, table: str, row: Sequence[Any]) -> None:
-        """Write a row of a table."""
-        self._writers[table](row)
+    def write(self, tables: dict[str, Table]) -> None:
+        """Write rows of tables."""
+        from colosim.runs.tables import rows_of  # noqa: PLC0415 - numpy is slow to import
+
+        for name, table in tables.items():
+            self._writers[name](rows_of(table))
 
     def follow(self, simulation: Simulation) -> None:
         """Write this simulation's tables while it runs."""
+        from colosim.runs.tables import Tables  # noqa: PLC0415 - numpy is slow to import
+
         steps = own_steps(type(simulation.design), simulation.scenario)
         self.open_tables(checkpoint_columns(steps))
         self._simulation = simulation
-        levels = SocketLevels(simulation.connection)
-        self._projection = projected(simulation, levels, self.write_row)
-        simulation.record.sinks.append(self._projection.feed)
+        self._tables = Tables(taps=taps(simulation.connection), own_steps=steps)
+        simulation.record.sinks.append(self._take)
+
+    def _take(self, chunk: list[int]) -> None:
+        self._flat.extend(chunk)
+        if len(self._flat) >= BATCH:
+            self._write_batch()
+
+    def _write_batch(self) -> None:
+        """Write what rows the events since the last batch finish."""
+        if self._tables is not None and self._flat:
+            self.write(self._tables.feed(self._flat))
+            self._flat = array("q")
 
     # ---- the end -------------------------------------------------------------------------------
 
@@ -118,8 +137,9 @@ class RunDirectory:
         :raises RunDirectoryError: if another run stands there and `force` is not given, or if
             what stands there is no run directory.
         """
-        if self._projection is not None and self._simulation is not None:
-            self._projection.finish(self._simulation.end_ns)
+        if self._tables is not None and self._simulation is not None:
+            self._write_batch()
+            self.write(self._tables.finish(self._simulation.end_ns))
         self._close()
         self._write_json(SUMMARY, run.summary)
         files = [path.name for path in sorted(self._partial.iterdir())]
@@ -228,5 +248,5 @@ def write_run(run: Run, target: Path, *, force: bool = False) -> str:
     """
     with RunDirectory(target) as directory:
         directory.open_tables(run.columns("checkpoints"))
-        run.project(directory.write_row)
+        directory.write(run.tables)
         return directory.commit(run, force=force)

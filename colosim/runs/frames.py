@@ -1,4 +1,4 @@
-"""Rows to DataFrames: integers that may be missing, words, and the one column of real numbers."""
+"""Tables to DataFrames: integers that may be missing, words, and the one column of real numbers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from colosim.runs.columns import TEXT
+from colosim.runs.columns import SLOPE, TEXT
+from colosim.trace.columns import IntColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["frame", "read_csv", "rows_of"]
+    from colosim.runs.tables import Table
 
-SLOPE = "slope_bytes_per_ns"
+__all__ = ["frame", "read_csv"]
 
 
 def dtype_of(column: str) -> str:
@@ -24,23 +24,17 @@ def dtype_of(column: str) -> str:
     return "float64" if column == SLOPE else "Int64"
 
 
-def frame(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
+def frame(name: str, table: Table) -> pd.DataFrame:
     """Return the DataFrame of a table."""
-    data = {
-        column: pd.Series([row[index] for row in rows], dtype=dtype_of(column))
-        for index, column in enumerate(columns)
+    data: dict[str, Any] = {
+        column: pd.arrays.IntegerArray(found.values, ~found.known)
+        if isinstance(found, IntColumn)
+        else pd.Series(found, dtype=dtype_of(column))
+        for column, found in table.items()
     }
-    made = pd.DataFrame(data, columns=list(columns))
-    made.attrs["table"] = table
+    made = pd.DataFrame(data)
+    made.attrs["table"] = name
     return made
-
-
-def rows_of(made: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows that a DataFrame was made of, None where a value is missing."""
-    columns = [
-        [None if value is pd.NA else value for value in made[column].tolist()] for column in made
-    ]
-    return zip(*columns, strict=True)
 
 
 def read_csv(table: str, path: Path) -> pd.DataFrame:

@@ -394,7 +394,7 @@ class Simulation:
                     loaded - begun if loaded >= begun else -1,
                     self._sent_bytes - sent,
                     saving,
-                    loading if loading > receiving else receiving,
+                    max(receiving, loading),
                 )
             )
         if committed == self._checkpoints:

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from colosim.errors import RunDirectoryError
 from colosim.runs.run import Run
 from colosim.scenario import loads
+from colosim.trace.events import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
 
     import pandas as pd
+
+    from colosim.trace.events import Event
 
 __all__ = ["MANIFEST", "SCHEMA", "SUMMARY", "StoredTables", "intact", "read_manifest", "read_run"]
 
@@ -63,16 +66,21 @@ class StoredTables:
             self._frames[table] = read_csv(table, self._file(table))
         return self._frames[table]
 
-    def events(self) -> Iterator[tuple[int, str, int]]:
-        """Yield (time_ns, name, value) of every event.
+    def events(self) -> Iterator[tuple[int, Event, int]]:
+        """Yield (time_ns, event, value) of every event.
 
-        :raises RunDirectoryError: if the file is missing or not what was written.
+        :raises RunDirectoryError: if the file is missing or not what was written, or has an event
+            that this version does not know.
         """
         with self._file("events").open(encoding="utf-8", newline="") as stream:
             rows = csv.reader(stream)
             next(rows)
             for at_ns, name, value in rows:
-                yield int(at_ns), name, int(value)
+                try:
+                    event = parse(name)
+                except ValueError as error:
+                    raise RunDirectoryError(f"{self.path / 'events.csv'}: {error}") from error
+                yield int(at_ns), event, int(value)
 
 
 def _verify(path: Path, digest: str) -> None:

@@ -43,7 +43,7 @@ def every() -> list[ValidatedRun]:
 def simulated(run: MeasuredRun, factors: list[float]) -> list[SimulatedCheckpoint]:
     """Return checkpoints whose pause is a factor of the measured one."""
     complete = [one for one in run.checkpoints if one.complete]
-    blank: dict[str, Any] = dict.fromkeys(SimulatedCheckpoint.__slots__, 1)
+    blank: dict[str, Any] = dict.fromkeys(SimulatedCheckpoint._fields, 1)
     return [
         SimulatedCheckpoint(**blank | {"pause_ns": round((one.pause_ns or 0) * factor)})
         for one, factor in zip(complete, factors, strict=False)

@@ -9,6 +9,7 @@ import pytest
 
 from colosim.designs import load_designs
 from colosim.errors import RunDirectoryError
+from colosim.runs import directory
 from colosim.runs.columns import COLUMNS
 from colosim.runs.directory import RunDirectory, run_into, write_run
 from colosim.runs.run import NoTablesError, simulate
@@ -40,6 +41,17 @@ def test_streamed_and_kept_tables_are_the_same(
     streamed = content(tmp_path / "streamed")
     assert set(streamed) == FILES
     assert streamed == content(tmp_path / "kept")
+
+
+@pytest.mark.parametrize("design", load_designs())
+def test_rows_do_not_depend_on_the_batches_in_which_they_are_made(
+    frozen: Scenario, design: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Holds, messages and levels go on from one part of the record to the next."""
+    run_into(tmp_path / "at once", frozen, design)
+    monkeypatch.setattr(directory, "BATCH", 1)
+    run_into(tmp_path / "by checkpoint", frozen, design)
+    assert content(tmp_path / "at once") == content(tmp_path / "by checkpoint")
 
 
 def test_a_directory_is_the_same_wherever_it_is_written(plain: Scenario, tmp_path: Path) -> None:
@@ -138,8 +150,8 @@ def test_an_interrupted_run_leaves_nothing(plain: Scenario, tmp_path: Path) -> N
 
 def test_a_part_that_a_killed_run_left_is_replaced(plain: Scenario, tmp_path: Path) -> None:
     """What a killed process left beside the target does not stand in the way."""
-    with RunDirectory(tmp_path / "a") as directory:
-        directory.open_tables(())
+    with RunDirectory(tmp_path / "a") as under_way:
+        under_way.open_tables(())
         run_into(tmp_path / "a", plain, "split")
     assert intact(tmp_path / "a")
 
