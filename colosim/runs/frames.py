@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from colosim.runs.tables import Table
 
-__all__ = ["frame", "read_csv"]
+__all__ = ["frame", "read"]
 
 
 def dtype_of(column: str) -> str:
@@ -37,15 +37,28 @@ def frame(name: str, table: Table) -> pd.DataFrame:
     return made
 
 
-def read_csv(table: str, path: Path) -> pd.DataFrame:
-    """Return the DataFrame of a table that was written as CSV."""
+def read(table: str, path: Path) -> pd.DataFrame:
+    """Return the DataFrame of a table that was written, as CSV or as Parquet."""
+    made = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
+    made.attrs["table"] = table
+    return made
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow as pa  # noqa: PLC0415 - only Parquet needs it
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    # Integers that may be missing stay integers.
+    made: pd.DataFrame = pq.read_table(path).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    return made.astype({column: dtype_of(column) for column in made.columns})
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
     with path.open(encoding="utf-8") as stream:
         columns = stream.readline().rstrip("\n").split(",")
-    made = pd.read_csv(
+    return pd.read_csv(
         path,
         dtype={column: dtype_of(column) for column in columns},
         keep_default_na=False,
         na_values={column: [""] for column in columns if column not in TEXT},
     )
-    made.attrs["table"] = table
-    return made

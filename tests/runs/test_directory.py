@@ -87,14 +87,53 @@ def test_a_run_is_read_back(frozen: Scenario, tmp_path: Path) -> None:
         assert table.equals(again), name
 
 
+@pytest.mark.parametrize("design", ["split", "mainline"])
+def test_parquet_has_what_csv_has(frozen: Scenario, design: str, tmp_path: Path) -> None:
+    """Streamed or from memory, a Parquet file a table gives the same frames and events."""
+    run_into(tmp_path / "csv", frozen, design)
+    run_into(tmp_path / "streamed", frozen, design, tables="parquet")
+    write_run(simulate(frozen, design), tmp_path / "kept", tables="parquet")
+    names = {name.replace(".csv", ".parquet") for name in FILES}
+    assert {path.name for path in (tmp_path / "streamed").iterdir()} == names
+    plain, *others = (read_run(tmp_path / name) for name in ("csv", "streamed", "kept"))
+    for other in others:
+        assert list(other.iter_events()) == list(plain.iter_events())
+        for name in COLUMNS:
+            table, again = getattr(plain, name), getattr(other, name)
+            assert table.dtypes.to_dict() == again.dtypes.to_dict()
+            assert table.equals(again), name
+
+
+def test_the_events_names_are_coded_by_a_dictionary(frozen: Scenario, tmp_path: Path) -> None:
+    """A Parquet file has each name once, and a number for it at each event."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - only this test needs it
+
+    run_into(tmp_path / "a", frozen, "split", tables="parquet")
+    schema = pq.read_schema(tmp_path / "a" / "events.parquet")
+    assert [str(field.type) for field in schema] == [
+        "int64",
+        "dictionary<values=string, indices=int32, ordered=0>",
+        "int64",
+    ]
+
+
+def test_another_choice_of_tables_replaces_the_directory(plain: Scenario, tmp_path: Path) -> None:
+    """The same run with tables of the other kind takes the place of the whole."""
+    target = tmp_path / "a"
+    for form, ending in (("csv", ".csv"), ("parquet", ".parquet"), ("csv", ".csv")):
+        assert run_into(target, plain, "split", tables=form)[1] == "written"
+        tables = {path.suffix for path in target.iterdir()} - {".json"}
+        assert tables == {ending}
+
+
 def test_the_same_run_is_left_alone(plain: Scenario, tmp_path: Path) -> None:
     """A run that stands there already is not written again; one with fewer files is."""
     target = tmp_path / "a"
-    assert run_into(target, plain, "split", tables=False)[1] == "written"
+    assert run_into(target, plain, "split", tables="none")[1] == "written"
     assert run_into(target, plain, "split")[1] == "written"
     before = {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
     assert run_into(target, plain, "split")[1] == "unchanged"
-    assert run_into(target, plain, "split", tables=False)[1] == "unchanged"
+    assert run_into(target, plain, "split", tables="none")[1] == "unchanged"
     assert before == {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
 
 
@@ -179,6 +218,6 @@ def test_tables_that_were_not_kept(plain: Scenario, tmp_path: Path) -> None:
     """Asking for tables that were not kept is a clear error, in memory and on disk."""
     with pytest.raises(NoTablesError):
         _ = simulate(plain, "split", tables=False).checkpoints
-    run_into(tmp_path / "a", plain, "split", tables=False)
+    run_into(tmp_path / "a", plain, "split", tables="none")
     with pytest.raises(RunDirectoryError, match="without tables"):
         _ = read_run(tmp_path / "a").checkpoints
