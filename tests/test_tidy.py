@@ -65,13 +65,6 @@ ORDER_FREE = {"all", "any", "frozenset", "len", "max", "min", "set", "sorted", "
 ORDER_MADE = {"dict", "enumerate", "iter", "join", "list", "map", "next", "tuple", "zip"}
 #: Calls that add to the clock.
 CLOCK_CALLS = {"timeout", "Timeout"}
-#: What stands beside the model in a file of it, by file and reason, and why it may.
-APART = {
-    (
-        "designs/foreign.py",
-        BANNED_MODULES["threading"],
-    ): "imports a plug-in before there is a run, for a limited time; nothing of a run is in it",
-}
 
 Finding = tuple[int, str]
 
@@ -306,13 +299,11 @@ def model_files() -> Iterator[Path]:
 def test_model_code_has_no_source_of_nondeterminism() -> None:
     """No file of the model uses anything that differs between two runs of one scenario."""
     found = [
-        (path.relative_to(PACKAGE).as_posix(), line, reason)
+        f"{path.relative_to(PACKAGE.parent)}:{line}: {reason}"
         for path in model_files()
         for line, reason in findings(path.read_text(encoding="utf-8"))
     ]
-    guilty = [f"{file}:{line}: {why}" for file, line, why in found if (file, why) not in APART]
-    assert not guilty, "\n".join(guilty)
-    assert APART.keys() == {(file, why) for file, _, why in found}
+    assert not found, "\n".join(found)
 
 
 def test_the_model_is_looked_at() -> None:
