@@ -118,12 +118,13 @@ def test_a_parting_in_the_first_transaction_shows_both_sides(small: dict[str, An
 
 
 def _shifted(lines: list[str]) -> list[str]:
-    """Return event lines one ns later."""
+    """Return event lines one ns later; a wait since the beginning is as much longer."""
     shifted = []
     for line in lines:
         at, _, rest = line.partition(" ns")
         width = len(at)
-        shifted.append(f"{int(at.replace(',', '')) + 1:>{width},} ns{rest}")
+        later = f"{int(at.replace(',', '')) + 1:>{width},}"
+        shifted.append(f"{later} ns{rest.replace('  ' + at.strip(), '  ' + later.strip())}")
     return shifted
 
 
