@@ -29,8 +29,8 @@ AGREES, EDGE, PARTS = "agrees", "edge", "parts"
 SOME, MANY = 20, 1000
 EDGES_AT_MOST = 0.1
 PART_AT_MOST = 0.005
-"""Of many cases.  Known: how Nagle decides after the tail of a bulk write whose reader came late, and
-a reset's moment within a chunk."""
+"""Of many cases.  Known: how Nagle decides after the tail of a bulk write whose reader came late,
+and a reset's moment within a chunk."""
 SIDES = (PRIMARY, SECONDARY)
 NEVER = (-(10**18), "")
 GRID = 8
