@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from simpy.events import Event
 
     from colosim.designs.primary import Primary
+    from colosim.designs.remedies import Option
     from colosim.designs.secondary import Secondary
-    from colosim.scenario.remedies import Option
 
     Steps = Generator[Event, None, None]
 
@@ -54,7 +54,7 @@ class Design:
     drops_commands: ClassVar[bool] = False
     """Whether commands that wait are lost with the monitor's client (a queue of requests: 2.12)."""
     remedies: ClassVar[tuple[Option, ...]] = ()
-    """Remedies that stand behind its name; see `colosim.scenario.remedies`."""
+    """Remedies that stand behind its name; see `colosim.designs.remedies`."""
 
     def wait_for_checkpoint(self, p: Primary) -> Steps:
         """Wait on the primary until the next checkpoint is due.

@@ -52,7 +52,8 @@ def load(
     """Load a scenario file, or a shipped scenario by its name.
 
     ``overrides`` are texts ``key=value`` with dotted keys, applied in order. ``known_designs`` are
-    the names of the designs that there are; None leaves the names unchecked.
+    the names of the designs that there are; None leaves the names unchecked. If it has a method
+    ``refusal(name)``, that says what is wrong with the remedies behind a name, or None.
 
     :raises ScenarioError: with every fault of the file and of the overrides.
     """
@@ -329,8 +330,13 @@ class Loading:
 
     def _check_design(self, path: Path, name: str, *, of_key: bool) -> None:
         assert self._known_designs is not None  # noqa: S101
-        name = name.partition("+")[0]
+        whole, name = name, name.partition("+")[0]
         if name in self._known_designs or not name:
+            refusal = getattr(self._known_designs, "refusal", None)
+            wrong = refusal(whole) if refusal and not self._is_wrong(path) else None
+            if wrong:
+                self._remember(path)
+                self._fault_at(path, wrong if of_key else f"designs: {wrong}", of_key=of_key)
             return
         near = nearest(name, self._known_designs)
         hint = f"; did you mean {near!r}?" if near else ""

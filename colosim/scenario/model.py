@@ -11,7 +11,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple, Self
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -23,12 +22,10 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from colosim.errors import DesignError
 from colosim.scenario.bounds import Bound, BoundError, parse_bound
 from colosim.scenario.costs import Costs, Strict
 from colosim.scenario.fields import Choice, Flag, Measure, Text, reject
 from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK, preset, preset_names
-from colosim.scenario.remedies import OPTIONS_PATTERN, options_of
 from colosim.scenario.units import (
     BANDWIDTH,
     COUNT,
@@ -905,19 +902,11 @@ class _Expectations:
         }
 
 
-def _with_known_options(name: str) -> str:
-    """Refuse options behind a design's name that there are not."""
-    try:
-        options_of(name)
-    except DesignError as error:
-        raise reject(str(error)) from None
-    return name
-
+OPTIONS_PATTERN: Final = r"(?:\+[a-z][a-z0-9-]*(?:=[A-Za-z0-9.]+)?)*"
+"""What may follow a design's name: remedies, which the designs know."""
 
 _DesignName = Annotated[
-    str,
-    Text("the name of a design, or one with remedies", NAME_PATTERN + OPTIONS_PATTERN, 300),
-    AfterValidator(_with_known_options),
+    str, Text("the name of a design, or one with remedies", NAME_PATTERN + OPTIONS_PATTERN, 300)
 ]
 
 
