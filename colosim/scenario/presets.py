@@ -7,25 +7,11 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, Literal, TypeAlias
 
 from colosim.scenario.document import Mapping, Scalar, read
 
-if TYPE_CHECKING:
-    from typing import Literal, TypeAlias
-
-    Family: TypeAlias = Literal["hosts", "networks"]
-
-__all__ = [
-    "DEFAULT_HOST",
-    "DEFAULT_NETWORK",
-    "Preset",
-    "PresetValue",
-    "parse_preset",
-    "preset",
-    "preset_names",
-]
-
+Family: TypeAlias = Literal["hosts", "networks"]
 _FOLDER: Final = Path(__file__).parent / "presets"
 DEFAULT_HOST: Final = "kvm-xeon"
 DEFAULT_NETWORK: Final = "10gbe"

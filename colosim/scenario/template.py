@@ -7,8 +7,6 @@ from typing import Final
 
 from colosim.scenario.load import loads
 
-__all__ = ["template"]
-
 _TEXT: Final = """\
 # yaml-language-server: $schema=scenario.schema.json
 # {name}: say here in a line or two what this scenario shows.
