@@ -1,32 +1,49 @@
-"""The README keeps its word: every command in it runs, and prints what the README shows.
+"""Every page keeps its word: the README, CONTRIBUTING.md, and all below ``docs/``.
 
 A ``console`` block holds commands (after ``$ ``) and their whole output, at 80 columns; a command
 whose exit status is not 0 says so in a comment (``# exits 3``).  A ``python`` block runs as it
-stands; a ``yaml`` block is a valid scenario.  ``pytest --update-results tests/test_readme.py``
-writes the outputs anew, with ``-m slow`` those of explorations.
+stands; a ``yaml`` block is a valid scenario, unless the page is about other YAML.  Commands in a
+sentence have the options that they are given, links lead somewhere, and code that a page names by
+its file, as in ``colosim/designs/split.py::Split.save``, is there.
+
+``pytest --update-results tests/test_readme.py`` writes the outputs anew, with ``-m slow`` those of
+explorations.
 """
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import runpy
 import shlex
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import click
 import pytest
 
-from colosim.cli.main import main
+from colosim.cli.main import colosim, main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")))
+}
+"""Every page by its path in the checkout."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`([^`]+)`")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
+OTHER_YAML = "docs/how-to/preset.md"
+"""The page whose YAML is no scenario."""
 
 
 class Shown(NamedTuple):
-    """A command of the README, the exit status it names and the output it shows."""
+    """A command of a page, the exit status it names and the output it shows."""
 
     line: str
     command: str
@@ -34,11 +51,24 @@ class Shown(NamedTuple):
     output: str
 
 
-def blocks(kind: str) -> list[str]:
-    """Return the README's fenced blocks of one kind."""
-    return [
-        body for found, body in BLOCK.findall(README.read_text(encoding="utf-8")) if found == kind
-    ]
+def text_of(page: str) -> str:
+    """Return a page's text."""
+    return PAGES[page].read_text(encoding="utf-8")
+
+
+def prose_of(page: str) -> str:
+    """Return a page's text without its fenced blocks, and without line ends in sentences."""
+    return " ".join(BLOCK.sub("", text_of(page)).split())
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    """Return a page's fenced blocks of one kind."""
+    return [body for found, body in BLOCK.findall(text_of(page)) if found == kind]
+
+
+def all_blocks(kind: str) -> list[tuple[str, str]]:
+    """Return the blocks of one kind of all pages, each with its page."""
+    return [(page, block) for page in PAGES for block in blocks(page, kind)]
 
 
 def shown(block: str) -> list[Shown]:
@@ -52,9 +82,9 @@ def shown(block: str) -> list[Shown]:
 
 
 def run(command: str) -> tuple[int, str]:
-    """Run one of the README's commands; return its exit status and all that it printed."""
+    """Run a page's command; return its exit status and all that it printed."""
     words = shlex.split(command)
-    assert words[0] == "colosim", f"the README shows {command!r}, which is no colosim command"
+    assert words[0] == "colosim", f"a page shows {command!r}, which is no colosim command"
     printed = io.StringIO()
     with redirect_stdout(printed), redirect_stderr(printed):
         status = main(words[1:])
@@ -71,16 +101,17 @@ def _checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Go where a user in the checkout is, into a folder that may be written to."""
     for name in ("scenarios", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "docs").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
 
 
-def hold(*, explorations: bool, update: bool) -> None:
-    """Run the explorations, or all other commands; each prints what the README shows."""
-    text = README.read_text(encoding="utf-8")
+def hold(page: str, *, explorations: bool, update: bool) -> None:
+    """Run a page's explorations, or all its other commands; each prints what the page shows."""
+    text = text_of(page)
     wrong: list[str] = []
-    for block in blocks("console"):
+    for block in blocks(page, "console"):
         renewed = ""
         for line, command, status, output in shown(block):
             found = (status, output)
@@ -93,33 +124,146 @@ def hold(*, explorations: bool, update: bool) -> None:
             renewed += f"$ {line}\n{found[1].rstrip()}".rstrip() + "\n"
         text = text.replace(block, renewed, 1)
     if update:
-        README.write_text(text, encoding="utf-8", newline="\n")
+        PAGES[page].write_text(text, encoding="utf-8", newline="\n")
     else:
         assert not wrong, "\n\n".join(wrong)
 
 
-def test_every_command_prints_what_the_readme_shows(pytestconfig: pytest.Config) -> None:
-    """Each command's whole output and exit status are those of the README, explorations apart."""
-    hold(explorations=False, update=pytestconfig.getoption("--update-results"))
+def pages_with(*, explorations: bool) -> list[str]:
+    """Return the pages that show explorations, or any other command."""
+    return [
+        page
+        for page in PAGES
+        if any(
+            explores(one.command) is explorations
+            for block in blocks(page, "console")
+            for one in shown(block)
+        )
+    ]
+
+
+@pytest.mark.parametrize("page", pages_with(explorations=False))
+def test_every_command_prints_what_its_page_shows(page: str, pytestconfig: pytest.Config) -> None:
+    """Each command's whole output and exit status are those of the page, explorations apart."""
+    hold(page, explorations=False, update=pytestconfig.getoption("--update-results"))
 
 
 @pytest.mark.slow
-def test_every_exploration_prints_what_the_readme_shows(pytestconfig: pytest.Config) -> None:
+@pytest.mark.parametrize("page", pages_with(explorations=True))
+def test_every_exploration_prints_what_its_page_shows(
+    page: str, pytestconfig: pytest.Config
+) -> None:
     """So are those of the explorations, of every fault at every step."""
-    hold(explorations=True, update=pytestconfig.getoption("--update-results"))
+    hold(page, explorations=True, update=pytestconfig.getoption("--update-results"))
 
 
-@pytest.mark.parametrize("block", blocks("python"))
-def test_every_python_example_runs(block: str, tmp_path: Path) -> None:
-    """The README's Python runs in the checkout, and its asserts hold."""
+@pytest.mark.parametrize(("page", "block"), all_blocks("python"))
+def test_every_python_example_runs(page: str, block: str, tmp_path: Path) -> None:
+    """A page's Python runs in the checkout, and its asserts hold."""
     (tmp_path / "example.py").write_text(block, encoding="utf-8")
     runpy.run_path("example.py", run_name="__main__")
 
 
-@pytest.mark.parametrize("block", blocks("yaml"))
-def test_every_yaml_example_is_a_valid_scenario(block: str) -> None:
-    """The README's scenarios load."""
+@pytest.mark.parametrize(
+    ("page", "block"), [found for found in all_blocks("yaml") if found[0] != OTHER_YAML]
+)
+def test_every_yaml_example_is_a_valid_scenario(page: str, block: str) -> None:
+    """A page's scenarios load."""
     from colosim.designs import load_designs  # noqa: PLC0415 - only these tests need it
     from colosim.scenario import loads  # noqa: PLC0415
 
-    loads(block, file="README.md", known_designs=tuple(load_designs()))
+    loads(block, file=page, known_designs=tuple(load_designs()))
+
+
+# ---- what stands in sentences --------------------------------------------------------------------
+
+
+def commands_in_sentences(page: str) -> Iterator[list[str]]:
+    """Yield the words of each command that stands in a page's sentences."""
+    for code in INLINE.findall(prose_of(page)):
+        if code.startswith("colosim "):
+            yield shlex.split(code)[1:]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_in_sentences_have_the_options_that_they_are_given(page: str) -> None:
+    """A command in a sentence exists, and so does every option that stands behind it."""
+    for words in commands_in_sentences(page):
+        command: click.Command = colosim
+        context = click.Context(colosim)
+        rest = list(words)
+        while isinstance(command, click.Group) and rest:
+            found = command.get_command(context, rest.pop(0))
+            assert found is not None, f"{page}: colosim {' '.join(words)}"
+            command = found
+        options = {option for one in command.params for option in one.opts} | {"--help"}
+        unknown = [word for word in rest if word.startswith("-") and word not in options]
+        assert unknown == [], f"{page}: colosim {' '.join(words)}"
+
+
+def test_what_writes_or_prints_stands_where_it_is_run() -> None:
+    """A block that is not run has no colosim command, so no command escapes the tests."""
+    escaped = [
+        (page, line)
+        for page, block in all_blocks("sh")
+        for line in block.splitlines()
+        if line.startswith("colosim ")
+    ]
+    assert escaped == []
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    """A link within the repository names a file that is there, and a heading that it has."""
+    for target, anchor in LINK.findall(BLOCK.sub("", text_of(page))):
+        if "://" in target:
+            continue
+        path = PAGES[page].parent / target if target else PAGES[page]
+        assert path.exists(), f"{page} links to {target}"
+        assert not anchor or anchor in anchors_of(path), f"{page} links to {target}#{anchor}"
+
+
+NAMED = re.compile(r"((?:colosim|tests|scenarios|docs|notebooks|results)/[\w./-]+)(?:::([\w.]+))?")
+
+
+def defines(path: Path, name: str) -> bool:
+    """Tell whether a Python file defines a name, dotted for what stands in a class."""
+    body: list[ast.stmt] = ast.parse(path.read_text(encoding="utf-8")).body
+    for part in name.split("."):
+        found = [node for node in body if part in _names(node)]
+        if not found:
+            return False
+        body = list(getattr(found[0], "body", []))
+    return True
+
+
+def _names(node: ast.stmt) -> list[str]:
+    """Return what a statement defines."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return [name]
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            return [name]
+        case ast.Assign(targets=targets):
+            return [target.id for target in targets if isinstance(target, ast.Name)]
+    return []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_and_function_that_a_page_names_is_there(page: str) -> None:
+    """Code that a page names by file, and by name behind ``::``, has not moved away."""
+    missing: list[str] = []
+    for code in INLINE.findall(prose_of(page)):
+        named = NAMED.fullmatch(code)
+        if named is None:
+            continue
+        path = ROOT / named[1]
+        if not path.exists() or (named[2] and not defines(path, named[2])):
+            missing.append(code)
+    assert missing == []

@@ -7,26 +7,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from colosim.engine.record import code_of, name_of
 from colosim.failover.state import COMMAND
 from colosim.network.tcp import give_up_ns
 from colosim.runs.simulation import Simulation
 from colosim.scenario.model import HealFault, KillFault, RandomMoment, ThawFault
+from colosim.trace.events import COMMITTED, CheckpointEnded
+from colosim.trace.record import event_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.designs.design import Design
     from colosim.scenario.model import Fault, Scenario
+    from colosim.trace.events import Event
 
     Act = Callable[[Simulation], object]
-    Event = tuple[int, str, int]
+    Timed = tuple[int, Event, int]
 
 __all__ = ["Outlook", "comes_back", "connected", "killed", "powered_off", "told", "yanked"]
 
 HOUR_NS = 3600 * 10**9
-_MARK = code_of("what comes then")
-_COMMITTED = code_of("checkpoint committed")
 _ENOUGH_COMMITS = 2
 
 
@@ -36,25 +36,22 @@ class _Watch:
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._commits = 0
-        self._begun = False
-        self.events: list[Event] = []
+        self._begin: int | None = None
+        self._met = 0
+        self.events: list[Timed] = []
 
     def begin(self) -> None:
-        self._begun = True
-        self._simulation.record.add(_MARK)
+        self._begin = len(self._simulation.record)
 
     def __call__(self, chunk: list[int]) -> None:
-        if not self._begun:
+        before, self._met = self._met, self._met + len(chunk) // 3
+        if self._begin is None:
             return
-        codes = chunk[1::3]
-        first = codes.index(_MARK) + 1 if _MARK in codes else 0
-        self.events += [
-            (at_ns, name_of(code), value)
-            for at_ns, code, value in zip(
-                chunk[first * 3 :: 3], codes[first:], chunk[first * 3 + 2 :: 3], strict=True
-            )
-        ]
-        self._commits += codes[first:].count(_COMMITTED)
+        flat = iter(chunk[3 * max(0, self._begin - before) :])
+        for at_ns, code, value in zip(flat, flat, flat, strict=True):
+            event = event_of(code)
+            self.events.append((at_ns, event, value))
+            self._commits += event == CheckpointEnded(COMMITTED)
         if self._commits >= _ENOUGH_COMMITS:
             self._simulation.env.finish()
 
@@ -73,7 +70,7 @@ class Outlook(NamedTuple):
     ended_ns: int
     struck: tuple[tuple[int, Fault], ...]
 
-    def events(self, act: Act | None = None) -> list[Event]:
+    def events(self, act: Act | None = None) -> list[Timed]:
         """Return what happens from that moment on, if `act` is done then."""
         watches: list[_Watch] = []
 

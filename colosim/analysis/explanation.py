@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,22 +23,34 @@ from colosim.runs.verdict import (
     Judgement,
     judge,
 )
+from colosim.trace.events import (
+    COMMITTED,
+    CallFailed,
+    CheckpointEnded,
+    FaultEnded,
+    JobScheduled,
+    PoweredOff,
+    ProcessChanged,
+    ServesAlone,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from colosim.analysis.story import Event, Seen, Standing
+    from colosim.analysis.story import Seen, Standing
     from colosim.designs.design import Design
     from colosim.host.monitor import Command
     from colosim.runs.simulation import Simulation
     from colosim.scenario.model import Scenario
+    from colosim.trace.events import Event
+
+    Timed = tuple[int, Event, int]
 
 __all__ = ["WIDTH", "Explanation", "explain"]
 
 SIDES = (PRIMARY, SECONDARY)
 _WENT_ON = {COMPLETED, NOT_APPLICABLE}
-_FAILS = re.compile(r"(primary|secondary): (send|receive) fails \((.*)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +237,13 @@ def _released_by(simulation: Simulation, seen: Seen) -> tuple[str, ...]:
         freed = _freed(seen.events, side, command)
         if freed is not None:
             said.append(f"Before that, {freed.why} ({moment_of(freed.at_ns)}).")
-        again = f"{side}: main loop schedules failover bottom half, again"
         said += [
             "The failover was postponed, as a checkpoint was just being loaded, and asked for "
             f"again at {moment_of(at_ns)}."
-            for at_ns, name, _ in seen.events
-            if name == again
+            for at_ns, event, _ in seen.events
+            if isinstance(event, JobScheduled) and event.side == side
         ]
-        alone = [at for at, name, _ in seen.marks if name == f"{side}: serves alone"]
+        alone = [at for at, event, _ in seen.marks if event == ServesAlone(side)]
         if alone:
             said.append(
                 f"The {side} serves alone from {moment_of(alone[-1])} on, "
@@ -245,7 +255,7 @@ def _released_by(simulation: Simulation, seen: Seen) -> tuple[str, ...]:
 _YANKED = "yank had shut the connection down"
 
 
-def _freed(events: list[Event], side: str, command: Command) -> _Freed | None:
+def _freed(events: list[Timed], side: str, command: Command) -> _Freed | None:
     """Return what let the COLO thread go on before `command` was served, since the last commit.
 
     That is how its connection failed first, or, while the command waited, its peer that went on or
@@ -253,27 +263,24 @@ def _freed(events: list[Event], side: str, command: Command) -> _Freed | None:
     """
     peer = OTHER[side]
     served_ns = command.served_ns or 0
-    commits = [at for at, name, _ in events if name == "checkpoint committed" and at <= served_ns]
+    committed = CheckpointEnded(COMMITTED)
+    commits = [at for at, event, _ in events if event == committed and at <= served_ns]
     last_ns = max(commits, default=-1)
     killed = off = False
-    back = {
-        f"{peer}: process thawed": f"the {peer}'s process had gone on, and the stream with it",
-        **{
-            f"fault ends: {where} is as before": f"{place(where)} had come back"
-            for where in (peer, "network")
-        },
+    back: dict[Event, str] = {
+        ProcessChanged(peer, "thawed"): f"the {peer}'s process had gone on, and the stream with it",
+        **{FaultEnded(where): f"{place(where)} had come back" for where in (peer, "network")},
     }
     found: _Freed | None = None
-    for at_ns, name, _ in events:
-        fails = _FAILS.fullmatch(name)
-        off = off or name == f"cluster manager: powers {peer} off"
-        killed = killed or (name == f"{peer}: process killed" and not off)
+    for at_ns, event, _ in events:
+        off = off or event == PoweredOff(peer)
+        killed = killed or (event == ProcessChanged(peer, "killed") and not off)
         if not last_ns < at_ns <= served_ns:
             continue
-        if fails is not None and fails[1] == side and fails[3] != "shut down":
-            return _Freed(at_ns, _why_failed(fails[3], peer, killed=killed))
-        if name in back and command.sent_ns <= at_ns < served_ns:
-            found = _Freed(at_ns, back[name])
+        if isinstance(event, CallFailed) and event.side == side and event.why != "shut down":
+            return _Freed(at_ns, _why_failed(event.why, peer, killed=killed))
+        if event in back and command.sent_ns <= at_ns < served_ns:
+            found = _Freed(at_ns, back[event])
     return found
 
 

@@ -8,11 +8,25 @@ from colosim.analysis.wording import MS, duration, moment_of, place, seconds, si
 from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.scenario.model import RandomMoment
 from colosim.scenario.units import FACTOR, FAULT_RATE, text_of
+from colosim.trace.events import (
+    ByManager,
+    CommandDropped,
+    CommandReceived,
+    CommandServed,
+    CommandUnsent,
+    PeerLost,
+    PoweredOff,
+)
 
 if TYPE_CHECKING:
-    from colosim.analysis.story import Event, Seen
+    from collections.abc import Sequence
+
+    from colosim.analysis.story import Seen
     from colosim.runs.simulation import Simulation
     from colosim.scenario.model import Fault, Manager
+    from colosim.trace.events import Event
+
+    Timed = tuple[int, Event, int]
 
 __all__ = ["facts"]
 
@@ -118,36 +132,30 @@ def _watched(settings: Manager) -> str:
     return ", ".join(f"{words} of the {side}" for side, words in said.items())
 
 
-def _did(simulation: Simulation, marks: list[Event]) -> list[str]:
+def _did(simulation: Simulation, marks: Sequence[Timed]) -> list[str]:
     """Return what the cluster manager saw and did, a sentence each."""
-    did: list[str] = []
-    for at_ns, name, _ in marks:
-        text = _doing(simulation, at_ns, name)
-        if text:
-            did.append(f"{moment_of(at_ns)}: {text}")
-    return did
+    told = ((at_ns, _doing(simulation, at_ns, event)) for at_ns, event, _ in marks)
+    return [f"{moment_of(at_ns)}: {text}" for at_ns, text in told if text]
 
 
-def _doing(simulation: Simulation, at_ns: int, name: str) -> str:
+def _doing(simulation: Simulation, at_ns: int, event: Event) -> str:
     """Return one event of the cluster manager's as a sentence, nothing if it is none of its own."""
-    subject, _, what = name.partition(": ")
-    if subject in SIDES:
-        if what == "monitor serves yank out of band":
-            return f"yank to the {subject}, served out of band"
-        command = what.removeprefix("monitor receives ")
-        return (
-            f"{command} to the {subject}, {_fate(simulation, subject, command, at_ns)}"
-            if (command != what)
-            else ""
-        )
-    if subject != "cluster manager" or what.endswith(" is dropped"):
-        return ""
-    if what.endswith(" is lost"):
-        side = what.removesuffix(" is lost")
-        return f"takes the {side} for lost{_silence(simulation, side, at_ns)}"
-    if what.startswith("cannot send "):
-        return f"{what}: not connected"
-    return what.replace("powers ", "powers the ")
+    match event:
+        case CommandServed(side, command, True):
+            return f"{command} to the {side}, served out of band"
+        case CommandReceived(side, command):
+            return f"{command} to the {side}, {_fate(simulation, side, command, at_ns)}"
+        case CommandDropped():
+            return ""
+        case PeerLost(side):
+            return f"takes the {side} for lost{_silence(simulation, side, at_ns)}"
+        case CommandUnsent():
+            return f"{event.what}: not connected"
+        case PoweredOff(side):
+            return f"powers the {side} off"
+        case ByManager():
+            return event.what
+    return ""
 
 
 def _fate(simulation: Simulation, side: str, name: str, sent_ns: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +13,21 @@ from colosim.analysis.wording import duration, place, seconds
 from colosim.failover.state import COMMAND
 from colosim.network.connection import OTHER, PRIMARY, SECONDARY
 from colosim.network.tcp import give_up_ns
+from colosim.trace.events import (
+    CallFailed,
+    CommandReceived,
+    CommandServed,
+    FaultEnded,
+    LockGot,
+    LockReleased,
+    MonitorRegained,
+    ProcessChanged,
+    Received,
+    Sent,
+    ServesAlone,
+    StepDone,
+    StreamEnded,
+)
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
@@ -23,13 +37,13 @@ if TYPE_CHECKING:
     from colosim.analysis.graph import Chain, WaitForGraph
     from colosim.analysis.waiting import Loss
     from colosim.runs.simulation import Simulation
+    from colosim.trace.events import Event
 
-    Event = tuple[int, str, int]
+    Timed = tuple[int, Event, int]
 
 __all__ = ["BY_ITSELF", "IF_DONE", "NEVER", "Release", "releases"]
 
 BY_ITSELF, IF_DONE, NEVER = "by itself", "if done", "never"
-_FAILS = re.compile(r"(primary|secondary): (send|receive) fails \((.*)\)")
 _AT_ONCE = "the monitor serves it, as the lock is free, and the guest runs"
 
 
@@ -130,42 +144,43 @@ class _Waiting:
         exited = simulation.primary.exited or simulation.secondary.exited
         return self.peer in self.lost or simulation.connection.down or exited
 
-    def ends(self, events: Sequence[Event]) -> _End | None:
+    def ends(self, events: Sequence[Timed]) -> _End | None:
         """Return how the COLO thread's wait on the connection ends in `events`."""
         step = step_of(self.end.thread)
-        goes_on = {
-            f"{self.side}: {text}"
-            for text in (step, f"{step} ends", f"sends {step}", f"receives {step}")
-        }
-        for at_ns, name, _ in events if self.does else ():
-            if name in goes_on:
+        goes_on = {kind(self.side, step) for kind in (StepDone, StreamEnded, Sent, Received)}
+        for at_ns, event, _ in events if self.does else ():
+            if event in goes_on:
                 return _End(at_ns, None)
-            fails = _FAILS.fullmatch(name)
-            if fails is not None and fails[1] == self.side:
-                return None if fails[3] == "shut down" else _End(at_ns, fails[3])
+            match event:
+                case CallFailed(self.side, _, why):
+                    return None if why == "shut down" else _End(at_ns, why)
         return None
 
-    def effect(self, end: _End, events: Sequence[Event], first: str = "") -> str:
+    def effect(self, end: _End, events: Sequence[Timed], first: str = "") -> str:
         """Say what comes of the end of the wait."""
         said = [first] if first else []
         said.append(f"the {self.does} {'goes on' if end.reason is None else 'fails'}")
         owner = self.host.lock.owner
-        if owner is self.end.thread:
-            released = f"{self.side}: iothread lock released by {owner.name} for "
-            if any(name.startswith(released) for _, name, _ in events):
-                said.append("the lock is given back")
+        if owner is self.end.thread and any(
+            _released(event, self.side, owner.name) for _, event, _ in events
+        ):
+            said.append("the lock is given back")
         if self.sent and _served(self.side, events) is not None:
             said.append("the command is served")
         return ", ".join(said)
 
 
-def _served(side: str, events: Sequence[Event]) -> Event | None:
-    name = f"{side}: monitor serves {COMMAND}"
-    return next((event for event in events if event[1] == name), None)
+def _released(event: Event, side: str, thread: str) -> bool:
+    return isinstance(event, LockReleased) and (event.side, event.thread) == (side, thread)
 
 
-def _at(events: Sequence[Event], name: str) -> int | None:
-    return next((at_ns for at_ns, what, _ in events if what == name), None)
+def _served(side: str, events: Sequence[Timed]) -> Timed | None:
+    served = CommandServed(side, COMMAND)
+    return next((one for one in events if one[1] == served), None)
+
+
+def _at(events: Sequence[Timed], event: Event) -> int | None:
+    return next((at_ns for at_ns, one, _ in events if one == event), None)
 
 
 @dataclass
@@ -174,7 +189,7 @@ class _Ways:
 
     waiting: _Waiting
     outlook: Outlook
-    coming: Sequence[Event]
+    coming: Sequence[Timed]
     _found: list[Release] = field(default_factory=list)
 
     def found(self) -> list[Release]:
@@ -216,7 +231,7 @@ class _Ways:
                 else "the monitor needs the lock to serve it"
             )
             self.add(NEVER, f"{COMMAND} alone", why)
-        sent_ns = _at(self.coming, f"{side}: monitor receives {COMMAND}")
+        sent_ns = _at(self.coming, CommandReceived(side, COMMAND))
         if sent_ns is None or waiting.sent:
             if not waiting.held and not waiting.sent:
                 self._if_told()
@@ -233,12 +248,12 @@ class _Ways:
         if effect:
             self.add(IF_DONE, f"{COMMAND} on the {side}", effect)
 
-    def _of_command(self, sent_ns: int, events: Sequence[Event]) -> str:
+    def _of_command(self, sent_ns: int, events: Sequence[Timed]) -> str:
         """Return what a command that is sent at `sent_ns` does, nothing if that is no takeover."""
         side = self.waiting.side
         later = [event for event in events if event[0] >= sent_ns]
         served = _served(side, later)
-        if served is None or _at(later, f"{side}: serves alone") is None:
+        if served is None or _at(later, ServesAlone(side)) is None:
             return ""
         if served[2]:
             return f"the monitor serves it {duration(served[2])} later, and the guest runs"
@@ -255,7 +270,7 @@ class _Ways:
             self._goes_on_by_itself(end)
             return
         killed = peer in waiting.lost and waiting.lost[peer].how == KILLED
-        killed = killed or _at(self.coming, f"{peer}: process killed") is not None
+        killed = killed or _at(self.coming, ProcessChanged(peer, "killed")) is not None
         causes = {
             "connection timed out": self._timeout(),
             "send timed out": "the send times out",
@@ -284,13 +299,13 @@ class _Ways:
         """Tell of a wait that ends because its peer goes on, or the link carries again."""
         waiting, peer = self.waiting, self.waiting.peer
         before = [event for event in self.coming if event[0] <= end.at_ns]
-        thawed_ns = _at(before, f"{peer}: process thawed")
+        thawed_ns = _at(before, ProcessChanged(peer, "thawed"))
         if thawed_ns is not None:
             effect = waiting.effect(end, self.coming, self._peer_does())
             self.add(BY_ITSELF, f"the {peer}'s process goes on (SIGCONT)", effect, thawed_ns)
             return
         for where in (peer, "network"):
-            healed_ns = _at(before, f"fault ends: {where} is as before")
+            healed_ns = _at(before, FaultEnded(where))
             if healed_ns is not None:
                 first = "the next retransmission gets through"
                 effect = waiting.effect(end, self.coming, first)
@@ -316,14 +331,21 @@ class _Ways:
             self.add(BY_ITSELF, event, "the command is served", served[0])
             return
         thread = waiting.end.thread.name
-        wanted = f"{waiting.side}: iothread lock got by {thread} for "
-        got = next((at_ns for at_ns, name, _ in self.coming if name.startswith(wanted)), None)
+        got = next(
+            (
+                at_ns
+                for at_ns, event, _ in self.coming
+                if isinstance(event, LockGot)
+                and (event.side, event.thread) == (waiting.side, thread)
+            ),
+            None,
+        )
         if got is not None and any(waiter is waiting.end.thread for waiter, _, _ in lock.queue):
             self.add(BY_ITSELF, event, f"its {thread} gets the lock", got)
 
     # ---- what could be done --------------------------------------------------------------------
 
-    def _sooner(self, events: Sequence[Event]) -> _End | None:
+    def _sooner(self, events: Sequence[Timed]) -> _End | None:
         """Return how the wait ends in `events`, None if not sooner than by itself."""
         end, natural = self.waiting.ends(events), self._natural
         if end is None or (natural is not None and end.at_ns >= natural.at_ns):
@@ -423,11 +445,10 @@ class _Ways:
         if waiting.host.monitor.has_client:
             return
         events = self.outlook.events(ahead.connected(side))
-        again = f"cluster manager: is connected to the {side}'s monitor again"
         served, natural = _served(side, events), _served(side, self.coming)
         if served is None or (natural is not None and natural[0] <= served[0]):
             return
-        back_ns = _at(self.coming, again)
+        back_ns = _at(self.coming, MonitorRegained(side))
         event = f"the cluster manager is connected to the {side}'s monitor again"
         effect = f"it sends {COMMAND} anew, which is served"
         if back_ns is None:

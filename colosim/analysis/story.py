@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,36 +10,64 @@ from colosim.analysis.levels import FullSince, buffer_levels
 from colosim.analysis.release import releases
 from colosim.analysis.waiting import losses, step_of, wait_for_graph
 from colosim.analysis.wording import Told, tell
-from colosim.engine.record import code_of, name_of
 from colosim.runs.simulation import Simulation
+from colosim.trace.events import (
+    COMMITTED,
+    PRIMARY,
+    ByManager,
+    CheckpointEnded,
+    CommandReceived,
+    CommandServed,
+    FailureInjected,
+    FaultEnded,
+    FaultsOver,
+    FaultStruck,
+    OnSide,
+    PoweredOff,
+    ProcessChanged,
+    Sent,
+    ServesAlone,
+)
 from colosim.trace.purpose import Purpose
+from colosim.trace.record import event_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from colosim.analysis.ahead import Outlook
     from colosim.analysis.graph import WaitForGraph
     from colosim.analysis.levels import BufferLevels
     from colosim.analysis.release import Release
     from colosim.designs.design import Design
     from colosim.scenario.model import Scenario
+    from colosim.trace.events import Event
+
+    Timed = tuple[int, Event, int]
 
 __all__ = ["Happening", "Hold", "Seen", "Standing", "Story", "observe", "standing", "story"]
 
 _KEPT_CHUNKS = 16
-_COMMITTED = code_of("checkpoint committed")
-_REQUEST = "primary: sends CHECKPOINT_REQUEST"
-_MARKS = re.compile(
-    r"(fault|fault ends|faults end|cluster manager)(: .*)?"
-    r"|(primary|secondary): (process .*|fault .*|monitor .*|serves alone)"
+_COMMITTED = CheckpointEnded(COMMITTED)
+_REQUEST = Sent(PRIMARY, "CHECKPOINT_REQUEST")
+_FAULTS = (FaultStruck, FailureInjected)
+_MARKS = (
+    *_FAULTS,
+    FaultEnded,
+    FaultsOver,
+    ByManager,
+    ProcessChanged,
+    CommandReceived,
+    CommandServed,
+    ServesAlone,
 )
-
-Event = tuple[int, str, int]
+"""What faults and manager do, and what comes of it."""
 
 
 class Seen(NamedTuple):
     """What is kept of a run's record: its last events, and all that faults and manager did."""
 
-    events: list[Event]
-    marks: list[Event]
+    events: list[Timed]
+    marks: list[Timed]
 
 
 class _Tail:
@@ -51,8 +78,7 @@ class _Tail:
         self._last: deque[list[int]] = deque(maxlen=_KEPT_CHUNKS)
         self._struck: list[int] = []
         self._faults = 0
-        self._is_mark: dict[int, bool] = {}
-        self._marks: list[Event] = []
+        self._marks: list[Timed] = []
 
     def __call__(self, chunk: list[int]) -> None:
         kept = list(chunk)
@@ -61,25 +87,20 @@ class _Tail:
         if faults > self._faults:
             self._faults = faults
             self._struck = kept
-        known = self._is_mark
-        for index in range(1, len(kept), 3):
-            code = kept[index]
-            if code not in known:
-                known[code] = _MARKS.fullmatch(name_of(code)) is not None
-            if known[code]:
-                self._marks.append((kept[index - 1], name_of(code), kept[index + 1]))
+        self._marks += [one for one in _typed(kept) if isinstance(one[1], _MARKS)]
 
     def seen(self) -> Seen:
         """Return what is kept, in order."""
         chunks = list(self._last)
         if self._struck and not any(chunk is self._struck for chunk in chunks):
             chunks.insert(0, self._struck)
-        events = [
-            (chunk[index], name_of(chunk[index + 1]), chunk[index + 2])
-            for chunk in chunks
-            for index in range(0, len(chunk), 3)
-        ]
-        return Seen(events, self._marks)
+        return Seen([one for chunk in chunks for one in _typed(chunk)], self._marks)
+
+
+def _typed(chunk: list[int]) -> Iterator[Timed]:
+    flat = iter(chunk)
+    for at_ns, code, value in zip(flat, flat, flat, strict=True):
+        yield at_ns, event_of(code), value
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +236,8 @@ def story(simulation: Simulation, seen: Seen, *, recovered: bool) -> Story:
     begins = seen.events[first][0]
     teller = _Teller(seen.marks, begins)
     told = []
-    for at_ns, name, value in seen.events[first:end]:
-        words = teller.tell(name, value)
+    for at_ns, event, value in seen.events[first:end]:
+        words = teller.tell(event, value)
         if words is not None:
             told.append(Happening(at_ns, at_ns - begins, *words))
     return Story(begins, checkpoint, tuple(told))
@@ -225,18 +246,12 @@ def story(simulation: Simulation, seen: Seen, *, recovered: bool) -> Story:
 class _Chapter:
     """The part of a run's events that is its story."""
 
-    def __init__(self, simulation: Simulation, events: list[Event], *, recovered: bool) -> None:
+    def __init__(self, simulation: Simulation, events: list[Timed], *, recovered: bool) -> None:
         self._simulation = simulation
         self._events = events
         self._recovered = recovered
-        self._commits = [
-            index for index, event in enumerate(events) if event[1] == "checkpoint committed"
-        ]
-        self._faults = [
-            index
-            for index, event in enumerate(events)
-            if event[1].startswith("fault: ") or ": fault " in event[1]
-        ]
+        self._commits = [index for index, one in enumerate(events) if one[1] == _COMMITTED]
+        self._faults = [index for index, one in enumerate(events) if isinstance(one[1], _FAULTS)]
 
     def bounds(self) -> tuple[int, int | None, int]:
         """Return where the story begins, with which checkpoint (None: between two), and its end.
@@ -277,7 +292,7 @@ class _Chapter:
         """Return where the story ends at the latest: with the takeover, if one guest serves."""
         events, simulation = self._events, self._simulation
         serving = [side for side in simulation.hosts if simulation.service.serves(side)]
-        alone = [at_ns for at_ns, name, _ in events if name.endswith(": serves alone")]
+        alone = [at_ns for at_ns, event, _ in events if isinstance(event, ServesAlone)]
         if len(serving) != 1 or not alone:
             return len(events)
         return next((at for at, one in enumerate(events) if one[0] > alone[-1]), len(events))
@@ -304,36 +319,37 @@ class _Chapter:
 class _Teller:
     """Tells events in words, as they are meant by what came before them."""
 
-    def __init__(self, marks: list[Event], begins_ns: int) -> None:
+    def __init__(self, marks: list[Timed], begins_ns: int) -> None:
         self._off: set[str] = set()
         self._dead: set[str] = set()
         self._silent: set[str] = set()
-        for at_ns, name, _ in marks:
+        for at_ns, event, _ in marks:
             if at_ns < begins_ns:
-                self._see(name)
+                self._see(event)
 
-    def _see(self, name: str) -> None:
+    def _see(self, event: Event) -> None:
         """Keep what an event says of hosts, processes and the network."""
-        kind, _, where = name.rpartition(" ")
-        subject, _, what = name.partition(": ")
-        if subject == "cluster manager" and what.startswith("powers "):
-            self._off.add(what.split(" ")[1])
-        elif what == "process killed":
-            self._dead.add(subject)
-        elif kind in {"fault: vanish", "fault: slow"}:
-            self._silent.add(where)
-        elif subject == "fault ends":
-            self._silent.discard(what.removesuffix(" is as before"))
+        match event:
+            case PoweredOff(side):
+                self._off.add(side)
+            case ProcessChanged(side, "killed"):
+                self._dead.add(side)
+            case FaultStruck("vanish" | "slow", where):
+                self._silent.add(where)
+            case FaultEnded(where):
+                self._silent.discard(where)
 
-    def tell(self, name: str, value: int) -> Told | None:
+    def tell(self, event: Event, value: int) -> Told | None:
         """Return an event in words, None if there is nothing to be told."""
-        subject, _, what = name.partition(": ")
-        known = self._dead | self._off, set(self._silent)
-        self._see(name)
-        if subject == "fault ends" and what.removesuffix(" is as before") not in known[1]:
-            return None
-        if subject in self._off and what == "process killed":
-            return Told(subject, "is off: nothing runs on it, and no reset is sent")
-        if subject in known[0] and what != "process frozen":
-            return None
-        return tell(name, value)
+        down, silent = self._dead | self._off, set(self._silent)
+        self._see(event)
+        match event:
+            case FaultEnded(where) if where not in silent:
+                return None
+            case ProcessChanged(side, "killed") if side in self._off:
+                return Told(side, "is off: nothing runs on it, and no reset is sent")
+            case ProcessChanged(_, "frozen"):
+                pass
+            case OnSide(side) if side in down:
+                return None
+        return tell(event, value)

@@ -6,7 +6,6 @@ nothing), in something that comes by itself (a timer, a thread at work), or it i
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from colosim.analysis.graph import Edge, Kind, Node, WaitForGraph
@@ -14,17 +13,25 @@ from colosim.analysis.levels import buffer_levels
 from colosim.analysis.wording import purpose_of
 from colosim.failover.state import COMMAND
 from colosim.network.connection import OTHER, PRIMARY, SECONDARY
+from colosim.trace.events import (
+    FaultEnded,
+    FaultStruck,
+    LockWanted,
+    PoweredOff,
+    ProcessChanged,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from colosim.designs.side import Side
     from colosim.host.monitor import Command
-    from colosim.host.thread import Thread
+    from colosim.host.process import Thread
     from colosim.network.ends import Ends
     from colosim.runs.simulation import Simulation
+    from colosim.trace.events import Event
 
-    Event = tuple[int, str, int]
+    Timed = tuple[int, Event, int]
 
 __all__ = [
     "FROZEN",
@@ -43,7 +50,6 @@ __all__ = [
 
 SIDES = (PRIMARY, SECONDARY)
 FROZEN, KILLED, VANISHED, POWERED_OFF = "frozen", "killed", "vanished", "powered off"
-_POWERS_OFF = re.compile(r"cluster manager: powers (\w+) off")
 
 
 class Loss(NamedTuple):
@@ -59,40 +65,40 @@ def step_of(thread: Thread) -> str:
     return text[text.index("(") + 1 : text.rindex(")")] if "(" in text else text
 
 
-def losses(simulation: Simulation, marks: Iterable[Event]) -> dict[str, Loss]:
+def losses(simulation: Simulation, marks: Iterable[Timed]) -> dict[str, Loss]:
     """Return how each side was lost that is, and since when; `marks` are the events that say so."""
-    begun: dict[str, int] = {}
-    for at_ns, name, _ in marks:
-        what, _, where = name.rpartition(" ")
-        ended = name.removeprefix("fault ends: ").removesuffix(" is as before")
-        if name != ended:
-            begun.pop(f"fault: vanish {ended}", None)
-        elif what == "fault: vanish" or where == "killed" or _POWERS_OFF.fullmatch(name):
-            begun.setdefault(name, at_ns)
+    begun: dict[Event, int] = {}
+    for at_ns, event, _ in marks:
+        match event:
+            case FaultEnded(where):
+                begun.pop(FaultStruck("vanish", where), None)
+            case FaultStruck("vanish") | ProcessChanged(_, "killed") | PoweredOff():
+                begun.setdefault(event, at_ns)
     found = {side: _loss(simulation, side, begun) for side in SIDES}
     return {side: loss for side, loss in found.items() if loss is not None}
 
 
-def _loss(simulation: Simulation, side: str, begun: Mapping[str, int]) -> Loss | None:
+def _loss(simulation: Simulation, side: str, begun: Mapping[Event, int]) -> Loss | None:
     host = simulation.hosts[side]
     if host.dead:
-        off_ns = begun.get(f"cluster manager: powers {side} off")
+        off_ns = begun.get(PoweredOff(side))
         if off_ns is not None:
             return Loss(POWERED_OFF, off_ns)
-        return Loss(KILLED, begun.get(f"{side}: process killed"))
+        return Loss(KILLED, begun.get(ProcessChanged(side, "killed")))
     if side in simulation.injector.gone:
-        return Loss(VANISHED, begun.get(f"fault: vanish {side}"))
+        return Loss(VANISHED, begun.get(FaultStruck("vanish", side)))
     return Loss(FROZEN, host.frozen_ns) if host.frozen else None
 
 
-def silent_network_since(marks: Iterable[Event]) -> int | None:
+def silent_network_since(marks: Iterable[Timed]) -> int | None:
     """Return since when the network itself carries nothing, None if that is not known."""
     since: int | None = None
-    for at_ns, name, _ in marks:
-        if name == "fault: vanish network" and since is None:
-            since = at_ns
-        elif name == "fault ends: network is as before":
-            since = None
+    for at_ns, event, _ in marks:
+        match event:
+            case FaultStruck("vanish", "network") if since is None:
+                since = at_ns
+            case FaultEnded("network"):
+                since = None
     return since
 
 
@@ -100,7 +106,7 @@ class _Builder:
     """Follows what each thing waits for, and adds a node and an edge for each."""
 
     def __init__(
-        self, simulation: Simulation, events: Iterable[Event], marks: Sequence[Event]
+        self, simulation: Simulation, events: Iterable[Timed], marks: Sequence[Timed]
     ) -> None:
         self.simulation = simulation
         self.losses = losses(simulation, marks)
@@ -213,7 +219,7 @@ class _Builder:
             self.lost(key, side)
         elif any(waiter is thread for waiter, _, _ in lock.queue):
             purpose = next(purpose for waiter, purpose, _ in lock.queue if waiter is thread)
-            since_ns = self.wanted.get(f"{side}: iothread lock wanted by {thread.name}")
+            since_ns = self.wanted.get((side, thread.name))
             self.edge(key, self.lock(side), f"waits, to {purpose_of(purpose)}, for", since_ns)
         elif thread is simulation.hosts[side].monitor.thread:
             if simulation.failovers[side].joining:
@@ -324,26 +330,24 @@ class _Builder:
         self.edge(key, cause, label, since_ns)
 
 
-def _wanted(simulation: Simulation, events: Iterable[tuple[int, str, int]]) -> dict[str, int]:
-    """Return when each waiting thread began to want its lock, by the event less its purpose."""
+def _wanted(simulation: Simulation, events: Iterable[Timed]) -> dict[tuple[str, str], int]:
+    """Return when each waiting thread, by side and name, began to want its lock."""
     waiting = {
-        f"{side}: iothread lock wanted by {thread.name}"
+        (side, thread.name)
         for side, host in simulation.hosts.items()
         for thread, _, _ in host.lock.queue
     }
-    found: dict[str, int] = {}
-    if waiting:
-        for at_ns, name, _ in events:
-            who = name.rpartition(" for ")[0]
-            if who in waiting:
-                found[who] = at_ns
-    return found
+    return {
+        (event.side, event.thread): at_ns
+        for at_ns, event, _ in (events if waiting else ())
+        if isinstance(event, LockWanted) and (event.side, event.thread) in waiting
+    }
 
 
 def wait_for_graph(
     simulation: Simulation,
-    events: Iterable[Event] | None = None,
-    marks: Sequence[Event] | None = None,
+    events: Iterable[Timed] | None = None,
+    marks: Sequence[Timed] | None = None,
 ) -> WaitForGraph:
     """Return who waits for whom at the end of a simulation that has run.
 
@@ -351,6 +355,5 @@ def wait_for_graph(
     when a thread wants its lock; `marks` are those of the whole run that tell how a side was lost.
     The socket levels are followed to the end of the run, so tables are to be taken before.
     """
-    kept = ((at_ns, str(event), value) for at_ns, event, value in simulation.record)
-    known = list(kept if events is None else events)
+    known = list(simulation.record if events is None else events)
     return _Builder(simulation, known, known if marks is None else marks).build()

@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from colosim.trace.events import (
+    ByManager,
+    CheckpointEnded,
+    ColoExit,
+    CommandServed,
+    ConnectionTimedOut,
+    FailoverPostponed,
+    FailureInjected,
+    FaultEnded,
+    FaultsOver,
+    FaultStruck,
+    GuestRunning,
+    GuestStopped,
+    JobScheduled,
+    LivenessMissed,
+    LockGot,
+    LockReleased,
+    LockWanted,
+    MemoryLevel,
+    OnSide,
+    PagesCounted,
+    PeerLost,
+    PoweredOff,
+    ProcessChanged,
+    Received,
+    Sent,
+    ServesAlone,
+    Staged,
+    StepDone,
+    StreamBegan,
+    StreamBroken,
+    StreamEnded,
+)
+from colosim.trace.purpose import Purpose
+from colosim.trace.steps import step_of
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from colosim.trace.events import Event
 
 __all__ = ["Told", "duration", "moment_of", "place", "purpose_of", "seconds", "size", "tell"]
 
@@ -53,40 +88,23 @@ _FAULTS = {
     "disconnect": "the cluster manager loses its connection to the {0}'s monitor",
 }
 _PURPOSES = {
-    "stop": "stop the guest",
-    "start": "start the guest",
-    "monitor": "serve the monitor",
-    "failover": "fail over",
-    "save": "save the state",
-    "load": "load the state",
-    "receive": "receive RAM",
-    "busy": "do work of its own",
+    Purpose.STOP: "stop the guest",
+    Purpose.START: "start the guest",
+    Purpose.MONITOR: "serve the monitor",
+    Purpose.FAILOVER: "fail over",
+    Purpose.SAVE: "save the state",
+    Purpose.LOAD: "load the state",
+    Purpose.RECEIVE: "receive RAM",
+    Purpose.BUSY: "do work of its own",
 }
-_SAID = {
-    "guest running": "guest runs",
-    "process frozen": "its threads stop",
-    "process thawed": "its threads go on",
-    "process killed": "its kernel tears its memory down, then resets",
-    "connection timed out": "its kernel gives the connection up: timed out",
-    "RAM stream broken": "the send of the RAM stream fails",
-    "monitor serves yank out of band": "yank, served out of band, without the lock",
-    "COLO exit (error)": "leaves COLO with an error",
-    "COLO exit (request)": "leaves COLO on request",
-    "serves alone": "serves alone",
-    "failover postponed (loading)": "postpones the failover: it is just loading a checkpoint",
-    "main loop schedules failover bottom half, again": "asks for the postponed failover again",
+_CHANGES = {
+    "frozen": "its threads stop",
+    "thawed": "its threads go on",
+    "killed": "its kernel tears its memory down, then resets",
 }
-#: Events that only say again what another one beside them says.
+_EXITS = {"error": "leaves COLO with an error", "request": "leaves COLO on request"}
+#: Steps that only say again what another event beside them says.
 _LEFT_OUT = {"stop", "start", "bitmap sync", "failover"}
-#: Work whose event has its duration.
-_WORK = {
-    "device save",
-    "vmstate save",
-    "reset",
-    "RAM load",
-    "cache flush",
-    "device load",
-}
 
 
 def place(where: str) -> str:
@@ -96,79 +114,80 @@ def place(where: str) -> str:
 
 def purpose_of(purpose: str) -> str:
     """Return what a lock is held for, as a verb."""
-    return _PURPOSES.get(purpose, purpose)
+    return _PURPOSES[Purpose(purpose)]
 
 
-def _lock(done: str, thread: str, purpose: str, value: int) -> str:
-    if done == "wanted":
-        return f"{thread} waits for the iothread lock ({purpose})"
-    if done == "got":
-        late = f", after {duration(value)}" if value else ""
-        return f"{thread} takes the iothread lock ({purpose}){late}"
-    return f"{thread} releases the lock, {duration(value)}"
-
-
-def _served(command: str, wait_ns: int) -> str:
-    return f"monitor serves {command}, " + (f"after {duration(wait_ns)}" if wait_ns else "at once")
-
-
-_PATTERNS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], int], str]], ...] = (
-    (
-        re.compile(r"iothread lock (wanted|got|released) by (.+) for (\S+)"),
-        lambda match, value: _lock(match[1], match[2], match[3], value),
-    ),
-    (re.compile(r"(sends|receives) ([A-Z_]+)"), lambda match, _: match[0]),
-    (re.compile(r"(.+) begins"), lambda match, value: f"{match[1]} begins: {size(value)}"),
-    (re.compile(r"(.+) ends"), lambda match, _: match[0]),
-    (re.compile(r"dirty pages"), lambda _, value: f"{value} dirty pages"),
-    (re.compile(r"flushed pages"), lambda _, value: f"{value} pages from the RAM cache"),
-    (re.compile(r"staged"), lambda _, value: f"{size(value)} in the staging buffer"),
-    (re.compile(r"guest stopped"), lambda _, value: f"guest stops, had run {duration(value)}"),
-    (
-        re.compile(r"monitor serves (\S+)"),
-        lambda match, value: _served(match[1], value),
-    ),
-)
-
-
-def tell(name: str, value: int) -> Told | None:
+def tell(event: Event, value: int) -> Told | None:  # noqa: C901 - a case for each kind
     """Return an event of the record in words, or None if it is bookkeeping."""
-    subject, colon, what = name.partition(": ")
-    if not colon or subject in {"fault", "fault ends", "cluster manager"}:
-        return _of_nobody(subject, what, value)
-    if what.startswith("fault "):
-        return Told("fault", f"the {subject}'s {what.removeprefix('fault ')}")
-    if what.startswith("memory ") or what in _LEFT_OUT:
-        return None
-    return Told(subject, _of_side(what, value))
+    match event:
+        case MemoryLevel():
+            return None
+        case StepDone(_, step) if step in _LEFT_OUT:
+            return None
+        case FailureInjected(side, function, leaks):
+            return Told("fault", f"the {side}'s {function} fails{' and leaks the lock' * leaks}")
+        case OnSide(side):
+            return Told(side, _of_side(event, value))
+        case FaultStruck(kind, where):
+            words = _FAULTS.get(kind, f"{kind} {where}")
+            return Told("fault", words.format(where, place(where)))
+        case FaultEnded(where):
+            return Told("fault", f"{place(where)} is as before")
+        case FaultsOver():
+            return Told("fault", "all faults end")
+        case PeerLost(side):
+            return Told("manager", f"takes the {side} for lost")
+        case PoweredOff(side):
+            return Told("manager", f"powers the {side} off")
+        case ByManager():
+            return Told("manager", event.what)
+        case CheckpointEnded(outcome):
+            return Told("pair", f"checkpoint {value} {outcome}")
+        case LivenessMissed():
+            return Told("liveness", "the limit has passed")
+    return Told("pair", str(event))
 
 
-def _of_nobody(subject: str, what: str, value: int) -> Told:
-    """Return an event that is neither side's in words."""
-    if subject == "faults end":
-        return Told("fault", "all faults end")
-    if subject == "fault":
-        kind, _, where = what.partition(" ")
-        return Told("fault", _FAULTS.get(kind, what).format(where, place(where)))
-    if subject == "fault ends":
-        return Told("fault", f"{place(what.removesuffix(' is as before'))} is as before")
-    if subject == "cluster manager":
-        return Told("manager", _manager(what))
-    return Told("pair", subject.replace("checkpoint ", f"checkpoint {value} "))
-
-
-def _manager(what: str) -> str:
-    lost, verb, _ = what.partition(" is lost")
-    return f"takes the {lost} for lost" if verb else what.replace("powers ", "powers the ")
-
-
-def _of_side(what: str, value: int) -> str:
-    if what in _SAID:
-        return _SAID[what]
-    if what in _WORK:
-        return f"{what}, {duration(value)}"
-    for pattern, words in _PATTERNS:
-        match = pattern.fullmatch(what)
-        if match:
-            return words(match, value)
-    return f"{what} ({value})" if value else what
+def _of_side(event: OnSide, value: int) -> str:  # noqa: C901, PLR0912 - a case for each kind
+    match event:
+        case LockWanted(_, thread, purpose):
+            return f"{thread} waits for the iothread lock ({purpose})"
+        case LockGot(_, thread, purpose):
+            late = f", after {duration(value)}" if value else ""
+            return f"{thread} takes the iothread lock ({purpose}){late}"
+        case LockReleased(_, thread):
+            return f"{thread} releases the lock, {duration(value)}"
+        case Sent() | Received() | StreamEnded() | ServesAlone():
+            return event.what
+        case StreamBegan(_, step):
+            return f"{step} begins: {size(value)}"
+        case StreamBroken(_, step):
+            return f"the send of the {step} fails"
+        case StepDone(side, step) if step_of(side, step) is not None:
+            return f"{step}, {duration(value)}"
+        case PagesCounted(_, "dirty"):
+            return f"{value} dirty pages"
+        case PagesCounted(_, "flushed"):
+            return f"{value} pages from the RAM cache"
+        case Staged():
+            return f"{size(value)} in the staging buffer"
+        case GuestRunning():
+            return "guest runs"
+        case GuestStopped():
+            return f"guest stops, had run {duration(value)}"
+        case ProcessChanged(_, state):
+            return _CHANGES[state]
+        case ConnectionTimedOut():
+            return "its kernel gives the connection up: timed out"
+        case CommandServed(_, command, True):
+            return f"{command}, served out of band, without the lock"
+        case CommandServed(_, command):
+            late = f"after {duration(value)}" if value else "at once"
+            return f"monitor serves {command}, {late}"
+        case ColoExit(_, reason):
+            return _EXITS[reason]
+        case FailoverPostponed():
+            return "postpones the failover: it is just loading a checkpoint"
+        case JobScheduled():
+            return "asks for the postponed failover again"
+    return f"{event.what} ({value})" if value else event.what

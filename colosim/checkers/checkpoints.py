@@ -172,7 +172,7 @@ class OutputCommit(Checker):
         self._stopped = self._heard = self._left = False
         self._ram = self._device = False
 
-    def on(self, event: Event) -> Handler | None:  # noqa: PLR0911 - a table, as it were
+    def on(self, event: Event) -> Handler | None:
         """Watch the primary's guest, and what the secondary loads and says."""
         match event:
             case ColoExit("primary"):

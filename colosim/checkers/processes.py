@@ -106,7 +106,7 @@ class OnePrimary(Checker):
         self._against = {"primary": {"stopped"}, "secondary": {"stopped", "in COLO"}}
         self._both_ns: int | None = None
 
-    def on(self, event: Event) -> Handler | None:  # noqa: PLR0911 - a table, as it were
+    def on(self, event: Event) -> Handler | None:
         """Watch whatever makes a guest serve, or serve no more."""
         match event:
             case GuestRunning(side):

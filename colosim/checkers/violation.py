@@ -9,7 +9,9 @@ from colosim.errors import InvariantError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Event = tuple[int, str, int]
+    from colosim.trace.events import Event
+
+    Timed = tuple[int, Event, int]
 
 __all__ = ["Broken", "Violation"]
 
@@ -26,7 +28,7 @@ class Broken(Exception):  # noqa: N818 - no error of anybody who uses colosim
 class Violation(InvariantError):  # noqa: N818 - what was done, not a mishap of the program
     """A safety rule that a checker saw broken.
 
-    `events` are those just before, at and after it (time in ns, name, value), `at` the place of
+    `events` are those just before, at and after it (time in ns, event, value), `at` the place of
     the event that broke the rule among them, None if the state at the end of the run did.
     `replay` is a command that runs the same again.
     """
@@ -37,7 +39,7 @@ class Violation(InvariantError):  # noqa: N818 - what was done, not a mishap of 
         at_ns: int,
         broken: Broken,
         *,
-        events: Sequence[Event] = (),
+        events: Sequence[Timed] = (),
         at: int | None = None,
         replay: str = "",
     ) -> None:
@@ -55,8 +57,8 @@ class Violation(InvariantError):  # noqa: N818 - what was done, not a mishap of 
         """Return the sentence, the events around it, and the command that replays it."""
         lines = [self.sentence]
         lines += [
-            f"{'> ' if place == self.at else '  '}{at_ns:>16,} ns  {name}  {value}"
-            for place, (at_ns, name, value) in enumerate(self.events)
+            f"{'> ' if place == self.at else '  '}{at_ns:>16,} ns  {event}  {value}"
+            for place, (at_ns, event, value) in enumerate(self.events)
         ]
         if self.replay:
             lines.append(f"replay: {self.replay}")

@@ -42,10 +42,10 @@ _COLUMNS = (
 )
 @click.option(
     "--tables",
-    type=click.Choice(["csv", "none"]),
+    type=click.Choice(["csv", "parquet", "none"]),
     default="csv",
     show_default=True,
-    help="Write the tables, or only the summary and the manifest.",
+    help="Write the tables as CSV or as Parquet, or only the summary and the manifest.",
 )
 @click.option("--force", is_flag=True, help="Replace a directory that holds another run.")
 @click.option(
@@ -82,7 +82,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     """Run scenarios and write a directory for each run.
 
     Each SCENARIO is a file, or the name of a scenario that colosim ships. A run directory has
-    summary.json, the tables as CSV, and manifest.json; it is written whole or not at all. The
+    summary.json, the tables, and manifest.json; it is written whole or not at all. The
     same run that stands there already is left alone. The exit status is 3 if nobody serves at the
     end of a run and its scenario did not expect so, 4 if a safety rule broke.
     """
@@ -123,7 +123,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
                         scenario,
                         design,
                         seed=seed,
-                        tables=tables == "csv",
+                        tables=tables,
                         force=force,
                         prepare=progression.watch,
                         checks=checks,

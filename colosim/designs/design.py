@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from colosim.designs.traits import Traits
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from simpy.events import Event
 
     from colosim.designs.primary import Primary
-    from colosim.designs.remedies import Option
     from colosim.designs.secondary import Secondary
 
     Steps = Generator[Event, None, None]
@@ -29,7 +30,7 @@ class Design:
     The clock counts integer nanoseconds.  While the side's QEMU process is frozen such an event
     still happens on time, and the generator goes on after the thaw.  A child process is no thread
     of the QEMU process and does not freeze with it; one that should is a
-    `colosim.host.thread.Thread` of ``p.host``.
+    `colosim.host.process.Thread` of ``p.host``.
     """
 
     name: ClassVar[str]
@@ -39,22 +40,8 @@ class Design:
     origin: ClassVar[str]
     """Where it stands in QEMU: series, commit, version."""
 
-    ram_framing_bytes: ClassVar[int] = 190
-    """RAM set-up and end sections a checkpoint (measured; bare PC machine)."""
-    staged_framing_bytes: ClassVar[int] = 0
-    """What a buffer with the whole vmstate has beyond RAM, devices and JSON description."""
-    flat_staging: ClassVar[bool] = False
-    """Whether the staging buffer is a flat QIOChannelBuffer rather than a QEMUSizedBuffer."""
-    ram_cache: ClassVar[bool] = True
-    """Whether the secondary keeps a RAM cache of the last checkpoint."""
-    secondary_runs: ClassVar[bool] = False
-    """Whether the secondary's guest runs between checkpoints."""
-    joins_under_lock: ClassVar[bool] = True
-    """Whether the secondary's failover joins the incoming thread while holding the lock."""
-    drops_commands: ClassVar[bool] = False
-    """Whether commands that wait are lost with the monitor's client (a queue of requests: 2.12)."""
-    remedies: ClassVar[tuple[Option, ...]] = ()
-    """Remedies that stand behind its name; see `colosim.designs.remedies`."""
+    traits: ClassVar[Traits] = Traits()
+    """Facts that its generators do not say, such as ``Traits(secondary_runs=True)``."""
 
     def wait_for_checkpoint(self, p: Primary) -> Steps:
         """Wait on the primary until the next checkpoint is due.

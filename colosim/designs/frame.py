@@ -10,6 +10,7 @@ from colosim.trace.events import ColoExit
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
+    from colosim.designs.design import Design
     from colosim.designs.primary import Primary
     from colosim.designs.secondary import Secondary
     from colosim.designs.side import Side, Steps
@@ -39,7 +40,7 @@ def _something(side: Side, steps: Steps, what: str) -> Steps:
         raise DesignError(f"its {what} ends without having waited for anything")
 
 
-def primary_thread(p: Primary) -> Steps:
+def primary_thread(design: Design, p: Primary) -> Steps:
     """Run checkpoints until COLO ends (colo_process_checkpoint), then wait for the failover.
 
     From the stop on only a failover runs the guest again: no error path does.
@@ -47,11 +48,11 @@ def primary_thread(p: Primary) -> Steps:
     error: Exception | None = None
     try:
         while True:
-            yield from p.design.wait_for_checkpoint(p)
+            yield from design.wait_for_checkpoint(p)
             if p.failover.requested:
                 break
             p.begun_ns = p.env.now
-            yield from _something(p, p.design.checkpoint(p), "checkpoint")
+            yield from _something(p, design.checkpoint(p), "checkpoint")
             p.on_end()
             p.checkpoint += 1
     except Failure as failure:
@@ -71,18 +72,18 @@ def primary_thread(p: Primary) -> Steps:
     p.failover.took_over()
 
 
-def secondary_thread(s: Secondary) -> Steps:
+def secondary_thread(design: Design, s: Secondary) -> Steps:
     """Load checkpoints until COLO ends (colo_process_incoming_thread)."""
     error: Exception | None = None
     try:
         while True:
-            yield from _something(s, s.design.load(s), "load")
+            yield from _something(s, design.load(s), "load")
             if s.relaunching:
                 break
             s.checkpoint += 1
     except Failure as failure:
         error = failure
-    s.vmstate_loading = False
+    s.failover.loading = False
     if s.relaunching:
         s.failover.relaunch()
     _leave(s, error)

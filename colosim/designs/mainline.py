@@ -12,6 +12,7 @@ from colosim.designs.messages import (
     VMSTATE_RECEIVED,
     VMSTATE_SEND,
 )
+from colosim.designs.traits import Traits
 from colosim.network.tcp import StreamError
 from colosim.trace.purpose import Purpose
 
@@ -27,12 +28,14 @@ class Mainline(Design):
     name = "mainline"
     summary = "RAM streamed without the lock; received under the secondary's (QEMU 3.1 on)"
     origin = "3f6df99d9d (QEMU 3.1, 2018-09-03); checkpoint timer and secondary as in QEMU 7.2"
-    ram_framing_bytes = 243
-    """Measured only in a sum: 12,928 B a checkpoint beside the pages, device state included."""
-    flat_staging = True
-    secondary_runs = True
-    joins_under_lock = False
-    drops_commands = True
+    traits = Traits(
+        # Measured only in a sum: 12,928 B a checkpoint beside the pages, device state included.
+        ram_framing_bytes=243,
+        flat_staging=True,
+        secondary_runs=True,
+        joins_under_lock=False,
+        drops_commands=True,
+    )
 
     def wait_for_checkpoint(self, p: Primary) -> Steps:
         """Wait for the free-running timer of period x-checkpoint-delay."""

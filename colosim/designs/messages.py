@@ -31,6 +31,8 @@ VMSTATE_SEND = Message("VMSTATE_SEND")
 VMSTATE_SIZE = Message("VMSTATE_SIZE", CODE_BYTES + VALUE_BYTES)
 VMSTATE_RECEIVED = Message("VMSTATE_RECEIVED")
 VMSTATE_LOADED = Message("VMSTATE_LOADED")
+SIZE_AFTER_RAM = Message(VMSTATE_SIZE.name, VMSTATE_SIZE.size_bytes + 1)
+"""qemu_put_byte(QEMU_VM_EOF) comes after the RAM section's flush, so it shares the next one."""
 
 PAGE_HEADER_BYTES = 8
 """offset | flags, before each page (save_page_header in migration/ram.c)."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from colosim.designs.messages import (
+    SIZE_AFTER_RAM,
     VMSTATE_RECEIVED,
     VMSTATE_SIZE,
-    Message,
     ram_bytes,
 )
 from colosim.designs.side import Side, VmstateError, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
 from colosim.errors import DesignError
-from colosim.failover.state import State
 from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
 from colosim.network.section import Section
@@ -23,8 +22,9 @@ from colosim.trace.events import PRIMARY, PagesCounted, Staged, StreamBroken
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from colosim.designs.design import Design
     from colosim.designs.side import Steps
+    from colosim.designs.traits import Traits
+    from colosim.failover.state import PrimaryFailover
     from colosim.host.host import Host
 
 _DIRTY, _STAGED = PagesCounted(PRIMARY, "dirty"), Staged(PRIMARY)
@@ -43,12 +43,11 @@ class Primary(Side):
     stopped_ns = -1
     begun_ns = -1
     running_ns = -1
-    waits_for_timer = False
-    """Whether it is in a wait that a failover ends (colo_checkpoint_event)."""
+    failover: PrimaryFailover
     on_end: Callable[[], None]
 
-    def __init__(self, design: Design, host: Host, *rest: Any) -> None:
-        super().__init__(design, host, *rest)
+    def __init__(self, traits: Traits, host: Host, *rest: Any) -> None:
+        super().__init__(traits, host, *rest)
         costs, model = host.costs, host.guest_model
         self._ram_pages = model.ram_bytes // PAGE_BYTES
         self._zero_share_ppm = model.zero_share_ppm
@@ -60,7 +59,7 @@ class Primary(Side):
             model.device_state_bytes, costs.device_save_state_fs_per_byte
         )
         self._staged_beside_ram = (
-            model.device_state_bytes + model.vmdesc_bytes + design.staged_framing_bytes
+            model.device_state_bytes + model.vmdesc_bytes + traits.staged_framing_bytes
         )
         self._ram_of = remembered(self._ram_section_of)
         # Whether the end mark of streamed RAM is still to be sent, and what was staged.
@@ -89,9 +88,9 @@ class Primary(Side):
         due = self.entered_ns + ((since - self.entered_ns) // period + 1) * period
         if due <= now:
             return
-        self.waits_for_timer = True
+        self.failover.sleeper = self.thread
         yield from self._wait(self.thread.sleep(due - now), "the checkpoint timer")
-        self.waits_for_timer = False
+        self.failover.sleeper = None
 
     # ---- the guest -----------------------------------------------------------------------------
 
@@ -100,7 +99,7 @@ class Primary(Side):
 
         :raises VmstateError: if a failover has been asked for meanwhile.
         """
-        if self.failover.state is not State.NONE:
+        if self.failover.requested:
             raise VmstateError("failover requested")
         return self.work("stop", self.costs.vm_stop_ns, self._guest_stops)
 
@@ -134,7 +133,7 @@ class Primary(Side):
         """Return how many pages are dirty, how many of them zero, and their RAM section's bytes."""
         pages = min(dirtied, self._ram_pages)
         zero = pages * self._zero_share_ppm // PPM
-        return pages, zero, ram_bytes(pages, zero, self.design.ram_framing_bytes)
+        return pages, zero, ram_bytes(pages, zero, self.traits.ram_framing_bytes)
 
     def stream_ram(self) -> Steps:
         """Write every dirty page straight to the socket (qemu_savevm_live_state).
@@ -200,7 +199,7 @@ class Primary(Side):
             spent += per_byte_ns(
                 fresh,
                 costs.flat_growth_fs_per_byte
-                if self.design.flat_staging
+                if self.traits.flat_staging
                 else costs.qsb_growth_fs_per_byte,
             )
         self.check("device save")
@@ -211,7 +210,7 @@ class Primary(Side):
         costs = self.costs
         full = pages - self._ram_of(pages)[1]
         spent = per_page_ns(pages, costs.page_scan_ps_per_page)
-        if self.design.flat_staging:
+        if self.traits.flat_staging:
             spent += per_page_ns(full, costs.flat_write_ps_per_page)
         else:
             spent += per_page_ns(full, costs.qsb_write_ps_per_page)
@@ -239,7 +238,3 @@ class Primary(Side):
         message = SIZE_AFTER_RAM if self._end_mark else VMSTATE_SIZE
         self._end_mark = False
         return self.send(message, self.staging.content_bytes)
-
-
-SIZE_AFTER_RAM = Message(VMSTATE_SIZE.name, VMSTATE_SIZE.size_bytes + 1)
-"""qemu_put_byte(QEMU_VM_EOF) comes after the RAM section's flush, so it shares the next one."""

@@ -86,7 +86,7 @@ def design_of(design: str | type[Design]) -> type[Design]:
     """
     if isinstance(design, str):
         return load_design(design)
-    if design in OWN or design.remedies:
+    if design in OWN or design.traits.remedies:
         return design
     return with_a_name_of_its_own(design, _OWN_BY_NAME)
 

@@ -7,6 +7,7 @@ remedy has let it go".  A verb that is called without the lock does nothing else
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from colosim.designs.primary import Primary
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from colosim.designs.design import Design
     from colosim.designs.remedies import Option
     from colosim.designs.side import Steps
+    from colosim.designs.traits import Traits
     from colosim.host.host import Host
     from colosim.network.section import Section
 
@@ -44,15 +46,15 @@ def remedied(design: type[Design], name: str, options: Sequence[Option]) -> type
             "name": name,
             "summary": "; ".join((design.summary, *words)),
             "origin": "; ".join((design.origin, *origins)),
-            "remedies": tuple(options),
+            "traits": replace(design.traits, remedies=tuple(options)),
         },
     )
 
 
-def sides_of(design: Design, late_writes_pages_per_s: int) -> tuple[type[Primary], type[Secondary]]:
-    """Return the classes of the two sides under `design`'s remedies and with late writes."""
+def sides_of(traits: Traits, late_writes_pages_per_s: int) -> tuple[type[Primary], type[Secondary]]:
+    """Return the classes of the two sides under a design's remedies and with late writes."""
     if late_writes_pages_per_s or any(
-        option.name in {RAM_OUTSIDE, RECEIVE_OUTSIDE, CHUNKED} for option in design.remedies
+        option.name in {RAM_OUTSIDE, RECEIVE_OUTSIDE, CHUNKED} for option in traits.remedies
     ):
         return RemediedPrimary, RemediedSecondary
     return Primary, Secondary
@@ -72,13 +74,13 @@ class HeldOnDemand(Held):
             super().__exit__(kind, error, trace)
 
 
-def _chunk_bytes(design: Design) -> int:
+def _chunk_bytes(traits: Traits) -> int:
     """Return the chunk after which the lock is let go, 0 if it is not."""
-    return next((option.value or 0 for option in design.remedies if option.name == CHUNKED), 0)
+    return next((option.value or 0 for option in traits.remedies if option.name == CHUNKED), 0)
 
 
-def _has(design: Design, remedy: str) -> bool:
-    return any(option.name == remedy for option in design.remedies)
+def _has(traits: Traits, remedy: str) -> bool:
+    return any(option.name == remedy for option in traits.remedies)
 
 
 class RemediedPrimary(Primary):
@@ -94,11 +96,11 @@ class RemediedPrimary(Primary):
     is 0: then nothing is torn.
     """
 
-    def __init__(self, design: Design, host: Host, *rest: Any) -> None:
-        super().__init__(design, host, *rest)
+    def __init__(self, traits: Traits, host: Host, *rest: Any) -> None:
+        super().__init__(traits, host, *rest)
         self.held = HeldOnDemand(host.lock, self.thread)
-        self._outside = _has(design, RAM_OUTSIDE)
-        self._chunk = _chunk_bytes(design)
+        self._outside = _has(traits, RAM_OUTSIDE)
+        self._chunk = _chunk_bytes(traits)
         self._let_go = False
         self._late_rate = host.guest_model.late_writes_pages_per_s
         self._unlocked_ns = 0
@@ -166,10 +168,10 @@ class RemediedPrimary(Primary):
 class RemediedSecondary(Secondary):
     """The secondary with ``receive-outside-lock``."""
 
-    def __init__(self, design: Design, host: Host, *rest: Any) -> None:
-        super().__init__(design, host, *rest)
+    def __init__(self, traits: Traits, host: Host, *rest: Any) -> None:
+        super().__init__(traits, host, *rest)
         self.held = HeldOnDemand(host.lock, self.thread)
-        self._outside = _has(design, RECEIVE_OUTSIDE)
+        self._outside = _has(traits, RECEIVE_OUTSIDE)
 
     def load_ram(self) -> Steps:
         """Load streamed RAM, without the lock if the remedy is chosen, as colo.c did to QEMU 3.0.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from colosim.designs.messages import VMSTATE_SIZE
-from colosim.designs.primary import SIZE_AFTER_RAM
+from colosim.designs.messages import SIZE_AFTER_RAM, VMSTATE_SIZE
 from colosim.designs.side import Side, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
 from colosim.host.host import PAGE_BYTES
@@ -14,8 +13,9 @@ from colosim.network.section import Section
 from colosim.trace.events import SECONDARY, PagesCounted
 
 if TYPE_CHECKING:
-    from colosim.designs.design import Design
     from colosim.designs.side import Steps
+    from colosim.designs.traits import Traits
+    from colosim.failover.state import SecondaryFailover
     from colosim.host.host import Host
 
 
@@ -35,15 +35,13 @@ class Secondary(Side):
     """The secondary as a design's `load` sees it."""
 
     ram_loaded_ns = -1
-    vmstate_loading = False
-    relaunching = False
-    """Whether a failover was postponed because this side was just loading."""
+    failover: SecondaryFailover
     cache_epoch = -1
     ram_epoch = -1
     device_epoch = -1
 
-    def __init__(self, design: Design, host: Host, *rest: Any) -> None:
-        super().__init__(design, host, *rest)
+    def __init__(self, traits: Traits, host: Host, *rest: Any) -> None:
+        super().__init__(traits, host, *rest)
         self._ram_pages = host.guest_model.ram_bytes // PAGE_BYTES
         costs, state = host.costs, host.guest_model.device_state_bytes
         self._device_load_ns = costs.device_load_ns + per_byte_ns(
@@ -57,6 +55,11 @@ class Secondary(Side):
         self._ram_load_ns = remembered(self._price_of_ram_load)
         self._staged_load_ns = remembered(self._price_of_staged_load)
         self._fill_ns = remembered(self._price_of_fill)
+
+    @property
+    def relaunching(self) -> bool:
+        """Whether a failover was postponed because this side was just loading."""
+        return self.failover.relaunching
 
     def stop_guest(self) -> Steps:
         """Stop the secondary's own guest, where it runs between checkpoints."""
@@ -134,7 +137,7 @@ class Secondary(Side):
 
     def reset(self) -> Steps:
         """Reset the machine before the load (qemu_system_reset)."""
-        self.vmstate_loading = True
+        self.failover.loading = True
         return self.work("reset", self.costs.reset_ns)
 
     def load_staged_ram(self) -> Steps:
@@ -167,12 +170,12 @@ class Secondary(Side):
         guests begin an interval alike, so the one that ran longer has dirtied the larger set.
         """
         pages = self._ram.pages
-        if self.design.secondary_runs:
+        if self.traits.secondary_runs:
             guest = self.host.guest
             own = guest.dirty_after(self.checkpoint, guest.ran_ns)
             if own > pages:
                 pages = min(own, self._ram_pages)
-        self.vmstate_loading = True
+        self.failover.loading = True
         return self.work(
             "cache flush",
             per_page_ns(pages, self.costs.cache_flush_ps_per_page),
@@ -200,4 +203,4 @@ class Secondary(Side):
 
     def _device_state_is_loaded(self) -> None:
         self.device_epoch = self._filled.checkpoint
-        self.vmstate_loading = False
+        self.failover.loading = False

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from simpy.events import Event
 
-    from colosim.designs.design import Design
     from colosim.designs.messages import Message
+    from colosim.designs.traits import Traits
     from colosim.failover.state import Failover
     from colosim.host.host import Host
     from colosim.host.lock import IothreadLock
+    from colosim.host.process import Thread
     from colosim.host.staging import StagingBuffer
-    from colosim.host.thread import Thread
     from colosim.network.ends import Ends
     from colosim.network.section import Section
     from colosim.trace.events import Event as TraceEvent
@@ -124,7 +124,7 @@ class Side:
 
     def __init__(
         self,
-        design: Design,
+        traits: Traits,
         host: Host,
         thread: Thread,
         outgoing: Ends,
@@ -132,7 +132,7 @@ class Side:
         staging: StagingBuffer,
         failover: Failover,
     ) -> None:
-        self.design = design
+        self.traits = traits
         self.host = host
         self.env = host.env
         self.costs = host.costs

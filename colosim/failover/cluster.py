@@ -196,7 +196,7 @@ class ClusterManager:
         if self.hosts[side].monitor.has_client and side not in self.gone:
             return True
         self.unsaid.setdefault(side, []).append(command)
-        self.record.note(CommandUnsent(command, side))
+        self.record.note(CommandUnsent(side, command))
         return False
 
     # ---- its connection to a monitor -----------------------------------------------------------
@@ -208,7 +208,7 @@ class ClusterManager:
             return
         self.record.note(MonitorLost(side))
         for command in monitor.lose_client(drops=drops):
-            self.record.note(CommandDropped(command.name, side))
+            self.record.note(CommandDropped(side, command.name))
 
     def connected(self, side: str) -> None:
         """Be connected to `side`'s monitor again."""

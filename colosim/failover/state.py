@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
     from simpy.events import Event
 
-    from colosim.designs.primary import Primary
-    from colosim.designs.secondary import Secondary
     from colosim.host.host import Host
-    from colosim.host.thread import Thread
+    from colosim.host.process import Thread
     from colosim.network.connection import Connection
 
     Steps = Generator[Event, None, None]
@@ -44,21 +42,18 @@ class State(Enum):
 
 
 class Failover:
-    """The failover of one side."""
+    """The failover of one side, whichever its role."""
 
     def __init__(self, host: Host, connection: Connection) -> None:
         self.host = host
         self.connection = connection
         self.state = State.NONE
         self.done = False
-        self._posted = False
+        self.posted = False
+        """Whether the bottom half has let the COLO thread that left go on."""
         self._semaphore: Event | None = None
-        self._incoming: Event | None = None
-        self._incoming_ended = False
         self.on_takeover: Callable[[], None] | None = None
         self.on_error_exit: Callable[[], None] | None = None
-        self.primary: Primary | None = None
-        self.secondary: Secondary | None = None
 
     @property
     def requested(self) -> bool:
@@ -66,16 +61,11 @@ class Failover:
         return self.state is not State.NONE
 
     @property
-    def posted(self) -> bool:
-        """Whether the bottom half has let the COLO thread that left go on."""
-        return self._posted
-
-    @property
     def joining(self) -> bool:
-        """Whether the main loop waits for the COLO incoming thread to end."""
-        return self._incoming is not None
+        """Whether the main loop waits for the COLO thread to end."""
+        return False
 
-    # ---- the command ---------------------------------------------------------------------------
+    # ---- commands ------------------------------------------------------------------------------
 
     def lost_heartbeat(self, main_loop: Thread) -> Steps:
         """Serve the command x-colo-lost-heartbeat in the main loop, then its bottom half."""
@@ -87,46 +77,105 @@ class Failover:
         yield from self._bottom_half(main_loop)
 
     def _bottom_half(self, main_loop: Thread) -> Steps:
-        self.state = State.ACTIVE
-        if self.primary is not None:
-            self._primary_failover()
-        else:
-            yield from self._secondary_failover(main_loop)
+        """Do the side's part, from the main loop."""
+        raise NotImplementedError
 
-    def _primary_failover(self) -> None:
-        """primary_vm_do_failover: stop the guest, cut the connection, wake the COLO thread."""
-        primary = self.primary
-        assert primary is not None  # noqa: S101 - asked by the caller
+    def yank(self) -> None:
+        """Serve the out-of-band command yank: shut the migration channels down, without the lock.
+
+        A frozen process serves it once it is thawed.
+        """
+        if self.host.frozen:
+            self.host.thawed.callbacks.append(lambda _thawed: self.yank())
+            return
+        self.host.record.note(CommandServed(self.host.side, YANK, out_of_band=True))
+        self.connection.yank(self.host.side, StreamError("yanked"))
+
+    # ---- what the COLO thread does with it -----------------------------------------------------
+
+    def _post(self) -> None:
+        self.posted = True
+        if self._semaphore is not None:
+            semaphore, self._semaphore = self._semaphore, None
+            semaphore.succeed()
+
+    def wait(self) -> Steps:
+        """Wait, as a COLO thread that has left, until the bottom half has run."""
+        if not self.posted:
+            self._semaphore = self.host.env.event()
+            yield self._semaphore
+
+    def exits_with_error(self) -> None:
+        """Emit the event COLO_EXIT with the reason `error`."""
+        if self.on_error_exit is not None:
+            self.on_error_exit()
+
+    def took_over(self) -> None:
+        """This side's guest serves alone from now on."""
+        self.done = True
+        self.host.record.note(ServesAlone(self.host.side))
+        if self.on_takeover is not None:
+            self.on_takeover()
+
+
+class PrimaryFailover(Failover):
+    """The primary's: primary_vm_do_failover in migration/colo.c."""
+
+    def __init__(self, host: Host, connection: Connection) -> None:
+        super().__init__(host, connection)
+        self.sleeper: Thread | None = None
+        """The COLO thread, while it is in a wait that a failover ends (colo_checkpoint_event)."""
+
+    def _bottom_half(self, main_loop: Thread) -> Steps:  # noqa: ARG002 - it does not wait
+        """Stop the guest, cut the connection, wake the COLO thread."""
+        self.state = State.ACTIVE
         self.host.guest.stop()
         self.connection.shutdown(self.host.side)
         self.state = State.COMPLETED
         self._post()
-        if primary.waits_for_timer:
-            primary.thread.wake()
+        if self.sleeper is not None:
+            self.sleeper.wake()
+        yield from ()
 
-    def _secondary_failover(self, main_loop: Thread) -> Steps:
-        """secondary_vm_do_failover, then the incoming coroutine up to the running guest."""
-        secondary = self.secondary
-        assert secondary is not None  # noqa: S101 - asked by the caller
-        if secondary.vmstate_loading:
+
+class SecondaryFailover(Failover):
+    """The secondary's: secondary_vm_do_failover, then the incoming coroutine to the running guest.
+
+    `joins_under_lock`: whether it joins the incoming thread while the main loop holds the lock;
+    `ram_cache`: whether there is one to free.
+    """
+
+    def __init__(
+        self, host: Host, connection: Connection, *, joins_under_lock: bool, ram_cache: bool
+    ) -> None:
+        super().__init__(host, connection)
+        self._joins_under_lock = joins_under_lock
+        self._ram_cache = ram_cache
+        self.loading = False
+        """Whether the COLO thread is just loading (vmstate_loading): then it is postponed."""
+        self.relaunching = False
+        """Whether it was postponed."""
+        self._incoming: Event | None = None
+        self._incoming_ended = False
+
+    @property
+    def joining(self) -> bool:
+        """Whether the main loop waits for the COLO incoming thread to end."""
+        return self._incoming is not None
+
+    def _bottom_half(self, main_loop: Thread) -> Steps:
+        self.state = State.ACTIVE
+        if self.loading:
             self.state = State.RELAUNCH
-            secondary.relaunching = True
+            self.relaunching = True
             self.host.record.note(FailoverPostponed(self.host.side, "loading"))
             return
-        lock = self.host.lock
         self.connection.shutdown(self.host.side)
         self.state = State.COMPLETED
         self._post()
         if not self._incoming_ended:
-            self._incoming = self.host.env.event()
-            main_loop.waits_for = "the COLO incoming thread to end"
-            if not secondary.design.joins_under_lock:
-                lock.release(main_loop)
-            yield self._incoming
-            if not secondary.design.joins_under_lock:
-                yield from lock.acquire(main_loop, Purpose.MONITOR)
-            main_loop.waits_for = ""
-        if secondary.design.ram_cache:
+            yield from self._join(main_loop)
+        if self._ram_cache:
             ram = self.host.guest_model.ram_bytes
             yield main_loop.work(per_byte_ns(ram, self.host.costs.cache_free_fs_per_byte))
             self.host.ledger.hold("ram_cache", 0)
@@ -134,24 +183,17 @@ class Failover:
         self.host.guest.run()
         self.took_over()
 
-    # ---- what the COLO threads do with it ------------------------------------------------------
-
-    def _post(self) -> None:
-        self._posted = True
-        if self._semaphore is not None:
-            semaphore, self._semaphore = self._semaphore, None
-            semaphore.succeed()
-
-    def exits_with_error(self) -> None:
-        """Emit the event COLO_EXIT with the reason `error`."""
-        if self.on_error_exit is not None:
-            self.on_error_exit()
-
-    def wait(self) -> Steps:
-        """Wait, as a COLO thread that has left, until the bottom half has run."""
-        if not self._posted:
-            self._semaphore = self.host.env.event()
-            yield self._semaphore
+    def _join(self, main_loop: Thread) -> Steps:
+        """Wait for the COLO incoming thread to end."""
+        lock = self.host.lock
+        self._incoming = self.host.env.event()
+        main_loop.waits_for = "the COLO incoming thread to end"
+        if not self._joins_under_lock:
+            lock.release(main_loop)
+        yield self._incoming
+        if not self._joins_under_lock:
+            yield from lock.acquire(main_loop, Purpose.MONITOR)
+        main_loop.waits_for = ""
 
     def incoming_ended(self) -> None:
         """The secondary's COLO thread has ended: whoever joins it goes on."""
@@ -168,21 +210,3 @@ class Failover:
         """
         self.state = State.REQUIRE
         self.host.monitor.schedule("failover bottom half, again", self._bottom_half)
-
-    def took_over(self) -> None:
-        """This side's guest serves alone from now on."""
-        self.done = True
-        self.host.record.note(ServesAlone(self.host.side))
-        if self.on_takeover is not None:
-            self.on_takeover()
-
-    def yank(self) -> None:
-        """Serve the out-of-band command yank: shut the migration channels down, without the lock.
-
-        A frozen process serves it once it is thawed.
-        """
-        if self.host.frozen:
-            self.host.thawed.callbacks.append(lambda _thawed: self.yank())
-            return
-        self.host.record.note(CommandServed(self.host.side, YANK, out_of_band=True))
-        self.connection.yank(self.host.side, StreamError("yanked"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simpy.events import Event
 
     from colosim.engine.environment import Environment
-    from colosim.host.thread import Thread
+    from colosim.host.process import Thread
     from colosim.trace.record import Record
 
 

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from colosim.host.thread import Thread
+from colosim.host.process import Thread
 from colosim.trace.events import CommandReceived, CommandServed, JobScheduled
 from colosim.trace.purpose import Purpose
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from simpy.events import Event
 
-    from colosim.host.host import Host
+    from colosim.host.lock import IothreadLock
+    from colosim.host.process import Process
 
     Job = Callable[[Thread], Generator[Event, None, None]]
 
@@ -47,8 +48,9 @@ class _Task:
 class Monitor:
     """The main loop of one QEMU process as far as COLO needs it: it serves commands."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Process, lock: IothreadLock) -> None:
         self.host = host
+        self._lock = lock
         self.thread = Thread(host, "main loop")
         self.commands: list[Command] = []
         self.expects_commands = False
@@ -140,7 +142,7 @@ class Monitor:
 
     def _serve(self) -> Generator[Event, None, None]:
         host = self.host
-        lock = host.lock
+        lock = self._lock
         while True:
             while not self._waiting:
                 self._idle = host.env.event()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from simpy.events import Event
 
-    from colosim.host.thread import Thread
+    from colosim.host.process import Thread
 
 
 class ReferenceLock(IothreadLock):

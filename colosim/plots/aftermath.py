@@ -7,16 +7,34 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from colosim.plots.lanes import (
+    Timed,
+    commands,
+    failure_of,
+    fault_of,
+    of_side,
+    process_of,
+    states,
+)
 from colosim.plots.levels import curve_of, end_of
 from colosim.plots.rows import rows_of, whole
-from colosim.plots.style import FigureError
+from colosim.trace.events import (
+    OTHER,
+    ByManager,
+    Event,
+    FailureInjected,
+    FaultStruck,
+    GuestRunning,
+    GuestStopped,
+    ServesAlone,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from colosim.runs.run import Run
 
-__all__ = ["BUFFERS", "LANES", "Row", "begin_of", "fault_of", "rows_after"]
+__all__ = ["BUFFERS", "LANES", "Row", "begin_of", "rows_after"]
 
 BUFFERS = {
     "primary send buffer": ("primary", "socket_send_buffer"),
@@ -37,8 +55,6 @@ LANES = (
 )
 """The lanes that there can be, from top to bottom; one in which nothing happens is left out."""
 
-_STATES = {"stopped": "guest stopped", "running": "guest runs", "alone": "serves alone"}
-
 
 class Row(NamedTuple):
     """Something that takes time, on a lane; `end_ns` is None if it never ended.
@@ -54,18 +70,6 @@ class Row(NamedTuple):
     end_bytes: int | None = None
 
 
-def fault_of(run: Run) -> int:
-    """Return when the first fault struck, in ns.
-
-    :raises FigureError: if none did.
-    """
-    events = run.events
-    faults = events.loc[events["event"].str.contains("fault", regex=False), "time_ns"]
-    if not len(faults):
-        raise FigureError(f"no fault struck in {run!r}: there is nothing to wait for")
-    return int(faults.iloc[0])
-
-
 def begin_of(run: Run) -> int:
     """Return when the checkpoint was requested that the first fault struck."""
     struck = fault_of(run)
@@ -78,60 +82,42 @@ def rows_after(run: Run) -> Iterator[Row]:
 
     :raises FigureError: if no fault struck.
     """
-    yield from _marks(run)
-    for side in ("primary", "secondary"):
-        yield from _guest(run, side)
-        yield from _process(run, side)
+    events = [Timed(*one) for one in run.iter_events()]
+    yield from sorted(_marks(events), key=lambda row: row.lane == "cluster manager")
+    for side in OTHER:
+        own = list(of_side(events, side))
+        for lane, found in (
+            (f"{side} guest", states(own, _guest_of)),
+            (f"{side} process", states(own, process_of)),
+        ):
+            yield from (Row(lane, one.what, one.begin_ns, one.end_ns) for one in found)
         yield from _locks(run, side)
-        yield from _commands(run, side)
+        for one in commands(own):
+            yield Row(f"command to {side}", one.what, one.begin_ns, one.end_ns)
     for lane, (side, account) in BUFFERS.items():
         yield from _buffer(run, lane, side, account)
 
 
-def _said(run: Run, side: str) -> Iterator[tuple[int, str, int]]:
-    """Yield time, text and value of the events of one side."""
-    for at_ns, name, value in rows_of(run.events):
-        who, _, what = name.partition(": ")
-        if who == side:
-            yield int(at_ns), what, int(value)
+def _marks(events: list[Timed]) -> Iterator[Row]:
+    for at_ns, event, _ in events:
+        match event:
+            case FaultStruck(kind, target):
+                yield Row("fault", f"{kind} {target}", at_ns, at_ns)
+            case FailureInjected():
+                yield Row("fault", failure_of(event), at_ns, at_ns)
+            case ByManager():
+                yield Row("cluster manager", event.what, at_ns, at_ns)
 
 
-def _marks(run: Run) -> Iterator[Row]:
-    for who in ("fault", "cluster manager"):
-        for at_ns, what, _ in _said(run, who):
-            yield Row(who, what, at_ns, at_ns)
-    for side in ("primary", "secondary"):
-        for at_ns, what, _ in _said(run, side):
-            if what.startswith("fault "):
-                yield Row("fault", f"{side}: {what.removeprefix('fault ')}", at_ns, at_ns)
-
-
-def _guest(run: Run, side: str) -> Iterator[Row]:
-    state, since = None, 0
-    for at_ns, what, _ in _said(run, side):
-        new = {"guest stopped": "stopped", "guest running": "running", "serves alone": "alone"}.get(
-            what
-        )
-        if new is None or new == state:
-            continue
-        if state is not None and at_ns > since:
-            yield Row(f"{side} guest", _STATES[state], since, at_ns)
-        state, since = new, at_ns
-    if state is not None:
-        yield Row(f"{side} guest", _STATES[state], since, None)
-
-
-def _process(run: Run, side: str) -> Iterator[Row]:
-    state, since = None, 0
-    for at_ns, what, _ in _said(run, side):
-        new = what.removeprefix("process ") if what.startswith("process ") else None
-        if new is None:
-            continue
-        if state is not None and at_ns > since:
-            yield Row(f"{side} process", state, since, at_ns)
-        state, since = (None if new == "thawed" else new), at_ns
-    if state is not None:
-        yield Row(f"{side} process", state, since, None)
+def _guest_of(event: Event) -> str | None:
+    match event:
+        case GuestStopped():
+            return "guest stopped"
+        case GuestRunning():
+            return "guest runs"
+        case ServesAlone():
+            return "serves alone"
+    return None
 
 
 def _locks(run: Run, side: str) -> Iterator[Row]:
@@ -144,19 +130,6 @@ def _locks(run: Run, side: str) -> Iterator[Row]:
             yield Row(f"waits for {side} lock", who, wanted, got)
         if got is not None:
             yield Row(f"{side} lock", who, got, whole(row.released_ns))
-
-
-def _commands(run: Run, side: str) -> Iterator[Row]:
-    """Yield the monitor's commands from their coming in to their being served."""
-    waiting: dict[str, int] = {}
-    for at_ns, what, _ in _said(run, side):
-        words = what.split()
-        if words[:2] == ["monitor", "receives"]:
-            waiting[words[2]] = at_ns
-        elif words[:2] == ["monitor", "serves"]:
-            yield Row(f"command to {side}", words[2], waiting.pop(words[2], at_ns), at_ns)
-    for command, since in waiting.items():
-        yield Row(f"command to {side}", command, since, None)
 
 
 def _buffer(run: Run, lane: str, side: str, account: str) -> Iterator[Row]:

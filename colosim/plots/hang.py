@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from colosim.designs.remedies import conditions_of
-from colosim.plots.aftermath import BUFFERS, LANES, begin_of, fault_of, rows_after
+from colosim.plots.aftermath import BUFFERS, LANES, begin_of, rows_after
+from colosim.plots.lanes import fault_of
 from colosim.plots.levels import end_of
 from colosim.plots.rows import rows_of, whole
 from colosim.plots.style import (

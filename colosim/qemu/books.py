@@ -11,12 +11,25 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from colosim.qemu.history import RUNNING
+from colosim.trace.events import (
+    ABORTED,
+    COMMITTED,
+    OTHER,
+    PRIMARY,
+    SECONDARY,
+    CheckpointEnded,
+    ColoExit,
+    GuestRunning,
+    Received,
+    Sent,
+    ServesAlone,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from colosim.qemu.interleave import SidedEvent
+    from colosim.trace.events import Event, OnSide
 
 __all__ = ["SEEN_LIMIT_NS", "UNSEEN_NS", "Entry", "entries"]
 
@@ -25,14 +38,12 @@ UNSEEN_NS = -(1 << 62)
 SEEN_LIMIT_NS = 1 << 60
 """No time of a log, and no duration, is as long (36 years)."""
 
-_PEER = {"primary": "secondary", "secondary": "primary"}
-
 
 class Entry(NamedTuple):
     """One event as the record of a run has it."""
 
     time_ns: int
-    name: str
+    event: Event
     value: int
 
 
@@ -53,53 +64,59 @@ class _Books:
     """Counts checkpoints, and the messages that are on their way."""
 
     def __init__(self, sides: Collection[str], *, shows_guest: bool) -> None:
-        self._leading = "primary" if "primary" in sides else "secondary"
+        self._leading = PRIMARY if PRIMARY in sides else SECONDARY
         self._alone = len(sides) == 1
         self._shows_guest = shows_guest
         self._number = 0
         self._open = False
         self._loaded = False
-        self._unread: Counter[tuple[str, str]] = Counter()
+        self._unread: Counter[Sent] = Counter()
 
     def enter(self, event: SidedEvent) -> Iterator[Entry]:
         """Yield what `event` enters into the record."""
-        time_ns, side, name, value = event
-        verb, _, message = name.partition(" ")
-        if self._leading == side and message == "CHECKPOINT_REQUEST":
-            if self._open:
-                yield self._close("aborted", time_ns)
-            self._open, self._loaded = True, False
-        if verb == "sends":
-            self._unread[side, message] += 1
-        elif verb == "receives":
-            peer = _PEER[side]
-            if self._unread[peer, message]:
-                self._unread[peer, message] -= 1
-            else:
-                yield Entry(UNSEEN_NS, f"{peer}: sends {message}", value)
-        outcome = self._outcome(name) if side == self._leading and self._open else ""
-        if outcome == "aborted":
+        time_ns, told, value = event
+        outcome = ""
+        if told.side == self._leading:
+            if self._is_request(told):
+                if self._open:
+                    yield self._close(ABORTED, time_ns)
+                self._open, self._loaded = True, False
+            outcome = self._outcome(told) if self._open else ""
+        match told:
+            case Sent():
+                self._unread[told] += 1
+            case Received(side, message):
+                sending = Sent(OTHER[side], message)
+                if self._unread[sending]:
+                    self._unread[sending] -= 1
+                else:
+                    yield Entry(UNSEEN_NS, sending, value)
+        if outcome == ABORTED:
             yield self._close(outcome, time_ns)
-        yield Entry(time_ns, f"{side}: {name}", value)
-        if verb == "sends" and self._alone:
-            yield Entry(UNSEEN_NS, f"{_PEER[side]}: receives {message}", value)
-        if outcome == "committed":
+        yield Entry(time_ns, told, value)
+        if isinstance(told, Sent) and self._alone:
+            yield Entry(UNSEEN_NS, Received(OTHER[told.side], told.message), value)
+        if outcome == COMMITTED:
             yield self._close(outcome, time_ns)
 
-    def _outcome(self, name: str) -> str:
-        """Return how `name` ends the open checkpoint, an empty text if it does not."""
-        if name.startswith("COLO exit") or name == "serves alone":
-            return "aborted"
-        if self._leading == "secondary":
-            return "committed" if name == "sends VMSTATE_LOADED" else ""
-        if name == "receives VMSTATE_LOADED":
-            self._loaded = True
-            return "" if self._shows_guest else "committed"
-        if name == RUNNING:
-            return "committed" if self._loaded else "aborted"
+    def _is_request(self, event: OnSide) -> bool:
+        return isinstance(event, Sent | Received) and event.message == "CHECKPOINT_REQUEST"
+
+    def _outcome(self, event: OnSide) -> str:
+        """Return how an event of the leading side ends the checkpoint, ``""`` if it does not."""
+        match event:
+            case ColoExit() | ServesAlone():
+                return ABORTED
+            case Sent("secondary", "VMSTATE_LOADED"):
+                return COMMITTED
+            case Received("primary", "VMSTATE_LOADED"):
+                self._loaded = True
+                return "" if self._shows_guest else COMMITTED
+            case GuestRunning("primary"):
+                return COMMITTED if self._loaded else ABORTED
         return ""
 
     def _close(self, outcome: str, time_ns: int) -> Entry:
         self._open = False
         number, self._number = self._number, self._number + 1
-        return Entry(time_ns, f"checkpoint {outcome}", number)
+        return Entry(time_ns, CheckpointEnded(outcome), number)

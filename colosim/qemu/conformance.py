@@ -10,8 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from colosim.qemu.history import FAILOVER, GUEST, READY, STAGES
+from colosim.qemu.history import READY, STAGES
 from colosim.qemu.protocol import REQUEST, Protocol, protocols
+from colosim.trace.events import (
+    PRIMARY,
+    SECONDARY,
+    ColoExit,
+    CommandServed,
+    FailoverChanged,
+    FailoverPostponed,
+    GuestRunning,
+    GuestStopped,
+    OnSide,
+    Received,
+    Sent,
+    StepDone,
+    StreamEnded,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,12 +37,12 @@ __all__ = ["Deviation", "Identification", "deviation", "identify"]
 
 _RELEASED = ("mainline", "flat")
 """Designs of QEMU's releases; the others were series of patches."""
-_SHUTDOWN = "GUEST_SHUTDOWN"
-_REPEATED = frozenset({"bitmap sync"})
+_REPEATED = StepDone(PRIMARY, "bitmap sync")
 """What a version of QEMU may do more than once in a row."""
-_SKIPPED = frozenset({"cache flush"})
+_SKIPPED = StepDone(SECONDARY, "cache flush")
 """What is left out where there is nothing to do: a checkpoint without dirty pages."""
-_FRAME = {f"{verb} {message}" for verb in ("sends", "receives") for message in (READY, _SHUTDOWN)}
+_GUEST = (GuestRunning, GuestStopped)
+_MESSAGE = (Sent, Received)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +57,7 @@ class Deviation:
     source: str
     side: str
     line: int
-    event: str
+    event: OnSide
     expected: tuple[str, ...]
     could: tuple[str, ...] = ()
 
@@ -50,9 +65,11 @@ class Deviation:
         """Return it as one line for people."""
         expected = " or ".join(self.expected) or "nothing more"
         could = ", ".join(self.could) or "no design"
+        what = self.event.what
+        said = what if isinstance(self.event, _MESSAGE) else f"shows '{what}'"
         return (
             f"{self.source}:{self.line}: {self.design} cannot produce this: the {self.side} "
-            f"{_said(self.event)}; expected: {expected}; could have: {could}"
+            f"{said}; expected: {expected}; could have: {could}"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -61,15 +78,10 @@ class Deviation:
             "source": self.source,
             "line": self.line,
             "side": self.side,
-            "event": self.event,
+            "event": self.event.what,
             "expected": list(self.expected),
             "could": list(self.could),
         }
-
-
-def _said(event: str) -> str:
-    """Return an event as what a side does."""
-    return event if event.startswith(("sends ", "receives ")) else f"shows '{event}'"
 
 
 class _At(NamedTuple):
@@ -91,7 +103,7 @@ class _Follower:
         self._sequence = protocol.seen_by(history)
         self._requests_again = protocol.requests_again and history.side == "primary"
         self._stages = history.kind == STAGES
-        self._names = frozenset(protocol.events[history.side])
+        self._stages_ram = StepDone(history.side, "RAM load") in protocol.events[history.side]
         self._begun = False
         count = len(self._sequence)
         self._at = {_At(0)} if history.entered else {_At(index) for index in range(count)}
@@ -99,15 +111,15 @@ class _Follower:
 
     def follow(self, happening: Happening) -> tuple[Happening, tuple[str, ...]] | None:
         """Take an event; return the one that cannot be, and what could, if there is one."""
-        name = happening.name
-        if name.startswith((FAILOVER, "COLO exit", "monitor serves")):
+        event = happening.event
+        if isinstance(event, FailoverChanged | FailoverPostponed | ColoExit | CommandServed):
             self._at = {_At(at.position, ending=True) for at in self._at}
             return None
-        if not self._concerns(name):
+        if not self._concerns(event):
             return None
-        if name.endswith(READY):
+        if isinstance(event, _MESSAGE) and event.message == READY:
             return self._ready(happening)
-        if not self._begun and self._entered and not name.startswith(("sends ", "receives ")):
+        if not self._begun and self._entered and not isinstance(event, _MESSAGE):
             return None  # between the entry into COLO and the first request the guest is started
         after = {one for at in self._at for one in self._next(at, happening)}
         if after:
@@ -117,16 +129,14 @@ class _Follower:
         again = next((at.again for at in self._at if at.again is not None), None)
         return again or happening, self._expected()
 
-    def _concerns(self, name: str) -> bool:
+    def _concerns(self, event: OnSide) -> bool:
         """Tell whether an event is one that the check looks at."""
-        if name.startswith(("sends ", "receives ")) or name in GUEST:
+        if isinstance(event, (*_MESSAGE, *_GUEST)) or event in self._sequence:
             return True
-        if name in self._sequence or name in _REPEATED:
-            return True
-        if name == "RAM load ends":
+        if event == StreamEnded(SECONDARY, "RAM load"):
             # Of a staged checkpoint RAM is loaded under the lock, beside the order of messages.
-            return self._stages or "RAM load" not in self._names
-        return name == "cache flush"
+            return self._stages or not self._stages_ram
+        return event in {_REPEATED, _SKIPPED}
 
     def _ready(self, happening: Happening) -> tuple[Happening, tuple[str, ...]] | None:
         """COLO is entered: at the beginning, or again after a failover."""
@@ -139,49 +149,53 @@ class _Follower:
 
     def _next(self, at: _At, happening: Happening) -> Iterable[_At]:
         """Yield where a side that was `at` may be after `happening`."""
-        name, sequence = happening.name, self._sequence
+        event, sequence = happening.event, self._sequence
         count = len(sequence)
         if at.ending:
-            yield from self._next_ending(at, name)
+            yield from self._next_ending(at, event)
             return
         if at.again is not None:
             return
-        if count and sequence[at.position] == name:
+        if count and sequence[at.position] == event:
             yield _At((at.position + 1) % count)
-        elif count and sequence[at.position] in _SKIPPED:
+        elif count and sequence[at.position] == _SKIPPED:
             yield from self._next(_At((at.position + 1) % count), happening)
-        if name in _REPEATED and count and sequence[at.position - 1] == name:
+        if event == _REPEATED and count and sequence[at.position - 1] == event:
             yield at
-        if name.endswith(_SHUTDOWN) and name in _FRAME and self._may_shut_down(at, name):
+        if self._shuts_down(at, event):
             yield _At(at.position, ending=True)
-        if name == f"sends {REQUEST}" and self._requests_again and self._after_send(at):
+        if event == Sent(PRIMARY, REQUEST) and self._requests_again and self._after_send(at):
             yield _At(at.position, again=happening)
 
-    def _next_ending(self, at: _At, name: str) -> Iterable[_At]:
-        if name in GUEST:
+    def _next_ending(self, at: _At, event: OnSide) -> Iterable[_At]:
+        if isinstance(event, _GUEST):
             yield at
         for index in range(at.position, len(self._sequence)):
-            if self._sequence[index] == name:
+            if self._sequence[index] == event:
                 yield _At(index + 1, ending=True)
 
-    def _may_shut_down(self, at: _At, name: str) -> bool:
+    def _shuts_down(self, at: _At, event: OnSide) -> bool:
         """The primary says so after VMSTATE_LOADED, the secondary reads it instead of a request."""
-        before = self._sequence[at.position - 1] if self._sequence else ""
-        if name.startswith("sends "):
-            return before in {"receives VMSTATE_LOADED", *GUEST}
-        return at.position == 0
+        match event:
+            case Received(_, "GUEST_SHUTDOWN"):
+                return at.position == 0
+            case Sent(_, "GUEST_SHUTDOWN"):
+                before = self._sequence[at.position - 1] if self._sequence else None
+                return isinstance(before, _GUEST) or before == Received(PRIMARY, "VMSTATE_LOADED")
+        return False
 
     def _after_send(self, at: _At) -> bool:
         """Tell whether the RAM stream may have begun: then its error is lost."""
         sequence = self._sequence
-        mark = "sends VMSTATE_SEND" if "sends VMSTATE_SEND" in sequence else "bitmap sync"
+        sends: OnSide = Sent(PRIMARY, "VMSTATE_SEND")
+        mark = sends if sends in sequence else _REPEATED
         return mark in sequence and at.position > sequence.index(mark)
 
     def _expected(self) -> tuple[str, ...]:
         if len(self._at) == len(self._sequence) and not self._begun:
             return ("an event of a checkpoint",)
         names = [
-            self._sequence[at.position]
+            self._sequence[at.position].what
             for at in sorted(self._at, key=lambda at: at.position)
             if at.again is None and at.position < len(self._sequence)
         ]
@@ -200,7 +214,7 @@ def deviation(protocol: Protocol, history: History) -> Deviation | None:
                 source=history.source,
                 side=history.side,
                 line=what.line,
-                event=what.name,
+                event=what.event,
                 expected=expected,
             )
     return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from os import PathLike
 
-    from colosim.qemu.fit import Estimate, Fit
+    from colosim.qemu.estimates import Estimate, Fit
     from colosim.scenario.presets import Preset
 
 __all__ = ["attributes", "base_costs", "cost_text", "read_costs", "text_of", "three_digits"]

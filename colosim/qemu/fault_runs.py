@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from colosim.designs.side import Side
     from colosim.host.monitor import Command
-    from colosim.host.thread import Thread
+    from colosim.host.process import Thread
     from colosim.qemu.measurement import FaultResult, MeasuredRun
 
 __all__ = ["SimulatedFault", "simulate_fault"]

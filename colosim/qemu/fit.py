@@ -14,7 +14,7 @@ they hold for what was left or divided as it was), and the costs for cross-valid
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from scipy.optimize import nnls
 from colosim.errors import LogError
 from colosim.qemu.conditions import host_preset
 from colosim.qemu.cost_file import base_costs, three_digits
+from colosim.qemu.estimates import Estimate, Fit, Group, Residual
 from colosim.qemu.stage_formulas import (
     PAGE_STREAM_BYTES,
     STREAM_WRITE,
@@ -84,62 +85,6 @@ RATIOS = (
     ),
 )
 """Taken, in this order, before a cost is left at the base preset's value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Costs that the runs do not tell apart, how they were divided, and what is determined."""
-
-    keys: tuple[str, ...]
-    conventions: tuple[str, ...]
-    sums: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """One cost: its value, in ns per unit, standard error, and the runs that it came from.
-
-    An `undetermined` one has the value of the base preset and no error.
-    """
-
-    key: str
-    value: float
-    error: float | None
-    runs: tuple[str, ...]
-    stages: tuple[str, ...]
-    group: Group | None = None
-    undetermined: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Residual:
-    """How well one stage is fitted: relative errors over its rows."""
-
-    stage: str
-    runs: int
-    median: float
-    p90: float
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """The costs of one host, fitted; `base` is the preset that undetermined ones were left at."""
-
-    base: str
-    estimates: Mapping[str, Estimate]
-    groups: tuple[Group, ...]
-    bounds: tuple[str, ...]
-    """Sums of which the runs bear no more than an upper bound, as text."""
-    residuals: tuple[Residual, ...]
-    in_flight_bytes: float | None
-    """What both sockets held as the last byte of a long unlimited stream was written."""
-    runs: tuple[str, ...]
-    without: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Costs fitted without each run, by that run's name."""
-
-    def values(self) -> dict[str, float]:
-        """Return the costs by key, in ns per unit."""
-        return {key: estimate.value for key, estimate in self.estimates.items()}
 
 
 def fit(runs: Sequence[MeasuredRun], *, base: str | None = None, jackknife: bool = True) -> Fit:

@@ -1,8 +1,7 @@
 """A real log told in the simulator's words: one side's events, as a simulated run records them.
 
-An event's name is the one in a simulated run's event record, less the side in front of it
-(``sends VMSTATE_SEND``, ``guest stopped``, ``iothread lock got by checkpoint thread for save``), so
-that tables, differences and the check against a design's protocol need know of one language only.
+Events are those of a simulated run's record (`colosim.trace.events`), so that tables, differences
+and the check against a design's protocol need know of one language only.
 A step's duration is the time between the two points of the log that stand around it.
 """
 
@@ -25,19 +24,29 @@ from colosim.qemu.log import (
     RunState,
 )
 from colosim.qemu.sides import sides
+from colosim.trace.events import (
+    CommandServed,
+    FailoverChanged,
+    GuestRunning,
+    GuestStopped,
+    MigrationChanged,
+    PagesCounted,
+    Received,
+    Sent,
+    ServesAlone,
+    StepDone,
+    StreamEnded,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from colosim.qemu.log import Log, LogEvent
+    from colosim.trace.events import OnSide
 
 __all__ = [
-    "FAILOVER",
-    "GUEST",
     "READY",
-    "RUNNING",
     "STAGES",
-    "STOPPED",
     "TRACE",
     "Happening",
     "History",
@@ -47,11 +56,7 @@ __all__ = [
 TRACE, STAGES = "trace", "stages"
 """What kind of log: QEMU's own trace events, or the lab's stage lines."""
 
-RUNNING, STOPPED = "guest running", "guest stopped"
-GUEST = frozenset({RUNNING, STOPPED})
 READY = "CHECKPOINT_READY"
-FAILOVER = "failover "
-"""With this begins an event of the failover's own state."""
 
 _NO_NAME = re.compile(r"[^A-Z0-9_]")
 _NAME_LIMIT = 64
@@ -59,15 +64,15 @@ _MESSAGE_BYTES = {"VMSTATE_SIZE": 12}
 _CODE_BYTES = 4
 _RUN_STATES = {"9": "running", "15": "colo"}
 """QEMU's numbers of run states, where a log has no names (before 4.2)."""
-_COMMANDS = {"x_colo_lost_heartbeat": "monitor serves x-colo-lost-heartbeat"}
+_COMMANDS = {"x_colo_lost_heartbeat": "x-colo-lost-heartbeat"}
 
 
 class Happening(NamedTuple):
-    """One event of one side: its line, its time if the log has it, its name and value."""
+    """One event of one side: its line, its time if the log has it, and its value."""
 
     line: int
     time_ns: int | None
-    name: str
+    event: OnSide
     value: int
 
 
@@ -124,11 +129,12 @@ def _state(state: str) -> str:
 class _Teller:
     """Turns the typed events of one side into happenings, one after the other."""
 
-    def __init__(self, events: tuple[LogEvent, ...]) -> None:
+    def __init__(self, side: str, events: tuple[LogEvent, ...]) -> None:
         self.told: list[Happening] = []
+        self._side = side
         self._states = any(isinstance(event, GuestState) for event in events)
         self._running_since: int | None = None
-        self._last = ""
+        self._last: OnSide | None = None
         self._message_ns: int | None = None
         self._flush: tuple[int | None, int] | None = None
         self._sync: int | None = None
@@ -142,23 +148,23 @@ class _Teller:
                 method(self, event)
                 return
 
-    def add(self, event: LogEvent, name: str, value: int = 0) -> None:
-        """Add an event of this name."""
-        self.told.append(Happening(event.line, event.time_ns, name, value))
+    def add(self, event: LogEvent, told: OnSide, value: int = 0) -> None:
+        """Add what a line of the log means."""
+        self.told.append(Happening(event.line, event.time_ns, told, value))
 
     def sent(self, event: MessageSent) -> None:
         """A message was sent."""
         name = self._name(event.message)
-        self._message(event, f"sends {name}", name)
+        self._message(event, Sent(self._side, name))
 
     def received(self, event: MessageReceived) -> None:
         """A message was read."""
         name = self._name(event.message)
-        self._message(event, f"receives {name}", name)
+        self._message(event, Received(self._side, name))
 
-    def _message(self, event: LogEvent, what: str, name: str) -> None:
-        self._last, self._message_ns = what, event.time_ns
-        self.add(event, what, _MESSAGE_BYTES.get(name, _CODE_BYTES))
+    def _message(self, event: LogEvent, told: Sent | Received) -> None:
+        self._last, self._message_ns = told, event.time_ns
+        self.add(event, told, _MESSAGE_BYTES.get(told.message, _CODE_BYTES))
 
     def _name(self, message: str) -> str:
         name = message_name(message)
@@ -174,13 +180,15 @@ class _Teller:
         spent = _since(self._message_ns, event.time_ns)
         if running:
             self._running_since = event.time_ns
-            if self._last == "receives VMSTATE_LOADED":
-                self.add(event, "start", spent)
-            self.add(event, RUNNING)
+            if self._last == Received(self._side, "VMSTATE_LOADED"):
+                self.add(event, StepDone(self._side, "start"), spent)
+            self.add(event, GuestRunning(self._side))
         else:
-            if self._last in {"receives CHECKPOINT_REPLY", "receives CHECKPOINT_REQUEST"}:
-                self.add(event, "stop", spent)
-            self.add(event, STOPPED, _since(self._running_since, event.time_ns))
+            match self._last:
+                case Received(_, "CHECKPOINT_REPLY" | "CHECKPOINT_REQUEST"):
+                    self.add(event, StepDone(self._side, "stop"), spent)
+            ran_ns = _since(self._running_since, event.time_ns)
+            self.add(event, GuestStopped(self._side), ran_ns)
 
     def run_state(self, event: RunState) -> None:
         """Take a run state where no COLO event tells of the guest: in a failover, or in no log."""
@@ -190,16 +198,16 @@ class _Teller:
         if state in {"running", "colo"}:
             self._guest(event, running=state == "running")
         if state == "running" and self._failover:
-            self.add(event, "serves alone")
+            self.add(event, ServesAlone(self._side))
 
     def migration(self, event: MigrationState) -> None:
         """The migration's state changed."""
-        self.add(event, f"migration {_state(event.state)}")
+        self.add(event, MigrationChanged(self._side, _state(event.state)))
 
     def failover(self, event: FailoverState) -> None:
         """The failover's state changed."""
         self._failover = True
-        self.add(event, FAILOVER + _state(event.state))
+        self.add(event, FailoverChanged(self._side, _state(event.state)))
 
     def sync(self, event: BitmapSync) -> None:
         """A bitmap sync began or ended."""
@@ -207,10 +215,11 @@ class _Teller:
             self._sync = event.time_ns
             self._counter.begins(event.time_ns)
             return
-        self.add(event, "bitmap sync", _since(self._sync, event.time_ns))
+        spent = _since(self._sync, event.time_ns)
+        self.add(event, StepDone(self._side, "bitmap sync"), spent)
         pages = self._counter.ends(event.time_ns, event.dirty_pages)
         if pages is not None:
-            self.add(event, "dirty pages", pages)
+            self.add(event, PagesCounted(self._side, "dirty"), pages)
 
     def flush(self, event: CacheFlush) -> None:
         """A cache flush began or ended."""
@@ -219,20 +228,20 @@ class _Teller:
             return
         begun, pages = self._flush or (None, -1)
         self._flush = None
-        self.add(event, "cache flush", _since(begun, event.time_ns))
+        self.add(event, StepDone(self._side, "cache flush"), _since(begun, event.time_ns))
         if pages >= 0:
-            self.add(event, "flushed pages", pages)
+            self.add(event, PagesCounted(self._side, "flushed"), pages)
 
     def loaded(self, event: RamLoaded) -> None:
         """A RAM stream was read to its end."""
-        self.add(event, "RAM load ends")
+        self.add(event, StreamEnded(self._side, "RAM load"))
 
     def command(self, event: MonitorCommand) -> None:
         """A monitor command was served."""
         if event.begin and event.command in _COMMANDS:
-            self.add(event, _COMMANDS[event.command])
+            self.add(event, CommandServed(self._side, _COMMANDS[event.command]))
         elif event.begin and event.command == "yank":
-            self.add(event, "monitor serves yank out of band")
+            self.add(event, CommandServed(self._side, "yank", out_of_band=True))
 
 
 _TOLD: tuple[tuple[type[LogEvent], Callable[[_Teller, Any], None]], ...] = (
@@ -293,7 +302,7 @@ def of_trace(log: Log) -> list[History]:
 
 
 def _history(log: Log, side: str, events: tuple[LogEvent, ...]) -> History:
-    teller = _Teller(events)
+    teller = _Teller(side, events)
     for event in events:
         teller.tell(event)
     return History(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from colosim.designs.registry import load_design
 from colosim.engine.environment import Environment
-from colosim.engine.record import Record, code_of
 from colosim.errors import LogError
 from colosim.qemu import conditions, rundir
 from colosim.qemu.books import SEEN_LIMIT_NS, UNSEEN_NS, Entry, entries
@@ -19,7 +18,7 @@ from colosim.qemu.history import STAGES
 from colosim.qemu.interleave import SidedEvent, clock_offset_ns, interleave
 from colosim.qemu.measurement import WARMUP
 from colosim.qemu.outcome import summary_of
-from colosim.qemu.protocol import protocol_of
+from colosim.qemu.protocol import REQUEST, protocol_of
 from colosim.qemu.rows import Rows
 from colosim.qemu.samples import read_samples
 from colosim.qemu.sources import histories, log_files
@@ -27,18 +26,22 @@ from colosim.runs.columns import COLUMNS, TABLES
 from colosim.runs.directory import RunDirectory
 from colosim.runs.run import Run
 from colosim.runs.stored import MANIFEST
-from colosim.runs.tables import Projection
+from colosim.runs.tables import Tables, rows_of, table_of
 from colosim.scenario import loads
+from colosim.trace.events import PRIMARY, CheckpointEnded, Received, Sent, StreamEnded
+from colosim.trace.record import Record, code_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from os import PathLike
-
-    import pandas as pd
 
     from colosim.qemu.history import History
     from colosim.qemu.measurement import MeasuredRun
+    from colosim.runs.tables import Table
     from colosim.scenario import Scenario
+    from colosim.trace.events import Event
+
+    Timed = tuple[int, Event, int]
 
 __all__ = ["ImportedRun", "import_run", "write_imported"]
 
@@ -58,35 +61,27 @@ class ImportedRun(Run):
         scenario: Scenario,
         summary: dict[str, Any],
         *,
+        events: Sequence[Timed],
         rows: dict[str, list[Sequence[Any]]],
         identification: Identification,
         deviation: Deviation | None,
         source: dict[str, Any],
     ) -> None:
         super().__init__(scenario, summary)
+        self._events = events
         self._rows = rows
         self.identification = identification
         self.deviation = deviation
         self.source = source
 
-    def iter_events(self) -> Iterator[tuple[int, str, int]]:
-        """Return (time_ns, name, value) of every event; time 0 where the logs have no times."""
-        return ((at_ns, name, value) for at_ns, name, value in self._rows["events"])
-
-    def project(self, write: Callable[[str, Sequence[Any]], None]) -> None:
-        """Hand every row of every table to ``write(table, row)``."""
-        for table in TABLES:
-            for row in self._rows[table]:
-                write(table, row)
-
-    def _frame(self, table: str) -> pd.DataFrame:
-        return self._tables[table]
+    def iter_events(self) -> Iterator[tuple[int, Event, int]]:
+        """Return (time_ns, event, value) of every event; time 0 where the logs have no times."""
+        return iter(self._events)
 
     @cached_property
-    def _tables(self) -> dict[str, pd.DataFrame]:
-        from colosim.runs.frames import frame  # noqa: PLC0415 - pandas is slow to import
-
-        return {table: frame(table, COLUMNS[table], self._rows[table]) for table in TABLES}
+    def tables(self) -> dict[str, Table]:
+        """Every table as columns."""
+        return {table: table_of(COLUMNS[table], self._rows[table]) for table in TABLES}
 
 
 def import_run(*paths: str | PathLike[str], design: str | None = None) -> ImportedRun:
@@ -121,7 +116,7 @@ def write_imported(run: ImportedRun, target: Path, *, force: bool = False) -> st
     """
     with _SourcedDirectory(target, run.source) as directory:
         directory.open_tables()
-        run.project(directory.write_row)
+        directory.write(run.tables)
         return directory.commit(run, force=force)
 
 
@@ -167,12 +162,14 @@ class _Import:
             offset_ns = clock_offset_ns(self._sides["primary"], self._sides["secondary"])
         entered = list(self._entries(offset_ns))
         rows = self._rows(entered)
+        seen = [(at, event, value) for at, event, value in entered if at != UNSEEN_NS]
         scenario = self._scenario()
         summary = summary_of(
             scenario,
             self._design,
             rows.rows,
-            digest=_digest(entered),
+            seen,
+            digest=_digest(seen),
             timed=self._timed,
             shows_locks=any(history.kind == STAGES for history in self._told),
         )
@@ -180,6 +177,7 @@ class _Import:
         return ImportedRun(
             scenario,
             summary,
+            events=seen,
             rows=rows.rows,
             identification=self._identification,
             deviation=deviation,
@@ -191,11 +189,8 @@ class _Import:
     def _entries(self, offset_ns: int) -> Iterator[Entry]:
         """Yield the record, from the first request on, in time since that."""
         events = interleave(self._told, timed=self._timed, offset_ns=offset_ns)
-        verb = "sends" if self._leading == "primary" else "receives"
-        request = (self._leading, f"{verb} CHECKPOINT_REQUEST")
-        first = next(
-            (index for index, one in enumerate(events) if (one.side, one.name) == request), 0
-        )
+        request = (Sent if self._leading == PRIMARY else Received)(self._leading, REQUEST)
+        first = next((index for index, one in enumerate(events) if one.event == request), 0)
         events = events[first:]
         zero = events[0].time_ns if events and self._timed else 0
         leader = self._sides[self._leading]
@@ -209,7 +204,7 @@ class _Import:
     def _placed(self, event: SidedEvent, zero: int) -> SidedEvent:
         time_ns = event.time_ns - zero
         if abs(time_ns) >= SEEN_LIMIT_NS:
-            source = self._sides[event.side].source
+            source = self._sides[event.event.side].source
             raise LogError(f"{source}: two of its times are more than 36 years apart")
         return event._replace(time_ns=time_ns, value=min(event.value, _VALUE_MAX))
 
@@ -217,12 +212,12 @@ class _Import:
         """Return the samples' entries; of what was before the first request the last level."""
         if not self._timed:
             return []
-        before: dict[str, Entry] = {}
+        before: dict[Event, Entry] = {}
         later = []
-        for time_ns, side, name, value in self._samples:
-            entry = Entry(time_ns - zero, f"{side}: {name}", value)
+        for time_ns, event, value in self._samples:
+            entry = Entry(time_ns - zero, event, value)
             if entry.time_ns <= 0:
-                before[entry.name] = entry._replace(time_ns=0)
+                before[event] = entry._replace(time_ns=0)
             elif entry.time_ns < SEEN_LIMIT_NS:
                 later.append(entry)
         return [*before.values(), *later]
@@ -239,12 +234,14 @@ class _Import:
             wire_bytes=self._wire_bytes(),
             dirty_pages=self._dirty_pages(),
         )
-        projection = Projection(rows.write)
+        tables = Tables()
         flat: list[int] = []
-        for time_ns, name, value in entered:
-            flat += (time_ns, code_of(name), value)
-        projection.feed(flat)
-        projection.finish(max((one.time_ns for one in entered), default=0))
+        for time_ns, event, value in entered:
+            flat += (time_ns, code_of(event), value)
+        for found in (tables.feed(flat), tables.finish(0)):
+            for name, table in found.items():
+                for row in rows_of(table):
+                    rows.write(name, row)
         return rows
 
     def _wire_bytes(self) -> dict[int, int]:
@@ -337,19 +334,19 @@ def _ram_loaded(entered: list[Entry]) -> dict[int, int]:
     """Return by checkpoint when the secondary's RAM stream was loaded, where a log says so."""
     found: dict[int, int] = {}
     number = 0
-    for time_ns, name, value in entered:
-        if name == "secondary: RAM load ends":
-            found.setdefault(number, time_ns)
-        elif name in {"checkpoint committed", "checkpoint aborted"}:
-            number = value + 1
+    for time_ns, event, value in entered:
+        match event:
+            case StreamEnded("secondary", "RAM load"):
+                found.setdefault(number, time_ns)
+            case CheckpointEnded():
+                number = value + 1
     return found
 
 
-def _digest(entered: list[Entry]) -> str:
+def _digest(seen: list[Timed]) -> str:
     """Return the SHA-256 over the record, as a simulated run's."""
     record = Record(Environment(), keep=False)
-    for time_ns, name, value in entered:
-        if time_ns != UNSEEN_NS:
-            record.pending += (time_ns, code_of(name), value)
+    for time_ns, event, value in seen:
+        record.pending += (time_ns, code_of(event), value)
     record.close()
     return record.digest

@@ -12,12 +12,13 @@ from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from colosim.network.connection import OTHER
+from colosim.trace.events import OTHER, Received, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from colosim.qemu.history import Happening, History
+    from colosim.trace.events import OnSide
 
 __all__ = ["SKEW_NS", "SidedEvent", "clock_offset_ns", "interleave"]
 
@@ -31,8 +32,7 @@ class SidedEvent(NamedTuple):
     """An event of one side; `time_ns` is 0 in a run without times."""
 
     time_ns: int
-    side: str
-    name: str
+    event: OnSide
     value: int
 
 
@@ -40,17 +40,17 @@ def _delays(sender: History, receiver: History) -> list[int]:
     """Return receive time less send time of the messages of one direction, pairs by their order."""
     sent: dict[str, list[int]] = {}
     for one in sender.happenings:
-        if one.name.startswith("sends ") and one.time_ns is not None:
-            sent.setdefault(one.name.removeprefix("sends "), []).append(one.time_ns)
+        if isinstance(one.event, Sent) and one.time_ns is not None:
+            sent.setdefault(one.event.message, []).append(one.time_ns)
     read: Counter[str] = Counter()
     delays = []
     for one in receiver.happenings:
-        if one.name.startswith("receives ") and one.time_ns is not None:
-            name = one.name.removeprefix("receives ")
-            times = sent.get(name, [])
-            if read[name] < len(times):
-                delays.append(one.time_ns - times[read[name]])
-            read[name] += 1
+        if isinstance(one.event, Received) and one.time_ns is not None:
+            message = one.event.message
+            times = sent.get(message, [])
+            if read[message] < len(times):
+                delays.append(one.time_ns - times[read[message]])
+            read[message] += 1
     return delays
 
 
@@ -70,7 +70,7 @@ def interleave(
     """Return the events of both sides in one order; `offset_ns` comes off the secondary's times."""
     queues = {
         history.side: [
-            SidedEvent(_time(one, history.side, offset_ns) if timed else 0, history.side, *one[2:])
+            SidedEvent(_time(one, history.side, offset_ns) if timed else 0, one.event, one.value)
             for one in history.happenings
         ]
         for history in histories
@@ -90,7 +90,7 @@ class _Interleaving:
         self._queues = queues
         self._timed = timed
         self._next = dict.fromkeys(queues, 0)
-        self._unread: Counter[tuple[str, str]] = Counter()
+        self._unread: Counter[OnSide] = Counter()
         self._order: list[SidedEvent] = []
 
     def order(self) -> list[SidedEvent]:
@@ -112,16 +112,18 @@ class _Interleaving:
 
     def _sending(self, event: SidedEvent) -> int | None:
         """Return where the peer sends what `event` receives, if that is still to come."""
-        verb, _, name = event.name.partition(" ")
-        peer = next((side for side in self._queues if side != event.side), None)
-        if verb != "receives" or peer is None or self._unread[peer, name] > 0:
+        if not isinstance(event.event, Received):
+            return None
+        sending = Sent(OTHER[event.event.side], event.event.message)
+        peer = sending.side
+        if peer not in self._queues or self._unread[sending] > 0:
             return None
         begin = self._next[peer]
         end = begin + (_AHEAD_TIMED if self._timed else _AHEAD_UNTIMED)
         for index, one in enumerate(self._queues[peer][begin:end], start=begin):
             if self._timed and one.time_ns > event.time_ns + SKEW_NS:
                 return None
-            if one.name == f"sends {name}":
+            if one.event == sending:
                 return index
         return None
 
@@ -136,10 +138,10 @@ class _Interleaving:
     def _take(self, side: str) -> None:
         event = self._queues[side][self._next[side]]
         self._next[side] += 1
-        verb, _, name = event.name.partition(" ")
-        if verb == "sends":
-            self._unread[side, name] += 1
-        elif verb == "receives":
-            peer = OTHER[side]
-            self._unread[peer, name] -= self._unread[peer, name] > 0
+        match event.event:
+            case Sent():
+                self._unread[event.event] += 1
+            case Received(_, message):
+                sending = Sent(OTHER[side], message)
+                self._unread[sending] -= self._unread[sending] > 0
         self._order.append(event)

@@ -46,7 +46,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from colosim.trace.steps import POINTS
+from colosim.trace.steps import POINTS, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -162,19 +162,28 @@ class MeasuredCheckpoint:
         return None
 
     @property
+    def points(self) -> dict[str, int]:
+        """When points were reached, by their names in `colosim.trace.steps`."""
+        request, *others = POINTS
+        reached = {
+            one.full_name: self.stages[one.stage] for one in others if one.stage in self.stages
+        }
+        return {request.full_name: 0, **reached}
+
+    @property
     def pause_ns(self) -> int | None:
         """Primary guest stopped to running."""
-        return self.between("p_stopped", "p_resumed")
+        return span("pause_ns", self.points)
 
     @property
     def transaction_ns(self) -> int | None:
         """Request sent to primary guest running."""
-        return self.stages.get("p_resumed")
+        return span("transaction_ns", self.points)
 
     @property
     def ram_ns(self) -> int | None:
         """VMSTATE_SEND read to RAM in the cache (split, mainline) or buffer filled (qsb, flat)."""
-        return self.between("s_vmstate_send", _RECEIVED_WHOLE[self.design])
+        return span("ram_ns", self.points)
 
     @property
     def lock_hold_primary_ns(self) -> int | None:

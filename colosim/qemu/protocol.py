@@ -12,11 +12,27 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from colosim.designs.registry import load_design, load_designs
-from colosim.engine.record import name_of
-from colosim.qemu.history import GUEST, STAGES
+from colosim.qemu.history import STAGES
 from colosim.runs.simulation import Simulation
-from colosim.runs.tables import ABORTED
 from colosim.scenario import loads
+from colosim.trace.events import (
+    ABORTED,
+    PRIMARY,
+    SECONDARY,
+    CheckpointEnded,
+    GuestRunning,
+    GuestStopped,
+    LockGot,
+    LockReleased,
+    OnSide,
+    Received,
+    Sent,
+    Staged,
+    StepDone,
+    StreamEnded,
+)
+from colosim.trace.purpose import Purpose
+from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD
 
 if TYPE_CHECKING:
     from colosim.qemu.history import History
@@ -24,7 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["Protocol", "protocol_of", "protocols"]
 
 REQUEST = "CHECKPOINT_REQUEST"
-_BEGINS = {"primary": f"sends {REQUEST}", "secondary": f"receives {REQUEST}"}
+_BEGINS: dict[str, OnSide] = {
+    PRIMARY: Sent(PRIMARY, REQUEST),
+    SECONDARY: Received(SECONDARY, REQUEST),
+}
 
 _QUIET = "name: dry-run\ncheckpoints: 1\nguest: {dirty: {pages: 64}}\n"
 _BROKEN = """\
@@ -38,39 +57,38 @@ faults:
     at: {checkpoint: 1, step: "primary: RAM stream", progress: 40%}
 """
 
-_LOCKS = tuple(
-    f"iothread lock {what} by {who}"
-    for what in ("got", "released")
-    for who in ("checkpoint thread for save", "COLO incoming thread for load")
-)
-_STAGE_EVENTS = {
-    "primary": frozenset(
+_SAVE = (PRIMARY, CHECKPOINT_THREAD, Purpose.SAVE)
+_LOAD = (SECONDARY, INCOMING_THREAD, Purpose.LOAD)
+_STAGE_EVENTS: dict[str, frozenset[OnSide]] = {
+    PRIMARY: frozenset(
         {
-            f"sends {REQUEST}",
-            "receives CHECKPOINT_REPLY",
-            "guest stopped",
-            "bitmap sync",
-            "RAM stream ends",
-            "staged",
-            "device stream ends",
-            "receives VMSTATE_RECEIVED",
-            "receives VMSTATE_LOADED",
-            "guest running",
-            *_LOCKS,
+            Sent(PRIMARY, REQUEST),
+            Received(PRIMARY, "CHECKPOINT_REPLY"),
+            GuestStopped(PRIMARY),
+            LockGot(*_SAVE),
+            StepDone(PRIMARY, "bitmap sync"),
+            StreamEnded(PRIMARY, "RAM stream"),
+            Staged(PRIMARY),
+            LockReleased(*_SAVE),
+            StreamEnded(PRIMARY, "device stream"),
+            Received(PRIMARY, "VMSTATE_RECEIVED"),
+            Received(PRIMARY, "VMSTATE_LOADED"),
+            GuestRunning(PRIMARY),
         }
     ),
-    "secondary": frozenset(
+    SECONDARY: frozenset(
         {
-            f"receives {REQUEST}",
-            "receives VMSTATE_SEND",
-            "RAM load ends",
-            "receives VMSTATE_SIZE",
-            "vmstate fill ends",
-            "device fill ends",
-            "reset",
-            "cache flush",
-            "sends VMSTATE_LOADED",
-            *_LOCKS,
+            Received(SECONDARY, REQUEST),
+            Received(SECONDARY, "VMSTATE_SEND"),
+            StreamEnded(SECONDARY, "RAM load"),
+            Received(SECONDARY, "VMSTATE_SIZE"),
+            StreamEnded(SECONDARY, "vmstate fill"),
+            StreamEnded(SECONDARY, "device fill"),
+            LockGot(*_LOAD),
+            StepDone(SECONDARY, "reset"),
+            StepDone(SECONDARY, "cache flush"),
+            LockReleased(*_LOAD),
+            Sent(SECONDARY, "VMSTATE_LOADED"),
         }
     ),
 }
@@ -79,46 +97,45 @@ _STAGE_EVENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """What one design does on each side in one checkpoint, in order, as event names.
+    """What one design does on each side in one checkpoint, in order.
 
     ``requests_again``: after a checkpoint whose connection broke the primary begins another one
     (which then fails), as the lost error of the RAM stream makes `split` and `mainline` do.
     """
 
     design: str
-    events: dict[str, tuple[str, ...]]
+    events: dict[str, tuple[OnSide, ...]]
     requests_again: bool
 
     def streams_ram(self) -> bool:
         """Whether RAM is streamed, and so loaded before VMSTATE_SIZE is read."""
-        events = self.events["secondary"]
-        return "RAM load ends" in events
+        return StreamEnded(SECONDARY, "RAM load") in self.events[SECONDARY]
 
-    def seen_by(self, history: History) -> tuple[str, ...]:
+    def seen_by(self, history: History) -> tuple[OnSide, ...]:
         """Return the events of one checkpoint that this kind of log would show, in order."""
         events = self.events[history.side]
         if history.kind == STAGES:
             visible = _STAGE_EVENTS[history.side]
-            return tuple(name for name in events if name in visible)
-        return tuple(name for name in events if _visible(name, history.shows))
+            return tuple(event for event in events if event in visible)
+        return tuple(event for event in events if _visible(event, history.shows))
 
 
-def _visible(name: str, shows: frozenset[str]) -> bool:
+def _visible(event: OnSide, shows: frozenset[str]) -> bool:
     """Tell whether a trace log that shows these kinds of step would show this event."""
-    if name.startswith(("sends ", "receives ")):
-        return True
-    if name in GUEST:
-        return "guest" in shows
-    return {"bitmap sync": "bitmap sync", "RAM load ends": "RAM load"}.get(name, name) in (
-        shows & {"bitmap sync", "RAM load", "cache flush"}
-    )
+    match event:
+        case Sent() | Received():
+            return True
+        case GuestRunning() | GuestStopped():
+            return "guest" in shows
+        case StepDone(_, "bitmap sync" | "cache flush") | StreamEnded(_, "RAM load"):
+            return event.step in shows
+    return False
 
 
-def _events_of(simulation: Simulation, side: str) -> tuple[str, ...]:
+def _events_of(simulation: Simulation, side: str) -> tuple[OnSide, ...]:
     """Return what `side` did from its first request on."""
-    prefix = f"{side}: "
-    names = [str(event) for _, event, _ in simulation.record]
-    own = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+    events = (event for _, event, _ in simulation.record if isinstance(event, OnSide))
+    own = [event for event in events if event.side == side]
     begins = _BEGINS[side]
     return tuple(own[own.index(begins) :]) if begins in own else ()
 
@@ -126,8 +143,8 @@ def _events_of(simulation: Simulation, side: str) -> tuple[str, ...]:
 def _requests_again(design: str) -> bool:
     """Tell what the design does after a broken checkpoint; one that streams no RAM has none."""
     simulation = Simulation(loads(_BROKEN, file="broken"), design).run()
-    aborted = name_of(ABORTED)
-    return sum(str(event) == aborted for _, event, _ in simulation.record) > 1
+    aborted = CheckpointEnded(ABORTED)
+    return sum(event == aborted for _, event, _ in simulation.record) > 1
 
 
 @lru_cache(maxsize=32)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from colosim.designs.messages import VMSTATE_SEND
+import numpy as np
+
 from colosim.designs.registry import load_design
 from colosim.host.guest import dirty_pages
-from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.qemu import conditions
 from colosim.runs.simulation import Simulation
-from colosim.trace.purpose import Purpose
+from colosim.trace.checkpoint import Checkpoints
+from colosim.trace.columns import Columns
+from colosim.trace.events import COMMITTED, SECONDARY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["SimulatedCheckpoint", "simulate_closed_loop", "simulate_open_loop"]
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatedCheckpoint:
+class SimulatedCheckpoint(NamedTuple):
     """One simulated checkpoint, in the words of `colosim.qemu.measurement.QUANTITIES`."""
 
     pause_ns: int
@@ -34,57 +34,10 @@ class SimulatedCheckpoint:
     ram_ns: int | None
     lock_hold_primary_ns: int | None
     lock_hold_secondary_ns: int | None
-    staging_buffer_content_bytes: int
-    staging_buffer_capacity_bytes: int
+    staging_buffer_content_bytes: int | None
+    staging_buffer_capacity_bytes: int | None
     wire_bytes: int
     dirty_pages: int
-
-
-class _Observer:
-    """Takes each committed checkpoint's quantities down as its transaction ends."""
-
-    def __init__(self) -> None:
-        self.checkpoints: list[SimulatedCheckpoint] = []
-        self._sent_bytes = 0
-
-    def watch(self, simulation: Simulation) -> None:
-        """Be told of the end of every transaction of `simulation`."""
-        books = simulation.primary.on_end
-
-        def ends() -> None:
-            self._take(simulation)
-            books()
-
-        simulation.primary.on_end = ends
-
-    def _take(self, simulation: Simulation) -> None:
-        primary, secondary = simulation.primary, simulation.secondary
-        requested, running = primary.begun_ns, primary.running_ns
-        sent, self._sent_bytes = self._sent_bytes, primary.outgoing.bytes_written
-        if requested < 0 or running < requested:
-            return
-        saving = simulation.hosts[PRIMARY].lock.longest_ns.get(Purpose.SAVE)
-        holds = simulation.hosts[SECONDARY].lock.longest_ns
-        loading = (
-            holds.get(Purpose.LOAD)
-            if not secondary.design.secondary_runs
-            else max(holds.get(Purpose.LOAD, 0), holds.get(Purpose.RECEIVE, 0))
-        )
-        begun = secondary.received_at_ns.get(VMSTATE_SEND.name, requested)
-        loaded = secondary.ram_loaded_ns
-        self.checkpoints.append(
-            SimulatedCheckpoint(
-                pause_ns=running - primary.stopped_ns,
-                transaction_ns=running - requested,
-                ram_ns=loaded - begun if loaded >= begun else None,
-                lock_hold_primary_ns=saving,
-                lock_hold_secondary_ns=loading,
-                staging_buffer_content_bytes=primary.staging.content_bytes,
-                staging_buffer_capacity_bytes=primary.staging.capacity_bytes,
-                wire_bytes=primary.outgoing.bytes_written - sent,
-                dirty_pages=primary.dirty_pages,
-            )
-        )
 
 
 def _on_the_clock(design: type[Design], run: MeasuredRun, tick_ns: int) -> type[Design]:
@@ -100,6 +53,7 @@ def _on_the_clock(design: type[Design], run: MeasuredRun, tick_ns: int) -> type[
     class Replay(design):  # type: ignore[misc,valid-type]
         """The design, with the measured run's own times between checkpoints."""
 
+        name = f"{run.design} as measured"
         _first_ns = 0
 
         def wait_for_checkpoint(self, p: Primary) -> Steps:
@@ -123,17 +77,18 @@ def _on_the_clock(design: type[Design], run: MeasuredRun, tick_ns: int) -> type[
 def _run(
     scenario: Scenario, design: type[Design], run: MeasuredRun
 ) -> Sequence[SimulatedCheckpoint]:
-    observer = _Observer()
 
     def prepare(simulation: Simulation) -> None:
-        observer.watch(simulation)
-        if simulation.design.secondary_runs:
+        if simulation.design.traits.secondary_runs:
             # Measured pages are the primary's: the secondary's own guest goes on writing by rate.
             model = conditions.scenario(run, conditions.dirty_model(run), 1).guest
             simulation.hosts[SECONDARY].guest.dirty_after = dirty_pages(model)
 
-    Simulation(scenario, design, keep=False, prepare=prepare).run()
-    return observer.checkpoints
+    simulation = Simulation(scenario, design, prepare=prepare).run()
+    rows = Checkpoints().rows(Columns(simulation.record.chunks))
+    committed = np.flatnonzero(rows["outcome"] == COMMITTED)
+    quantities = (rows[name][committed].tolist() for name in SimulatedCheckpoint._fields)
+    return list(map(SimulatedCheckpoint._make, zip(*quantities, strict=True)))
 
 
 def simulate_open_loop(

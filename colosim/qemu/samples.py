@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from colosim.errors import LogError
 from colosim.qemu.interleave import SidedEvent
+from colosim.trace.events import MemoryLevel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,7 @@ def read_samples(folder: Path) -> list[SidedEvent]:
 
 
 def _changes(rows: list[dict[str, str]]) -> list[SidedEvent]:
-    last: dict[str, int] = {}
+    last: dict[MemoryLevel, int] = {}
     found = []
     for row in rows:
         time_ns = int(Decimal(row["t"]).scaleb(9))
@@ -61,8 +62,8 @@ def _changes(rows: list[dict[str, str]]) -> list[SidedEvent]:
                 if not cell:
                     continue
                 level = int(cell) * unit
-                name = f"memory {account}"
-                if last.get(side + name) != level:
-                    last[side + name] = level
-                    found.append(SidedEvent(time_ns, side, name, level))
+                event = MemoryLevel(side, account)
+                if last.get(event) != level:
+                    last[event] = level
+                    found.append(SidedEvent(time_ns, event, level))
     return found

@@ -4,17 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colosim.qemu.history import FAILOVER, RUNNING, STAGES, STOPPED, Happening, History
+from colosim.qemu.history import STAGES, Happening, History
+from colosim.trace.events import (
+    PRIMARY,
+    SECONDARY,
+    ColoExit,
+    CommandServed,
+    FailoverChanged,
+    GuestRunning,
+    GuestStopped,
+    LockGot,
+    LockReleased,
+    LockWanted,
+    MemoryLevel,
+    PagesCounted,
+    Received,
+    Sent,
+    ServesAlone,
+    Staged,
+    StepDone,
+    StreamBegan,
+    StreamEnded,
+)
+from colosim.trace.purpose import Purpose
+from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.qemu.stagelog import Stage, StageLog
+    from colosim.trace.events import OnSide
 
 __all__ = ["of_stages"]
 
-_SAVE = "by checkpoint thread for save"
-_LOAD = "by COLO incoming thread for load"
+_SAVE = (PRIMARY, CHECKPOINT_THREAD, Purpose.SAVE)
+_LOAD = (SECONDARY, INCOMING_THREAD, Purpose.LOAD)
 _MESSAGES_BEFORE_RAM = 8
 """CHECKPOINT_REQUEST and VMSTATE_SEND, which the counter of streamed bytes includes."""
 
@@ -22,7 +46,8 @@ _MESSAGES_BEFORE_RAM = 8
 class _Teller:
     """Tells of one side's stages; ``split``: RAM is streamed before the size, not staged."""
 
-    def __init__(self, *, split: bool) -> None:
+    def __init__(self, side: str, *, split: bool) -> None:
+        self.side = side
         self.told: list[Happening] = []
         self.wire_bytes: dict[int, int] = {}
         self._split = split
@@ -34,18 +59,20 @@ class _Teller:
         self._failover = False
 
     def tell(self, stage: Stage) -> None:
-        """Add what `stage` says."""
+        """Add what `stage` says, if it is one of this side's or of its failover."""
+        if stage.name[0] not in {self.side[0].upper(), "F"}:
+            return
         if stage.resident_bytes != self._resident:
             self._resident = stage.resident_bytes
-            self.add(stage, "memory process_resident", self._resident)
+            self.add(stage, MemoryLevel(self.side, "process_resident"), self._resident)
         tell = _TOLD.get(stage.name)
         if tell is not None:
             tell(self, stage)
         self._at[stage.name] = stage
 
-    def add(self, stage: Stage, name: str, value: int = 0) -> None:
-        """Add an event of this name."""
-        self.told.append(Happening(stage.line, stage.time_ns, name, value))
+    def add(self, stage: Stage, event: OnSide, value: int = 0) -> None:
+        """Add what a line of the log means."""
+        self.told.append(Happening(stage.line, stage.time_ns, event, value))
 
     def since(self, earlier: str, stage: Stage) -> int:
         """Return the time since a stage of the same checkpoint, 0 if it was not reached."""
@@ -56,7 +83,7 @@ class _Teller:
         """Note the staging buffer's size, if it changed."""
         if stage.value != self._capacity:
             self._capacity = stage.value
-            self.add(stage, "memory staging_buffer", stage.value)
+            self.add(stage, MemoryLevel(self.side, "staging_buffer"), stage.value)
 
     # ---- primary -------------------------------------------------------------------------------
 
@@ -65,27 +92,27 @@ class _Teller:
         started = self._at.get("P_STARTED")
         self._at = {"P_STARTED": started} if started is not None else {}
         self._checkpoint += 1
-        self.add(stage, "sends CHECKPOINT_REQUEST", 4)
+        self.add(stage, Sent(PRIMARY, "CHECKPOINT_REQUEST"), 4)
 
     def stopped(self, stage: Stage) -> None:
         """The guest is stopped."""
-        self.add(stage, "stop", self.since("P_REPLY", stage))
-        self.add(stage, STOPPED, self.since("P_STARTED", stage))
+        self.add(stage, StepDone(PRIMARY, "stop"), self.since("P_REPLY", stage))
+        self.add(stage, GuestStopped(PRIMARY), self.since("P_STARTED", stage))
 
     def taken(self, stage: Stage) -> None:
         """The lock is taken to save."""
-        self.add(stage, f"iothread lock got {_SAVE}", self.since("P_BQL_WANT", stage))
+        self.add(stage, LockGot(*_SAVE), self.since("P_BQL_WANT", stage))
 
     def synced(self, stage: Stage) -> None:
         """The dirty pages are known; a split design begins to stream them."""
-        self.add(stage, "bitmap sync", self.since("P_BQL_GOT", stage))
-        self.add(stage, "dirty pages", stage.value)
+        self.add(stage, StepDone(PRIMARY, "bitmap sync"), self.since("P_BQL_GOT", stage))
+        self.add(stage, PagesCounted(PRIMARY, "dirty"), stage.value)
         if self._split:
             self._begin_stream(stage, "RAM stream", 0)
 
     def _begin_stream(self, stage: Stage, step: str, amount: int) -> None:
         self._stream_begin = len(self.told)
-        self.add(stage, f"{step} begins", amount)
+        self.add(stage, StreamBegan(PRIMARY, step), amount)
 
     def streamed(self, stage: Stage) -> None:
         """The last page is in the socket."""
@@ -94,7 +121,7 @@ class _Teller:
         amount = max(0, amount)
         if self._stream_begin >= 0:
             self.told[self._stream_begin] = self.told[self._stream_begin]._replace(value=amount)
-        self.add(stage, "RAM stream ends", amount)
+        self.add(stage, StreamEnded(PRIMARY, "RAM stream"), amount)
 
     def saved(self, stage: Stage) -> None:
         """Everything is saved."""
@@ -106,13 +133,13 @@ class _Teller:
                 "P_SYNCED",
             )
         )
-        self.add(stage, step, self.since(begin, stage))
-        self.add(stage, "staged", stage.value)
+        self.add(stage, StepDone(PRIMARY, step), self.since(begin, stage))
+        self.add(stage, Staged(PRIMARY), stage.value)
 
     def freed(self, stage: Stage) -> None:
         """The lock is free, and the staged content is sent from now on."""
         self.capacity(stage)
-        self.add(stage, f"iothread lock released {_SAVE}", self.since("P_BQL_GOT", stage))
+        self.add(stage, LockReleased(*_SAVE), self.since("P_BQL_GOT", stage))
         content = self._at.get("P_SAVED")
         self._begin_stream(stage, self._staged, 0 if content is None else content.value)
 
@@ -122,12 +149,12 @@ class _Teller:
 
     def sent(self, stage: Stage) -> None:
         """The staged content is in the socket."""
-        self.add(stage, f"{self._staged} ends", stage.value)
+        self.add(stage, StreamEnded(PRIMARY, self._staged), stage.value)
 
     def started(self, stage: Stage) -> None:
         """The guest runs again."""
-        self.add(stage, "start", self.since("P_LOADED", stage))
-        self.add(stage, RUNNING)
+        self.add(stage, StepDone(PRIMARY, "start"), self.since("P_LOADED", stage))
+        self.add(stage, GuestRunning(PRIMARY))
         begun = self._at.get("P_BEGIN")
         if begun is not None:
             self.wire_bytes[self._checkpoint] = stage.value - begun.value
@@ -137,94 +164,103 @@ class _Teller:
     def request(self, stage: Stage) -> None:
         """The request was read."""
         self._at = {}
-        self.add(stage, "receives CHECKPOINT_REQUEST", 4)
+        self.add(stage, Received(SECONDARY, "CHECKPOINT_REQUEST"), 4)
 
     def filled(self, stage: Stage) -> None:
         """The staging buffer is filled."""
         self.capacity(stage)
         size = self._at.get("S_SIZE")
-        step = "device fill ends" if self._split else "vmstate fill ends"
-        self.add(stage, step, 0 if size is None else size.value)
+        step = "device fill" if self._split else "vmstate fill"
+        self.add(stage, StreamEnded(SECONDARY, step), 0 if size is None else size.value)
 
     def flush_begins(self, stage: Stage) -> None:
         """The flush begins; where RAM was staged, the time since the reset was its load."""
         if not self._split:
-            self.add(stage, "RAM load", self.since("S_RESET", stage))
+            self.add(stage, StepDone(SECONDARY, "RAM load"), self.since("S_RESET", stage))
 
     def flush_ends(self, stage: Stage) -> None:
         """The RAM cache is in guest RAM."""
         begun = self._at.get("S_FLUSH_BEGIN")
-        self.add(stage, "cache flush", self.since("S_FLUSH_BEGIN", stage))
+        self.add(stage, StepDone(SECONDARY, "cache flush"), self.since("S_FLUSH_BEGIN", stage))
         if begun is not None:
-            self.add(stage, "flushed pages", begun.value)
+            self.add(stage, PagesCounted(SECONDARY, "flushed"), begun.value)
 
     def loaded(self, stage: Stage) -> None:
         """The lock is free after the load."""
         if "S_FLUSH_END" in self._at:
-            self.add(stage, "device load", self.since("S_FLUSH_END", stage))
-        self.add(stage, f"iothread lock released {_LOAD}", self.since("S_BQL_GOT", stage))
+            self.add(stage, StepDone(SECONDARY, "device load"), self.since("S_FLUSH_END", stage))
+        self.add(stage, LockReleased(*_LOAD), self.since("S_BQL_GOT", stage))
 
     # ---- the end -------------------------------------------------------------------------------
 
     def exits(self, stage: Stage) -> None:
         """The COLO thread leaves its loop; the value says whether a failover was asked for."""
-        self.add(stage, f"COLO exit ({'request' if stage.value else 'error'})")
+        self.add(stage, ColoExit(self.side, "request" if stage.value else "error"))
 
     def resumed(self, stage: Stage) -> None:
         """The guest runs, on this side alone."""
-        self.add(stage, RUNNING)
-        self.add(stage, "serves alone")
+        self.add(stage, GuestRunning(self.side))
+        self.add(stage, ServesAlone(self.side))
 
 
-def _named(name: str, value: int | None = None) -> Callable[[_Teller, Stage], None]:
-    """Return what adds an event of this name, with the stage's value unless one is given."""
+def _means(event: OnSide, value: int | None = None) -> Callable[[_Teller, Stage], None]:
+    """Return what adds an event, with the stage's value unless one is given."""
 
     def tell(teller: _Teller, stage: Stage) -> None:
-        teller.add(stage, name, stage.value if value is None else value)
+        teller.add(stage, event, stage.value if value is None else value)
 
     return tell
 
 
-def _after(name: str, earlier: str) -> Callable[[_Teller, Stage], None]:
-    """Return what adds an event of this name with the time since an earlier stage."""
+def _after(event: OnSide, earlier: str) -> Callable[[_Teller, Stage], None]:
+    """Return what adds an event with the time since an earlier stage."""
 
     def tell(teller: _Teller, stage: Stage) -> None:
-        teller.add(stage, name, teller.since(earlier, stage))
+        teller.add(stage, event, teller.since(earlier, stage))
 
     return tell
+
+
+def _failover(state: str) -> Callable[[_Teller, Stage], None]:
+    """Return what adds that the failover is in this state."""
+    return lambda teller, stage: teller.add(stage, FailoverChanged(teller.side, state))
+
+
+def _served(teller: _Teller, stage: Stage) -> None:
+    teller.add(stage, CommandServed(teller.side, "x-colo-lost-heartbeat"))
 
 
 _TOLD: dict[str, Callable[[_Teller, Stage], None]] = {
     "P_BEGIN": _Teller.begin,
-    "P_REPLY": _named("receives CHECKPOINT_REPLY", 4),
+    "P_REPLY": _means(Received(PRIMARY, "CHECKPOINT_REPLY"), 4),
     "P_STOPPED": _Teller.stopped,
-    "P_BQL_WANT": _named(f"iothread lock wanted {_SAVE}", 0),
+    "P_BQL_WANT": _means(LockWanted(*_SAVE), 0),
     "P_BQL_GOT": _Teller.taken,
     "P_SYNCED": _Teller.synced,
     "P_RAM_STREAMED": _Teller.streamed,
     "P_SAVED": _Teller.saved,
     "P_BQL_REL": _Teller.freed,
     "P_SENT": _Teller.sent,
-    "P_RECEIVED": _named("receives VMSTATE_RECEIVED", 4),
-    "P_LOADED": _named("receives VMSTATE_LOADED", 4),
+    "P_RECEIVED": _means(Received(PRIMARY, "VMSTATE_RECEIVED"), 4),
+    "P_LOADED": _means(Received(PRIMARY, "VMSTATE_LOADED"), 4),
     "P_STARTED": _Teller.started,
     "P_LOOP_EXIT": _Teller.exits,
     "S_REQ": _Teller.request,
-    "S_VMSTATE_SEND": _named("receives VMSTATE_SEND", 4),
-    "S_RAM_LOADED": _named("RAM load ends"),
-    "S_SIZE": _named("receives VMSTATE_SIZE", 12),
+    "S_VMSTATE_SEND": _means(Received(SECONDARY, "VMSTATE_SEND"), 4),
+    "S_RAM_LOADED": _means(StreamEnded(SECONDARY, "RAM load")),
+    "S_SIZE": _means(Received(SECONDARY, "VMSTATE_SIZE"), 12),
     "S_FILLED": _Teller.filled,
-    "S_BQL_GOT": _named(f"iothread lock got {_LOAD}", 0),
-    "S_RESET": _after("reset", "S_BQL_GOT"),
+    "S_BQL_GOT": _means(LockGot(*_LOAD), 0),
+    "S_RESET": _after(StepDone(SECONDARY, "reset"), "S_BQL_GOT"),
     "S_FLUSH_BEGIN": _Teller.flush_begins,
     "S_FLUSH_END": _Teller.flush_ends,
     "S_BQL_REL": _Teller.loaded,
-    "S_LOADED_SENT": _named("sends VMSTATE_LOADED", 4),
+    "S_LOADED_SENT": _means(Sent(SECONDARY, "VMSTATE_LOADED"), 4),
     "S_LOOP_EXIT": _Teller.exits,
-    "F_QMP": _named("monitor serves x-colo-lost-heartbeat", 0),
-    "F_BH": _named(FAILOVER + "handling", 0),
-    "F_P_DONE": _named(FAILOVER + "completed", 0),
-    "F_S_DONE": _named(FAILOVER + "completed", 0),
+    "F_QMP": _served,
+    "F_BH": _failover("handling"),
+    "F_P_DONE": _failover("completed"),
+    "F_S_DONE": _failover("completed"),
     "F_P_RESUMED": _Teller.resumed,
     "F_S_RESUMED": _Teller.resumed,
 }
@@ -232,7 +268,7 @@ _TOLD: dict[str, Callable[[_Teller, Stage], None]] = {
 
 def of_stages(log: StageLog, side: str, *, split: bool) -> History:
     """Return the history of one side; `split`: RAM was streamed, as stages of either side show."""
-    teller = _Teller(split=split)
+    teller = _Teller(side, split=split)
     for stage in log.stages:
         teller.tell(stage)
     return History(

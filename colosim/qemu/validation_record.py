@@ -122,17 +122,13 @@ def pauses(runs: Sequence[ValidatedRun]) -> pd.DataFrame:
 def write(
     folder: Path, runs: Sequence[ValidatedRun], left_out: Sequence[ValidatedRun] = ()
 ) -> None:
-    """Write tables and figure into `folder`.
+    """Write tables into `folder`.
 
     `left_out`: the runs simulated with costs fitted without them, for ``cross-validation.csv``.
     """
-    from colosim.plots import validation  # noqa: PLC0415 - matplotlib
-    from colosim.plots.style import save  # noqa: PLC0415
-
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in tables(runs).items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     if left_out:
         text = errors(left_out)
         (folder / "cross-validation.csv").write_text(text, encoding="utf-8", newline="\n")
-    save(validation.figure(pauses(runs)), folder / "pause.svg")

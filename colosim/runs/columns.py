@@ -22,8 +22,9 @@ from __future__ import annotations
 from typing import Final
 
 from colosim.trace import steps
+from colosim.trace.steps import step_column
 
-__all__ = ["COLUMNS", "POINTS", "STEPS", "TABLES", "TEXT", "checkpoint_columns", "step_column"]
+__all__ = ["COLUMNS", "POINTS", "SLOPE", "STEPS", "TABLES", "TEXT", "checkpoint_columns", "step_column"]
 
 TABLES: Final = ("checkpoints", "memory", "locks", "messages", "events")
 
@@ -32,12 +33,6 @@ STEPS: Final = tuple((step.side, step.name) for step in steps.STEPS)
 
 POINTS: Final = tuple(point.full_name for point in steps.POINTS)
 """Points of one transaction, in the order in which they can come (no design has all)."""
-
-
-def step_column(side: str, step: str) -> str:
-    """Return the column that has a step's duration."""
-    word = "".join(c if c.isalnum() else "_" for c in step.lower())
-    return f"{side}_{word}_ns"
 
 
 _HEAD: Final = (
@@ -89,4 +84,7 @@ COLUMNS: Final = {
 TEXT: Final = frozenset(
     {"outcome", "side", "account", "thread", "purpose", "name", "from", "to", "event"}
 )
-"""Columns that hold words; all others hold integers, but for ``slope_bytes_per_ns``."""
+"""Columns that hold words; all others hold integers, but for `SLOPE`."""
+
+SLOPE: Final = "slope_bytes_per_ns"
+"""The one column of real numbers."""

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from os import PathLike
 
-    Event = tuple[int, str, int]
+    from colosim.trace.events import Event
+
+    Timed = tuple[int, Event, int]
 
 __all__ = ["NEIGHBOURS", "Difference", "diff", "first_difference", "spell"]
 
@@ -22,10 +24,10 @@ NEIGHBOURS = 3
 """How many events before and behind the first differing one are shown."""
 
 
-def spell(event: Event) -> str:
+def spell(event: Timed) -> str:
     """Return an event as a line: time, name, value."""
-    at_ns, name, value = event
-    return f"{at_ns:>19,} ns  {name}  {value:,}" if value else f"{at_ns:>19,} ns  {name}"
+    at_ns, what, value = event
+    return f"{at_ns:>19,} ns  {what}  {value:,}" if value else f"{at_ns:>19,} ns  {what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,9 @@ class Difference:
     """
 
     index: int
-    before: tuple[Event, ...]
-    left: tuple[Event, ...]
-    right: tuple[Event, ...]
+    before: tuple[Timed, ...]
+    left: tuple[Timed, ...]
+    right: tuple[Timed, ...]
 
     def __str__(self) -> str:
         """Return it as a unified diff does: common, ``-`` left, ``+`` right."""
@@ -50,9 +52,9 @@ class Difference:
         return "\n".join(lines)
 
 
-def first_difference(left: Iterable[Event], right: Iterable[Event]) -> Difference | None:
+def first_difference(left: Iterable[Timed], right: Iterable[Timed]) -> Difference | None:
     """Return where two event records part, None if they are the same."""
-    before: deque[Event] = deque(maxlen=NEIGHBOURS)
+    before: deque[Timed] = deque(maxlen=NEIGHBOURS)
     pairs = zip_longest(left, right)
     for index, (one, other) in enumerate(pairs):
         if one != other or one is None or other is None:

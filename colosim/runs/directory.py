@@ -6,19 +6,19 @@ when everything is in it.  No wall-clock time and no path of this machine is wri
 
 from __future__ import annotations
 
-import csv
 import json
 import platform
 import shutil
+from array import array
 from importlib.metadata import version
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import colosim
 from colosim.errors import RunDirectoryError
-from colosim.runs.columns import COLUMNS, TABLES, checkpoint_columns
-from colosim.runs.levels import SocketLevels
-from colosim.runs.run import Run, own_steps, projected, simulate
+from colosim.runs.columns import COLUMNS, checkpoint_columns
+from colosim.runs.run import Run, own_steps, simulate
 from colosim.runs.stored import MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
+from colosim.runs.taps import taps
 from colosim.scenario import resolve
 
 if TYPE_CHECKING:
@@ -28,26 +28,31 @@ if TYPE_CHECKING:
 
     from colosim.designs.design import Design
     from colosim.runs.simulation import Simulation
-    from colosim.runs.tables import Projection
+    from colosim.runs.table_files import TableFiles
+    from colosim.runs.tables import Table, Tables
     from colosim.scenario import Scenario
 
 __all__ = ["UNCHANGED", "WRITTEN", "RunDirectory", "run_into", "versions", "write_run"]
 
 WRITTEN, UNCHANGED = "written", "unchanged"
+BATCH = 1 << 18
+"""How many integers of the record are turned into tables in one go."""
 
 
 class RunDirectory:
     """A run directory under way: rows go into a folder beside `target` until `commit`.
 
-    Used with ``with``: what was not committed is removed at its end.
+    Used with ``with``: what was not committed is removed at its end.  `form`: how it has its
+    tables, of `colosim.runs.table_files.FORMATS`.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, form: str = "csv") -> None:
         self.target = target
+        self._form = form
         self._partial = target.with_name(f".{target.name}.partial")
-        self._streams: list[IO[str]] = []
-        self._writers: dict[str, Callable[[Sequence[Any]], Any]] = {}
-        self._projection: Projection | None = None
+        self._files: TableFiles | None = None
+        self._flat = array("q")
+        self._tables: Tables | None = None
         self._simulation: Simulation | None = None
 
     def __enter__(self) -> Self:
@@ -80,33 +85,44 @@ class RunDirectory:
             shutil.rmtree(folder)
 
     def _close(self) -> None:
-        for stream in self._streams:
-            stream.close()
-        self._streams.clear()
+        if self._files is not None:
+            self._files.close()
+            self._files = None
 
     # ---- tables --------------------------------------------------------------------------------
 
     def open_tables(self, checkpoints: Sequence[str] = COLUMNS["checkpoints"]) -> None:
-        """Begin every CSV file with its header; `checkpoints` is the one that may be longer."""
-        for table in TABLES:
-            stream = (self._partial / f"{table}.csv").open("w", encoding="utf-8", newline="")
-            self._streams.append(stream)
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(checkpoints if table == "checkpoints" else COLUMNS[table])
-            self._writers[table] = writer.writerow
+        """Begin every file; `checkpoints` are the columns that may be more."""
+        from colosim.runs.table_files import table_files  # noqa: PLC0415 - numpy is slow to import
 
-    def write_row(self, table: str, row: Sequence[Any]) -> None:
-        """Write a row of a table."""
-        self._writers[table](row)
+        columns = {**COLUMNS, "checkpoints": tuple(checkpoints)}
+        self._files = table_files(self._form, self._partial, columns)
+
+    def write(self, tables: dict[str, Table]) -> None:
+        """Write rows of tables; `open_tables` has begun their files."""
+        if self._files is not None:
+            self._files.write(tables)
 
     def follow(self, simulation: Simulation) -> None:
         """Write this simulation's tables while it runs."""
+        from colosim.runs.tables import Tables  # noqa: PLC0415 - numpy is slow to import
+
         steps = own_steps(type(simulation.design), simulation.scenario)
         self.open_tables(checkpoint_columns(steps))
         self._simulation = simulation
-        levels = SocketLevels(simulation.connection)
-        self._projection = projected(simulation, levels, self.write_row)
-        simulation.record.sinks.append(self._projection.feed)
+        self._tables = Tables(taps=taps(simulation.connection), own_steps=steps)
+        simulation.record.sinks.append(self._take)
+
+    def _take(self, chunk: list[int]) -> None:
+        self._flat.extend(chunk)
+        if len(self._flat) >= BATCH:
+            self._write_batch()
+
+    def _write_batch(self) -> None:
+        """Write what rows the events since the last batch finish."""
+        if self._tables is not None and self._flat:
+            self.write(self._tables.feed(self._flat))
+            self._flat = array("q")
 
     # ---- the end -------------------------------------------------------------------------------
 
@@ -118,8 +134,9 @@ class RunDirectory:
         :raises RunDirectoryError: if another run stands there and `force` is not given, or if
             what stands there is no run directory.
         """
-        if self._projection is not None and self._simulation is not None:
-            self._projection.finish(self._simulation.end_ns)
+        if self._tables is not None and self._simulation is not None:
+            self._write_batch()
+            self.write(self._tables.finish(self._simulation.end_ns))
         self._close()
         self._write_json(SUMMARY, run.summary)
         files = [path.name for path in sorted(self._partial.iterdir())]
@@ -188,7 +205,7 @@ def run_into(  # noqa: PLR0913 - what `simulate` takes, by name
     design: str | type[Design],
     *,
     seed: int | None = None,
-    tables: bool = True,
+    tables: str = "csv",
     force: bool = False,
     prepare: Callable[[Simulation], None] | None = None,
     checks: bool = True,
@@ -196,14 +213,15 @@ def run_into(  # noqa: PLR0913 - what `simulate` takes, by name
 ) -> tuple[Run, str]:
     """Run one design, write its directory as it goes, and return the run and what became of it.
 
-    Nothing of the record is kept in memory.  `checks` and `replay` as of `simulate`.
+    Nothing of the record is kept in memory.  `tables`: ``csv``, ``parquet`` or ``none``.  `checks`
+    and `replay` as of `simulate`.
 
     :raises RunDirectoryError: as `RunDirectory.commit`; nothing is changed then.
     """
-    with RunDirectory(target) as directory:
+    with RunDirectory(target, tables) as directory:
 
         def set_up(simulation: Simulation) -> None:
-            if tables:
+            if tables != "none":
                 directory.follow(simulation)
             if prepare is not None:
                 prepare(simulation)
@@ -220,13 +238,13 @@ def run_into(  # noqa: PLR0913 - what `simulate` takes, by name
         return run, directory.commit(run, force=force)
 
 
-def write_run(run: Run, target: Path, *, force: bool = False) -> str:
-    """Write the directory of a run whose record is in memory.
+def write_run(run: Run, target: Path, *, force: bool = False, tables: str = "csv") -> str:
+    """Write the directory of a run whose record is in memory, with tables as csv or parquet.
 
     :raises NoTablesError: if its record was not kept.
     :raises RunDirectoryError: as `RunDirectory.commit`.
     """
-    with RunDirectory(target) as directory:
+    with RunDirectory(target, tables) as directory:
         directory.open_tables(run.columns("checkpoints"))
-        run.project(directory.write_row)
+        directory.write(run.tables)
         return directory.commit(run, force=force)

@@ -1,4 +1,4 @@
-"""Rows to DataFrames: integers that may be missing, words, and the one column of real numbers."""
+"""Tables to DataFrames: integers that may be missing, words, and the one column of real numbers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from colosim.runs.columns import TEXT
+from colosim.runs.columns import SLOPE, TEXT
+from colosim.trace.columns import IntColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["frame", "read_csv", "rows_of"]
+    from colosim.runs.tables import Table
 
-SLOPE = "slope_bytes_per_ns"
+__all__ = ["frame", "read"]
 
 
 def dtype_of(column: str) -> str:
@@ -24,34 +24,41 @@ def dtype_of(column: str) -> str:
     return "float64" if column == SLOPE else "Int64"
 
 
-def frame(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
+def frame(name: str, table: Table) -> pd.DataFrame:
     """Return the DataFrame of a table."""
-    data = {
-        column: pd.Series([row[index] for row in rows], dtype=dtype_of(column))
-        for index, column in enumerate(columns)
+    data: dict[str, Any] = {
+        column: pd.arrays.IntegerArray(found.values, ~found.known)
+        if isinstance(found, IntColumn)
+        else pd.Series(found, dtype=dtype_of(column))
+        for column, found in table.items()
     }
-    made = pd.DataFrame(data, columns=list(columns))
+    made = pd.DataFrame(data)
+    made.attrs["table"] = name
+    return made
+
+
+def read(table: str, path: Path) -> pd.DataFrame:
+    """Return the DataFrame of a table that was written, as CSV or as Parquet."""
+    made = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
     made.attrs["table"] = table
     return made
 
 
-def rows_of(made: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows that a DataFrame was made of, None where a value is missing."""
-    columns = [
-        [None if value is pd.NA else value for value in made[column].tolist()] for column in made
-    ]
-    return zip(*columns, strict=True)
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow as pa  # noqa: PLC0415 - only Parquet needs it
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    # Integers that may be missing stay integers.
+    made: pd.DataFrame = pq.read_table(path).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    return made.astype({column: dtype_of(column) for column in made.columns})
 
 
-def read_csv(table: str, path: Path) -> pd.DataFrame:
-    """Return the DataFrame of a table that was written as CSV."""
+def _read_csv(path: Path) -> pd.DataFrame:
     with path.open(encoding="utf-8") as stream:
         columns = stream.readline().rstrip("\n").split(",")
-    made = pd.read_csv(
+    return pd.read_csv(
         path,
         dtype={column: dtype_of(column) for column in columns},
         keep_default_na=False,
         na_values={column: [""] for column in columns if column not in TEXT},
     )
-    made.attrs["table"] = table
-    return made

@@ -8,87 +8,52 @@ Messages of a few bytes are booked only where a fluid follows them.
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from colosim.network.fluid import Fluid
+from colosim.network.transfer import Transfer
+from colosim.runs.taps import Point, points_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from colosim.network.connection import Connection
-    from colosim.network.ends import Ends
-    from colosim.network.transfer import Transfer
+    from colosim.runs.taps import Tap
+    from colosim.trace.columns import Ints
 
-__all__ = ["LevelRow", "SocketLevels", "transfer_curves"]
+__all__ = ["Levels", "SocketLevels", "Until", "transfer_curves"]
 
 SEND_BUFFER, RECEIVE_BUFFER = "socket_send_buffer", "socket_receive_buffer"
 
 
-class Point(NamedTuple):
-    """A breakpoint of a level: from `at` on it is a straight line."""
+class Levels(NamedTuple):
+    """Breakpoints as columns, times rounded up to a ns, levels to a byte.
 
-    at: Fraction
-    level: Fraction
-    slope: Fraction
+    `turn`: with which checkpoint they became known; `account`: its number, as the maker of the
+    breakpoints counts accounts.
+    """
+
+    turn: Ints
+    time_ns: Ints
+    account: Ints
+    level_bytes: Ints
+    slope_bytes_per_ns: np.ndarray[Any, np.dtype[np.float64]]
 
 
-class LevelRow(NamedTuple):
-    """A row of the memory table; the time is rounded up to a ns, the level to a byte."""
+class Until(NamedTuple):
+    """A moment: its time, and how many events had happened by then (all of them, if not said)."""
 
     time_ns: int
-    side: str
-    account: str
-    level_bytes: int
-    slope_bytes_per_ns: float
+    events: int = sys.maxsize
 
 
 Curve = list[Point]
 Curves = tuple[tuple[Point, ...], tuple[Point, ...]]
-
-
-def _points(fluid: Fluid) -> tuple[Point, Point]:
-    """Return where the send and the receive buffer of `fluid` stand, and how they go on."""
-    writing, leaving, reading = fluid._rates()  # noqa: SLF001 - only here are they wanted outside
-    arrived = fluid.arrived
-    return (
-        Point(fluid.now, fluid.written - fluid.left, writing - leaving),
-        Point(fluid.now, arrived.value - fluid.read, arrived.slope - reading),
-    )
-
-
-class _Tap(list[tuple[int, int, int]]):
-    """The list into which a direction reports its levels; keeps the exact breakpoints.
-
-    `episodes`: when the direction became a fluid, each time, and the write that nobody had come to
-    read then.
-    """
-
-    def __init__(self, direction: Ends) -> None:
-        super().__init__()
-        self._direction = direction
-        self._fluid: Fluid | None = None
-        self.points: list[tuple[Point, Point]] = []
-        self.episodes: list[tuple[Fraction, Transfer | None]] = []
-
-    def append(self, levels: tuple[int, int, int], /) -> None:
-        """Take a breakpoint of the direction's fluid, or a step of the reference."""
-        fluid = self._direction.fluid
-        if fluid is None:
-            at, *steps = map(Fraction, levels)
-            sending, receiving = (Point(at, level, Fraction(0)) for level in steps)
-            self.points.append((sending, receiving))
-            return
-        if fluid is not self._fluid:
-            self._fluid = fluid
-            self.episodes.append((fluid.now, self.unread()))
-        self.points.append(_points(fluid))
-
-    def unread(self) -> Transfer | None:
-        """Return the last write, if nobody has come to read it: it is on no list."""
-        transfer = self._direction.transfer
-        return None if transfer is None or transfer.reader_ns >= 0 else transfer
 
 
 def transfer_curves(transfer: Transfer, until_ns: int | None = None) -> Curves:
@@ -139,7 +104,7 @@ def _curves(  # noqa: PLR0913, PLR0917 - the parameters of a transfer, as a cach
     curves: tuple[Curve, Curve] = ([], [])
 
     def see(_at: Fraction, _sending: Fraction, _receiving: Fraction) -> None:
-        for curve, point in zip(curves, _points(fluid), strict=True):
+        for curve, point in zip(curves, points_of(fluid), strict=True):
             _join(curve, point)
 
     fluid.on_levels = see
@@ -187,97 +152,180 @@ def _sum(curves: Iterable[Iterable[Point]]) -> Curve:
     return total
 
 
-def _cut(curve: Iterable[Point], until: Fraction | None) -> Iterable[Point]:
+def _cut(curve: tuple[Point, ...], until: Fraction | None) -> tuple[Point, ...]:
     """Return the part of a curve before `until`: there other breakpoints take over."""
-    return curve if until is None else [point for point in curve if point.at < until]
+    return curve if until is None else tuple(point for point in curve if point.at < until)
 
 
 class SocketLevels:
-    """Listens to a connection's directions and gives their buffers' levels piece by piece."""
+    """Gives the levels of the buffers that `taps` listen to, piece by piece.
 
-    def __init__(self, connection: Connection) -> None:
-        self._parts = [
-            _DirectionLevels(connection.to_secondary),
-            _DirectionLevels(connection.to_primary),
-        ]
+    `accounts`: side and name of each account, in the order of their numbers.
+    """
 
-    def drain(self, until_ns: int, *, final: bool = False) -> list[LevelRow]:
-        """Return the rows of what has begun by `until_ns` and was not returned before."""
-        rows: list[LevelRow] = []
-        for part in self._parts:
-            rows += part.drain(until_ns, final=final)
-        return rows
+    def __init__(self, taps: Sequence[Tap]) -> None:
+        self._parts = [_DirectionLevels(tap, 2 * number) for number, tap in enumerate(taps)]
+        self.accounts = tuple(
+            account
+            for tap in taps
+            for account in (
+                (tap.direction.sender, SEND_BUFFER),
+                (tap.direction.receiver, RECEIVE_BUFFER),
+            )
+        )
+
+    def drain(self, until: Sequence[Until]) -> list[Levels]:
+        """Return what was known by each of the moments, and was not returned before."""
+        return [part.drain(until) for part in self._parts]
+
+    def rest(self, end_ns: int) -> list[Levels]:
+        """Return what was not returned before, as it stands at the end of the run."""
+        return [part.rest(end_ns) for part in self._parts]
 
 
 class _DirectionLevels:
-    """One direction's two buffers."""
+    """One direction's two buffers, which are the accounts `number` and the next."""
 
-    def __init__(self, direction: Ends) -> None:
-        self._direction = direction
-        self._accounts = (
-            (direction.sender, SEND_BUFFER),
-            (direction.receiver, RECEIVE_BUFFER),
-        )
-        self._transfers: list[Transfer] = []
-        direction.transfers = self._transfers
-        self._tap = _Tap(direction)
-        direction.levels = self._tap
+    def __init__(self, tap: Tap, number: int) -> None:
+        self._tap = tap
+        self._transfers = tap.transfers
+        self._number = number
         self._last: tuple[Curve, Curve] = ([], [])
         self._told = 0
 
-    def drain(self, until_ns: int, *, final: bool) -> list[LevelRow]:
-        """Return the rows of what has begun by `until_ns` and was not returned before."""
-        transfers, tap = self._transfers, self._tap
-        count = len(transfers)
-        if not final:
-            count = next((i for i, one in enumerate(transfers) if one.reader_ns > until_ns), count)
-        curves: list[tuple[Iterable[Point], Iterable[Point]]] = []
-        for transfer in transfers[:count]:
-            # The first episode since its reader came takes over.
-            ends = (at for at, _ in tap.episodes if at >= transfer.reader_ns)
-            sending, receiving = transfer_curves(transfer)
-            end = next(ends, None)
-            curves.append((_cut(sending, end), _cut(receiving, end)))
-        del transfers[:count]
-        for at, unread in tap.episodes[self._told :]:
+    def drain(self, until: Sequence[Until]) -> Levels:
+        """Return what was known by each of the moments, and was not returned before."""
+        pieces: list[tuple[int, int, _Piece]] = []
+        transfers = self._transfers
+        reached_ns = list(accumulate((one.reader_ns for one in transfers), max))
+        begin = 0
+        for turn, moment in enumerate(until):
+            end = begin
+            while end < len(reached_ns) and reached_ns[end] <= moment.time_ns:
+                end += 1
+            pieces += ((turn, *piece) for piece in self._begun(transfers[begin:end], moment))
+            begin = end
+        del transfers[:begin]
+        return self._joined(pieces)
+
+    def rest(self, end_ns: int) -> Levels:
+        """Return what was not returned before, as it stands at the end of the run."""
+        transfers = self._transfers[:]
+        self._transfers.clear()
+        found = self._begun(transfers, Until(end_ns), final=True)
+        return self._joined([(0, *piece) for piece in found])
+
+    def _begun(
+        self, transfers: list[Transfer], until: Until, *, final: bool = False
+    ) -> Iterable[tuple[int, _Piece]]:
+        """Yield pieces, each with the time from which its own times count."""
+        curves = list(self._unread(until))
+        if final and self._tap.direction.fluid is None:
+            unread = self._tap.unread()
+            curves += [] if unread is None else [transfer_curves(unread, until.time_ns)]
+        if transfers and not curves:
+            start_ns = transfers[0].start_ns
+            piece = _piece_of(tuple(_shape(transfer, start_ns) for transfer in transfers))
+            episodes = self._tap.episodes
+            if not episodes or start_ns + piece.end_ns < episodes[0][1]:
+                yield start_ns, piece
+                transfers = []
+        curves = [*map(self._curves, transfers), *curves]
+        if curves:
+            yield 0, _piece([_sum(curve) for curve in zip(*curves, strict=True)])
+        fresh = self._followed(until, final=final)
+        if any(fresh):
+            yield 0, _piece(fresh)
+
+    def _curves(self, transfer: Transfer) -> Curves:
+        """Return the levels under a transfer, up to the first episode since its reader came."""
+        sending, receiving = transfer_curves(transfer)
+        ends = (at for _, at, _ in self._tap.episodes if at >= transfer.reader_ns)
+        end = next(ends, None)
+        return _cut(sending, end), _cut(receiving, end)
+
+    def _unread(self, until: Until) -> Iterable[Curves]:
+        """Yield the levels under writes that nobody had come to read when an episode took over."""
+        episodes = self._tap.episodes
+        while self._told < len(episodes) and episodes[self._told][0] < until.events:
+            _, at, unread = episodes[self._told]
+            self._told += 1
             if unread is not None:
                 sending, receiving = transfer_curves(unread, -int(-at // 1))
-                curves.append((_cut(sending, at), _cut(receiving, at)))
-        self._told = len(tap.episodes)
-        if final and self._direction.fluid is None and (unread := tap.unread()) is not None:
-            curves.append(transfer_curves(unread, until_ns))
-        rows = [
-            _row(side, account, point)
-            for index, (side, account) in enumerate(self._accounts)
-            for point in _sum(pair[index] for pair in curves)
-        ]
-        return rows + self._followed(until_ns, final=final)
+                yield _cut(sending, at), _cut(receiving, at)
 
-    def _followed(self, until_ns: int, *, final: bool) -> list[LevelRow]:
-        """Return rows from the direction's own fluid."""
+    def _followed(self, until: Until, *, final: bool) -> list[Curve]:
+        """Return breakpoints from the direction's own fluid."""
         points = self._tap.points
-        count = len(points)
-        if not final:
-            count = next((i for i, pair in enumerate(points) if pair[0].at > until_ns), count)
-        rows: list[LevelRow] = []
-        for index, (side, account) in enumerate(self._accounts):
-            last = self._last[index]
+        count = 0
+        for known, pair in points:
+            if not final and (known >= until.events or pair[0].at > until.time_ns):
+                break
+            count += 1
+        found = []
+        for index, last in enumerate(self._last):
             curve = list(last)
-            for pair in points[:count]:
+            for _, pair in points[:count]:
                 _join(curve, pair[index])
-            fresh = curve[1:] if curve[:1] == last else curve
-            rows += [_row(side, account, point) for point in fresh]
+            found.append(curve[1:] if curve[:1] == last else curve)
             last[:] = curve[-1:]
         del points[:count]
-        return rows
+        return found
+
+    def _joined(self, pieces: list[tuple[int, int, _Piece]]) -> Levels:
+        """Return pieces one after the other, in time since COLO was entered."""
+        lengths = [len(piece.levels.turn) for _, _, piece in pieces]
+        columns = zip(*(piece.levels for _, _, piece in pieces), strict=True)
+        turn, time_ns, account, level, slope = map(np.concatenate, columns) if pieces else _NONE
+        turn = turn + np.repeat([turn for turn, _, _ in pieces], lengths).astype(np.int64)
+        time_ns = time_ns + np.repeat([start for _, start, _ in pieces], lengths).astype(np.int64)
+        return Levels(turn, time_ns, account + self._number, level, slope)
 
 
-def _row(side: str, account: str, point: Point) -> LevelRow:
-    slope = point.slope
-    return LevelRow(
-        -int(-point.at // 1),
-        side,
-        account,
-        -int(-point.level // 1),
-        slope.numerator / slope.denominator,
+_EMPTY: Ints = np.empty(0, np.int64)
+_NONE = Levels(_EMPTY, _EMPTY, _EMPTY, _EMPTY, np.empty(0, np.float64))
+
+
+class _Piece(NamedTuple):
+    """Breakpoints of both buffers, and when the last of them is."""
+
+    levels: Levels
+    end_ns: int
+
+
+def _piece(curves: Sequence[Iterable[Point]]) -> _Piece:
+    """Return the breakpoints of both buffers as columns."""
+    rows = [
+        (0, -int(-at // 1), account, -int(-level // 1), slope.numerator / slope.denominator)
+        for account, curve in enumerate(curves)
+        for at, level, slope in curve
+    ]
+    if not rows:
+        return _Piece(_NONE, 0)
+    columns = list(zip(*rows, strict=True))
+    turn, time_ns, account, level = (np.array(column, np.int64) for column in columns[:-1])
+    slope = np.array(columns[-1], np.float64)
+    return _Piece(Levels(turn, time_ns, account, level, slope), max(columns[1]))
+
+
+def _shape(transfer: Transfer, start_ns: int) -> tuple[int, ...]:
+    """Return all that decides the levels under a transfer, its times counted from `start_ns`."""
+    return (
+        transfer.start_ns - start_ns,
+        transfer.size_bytes,
+        transfer.write_ns,
+        transfer.link_ns,
+        transfer.latency_ns,
+        transfer.send_buffer_bytes,
+        transfer.receive_buffer_bytes,
+        transfer.head_bytes,
+        transfer.read_ns,
+        max(transfer.reader_ns, transfer.start_ns) - start_ns,
     )
+
+
+@lru_cache(maxsize=512)
+def _piece_of(shapes: tuple[tuple[int, ...], ...]) -> _Piece:
+    """Return the levels under transfers that were read to their end: like ones share them."""
+    curves = [transfer_curves(Transfer(*shape)) for shape in shapes]
+    return _piece([_sum(curve) for curve in zip(*curves, strict=True)])

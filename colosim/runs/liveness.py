@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from colosim.trace.events import LivenessMissed
 
 if TYPE_CHECKING:
-    from colosim.runs.simulation import Simulation
-    from colosim.scenario.model import Liveness as Limits
+    from collections.abc import Callable
 
-__all__ = ["LATE", "Liveness", "idle_threads"]
+    from colosim.engine.environment import Environment
+    from colosim.scenario.model import Liveness as Limits
+    from colosim.trace.record import Record
+
+__all__ = ["LATE", "Liveness"]
 
 LATE = "late"
 """Why a run ended that did not get live again in time."""
@@ -22,39 +25,32 @@ class Liveness:
     Live is who, within the limit, has committed a checkpoint since, or serves alone.
     """
 
-    def __init__(self, simulation: Simulation, limits: Limits) -> None:
-        self._simulation = simulation
-        self._committed = 0
+    def __init__(
+        self,
+        env: Environment,
+        record: Record,
+        limits: Limits,
+        end_faults: Callable[[], None],
+        committed: Callable[[], int],
+        serves_alone: Callable[[], bool],
+    ) -> None:
+        self._env = env
+        self._record = record
+        self._end_faults = end_faults
+        self._committed = committed
+        self._serves_alone = serves_alone
+        self._committed_before = 0
         self.missed = False
-        env = simulation.env
-        env.call_at(limits.until_ns, self._end_faults, onlooker=True)
+        env.call_at(limits.until_ns, self._begin, onlooker=True)
         env.call_at(limits.until_ns + limits.within_ns, self._look, onlooker=True)
 
-    def _end_faults(self) -> None:
-        simulation = self._simulation
-        simulation.injector.end_all()
-        self._committed = simulation.committed
+    def _begin(self) -> None:
+        self._end_faults()
+        self._committed_before = self._committed()
 
     def _look(self) -> None:
-        simulation = self._simulation
-        alone = any(
-            failover.done and simulation.service.serves(side)
-            for side, failover in simulation.failovers.items()
-        )
-        if alone or simulation.committed > self._committed:
+        if self._serves_alone() or self._committed() > self._committed_before:
             return
         self.missed = True
-        simulation.record.note(LivenessMissed())
-        simulation.env.finish()
-
-
-def idle_threads(simulation: Simulation) -> str:
-    """Say which threads of living processes wait, and for what."""
-    told = [
-        f"the {thread} waits for {thread.waits_for}"
-        for host in simulation.hosts.values()
-        if not host.dead and not host.frozen
-        for thread in host.threads
-        if thread.waits_for
-    ]
-    return ", ".join(told) or "no thread waits for anything but work"
+        self._record.note(LivenessMissed())
+        self._env.finish()

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from colosim.designs.registry import OWN, DesignNames
 from colosim.errors import ColosimError, DesignError
-from colosim.runs.columns import COLUMNS, STEPS, TABLES, checkpoint_columns
+from colosim.runs.columns import COLUMNS, STEPS, checkpoint_columns
 from colosim.runs.simulation import Simulation, steps_of
 from colosim.runs.summary import summarise
+from colosim.runs.taps import taps
 from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
 from colosim.scenario import Scenario, load
+from colosim.trace.events import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from colosim.designs.design import Design
-    from colosim.runs.levels import SocketLevels
     from colosim.runs.stored import StoredTables
-    from colosim.runs.tables import Projection
+    from colosim.runs.tables import Table
+    from colosim.runs.taps import Tap
+    from colosim.trace.events import Event
 
-__all__ = ["NoTablesError", "Run", "as_scenario", "own_steps", "projected", "run", "simulate"]
+__all__ = ["NoTablesError", "Run", "as_scenario", "own_steps", "run", "simulate"]
 
 
 class NoTablesError(ColosimError):
@@ -49,14 +52,14 @@ class Run:
         summary: dict[str, Any],
         *,
         simulation: Simulation | None = None,
-        levels: SocketLevels | None = None,
+        listening: Sequence[Tap] = (),
         stored: StoredTables | None = None,
     ) -> None:
         self.scenario = scenario
         self.summary = summary
         self.simulation = simulation
         self.path: Path | None = None if stored is None else stored.path
-        self._levels = levels
+        self._taps = listening
         self._stored = stored
 
     @property
@@ -129,20 +132,20 @@ class Run:
             return tuple(self._frame(table).columns)
         return checkpoint_columns(own_steps(type(self.simulation.design), self.scenario))
 
-    def iter_events(self) -> Iterator[tuple[int, str, int]]:
-        """Yield (time_ns, name, value) of every event, without a DataFrame.
+    def iter_events(self) -> Iterator[tuple[int, Event, int]]:
+        """Yield (time_ns, event, value) of every event; `colosim.trace.events` has their types.
 
         :raises NoTablesError: if the record was not kept.
         """
         if self._stored is not None:
             yield from self._stored.events()
         elif self.simulation is None:
-            from colosim.runs.frames import rows_of  # noqa: PLC0415 - pandas is slow to import
+            from colosim.runs.tables import rows_of  # noqa: PLC0415 - as in `tables`
 
-            yield from rows_of(self.events)
+            for at_ns, name, value in rows_of(self.tables["events"]):
+                yield at_ns, parse(name), value
         else:
-            for at_ns, event, value in self._kept().record:
-                yield at_ns, str(event), value
+            yield from self._kept().record
 
     def _kept(self) -> Simulation:
         simulation = self.simulation
@@ -158,40 +161,33 @@ class Run:
     @cached_property
     def _frames(self) -> dict[str, pd.DataFrame]:
         from colosim.runs.frames import frame  # noqa: PLC0415 - pandas is slow to import
-        from colosim.runs.tables import ABORTED, COMMITTED  # noqa: PLC0415 - as in `projected`
 
-        simulation, levels = self._kept(), self._levels
-        assert levels is not None  # noqa: S101 - it is there where the record is
-        rows: dict[str, list[Sequence[Any]]] = {table: [] for table in TABLES}
-        projection = projected(simulation, levels, lambda table, row: rows[table].append(row))
-        chunk: list[int] = []
-        flat = iter(simulation.record.chunks)
-        for event in zip(flat, flat, flat, strict=True):
-            chunk += event
-            if event[1] in {COMMITTED, ABORTED}:
-                projection.feed(chunk)
-                chunk.clear()
-        if chunk:
-            projection.feed(chunk)
-        projection.finish(simulation.end_ns)
-        return {table: frame(table, self.columns(table), rows[table]) for table in TABLES}
+        return {name: frame(name, table) for name, table in self.tables.items()}
 
-    def project(self, write: Callable[[str, Sequence[Any]], None]) -> None:
-        """Hand every row of every table to ``write(table, row)``.
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """Every table as columns.
 
         :raises NoTablesError: if the record was not kept.
         """
-        from colosim.runs.frames import rows_of  # noqa: PLC0415 - pandas is slow to import
+        from colosim.runs.tables import Tables, joined  # noqa: PLC0415 - numpy is slow to import
 
-        for table in TABLES:
-            for row in rows_of(self._frame(table)):
-                write(table, row)
+        simulation = self._kept()
+        own = own_steps(type(simulation.design), self.scenario)
+        made = Tables(taps=self._taps, own_steps=own)
+        found = made.feed(simulation.record.chunks)
+        left = made.finish(simulation.end_ns)
+        return {
+            name: joined([table, left[name]]) if name in left else table
+            for name, table in found.items()
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy is made of: the tables in place of the simulation."""
-        state = self.__dict__ | {"simulation": None, "_levels": None}
-        if self._levels is not None:
-            state["_frames"] = self._frames
+        state = self.__dict__ | {"simulation": None, "_taps": ()}
+        state.pop("_frames", None)
+        if self._taps:
+            state["tables"] = self.tables
         return state
 
 
@@ -207,18 +203,6 @@ def own_steps(design: type[Design], scenario: Scenario) -> tuple[tuple[str, str]
         for side, step in steps_of(design, scenario)
         if (side, step) not in STEPS and not step.isupper()
     )
-
-
-def projected(
-    simulation: Simulation,
-    levels: SocketLevels,
-    write: Callable[[str, Sequence[Any]], None],
-) -> Projection:
-    """Return the projection that turns this simulation's events into rows."""
-    from colosim.runs.tables import Projection  # noqa: PLC0415 - a run without tables needs none
-
-    own = own_steps(type(simulation.design), simulation.scenario)
-    return Projection(write, levels=levels, own_steps=own)
 
 
 def simulate(
@@ -237,14 +221,12 @@ def simulate(
     the simulation before it runs.  `checks`: whether the safety checkers watch the record;
     `replay` is the command that their violation tells.
     """
-    levels: SocketLevels | None = None
+    listening: Sequence[Tap] = ()
 
     def set_up(simulation: Simulation) -> None:
-        nonlocal levels
+        nonlocal listening
         if tables:
-            from colosim.runs.levels import SocketLevels  # noqa: PLC0415 - as in `projected`
-
-            levels = SocketLevels(simulation.connection)
+            listening = taps(simulation.connection)
         if prepare is not None:
             prepare(simulation)
 
@@ -260,7 +242,7 @@ def simulate(
         for direction in (simulation.connection.to_secondary, simulation.connection.to_primary):
             direction.levels_now()  # follow the buffers up to the last event: peaks count
         judgement = judge(simulation)
-    return Run(scenario, summarise(simulation, judgement), simulation=simulation, levels=levels)
+    return Run(scenario, summarise(simulation, judgement), simulation=simulation, listening=listening)
 
 
 def as_scenario(

@@ -70,8 +70,7 @@ class Service:
         self.serving = serving
         if serving:
             stopped = now - self._since_ns
-            if stopped > self.stopped_longest_ns:
-                self.stopped_longest_ns = stopped
+            self.stopped_longest_ns = max(self.stopped_longest_ns, stopped)
             if self._origin_ns is not None:
                 self._longest_ns = max(self._longest_ns, now - self._origin_ns)
                 self._origin_ns = None

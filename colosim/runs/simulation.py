@@ -20,7 +20,7 @@ from colosim.engine.environment import Environment
 from colosim.engine.streams import Streams
 from colosim.errors import DesignError, InvariantError
 from colosim.failover.cluster import ClusterManager
-from colosim.failover.state import Failover
+from colosim.failover.state import PrimaryFailover, SecondaryFailover
 from colosim.faults.effects import Effects
 from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
@@ -28,7 +28,7 @@ from colosim.host.host import Host, bitmap_bytes
 from colosim.host.lock import IothreadLock
 from colosim.host.reference_lock import ReferenceLock
 from colosim.host.staging import StagingBuffer
-from colosim.host.thread import Thread
+from colosim.host.process import Thread
 from colosim.network.connection import PRIMARY, SECONDARY, Connection
 from colosim.network.direction import Direction
 from colosim.network.reference import ReferenceDirection
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.designs.design import Design
+    from colosim.failover.state import Failover
     from colosim.network.ends import Ends
     from colosim.scenario.model import Scenario
 
@@ -128,7 +129,7 @@ class Simulation:
         prepare: Callable[[Simulation], None] | None = None,
     ) -> None:
         self.design = design_of(design)()
-        self.scenario = scenario = with_remedies(scenario, self.design.remedies)
+        self.scenario = scenario = with_remedies(scenario, self.design.traits.remedies)
         self.seed = scenario.seed if seed is None else seed
         self.env = env = Environment()
         self.record = record = Record(env, keep=keep)
@@ -167,15 +168,22 @@ class Simulation:
         self.connection = Connection(
             self.env, self.record, network, ledgers, phase, direction
         )
-        self.failovers = {
-            side: Failover(host, self.connection) for side, host in self.hosts.items()
+        traits = self.design.traits
+        self.failovers: dict[str, Failover] = {
+            PRIMARY: PrimaryFailover(self.hosts[PRIMARY], self.connection),
+            SECONDARY: SecondaryFailover(
+                self.hosts[SECONDARY],
+                self.connection,
+                joins_under_lock=traits.joins_under_lock,
+                ram_cache=traits.ram_cache,
+            ),
         }
         effects = Effects(
             self.env,
             self.record,
             self.hosts,
             self.connection,
-            drops_commands=self.design.drops_commands,
+            drops_commands=traits.drops_commands,
         )
         self.injector = Injector(self.env, self.record, effects)
         self.service = Service(self.env, self.hosts, self.failovers, effects)
@@ -203,15 +211,15 @@ class Simulation:
     def _staff(self) -> None:
         """Give each side its COLO thread, staging buffer and RAM cache, and enter COLO."""
         scenario, design = self.scenario, self.design
-        kinds = sides_of(design, scenario.guest.late_writes_pages_per_s)
+        kinds = sides_of(design.traits, scenario.guest.late_writes_pages_per_s)
         sides = {}
         for side, kind in zip(SIDES, kinds, strict=True):
             host = self.hosts[side]
             name = "checkpoint thread" if side == PRIMARY else "COLO incoming thread"
             outgoing, incoming = self.connection.of(side)
-            staging = StagingBuffer(host.ledger, flat=design.flat_staging)
+            staging = StagingBuffer(host.ledger, flat=design.traits.flat_staging)
             sides[side] = kind(
-                design,
+                design.traits,
                 host,
                 Thread(host, name),
                 outgoing,
@@ -225,10 +233,8 @@ class Simulation:
         self.primary, self.secondary = primary, secondary
         primary.delay_ns = scenario.checkpoint_delay_ns
         primary.on_end = self._transaction_ends
-        self.failovers[PRIMARY].primary = primary
-        self.failovers[SECONDARY].secondary = secondary
         ledger = self.hosts[SECONDARY].ledger
-        if design.ram_cache:
+        if design.traits.ram_cache:
             ledger.hold("ram_cache", scenario.guest.ram_bytes)
             ledger.hold("cache_bitmap", bitmap_bytes(scenario.guest.ram_bytes))
 
@@ -259,7 +265,7 @@ class Simulation:
             connection=self.connection,
             primary=self.primary,
             secondary=self.secondary,
-            ram_cache=self.design.ram_cache,
+            ram_cache=self.design.traits.ram_cache,
             fences=self.scenario.manager.fence,
         )
         self.checks = checks = Checks(pair, replay=replay)
@@ -278,14 +284,21 @@ class Simulation:
             self.primary.watch = self.injector
             self.secondary.watch = self.injector
         self.hosts[PRIMARY].guest.run()
-        if self.design.secondary_runs:
+        if self.design.traits.secondary_runs:
             self.hosts[SECONDARY].guest.run()
-        self.primary.thread.start(primary_thread(self.primary))
-        self.secondary.thread.start(secondary_thread(self.secondary))
+        self.primary.thread.start(primary_thread(self.design, self.primary))
+        self.secondary.thread.start(secondary_thread(self.design, self.secondary))
         horizon = scenario.duration_ns or scenario.horizon_ns
         liveness = None
         if scenario.liveness is not None:
-            liveness = Liveness(self, scenario.liveness)
+            liveness = Liveness(
+                self.env,
+                self.record,
+                scenario.liveness,
+                self.injector.end_all,
+                lambda: self.committed,
+                self._serves_alone,
+            )
         try:
             self.reason = self.env.drive(horizon)
         except InvariantError as error:
@@ -304,6 +317,13 @@ class Simulation:
         self.service.close(self.end_ns)
         self._close_holds()
         return self
+
+    def _serves_alone(self) -> bool:
+        """Whether a side that has taken over serves."""
+        return any(
+            failover.done and self.service.serves(side)
+            for side, failover in self.failovers.items()
+        )
 
     def _finish_checks(self) -> None:
         """Let the checkers look at the end of the run; what they saw broken is its violation."""
@@ -374,7 +394,7 @@ class Simulation:
                     loaded - begun if loaded >= begun else -1,
                     self._sent_bytes - sent,
                     saving,
-                    loading if loading > receiving else receiving,
+                    max(receiving, loading),
                 )
             )
         if committed == self._checkpoints:

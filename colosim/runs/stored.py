@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from pathlib import Path
@@ -11,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from colosim.errors import RunDirectoryError
 from colosim.runs.run import Run
 from colosim.scenario import loads
+from colosim.trace.events import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
 
     import pandas as pd
+
+    from colosim.trace.events import Event
 
 __all__ = ["MANIFEST", "SCHEMA", "SUMMARY", "StoredTables", "intact", "read_manifest", "read_run"]
 
@@ -45,11 +47,13 @@ class StoredTables:
         self._frames: dict[str, pd.DataFrame] = {}
 
     def _file(self, table: str) -> Path:
-        name = f"{table}.csv"
-        if name not in self._files:
-            raise RunDirectoryError(f"{self.path} has no {name}: it was written without tables")
-        path = self.path / name
-        _verify(path, self._files[name])
+        names = [name for name in (f"{table}.csv", f"{table}.parquet") if name in self._files]
+        if not names:
+            raise RunDirectoryError(
+                f"{self.path} has no {table}.csv: it was written without tables"
+            )
+        path = self.path / names[0]
+        _verify(path, self._files[names[0]])
         return path
 
     def frame(self, table: str) -> pd.DataFrame:
@@ -58,21 +62,26 @@ class StoredTables:
         :raises RunDirectoryError: if its file is missing or not what was written.
         """
         if table not in self._frames:
-            from colosim.runs.frames import read_csv  # noqa: PLC0415 - pandas is slow to import
+            from colosim.runs.frames import read  # noqa: PLC0415 - pandas is slow to import
 
-            self._frames[table] = read_csv(table, self._file(table))
+            self._frames[table] = read(table, self._file(table))
         return self._frames[table]
 
-    def events(self) -> Iterator[tuple[int, str, int]]:
-        """Yield (time_ns, name, value) of every event.
+    def events(self) -> Iterator[tuple[int, Event, int]]:
+        """Yield (time_ns, event, value) of every event.
 
-        :raises RunDirectoryError: if the file is missing or not what was written.
+        :raises RunDirectoryError: if the file is missing or not what was written, or has an event
+            that this version does not know.
         """
-        with self._file("events").open(encoding="utf-8", newline="") as stream:
-            rows = csv.reader(stream)
-            next(rows)
-            for at_ns, name, value in rows:
-                yield int(at_ns), name, int(value)
+        from colosim.runs.table_files import events_in  # noqa: PLC0415 - numpy is slow to import
+
+        path = self._file("events")
+        for at_ns, sentence, value in events_in(path):
+            try:
+                event = parse(sentence)
+            except ValueError as error:
+                raise RunDirectoryError(f"{path}: {error}") from error
+            yield at_ns, event, value
 
 
 def _verify(path: Path, digest: str) -> None:

@@ -1,515 +1,360 @@
-"""Tables as projections of the event record, row by row as the record grows.
+"""The tables of a run, column by column, from its event record.
 
-`Projection` reads closed chunks of events and hands finished rows to `write`; it keeps only what is
-not finished, so a long run can be written to disk in constant memory.
+`Tables` takes the record part by part and returns the rows that each part has finished; it keeps
+only what is not finished, so a long run can be written to disk in constant memory.
 """
 
 from __future__ import annotations
 
-import re
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from colosim.engine.record import code_of, name_of
-from colosim.runs.columns import STEPS, checkpoint_columns, step_column
+import numpy as np
+
+from colosim.runs.columns import COLUMNS, SLOPE, TEXT, checkpoint_columns
+from colosim.runs.levels import Levels, SocketLevels, Until
+from colosim.trace.checkpoint import Checkpoints
+from colosim.trace.columns import Columns, IntColumn, before, first_come, last_before, words
+from colosim.trace.events import (
+    OTHER,
+    CheckpointEnded,
+    LockGot,
+    LockReleased,
+    LockWanted,
+    MemoryLevel,
+    Received,
+    Sent,
+    StreamBegan,
+    StreamEnded,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from colosim.runs.levels import SocketLevels
+    from colosim.runs.taps import Tap
+    from colosim.trace.columns import Ints
 
-    Write = Callable[[str, Sequence[Any]], None]
-    Handler = Callable[[int, int], None]
+    Accounts = tuple[tuple[str, str], ...]
+    Column = IntColumn | np.ndarray[Any, np.dtype[Any]]
+    Table = dict[str, Column]
 
-__all__ = ["ABORTED", "COMMITTED", "Projection"]
+__all__ = ["Table", "Tables", "joined", "rows_of", "table_of"]
 
-COMMITTED: Final = code_of("checkpoint committed")
-ABORTED: Final = code_of("checkpoint aborted")
-
-_LOCK = re.compile(r"iothread lock (wanted|got|released) by (.+) for (.+)")
-_SIDES: Final = {"primary": "secondary", "secondary": "primary"}
-_SAVING: Final = {"primary": ("save",), "secondary": ("load", "receive")}
-_WAITS: Final = {"handshake", "received wait", "loaded wait"}
-
-_AT: Final = {
-    ("primary", "receives CHECKPOINT_REPLY"): "primary_reply",
-    ("primary", "guest stopped"): "primary_stopped",
-    ("primary", "sends VMSTATE_SEND"): "primary_vmstate_send",
-    ("primary", "sends VMSTATE_SIZE"): "primary_size_sent",
-    ("primary", "receives VMSTATE_RECEIVED"): "primary_received",
-    ("primary", "receives VMSTATE_LOADED"): "primary_loaded",
-    ("primary", "guest running"): "primary_resumed",
-    ("primary", "bitmap sync"): "primary_synced",
-    ("secondary", "receives CHECKPOINT_REQUEST"): "secondary_request",
-    ("secondary", "guest stopped"): "secondary_stopped",
-    ("secondary", "sends CHECKPOINT_REPLY"): "secondary_reply",
-    ("secondary", "receives VMSTATE_SEND"): "secondary_vmstate_send",
-    ("secondary", "receives VMSTATE_SIZE"): "secondary_size",
-    ("secondary", "vmstate fill ends"): "secondary_filled",
-    ("secondary", "device fill ends"): "secondary_filled",
-    ("secondary", "sends VMSTATE_RECEIVED"): "secondary_received",
-    ("secondary", "reset"): "secondary_reset",
-    ("secondary", "cache flush"): "secondary_flush_end",
-    ("secondary", "guest running"): "secondary_resumed",
-    ("secondary", "sends VMSTATE_LOADED"): "secondary_loaded",
-}
-"""Events that mark a point as they are."""
-_LOCK_AT: Final = {
-    ("primary", "wanted", "save"): "primary_lock_wanted",
-    ("primary", "got", "save"): "primary_lock_taken",
-    ("primary", "released", "save"): "primary_lock_free",
-    ("secondary", "got", "load"): "secondary_lock_taken",
-    ("secondary", "released", "load"): "secondary_lock_free",
-}
+_NONE: Final = -1
+"""No place."""
+_MESSAGES: Final = Sent | Received | StreamBegan | StreamEnded
 
 
-class Projection:
-    """Turns one run's events into rows.
+class Tables:
+    """Turns one run's events into tables.
 
-    `own_steps`: the steps (side, name) that a design has besides `columns.STEPS`.
+    Give `feed` the record in parts, each but the last up to the end of a checkpoint, then call
+    `finish`.  `taps` listen to the run's connection.  `own_steps`: the steps (side, name) that a design has besides `columns.STEPS`.
     """
 
     def __init__(
         self,
-        write: Write,
         *,
-        levels: SocketLevels | None = None,
+        taps: Sequence[Tap] = (),
         own_steps: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        self._write = write
-        self._levels = levels
-        self._memory: list[tuple[int, str, str, int, float]] = []
-        self._checkpoints = _Checkpoints(write, own_steps)
-        self._locks = _Locks(write)
-        self._messages = _Messages(write)
-        self._handlers: dict[int, tuple[str, tuple[Handler, ...]]] = {}
+        self._columns = {**COLUMNS, "checkpoints": checkpoint_columns(own_steps)}
+        self._levels = SocketLevels(taps)
+        self._events = 0
+        self._checkpoints = Checkpoints(own_steps)
+        self._locks = _Locks()
+        self._messages = _Messages()
 
-    def feed(self, events: Sequence[int]) -> None:
-        """Take a closed chunk of the record, flat: time, code, value, time, ..."""
-        handlers = self._handlers
-        write = self._write
-        flat = iter(events)
-        at_ns = 0
-        for at_ns, code, value in zip(flat, flat, flat, strict=True):
-            known = handlers.get(code)
-            if known is None:
-                known = handlers[code] = self._learn(name_of(code))
-            name, own = known
-            write("events", (at_ns, name, value))
-            for handler in own:
-                handler(at_ns, value)
-        self._write_memory(at_ns)
+    def feed(self, flat: Sequence[int]) -> dict[str, Table]:
+        """Return what rows of each table this part of the record finishes."""
+        part = Columns(flat)
+        names = words([str(event) for event in part.events])
+        found: dict[str, Table] = {
+            "checkpoints": {**self._checkpoints.rows(part)},
+            "memory": self._memory(part),
+            "locks": self._locks.rows(part),
+            "messages": self._messages.rows(part),
+            "events": {
+                "time_ns": IntColumn.all(part.at_ns),
+                "event": names[part.kind],
+                "value": IntColumn.all(part.value),
+            },
+        }
+        return {table: self._complete(table, found[table]) for table in self._columns}
 
-    def finish(self, end_ns: int) -> None:
-        """Write what the end of the run left open."""
-        self._checkpoints.finish()
-        self._locks.finish()
-        self._messages.finish()
-        self._write_memory(end_ns, final=True)
-
-    def _write_memory(self, until_ns: int, *, final: bool = False) -> None:
-        rows: list[Any] = self._memory
-        self._memory = []
-        if self._levels is not None:
-            rows += self._levels.drain(until_ns, final=final)
-        for row in sorted(rows, key=lambda row: row[0]):
-            self._write("memory", row)
-
-    def _learn(self, name: str) -> tuple[str, tuple[Handler, ...]]:
-        """Return what an event of this name concerns, once."""
-        side, _, what = name.partition(": ")
-        found: list[Handler | None] = []
-        if side in _SIDES:
-            if what.startswith("memory "):
-                found.append(self._held_level(side, what.removeprefix("memory ")))
-            found += (
-                self._locks.handler(side, what),
-                self._messages.handler(side, what),
-                *self._checkpoints.handlers(side, what),
-            )
-        elif name in {name_of(COMMITTED), name_of(ABORTED)}:
-            outcome = name.rpartition(" ")[2]
-            found += (self._checkpoints.closer(outcome), self._messages.closed)
-        return name, tuple(handler for handler in found if handler is not None)
-
-    def _held_level(self, side: str, account: str) -> Handler:
-        def held(at_ns: int, value: int) -> None:
-            self._memory.append((at_ns, side, account, value, 0.0))
-
-        return held
-
-
-class _Checkpoints:
-    """Rows of ``checkpoints``."""
-
-    def __init__(self, write: Write, own_steps: tuple[tuple[str, str], ...]) -> None:
-        self._write = write
-        self._columns = checkpoint_columns(own_steps)
-        self._steps = {key for key in (*STEPS, *own_steps) if key[1] not in _WAITS}
-        self._row: dict[str, Any] | None = None
-        self._number = 0
-        self._begun: dict[tuple[str, str], int] = {}
-        self._last_ns = dict.fromkeys(_SIDES, 0)
-        self._written_ns = 0
-        self._capacity: int | None = None
-
-    # ---- what an event means -------------------------------------------------------------------
-
-    def handlers(self, side: str, what: str) -> list[Handler]:
-        """Return what to do with an event of `side`."""
-        found: list[Handler] = []
-        if side == "primary":
-            found += self._of_primary(what)
-        elif what == "flushed pages":
-            found.append(self._put("flush_pages"))
-        point = _AT.get((side, what))
-        if point is not None:
-            found.append(self._point(point))
-        found += self._of_step(side, what)
-        lock = _LOCK.fullmatch(what)
-        if lock is not None:
-            found += self._of_lock(side, lock)
-        if (side, what) == ("secondary", "receives VMSTATE_SIZE"):
-            found.append(self._ram_section_over)
-        if what.startswith(("sends ", "receives ")):
-            found.append(self._acts(side))
-        return found
-
-    def _of_primary(self, what: str) -> list[Handler]:
-        if what == "sends CHECKPOINT_REQUEST":
-            return [self._open, self._add("wire_bytes")]
-        found: list[Handler] = []
-        if what.startswith("sends ") or what.endswith(" begins"):
-            found.append(self._add("wire_bytes"))
-        keep = {
-            "dirty pages": "dirty_pages",
-            "staged": "staging_buffer_content_bytes",
-            "guest stopped": "run_before_ns",
-        }.get(what)
-        if keep is not None:
-            found.append(self._put(keep))
-        if what == "memory staging_buffer":
-            found.append(self._grown)
-        if what in {"staged", "RAM stream ends"}:
-            found.append(self._saved)
-        if what in {"RAM stream ends", "device stream ends"}:
-            found.append(self._sent(what))
-        return found
-
-    def _of_step(self, side: str, what: str) -> list[Handler]:
-        """Durations: of work the event's value, of a stream from begin to end."""
-        if (side, what) in self._steps:
-            found = [self._work(side, what)]
-            if (side, what) == ("primary", "bitmap sync"):
-                found.append(self._begin_point("primary_sync_begin"))
-            if (side, what) == ("secondary", "cache flush"):
-                found.append(self._begin_point("secondary_flush_begin"))
-            return found
-        if what.endswith(" begins"):
-            return [self._begins(side, what.removesuffix(" begins"))]
-        if what.endswith(" ends"):
-            return [self._ends(side, what.removesuffix(" ends"))]
-        return []
-
-    def _of_lock(self, side: str, lock: re.Match[str]) -> list[Handler]:
-        kind, thread, purpose = lock.groups()
-        found: list[Handler] = []
-        point = _LOCK_AT.get((side, kind, purpose))
-        if point is not None:
-            found.append(self._point(point))
-        if point == "primary_lock_taken":
-            found.append(self._point("primary_lock_wanted"))
-        if kind == "released" and purpose in _SAVING[side]:
-            found.append(self._longest(f"lock_hold_{side}_ns"))
-        if kind == "got" and thread != "main loop":
-            found.append(self._acts(side))
-        return found
-
-    # ---- small handlers ------------------------------------------------------------------------
-
-    def _put(self, column: str) -> Handler:
-        def put(_at_ns: int, value: int) -> None:
-            if self._row is not None:
-                self._row[column] = value
-
-        return put
-
-    def _add(self, column: str) -> Handler:
-        def add(_at_ns: int, value: int) -> None:
-            if self._row is not None:
-                self._row[column] = self._row.get(column, 0) + value
-
-        return add
-
-    def _longest(self, column: str) -> Handler:
-        def longest(_at_ns: int, value: int) -> None:
-            if self._row is not None:
-                self._row[column] = max(value, self._row.get(column, 0))
-
-        return longest
-
-    def _point(self, name: str) -> Handler:
-        column = f"{name}_at_ns"
-
-        def point(at_ns: int, _value: int) -> None:
-            if self._row is not None:
-                self._row.setdefault(column, at_ns)
-
-        return point
-
-    def _begin_point(self, name: str) -> Handler:
-        column = f"{name}_at_ns"
-
-        def point(at_ns: int, value: int) -> None:
-            if self._row is not None:
-                self._row.setdefault(column, at_ns - value)
-
-        return point
-
-    def _acts(self, side: str) -> Handler:
-        def acts(at_ns: int, _value: int) -> None:
-            self._last_ns[side] = at_ns
-
-        return acts
-
-    def _work(self, side: str, step: str) -> Handler:
-        column = step_column(side, step)
-
-        def work(at_ns: int, value: int) -> None:
-            self._last_ns[side] = at_ns
-            if self._row is not None:
-                self._row[column] = self._row.get(column, 0) + value
-
-        return work
-
-    def _begins(self, side: str, step: str) -> Handler:
-        def begins(at_ns: int, _value: int) -> None:
-            self._begun[side, step] = at_ns
-
-        return begins
-
-    def _ends(self, side: str, step: str) -> Handler:
-        add = self._add(step_column(side, step))
-
-        def ends(at_ns: int, _value: int) -> None:
-            # A reader's stream has begun when its thread last did something else.
-            begun = self._begun.pop((side, step), self._last_ns[side])
-            self._last_ns[side] = at_ns
-            add(at_ns, at_ns - begun)
-            if (side, step) == ("secondary", "RAM load") and self._row is not None:
-                self._row["ram section"] = at_ns
-
-        return ends
-
-    def _sent(self, what: str) -> Handler:
-        """RAM is sent on its own before the size, and as part of the staged vmstate after it."""
-
-        def sent(at_ns: int, _value: int) -> None:
-            self._written_ns = at_ns
-            if self._row is None:
-                return
-            staged = what == "device stream ends" or "primary_size_sent_at_ns" in self._row
-            self._row.setdefault(
-                "primary_sent_at_ns" if staged else "primary_ram_sent_at_ns", at_ns
-            )
-
-        return sent
-
-    def _saved(self, at_ns: int, _value: int) -> None:
-        if self._row is not None and "primary_lock_free_at_ns" not in self._row:
-            self._row["primary_saved_at_ns"] = at_ns
-
-    def _ram_section_over(self, at_ns: int, _value: int) -> None:
-        """Streamed RAM is loaded once its end mark is there, which comes along with the size."""
-        if self._row is not None and self._row.pop("ram section", None) is not None:
-            self._row.setdefault("secondary_ram_loaded_at_ns", at_ns)
-
-    def _grown(self, _at_ns: int, value: int) -> None:
-        self._capacity = value
-        self._put("staging_buffer_capacity_bytes")(0, value)
-
-    # ---- rows ----------------------------------------------------------------------------------
-
-    def _open(self, at_ns: int, _value: int) -> None:
-        if self._row is not None:
-            self._close("unfinished")
-        self._row = {
-            "checkpoint": self._number,
-            "primary_request_at_ns": at_ns,
-            "staging_buffer_capacity_bytes": self._capacity,
+    def finish(self, end_ns: int) -> dict[str, Table]:
+        """Return the rows of what the end of the run leaves open."""
+        return {
+            "memory": self._breakpoints([], (), self._levels.rest(end_ns)),
+            "locks": self._locks.left(),
+            "messages": self._messages.left(),
         }
 
-    def closer(self, outcome: str) -> Handler:
-        """Return what closes a row with this outcome."""
+    def _complete(self, name: str, table: Table) -> Table:
+        """Return a table with all of its columns, in their order."""
+        size = len(next(iter(table.values())))
+        return {
+            column: table[column] if column in table else IntColumn.empty(size)
+            for column in self._columns[name]
+        }
 
-        def close(_at_ns: int, checkpoint: int) -> None:
-            self._number = checkpoint + 1
-            self._close(outcome)
+    def _memory(self, part: Columns) -> Table:
+        """Return every breakpoint: held accounts by the record, socket buffers by their levels.
 
-        return close
+        They are in the order of time within each checkpoint.
+        """
+        if not len(part):
+            return self._breakpoints([], (), [])
+        held = part.where(lambda event: isinstance(event, MemoryLevel))
+        last = np.unique(
+            np.append(
+                part.where(lambda event: isinstance(event, CheckpointEnded)), len(part) - 1
+            )
+        )
+        levels = Levels(
+            np.searchsorted(last, held),
+            part.at_ns[held],
+            part.kind[held],
+            part.value[held],
+            np.zeros(len(held)),
+        )
+        accounts = tuple(
+            (event.side, event.account) if isinstance(event, MemoryLevel) else ("", "")
+            for event in part.events
+        )
+        events = (self._events + last + 1).tolist()
+        sockets = self._levels.drain(list(map(Until, part.at_ns[last].tolist(), events)))
+        self._events += len(part)
+        return self._breakpoints([levels], accounts, sockets)
 
-    def finish(self) -> None:
-        """Close the row that the end of the run left open."""
-        self._close("unfinished")
-
-    def _close(self, outcome: str) -> None:
-        row, self._row = self._row, None
-        if row is None:
-            return
-        row["outcome"] = outcome
-        _between(row, "primary_handshake_ns", "primary_request", "primary_reply")
-        _between(row, "primary_loaded_wait_ns", "primary_received", "primary_loaded")
-        received = row.get("primary_received_at_ns")
-        if received is not None and self._written_ns >= row["primary_request_at_ns"]:
-            row["primary_received_wait_ns"] = received - self._written_ns
-        if outcome == "committed":
-            _between(row, "pause_ns", "primary_stopped", "primary_resumed")
-            _between(row, "transaction_ns", "primary_request", "primary_resumed")
-            ram = "ram_loaded" if "secondary_ram_loaded_at_ns" in row else "filled"
-            _between(row, "ram_ns", "secondary_vmstate_send", f"secondary_{ram}")
-        self._write("checkpoints", [row.get(column) for column in self._columns])
-
-
-def _between(row: dict[str, Any], column: str, begin: str, end: str) -> None:
-    begun, ended = row.get(f"{begin}_at_ns"), row.get(f"{end}_at_ns")
-    if begun is not None and ended is not None:
-        row[column] = ended - begun
+    def _breakpoints(
+        self, held: list[Levels], accounts: Accounts, sockets: list[Levels]
+    ) -> Table:
+        """Return breakpoints of held accounts (numbered as `accounts`) and of socket buffers."""
+        sockets = [one._replace(account=one.account + len(accounts)) for one in sockets]
+        accounts += self._levels.accounts
+        empty = Levels(*(np.empty(0, np.int64),) * 4, np.empty(0))
+        columns = zip(empty, *held, *sockets, strict=True)
+        found = Levels(*(np.concatenate(column) for column in columns))
+        order = np.lexsort((found.time_ns, found.turn))
+        account = found.account[order]
+        return {
+            "time_ns": IntColumn.all(found.time_ns[order]),
+            "side": words([side for side, _ in accounts])[account],
+            "account": words([name for _, name in accounts])[account],
+            "level_bytes": IntColumn.all(found.level_bytes[order]),
+            "slope_bytes_per_ns": found.slope_bytes_per_ns[order],
+        }
 
 
 class _Locks:
-    """Rows of ``locks``."""
+    """Rows of ``locks``: holds as they are released; what never ends at the end of the run."""
 
-    def __init__(self, write: Write) -> None:
-        self._write = write
-        self._wanted: dict[tuple[str, str, str], int] = {}
-        self._got: dict[tuple[str, str, str], tuple[int, int]] = {}
+    def __init__(self) -> None:
+        self._open = Columns(())
 
-    def handler(self, side: str, what: str) -> Handler | None:
-        """Return what to do with an event of `side`, if it is one of its lock."""
-        lock = _LOCK.fullmatch(what)
-        if lock is None:
-            return None
-        kind, thread, purpose = lock.groups()
-        key = (side, thread, purpose)
+    def rows(self, part: Columns) -> Table:
+        """Return the holds that are released in a part, in the order of release."""
+        here = part.where(lambda event: isinstance(event, LockWanted | LockGot | LockReleased))
+        part = Columns(np.concatenate([self._open.flat, part.flat[here]]))
+        found = [np.empty((3, 0), np.int64)]
+        left = [np.empty(0, np.int64)]
+        for wanted, got, released in _by_holder(part):
+            waits, holds = _latest(wanted, got), _latest(got, released)
+            found.append(np.stack([released, holds, _waits_of(holds, got, waits)]))
+            open_hold = _open_one(got, released)
+            left += [open_hold, _waits_of(open_hold, got, waits), _open_one(wanted, got)]
+        opened = np.unique(np.concatenate(left))
+        self._open = Columns(part.flat[opened[opened >= 0]])
+        columns = np.concatenate(found, axis=1)
+        released, holds, waits = columns[:, columns[0].argsort()]
+        held_ns = part.value[released]
+        got_ns = np.where(holds >= 0, part.at_ns[holds], part.at_ns[released] - held_ns)
+        return {
+            **_holders(part, released),
+            "wanted_ns": IntColumn.all(np.where(waits >= 0, part.at_ns[waits], got_ns)),
+            "got_ns": IntColumn.all(got_ns),
+            "released_ns": IntColumn.all(part.at_ns[released]),
+            "held_ns": IntColumn.all(held_ns),
+        }
 
-        def wanted(at_ns: int, _value: int) -> None:
-            self._wanted[key] = at_ns
+    def left(self) -> Table:
+        """Return holds that never ended, then waits that never ended, in their order."""
+        part = self._open
+        holds = part.where(lambda event: isinstance(event, LockGot))
+        waits = np.full(len(part), _NONE)
+        idle = [np.empty(0, np.int64)]
+        for wanted, got, _ in _by_holder(part):
+            waits[got] = _latest(wanted, got)
+            idle.append(_open_one(wanted, got))
+        places = np.append(holds, np.sort(np.concatenate(idle)))
+        since = np.where(waits[places] >= 0, waits[places], places)
+        size = len(places)
+        return {
+            **_holders(part, places),
+            "wanted_ns": IntColumn.all(part.at_ns[since]),
+            "got_ns": IntColumn(part.at_ns[places], np.arange(size) < len(holds)),
+            "released_ns": IntColumn.empty(size),
+            "held_ns": IntColumn.empty(size),
+        }
 
-        def got(at_ns: int, _value: int) -> None:
-            self._got[key] = (self._wanted.pop(key, at_ns), at_ns)
 
-        def released(at_ns: int, value: int) -> None:
-            since, taken = self._got.pop(key, (at_ns - value, at_ns - value))
-            self._write("locks", (*key, since, taken, at_ns, value))
+def _waits_of(holds: Ints, got: Ints, waits: Ints) -> Ints:
+    """Return the waits before `holds`, which are some of `got`, each with its of `waits`."""
+    return np.where(holds >= 0, np.append(waits, _NONE)[np.searchsorted(got, holds)], _NONE)
 
-        return {"wanted": wanted, "got": got, "released": released}[kind]
 
-    def finish(self) -> None:
-        """Write holds and waits that never ended."""
-        for key, (since, taken) in self._got.items():
-            self._write("locks", (*key, since, taken, None, None))
-        for key, since in self._wanted.items():
-            self._write("locks", (*key, since, None, None, None))
+def _by_holder(part: Columns) -> Iterable[tuple[Ints, Ints, Ints]]:
+    """Yield where each thread wants, gets and releases the lock for each purpose."""
+    holders = {
+        (event.side, event.thread, event.purpose): None
+        for event in part.events
+        if isinstance(event, LockWanted | LockGot | LockReleased)
+    }
+    for holder in holders:
+        yield (
+            part.places(LockWanted(*holder)),
+            part.places(LockGot(*holder)),
+            part.places(LockReleased(*holder)),
+        )
+
+
+def _holders(part: Columns, places: Ints) -> Table:
+    """Return whose lock it is, and which thread's for what."""
+    return {
+        column: words([str(getattr(event, column, "")) for event in part.events])[part.kind[places]]
+        for column in ("side", "thread", "purpose")
+    }
+
+
+def _latest(places: Ints, ends: Ints) -> Ints:
+    """Return the last of `places` between each of `ends` and the one before, `_NONE` if none."""
+    found = last_before(places, ends)
+    return np.where(found > np.append(_NONE, ends)[:-1], found, _NONE)
+
+
+def _open_one(places: Ints, ends: Ints) -> Ints:
+    """Return the last of `places` if none of `ends` comes after it."""
+    return places[-1:] if not len(ends) else places[-1:][places[-1:] > ends[-1]]
 
 
 class _Messages:
     """Rows of ``messages``, in the order of sending."""
 
-    def __init__(self, write: Write) -> None:
-        self._write = write
-        self._number = 0
-        # checkpoint, name, from, to, sent, written, received, bytes
-        self._sent: deque[list[Any]] = deque()
-        self._streams = {side: _Streams() for side in _SIDES}
-
-    def handler(self, side: str, what: str) -> Handler | None:
-        """Return what to do with an event of `side`, if it is one of a message or a stream."""
-        verb, _, name = what.partition(" ")
-        if verb == "sends":
-            return self._sends(side, name)
-        if verb == "receives":
-            return self._receives(_SIDES[side], name)
-        if what.endswith(" begins"):
-            return self._begins(side, what.removesuffix(" begins"))
-        if what.endswith(" ends"):
-            return self._ends(side, what.removesuffix(" ends"))
-        return None
-
-    def _sends(self, side: str, name: str) -> Handler:
-        def sends(at_ns: int, value: int) -> None:
-            row = [self._number, name, side, _SIDES[side], at_ns, at_ns, None, value]
-            self._sent.append(row)
-
-        return sends
-
-    def _receives(self, sender: str, name: str) -> Handler:
-        def receives(at_ns: int, _value: int) -> None:
-            for row in self._sent:
-                if row[6] is None and row[1] == name and row[2] == sender:
-                    row[6] = at_ns
-                    break
-            self._flush()
-
-        return receives
-
-    def _begins(self, side: str, step: str) -> Handler:
-        streams = self._streams[side]
-
-        def begins(at_ns: int, value: int) -> None:
-            row = [self._number, step, side, _SIDES[side], at_ns, None, None, value]
-            self._sent.append(row)
-            streams.begin(row)
-
-        return begins
-
-    def _ends(self, side: str, step: str) -> Handler:
-        outgoing, incoming = self._streams[side], self._streams[_SIDES[side]]
-
-        def ends(at_ns: int, _value: int) -> None:
-            if not outgoing.written(step, at_ns):
-                incoming.read(at_ns)
-            self._flush()
-
-        return ends
-
-    def closed(self, _at_ns: int, checkpoint: int) -> None:
-        """Count the transaction that has ended."""
-        self._number = checkpoint + 1
-
-    def _flush(self) -> None:
-        sent = self._sent
-        while sent and sent[0][5] is not None and sent[0][6] is not None:
-            self._write("messages", sent.popleft())
-
-    def finish(self) -> None:
-        """Write what was never received."""
-        for row in self._sent:
-            self._write("messages", row)
-        self._sent.clear()
-
-
-class _Streams:
-    """The bulk streams that one side writes; each is read whole by one read of the peer's."""
-
     def __init__(self) -> None:
-        self._writing: list[list[Any]] = []
-        self._unread: deque[list[Any]] = deque()
+        self._part = Columns(())
+        self._checkpoint: Ints = np.empty(0, np.int64)
+        self._number = 0
 
-    def begin(self, row: list[Any]) -> None:
-        """Take a stream that begins to be written."""
-        self._writing.append(row)
-        self._unread.append(row)
+    def rows(self, part: Columns) -> Table:
+        """Return what was sent and received, up to the first that is still under way."""
+        here = part.where(lambda event: isinstance(event, _MESSAGES))
+        ends = part.where(lambda event: isinstance(event, CheckpointEnded))
+        number = before(ends, here, part.value, self._number - 1) + 1
+        if len(ends):
+            self._number = int(part.value[ends[-1]]) + 1
+        self._checkpoint = np.append(self._checkpoint, number)
+        self._part = Columns(np.concatenate([self._part.flat, part.flat[here]]))
+        under_way = _UnderWay(self._part)
+        sent = under_way.sent
+        complete = (under_way.written[sent] >= 0) & (under_way.received[sent] >= 0)
+        finished = sent[: int(np.append(complete, False).argmin())]
+        table = self._table(under_way, finished)
+        first = sent[len(finished)] if len(finished) < len(sent) else len(self._part)
+        left = under_way.of >= first
+        self._checkpoint = self._checkpoint[left]
+        self._part = Columns(self._part.flat[left])
+        return table
 
-    def written(self, step: str, at_ns: int) -> bool:
-        """Note the end of a write; False if this side writes no such stream."""
-        for row in self._writing:
-            if row[1] == step:
-                row[5] = at_ns
-                self._writing.remove(row)
-                return True
-        return False
+    def left(self) -> Table:
+        """Return what was never written or received whole, and what was sent after that."""
+        under_way = _UnderWay(self._part)
+        return self._table(under_way, under_way.sent)
 
-    def read(self, at_ns: int) -> None:
-        """Note that the peer has read the first stream that it had not."""
-        if self._unread:
-            self._unread.popleft()[6] = at_ns
+    def _table(self, under_way: _UnderWay, sent: Ints) -> Table:
+        part = self._part
+        names = words([getattr(e, "message", getattr(e, "step", "")) for e in part.events])
+        sides = words([getattr(event, "side", "") for event in part.events])
+        others = words([OTHER.get(side, "") for side in sides])
+        written, received = under_way.written[sent], under_way.received[sent]
+        return {
+            "checkpoint": IntColumn.all(self._checkpoint[sent]),
+            "name": names[part.kind[sent]],
+            "from": sides[part.kind[sent]],
+            "to": others[part.kind[sent]],
+            "sent_ns": IntColumn.all(part.at_ns[sent]),
+            "written_ns": IntColumn(part.at_ns[written], written >= 0),
+            "received_ns": IntColumn(part.at_ns[received], received >= 0),
+            "bytes": IntColumn.all(part.value[sent]),
+        }
+
+
+class _UnderWay:
+    """Which events send, write and read one and the same message or stream.
+
+    By place of its sending: `written` and `received`; `of`: of what each event is, `_NONE` if it
+    found nothing to read.
+    """
+
+    def __init__(self, part: Columns) -> None:
+        self.sent = part.where(lambda event: isinstance(event, Sent | StreamBegan))
+        self.written = np.full(len(part), _NONE)
+        self.received = np.full(len(part), _NONE)
+        self.of = np.full(len(part), _NONE)
+        self.of[self.sent] = self.sent
+        reads: dict[str, list[Ints]] = {side: [np.empty(0, np.int64)] for side in OTHER}
+        for event in part.events:
+            match event:
+                case Sent(side, message):
+                    sent = part.places(event)
+                    self.written[sent] = sent
+                    self._pair(sent, part.places(Received(OTHER[side], message)), self.received)
+                case StreamEnded(side, step):
+                    ended = part.places(event)
+                    self._pair(part.places(StreamBegan(side, step)), ended, self.written)
+                    reads[side].append(ended[self.of[ended] < 0])
+        for side, other in OTHER.items():
+            steps = (event for event in part.events if isinstance(event, StreamBegan))
+            begun = part.places(*(event for event in steps if event.side == side))
+            self._pair(begun, np.sort(np.concatenate(reads[other])), self.received)
+
+    def _pair(self, sent: Ints, got: Ints, end: Ints) -> None:
+        """Let each of `got` end the first of `sent` that is not ended yet."""
+        turn = first_come(sent, got)
+        got, turn = got[turn >= 0], turn[turn >= 0]
+        end[sent[turn]] = got
+        self.of[got] = sent[turn]
+
+
+def joined(parts: Sequence[Table]) -> Table:
+    """Return tables of the same columns, one after the other."""
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+
+
+def _joined(columns: Sequence[Column]) -> Column:
+    ints = [column for column in columns if isinstance(column, IntColumn)]
+    if not ints:
+        return np.concatenate([column for column in columns if not isinstance(column, IntColumn)])
+    return IntColumn(
+        np.concatenate([column.values for column in ints]),
+        np.concatenate([column.known for column in ints]),
+    )
+
+
+def rows_of(table: Table) -> Iterator[tuple[Any, ...]]:
+    """Return the rows of a table, None for what is missing."""
+    return zip(*(column.tolist() for column in table.values()), strict=True)
+
+
+def table_of(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    """Return the table that has these rows."""
+    cells = zip(*rows, strict=True) if rows else ((),) * len(columns)
+    return {name: _column(name, found) for name, found in zip(columns, cells, strict=True)}
+
+
+def _column(name: str, cells: Sequence[Any]) -> Column:
+    if name in TEXT:
+        return words(cells)
+    if name == SLOPE:
+        return np.array(cells, np.float64)
+    known = np.array([cell is not None for cell in cells], np.bool_)
+    return IntColumn(np.array([cell or 0 for cell in cells], np.int64), known)

@@ -12,7 +12,7 @@ from colosim.checkers import Violation
 from colosim.designs.remedied import RemediedPrimary
 from colosim.trace.purpose import Purpose
 from colosim.network.connection import OTHER, PRIMARY, SECONDARY
-from colosim.runs.liveness import LATE, idle_threads
+from colosim.runs.liveness import LATE
 from colosim.runs.wording import TIMES, with_unit
 from colosim.scenario.model import StepMoment
 
@@ -84,7 +84,7 @@ def judge(simulation: Simulation) -> Judgement:
     assert limits is not None  # noqa: S101 - only a limit can be passed
     late = (
         f"; neither did the pair commit nor a survivor serve within "
-        f"{with_unit(limits.within_ns, TIMES)} after the faults ended: {idle_threads(simulation)}"
+        f"{with_unit(limits.within_ns, TIMES)} after the faults ended: {_idle_threads(simulation)}"
     )
     return Judgement(judgement.verdict, judgement.survivor, judgement.reason + late)
 
@@ -185,3 +185,15 @@ def torn_state(simulation: Simulation) -> str | None:
         f"torn state: the secondary serves with checkpoint {epoch}, of which {late} pages were "
         "written while the lock was free between saving RAM and device state (guest.late_writes)"
     )
+
+
+def _idle_threads(simulation: Simulation) -> str:
+    """Say which threads of living processes wait, and for what."""
+    told = [
+        f"the {thread} waits for {thread.waits_for}"
+        for host in simulation.hosts.values()
+        if not host.dead and not host.frozen
+        for thread in host.threads
+        if thread.waits_for
+    ]
+    return ", ".join(told) or "no thread waits for anything but work"

@@ -30,6 +30,7 @@ __all__ = [
     "OTHER",
     "PRIMARY",
     "SECONDARY",
+    "ByManager",
     "CallFailed",
     "CheckpointEnded",
     "ColoExit",
@@ -114,6 +115,22 @@ class OnSide(Event):
     def __str__(self) -> str:
         """Return the sentence of this event, with the side in front."""
         return f"{self.side}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class ByManager(Event):
+    """What the cluster manager does or hears, and which side it concerns."""
+
+    side: str
+
+    @property
+    def what(self) -> str:
+        """The sentence without who does it."""
+        return Event.__str__(self)
+
+    def __str__(self) -> str:
+        """Return the sentence of this event, with the manager in front."""
+        return f"cluster manager: {self.what}"
 
 
 # ---- the protocol --------------------------------------------------------------------------------
@@ -399,61 +416,54 @@ class FaultsOver(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class PeerLost(Event):
+class PeerLost(ByManager):
     """The cluster manager takes a side for lost."""
 
-    sentence = "cluster manager: {side} is lost"
-    side: str
+    sentence = "{side} is lost"
 
 
 @dataclass(frozen=True, slots=True)
-class PoweredOff(Event):
+class PoweredOff(ByManager):
     """The cluster manager fences a side."""
 
-    sentence = "cluster manager: powers {side} off"
-    side: str
+    sentence = "powers {side} off"
 
 
 @dataclass(frozen=True, slots=True)
-class ExitHeard(Event):
+class ExitHeard(ByManager):
     """The cluster manager hears that a side has left COLO with an error."""
 
-    sentence = "cluster manager: hears COLO_EXIT (error) of the {side}"
-    side: str
+    sentence = "hears COLO_EXIT (error) of the {side}"
 
 
 @dataclass(frozen=True, slots=True)
-class CommandUnsent(Event):
+class CommandUnsent(ByManager):
     """The cluster manager has no connection on which to send a command to a side."""
 
-    sentence = "cluster manager: cannot send {command} to the {side}"
+    sentence = "cannot send {command} to the {side}"
     command: str
-    side: str
 
 
 @dataclass(frozen=True, slots=True)
-class CommandDropped(Event):
+class CommandDropped(ByManager):
     """A command that waited to be served is lost with the cluster manager's connection."""
 
-    sentence = "cluster manager: {command} to the {side} is dropped"
+    sentence = "{command} to the {side} is dropped"
     command: str
-    side: str
 
 
 @dataclass(frozen=True, slots=True)
-class MonitorLost(Event):
+class MonitorLost(ByManager):
     """The cluster manager loses its connection to a side's monitor."""
 
-    sentence = "cluster manager: loses its connection to the {side}'s monitor"
-    side: str
+    sentence = "loses its connection to the {side}'s monitor"
 
 
 @dataclass(frozen=True, slots=True)
-class MonitorRegained(Event):
+class MonitorRegained(ByManager):
     """The cluster manager is connected to a side's monitor again."""
 
-    sentence = "cluster manager: is connected to the {side}'s monitor again"
-    side: str
+    sentence = "is connected to the {side}'s monitor again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -532,6 +542,8 @@ def _pattern(kind: type[Event]) -> re.Pattern[str]:
     sentence = kind.sentence
     if issubclass(kind, OnSide):
         sentence = "{side}: " + sentence
+    elif issubclass(kind, ByManager):
+        sentence = "cluster manager: " + sentence
     pattern = ""
     for literal, field, _, _ in Formatter().parse(sentence):
         pattern += re.escape(literal)
@@ -542,6 +554,7 @@ def _pattern(kind: type[Event]) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
+@cache
 def parse(sentence: str) -> Event:
     """Return the event of a sentence.
 

@@ -98,7 +98,7 @@ class Record:
     it directly.  `sinks` are called with each chunk as it is closed.
     """
 
-    __slots__ = ("_clock", "_closed", "_digest", "_kept", "keep", "pending", "sinks")
+    __slots__ = ("_clock", "_closed", "_digest", "_kept", "_packed", "keep", "pending", "sinks")
 
     def __init__(self, clock: Clock, *, keep: bool) -> None:
         self._clock = clock
@@ -106,6 +106,7 @@ class Record:
         self._kept: list[bytes] = []
         # How much of `pending` belongs to closed chunks, packed and hashed a batch at a time.
         self._closed = 0
+        self._packed = 0
         self.keep = keep
         self.pending: list[int] = []
         self.sinks: list[Callable[[list[int]], None]] = []
@@ -141,7 +142,12 @@ class Record:
             self._kept.append(packed)
         self._digest.update(packed if sys.byteorder == "little" else _byteswapped(packed))
         del pending[:closed]
+        self._packed += closed
         self._closed = 0
+
+    def __len__(self) -> int:
+        """Return how many events have happened."""
+        return (self._packed + len(self.pending)) // 3
 
     @property
     def chunks(self) -> array[int]:

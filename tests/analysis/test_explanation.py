@@ -12,6 +12,7 @@ from colosim.analysis.waiting import Kind
 from colosim.analysis.wording import Told, tell
 from colosim.runs.run import simulate
 from colosim.scenario import loads
+from colosim.trace.events import parse
 from tests.analysis.cases import STREAM, scenario
 from tests.checkers.wrong_designs import SMALL, Eager
 
@@ -302,4 +303,4 @@ def test_the_package_explains() -> None:
 )
 def test_events_are_told_in_words(name: str, value: int, told: Told | None) -> None:
     """Each event of the record reads as a sentence's end; bookkeeping is left out."""
-    assert tell(name, value) == told
+    assert tell(parse(name), value) == told

@@ -64,7 +64,7 @@ def test_a_changed_value_is_seen_in_whichever_checkpoint(
     assert violation is not None
     assert violation.rule == rule
     assert violation.at is not None
-    assert violation.events[violation.at][1] == event
+    assert str(violation.events[violation.at][1]) == event
 
 
 @pytest.mark.parametrize("checkpoint", [0, 1, 2, 3])

@@ -8,6 +8,7 @@ import pytest
 
 from colosim.checkers import RULES
 from colosim.failover.state import COMMAND
+from colosim.trace.events import GuestRunning
 from tests.checkers.wrong_designs import (
     Doubled,
     Eager,
@@ -63,7 +64,7 @@ def test_a_violation_tells_the_events_around_it_and_how_to_replay_it() -> None:
     """Some events before, the one that broke the rule, and some after it, with the command."""
     violation = violation_of(run_of(Eager))
     assert violation.at is not None
-    assert violation.events[violation.at] == (violation.at_ns, "primary: guest running", 0)
+    assert violation.events[violation.at] == (violation.at_ns, GuestRunning("primary"), 0)
     assert 0 < violation.at < len(violation.events) - 1
     assert str(violation).splitlines()[-1] == "replay: colosim run planted --design eager"
     assert f"> {violation.at_ns:>16,} ns  primary: guest running" in str(violation)

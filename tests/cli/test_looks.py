@@ -1,4 +1,4 @@
-"""``colosim timeline``, ``colosim sequence`` and ``colosim report``."""
+"""``colosim timeline``, ``colosim sequence`` and ``colosim report``; what looking at runs loads."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ def test_bad_input_is_said_and_nothing_is_written(
     assert sorted(folder.iterdir()) == before
 
 
-def test_a_trace_is_written_without_its_library(folder: Path) -> None:
-    """The writer is colosim's own: neither Perfetto's package nor protobuf is loaded."""
-    loaded = modules_after(["timeline", "plain.yaml", "--design", "split"])
-    assert not {"perfetto", "google.protobuf"} & loaded
+def test_neither_a_display_nor_the_library_of_traces_is_asked_for(folder: Path) -> None:
+    """pyplot, which looks for a display, is not loaded, nor Perfetto's package or protobuf."""
+    conditions = ["plain.yaml", "--design", "split"]
+    loaded = modules_after(["plot", *conditions, "--kind", "memory"], ["timeline", *conditions])
+    assert "matplotlib" in loaded
+    assert not {"matplotlib.pyplot", "perfetto", "google.protobuf"} & loaded

@@ -11,7 +11,6 @@ from colosim import plots
 from colosim.cli import plot
 from colosim.cli.main import main
 from colosim.plots import against
-from tests.cli.test_main import modules_after
 from tests.runs.conftest import FROZEN, PLAIN
 
 if TYPE_CHECKING:
@@ -93,13 +92,6 @@ def test_a_stored_run_takes_no_override(folder: Path, capsys: pytest.CaptureFixt
     printed = capsys.readouterr().err
     assert "--set and --seed are for scenarios" in printed
     assert "has no run of qsb" in printed
-
-
-def test_no_window_system_is_asked_for(folder: Path) -> None:
-    """Drawing needs no display: pyplot, which looks for one, is not even loaded."""
-    loaded = modules_after(["plot", "plain.yaml", "--kind", "memory", "--design", "split"])
-    assert "matplotlib" in loaded
-    assert "matplotlib.pyplot" not in loaded
 
 
 def test_the_command_knows_the_kinds_and_parameters() -> None:

@@ -9,7 +9,7 @@ import simpy
 
 import colosim
 from colosim.designs.split import Split
-from colosim.host.thread import Thread
+from colosim.host.process import Thread
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
 

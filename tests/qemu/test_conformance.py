@@ -17,6 +17,7 @@ from colosim.qemu.protocol import protocol_of
 from colosim.qemu.sources import histories
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
+from colosim.trace.events import GuestRunning, GuestStopped, OnSide, Received, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ def told(lines: Sequence[str]) -> History:
 def where(lines: Sequence[str], design: str = "mainline") -> tuple[int, str] | None:
     """Return line and event of a log's first deviation from a design."""
     found = deviation(protocol_of(design), told(lines))
-    return None if found is None else (found.line, found.event)
+    return None if found is None else (found.line, found.event.what)
 
 
 def line_of(lines: Sequence[str], words: str, nth: int = 0) -> int:
@@ -47,7 +48,8 @@ def line_of(lines: Sequence[str], words: str, nth: int = 0) -> int:
 def test_the_protocol_is_what_the_simulator_does() -> None:
     """A protocol is the order of one dry checkpoint's events; only streaming designs try again."""
     split = protocol_of("split").events["primary"]
-    assert [name for name in split if name.startswith(("sends", "receives", "guest"))] == [
+    kinds = (Sent, Received, GuestRunning, GuestStopped)
+    assert [event.what for event in split if isinstance(event, kinds)] == [
         "sends CHECKPOINT_REQUEST",
         "receives CHECKPOINT_REPLY",
         "guest stopped",
@@ -126,7 +128,7 @@ def test_an_unknown_message_is_of_no_design() -> None:
     send = line_of(lines, "'vmstate-send'", 1)
     lines.insert(send, lines[send].replace("vmstate-send", "migrate-ram-background"))
     found = identify([told(lines)]).excluded["mainline"]
-    assert (found.line, found.event, found.could) == (
+    assert (found.line, found.event.what, found.could) == (
         send + 1,
         "sends MIGRATE_RAM_BACKGROUND",
         (),
@@ -218,11 +220,10 @@ def test_what_a_design_does_in_the_simulator_conforms_to_it(design: str, fault: 
 
 def simulated(run: Simulation, side: str) -> History:
     """Return a simulated side's events as the history of a log."""
-    prefix = f"{side}: "
     happenings = tuple(
-        Happening(number, at_ns, str(event).removeprefix(prefix), value)
+        Happening(number, at_ns, event, value)
         for number, (at_ns, event, value) in enumerate(run.record, start=1)
-        if str(event).startswith(prefix) and at_ns > 0
+        if isinstance(event, OnSide) and event.side == side and at_ns > 0
     )
     return History(
         side=side,

@@ -24,6 +24,8 @@ from colosim.qemu.interleave import interleave
 from colosim.qemu.measurement import STAGES
 from colosim.qemu.sources import histories
 from colosim.runs.columns import COLUMNS, TABLES
+from colosim.runs.tables import rows_of
+from colosim.trace.events import CheckpointEnded, ColoExit, Received, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,14 +39,7 @@ PRINT_NS = 1000
 
 def rows(run: ImportedRun, table: str = "checkpoints") -> list[dict[str, Any]]:
     """Return a table as one dictionary a row."""
-    found: list[dict[str, Any]] = []
-
-    def take(name: str, row: Any) -> None:
-        if name == table:
-            found.append(dict(zip(COLUMNS[table], row, strict=True)))
-
-    run.project(take)
-    return found
+    return [dict(zip(COLUMNS[table], row, strict=True)) for row in rows_of(run.tables[table])]
 
 
 def untimed(path: Path, target: Path) -> Path:
@@ -93,7 +88,8 @@ def test_a_run_that_was_killed_is_told_as_a_simulated_one() -> None:
     run = import_run(DATA / LAB[0])
     assert [row["outcome"] for row in rows(run)] == ["committed"] * 4 + ["aborted"] * 2
     assert (run.verdict, run.survivor) == ("failed_over", "primary")
-    names = [name for _, name, _ in run.iter_events() if name.startswith(("primary: COLO", "ch"))]
+    kinds = (ColoExit, CheckpointEnded)
+    names = [str(event) for _, event, _ in run.iter_events() if isinstance(event, kinds)]
     assert names[-3:] == ["checkpoint aborted", "checkpoint aborted", "primary: COLO exit (error)"]
     holds = [row for row in rows(run, "locks") if row["purpose"] == "save"]
     assert len(holds) == 5
@@ -177,8 +173,8 @@ def test_a_receive_never_comes_before_its_sending() -> None:
     """Lines are printed after the act; in the record a message is sent before it is read."""
     for timed in (True, False):
         events = interleave(histories([PRIMARY, SECONDARY]), timed=timed)
-        sent = [one.name[6:] for one in events if one.name.startswith("sends")]
-        read = [one.name[9:] for one in events if one.name.startswith("receives")]
+        sent = [one.event.message for one in events if isinstance(one.event, Sent)]
+        read = [one.event.message for one in events if isinstance(one.event, Received)]
         assert read[: len(sent)] == sent[: len(read)]
 
 

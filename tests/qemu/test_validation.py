@@ -43,7 +43,7 @@ def every() -> list[ValidatedRun]:
 def simulated(run: MeasuredRun, factors: list[float]) -> list[SimulatedCheckpoint]:
     """Return checkpoints whose pause is a factor of the measured one."""
     complete = [one for one in run.checkpoints if one.complete]
-    blank: dict[str, Any] = dict.fromkeys(SimulatedCheckpoint.__slots__, 1)
+    blank: dict[str, Any] = dict.fromkeys(SimulatedCheckpoint._fields, 1)
     return [
         SimulatedCheckpoint(**blank | {"pause_ns": round((one.pause_ns or 0) * factor)})
         for one, factor in zip(complete, factors, strict=False)
@@ -183,9 +183,9 @@ def test_the_recorded_cross_validation_is_current() -> None:
 
 def test_the_figure_is_current(every: list[ValidatedRun], tmp_path: Path) -> None:
     """The recorded figure is drawn again to the same bytes."""
-    from colosim.qemu.validation_record import write  # noqa: PLC0415 - matplotlib
+    from colosim.cli.qemu.validating import draw  # noqa: PLC0415 - matplotlib
 
-    write(tmp_path, every)
+    draw(every, tmp_path / "pause.svg")
     assert (tmp_path / "pause.svg").read_bytes() == (RECORD / "pause.svg").read_bytes()
 
 

@@ -15,7 +15,7 @@ from colosim.engine.streams import Streams
 from colosim.faults.effects import Effects
 from colosim.faults.injection import Injector
 from colosim.host.host import Host
-from colosim.host.thread import Thread
+from colosim.host.process import Thread
 from colosim.network.connection import OTHER, PRIMARY, SECONDARY, Connection
 from colosim.network.direction import Direction
 from colosim.network.section import Section

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, event, given, note, settings
@@ -18,6 +19,9 @@ from colosim.runs.run import Run, simulate
 from colosim.runs.simulation import steps_of
 from colosim.scenario import Scenario, loads, shipped
 from colosim.scenario.load import load
+
+if TYPE_CHECKING:
+    from colosim.trace.events import Event
 
 DESIGNS = ("qsb", "split", "device-first", "flat", "mainline")
 NETWORKS = ("10gbe", "1gbe", "lab-veth", "lab-veth-200mbit", "wan-5ms")
@@ -75,11 +79,11 @@ def told(run: Run) -> tuple[str, str | None]:
     return run.verdict, run.summary["survivor"]
 
 
-def times(run: Run) -> dict[str, list[int]]:
+def times(run: Run) -> dict[Event, list[int]]:
     """Return when each event came."""
-    came: dict[str, list[int]] = {}
-    for at_ns, name, _ in run.iter_events():
-        came.setdefault(name, []).append(at_ns)
+    came: dict[Event, list[int]] = {}
+    for at_ns, what, _ in run.iter_events():
+        came.setdefault(what, []).append(at_ns)
     return came
 
 

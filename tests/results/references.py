@@ -13,25 +13,38 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colosim.runs.columns import TABLES
 from colosim.runs.difference import NEIGHBOURS, spell
 from colosim.runs.run import simulate
 from colosim.runs.summary import value_of
 from colosim.scenario import shipped
+from colosim.trace.events import CheckpointEnded, StepDone, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from colosim.runs.run import Run
     from colosim.scenario import Scenario
+    from colosim.trace.events import Event as What
 
-    Event = tuple[int, str, int]
+    Event = tuple[int, What, int]
 
 FOLDER = Path(__file__).parent.parent.parent / "results"
 SCHEMA = 1
 MARK_DIGITS = 3
 CHECKPOINTS = ("dirty_pages", "pause_ns", "transaction_ns", "ram_ns", "lock_hold_primary_ns")
-ENDS = {"checkpoint committed", "checkpoint aborted"}
+STEPS = {
+    "RAM load",
+    "bitmap sync",
+    "cache flush",
+    "device load",
+    "device save",
+    "failover",
+    "reset",
+    "start",
+    "stop",
+    "vmstate save",
+}
+"""The steps of our own designs that are an event when they are done."""
 
 
 def path_of(name: str, design: str) -> Path:
@@ -61,7 +74,7 @@ def transactions(run: Run) -> list[list[Event]]:
     parts: list[list[Event]] = [[]]
     for event in run.iter_events():
         parts[-1].append(event)
-        if event[1] in ENDS:
+        if isinstance(event[1], CheckpointEnded):
             parts.append([])
     return [part for part in parts if part]
 
@@ -69,11 +82,18 @@ def transactions(run: Run) -> list[list[Event]]:
 def simulated(scenario: Scenario, design: str) -> tuple[Run, dict[str, list[Any]]]:
     """Run a scenario and return the run with the columns of its checkpoints."""
     run = simulate(scenario, design)
-    rows: dict[str, list[Sequence[Any]]] = {table: [] for table in TABLES}
-    run.project(lambda table, row: rows[table].append(row))
-    names = run.columns("checkpoints")
-    table = {name: [row[names.index(name)] for row in rows["checkpoints"]] for name in CHECKPOINTS}
-    return run, table
+    columns = run.tables["checkpoints"]
+    return run, {name: columns[name].tolist() for name in CHECKPOINTS}
+
+
+def misread(run: Run) -> list[Any]:
+    """Return a run's events that are read otherwise than written, or are steps of no design."""
+    assert run.simulation is not None
+    return [
+        event
+        for _, event, _ in run.simulation.record
+        if parse(str(event)) != event or (isinstance(event, StepDone) and event.step not in STEPS)
+    ]
 
 
 def reference(run: Run, checkpoints: dict[str, list[Any]]) -> dict[str, Any]:

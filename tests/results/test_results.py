@@ -42,11 +42,12 @@ def test_runs_are_as_their_references(
 ) -> None:
     """Each shipped scenario runs, design by design, to the event as its reference says.
 
-    None breaks a safety rule, whatever its reference says.
+    None breaks a safety rule, whatever its reference says, and each event is typed.
     """
     path = references.path_of(name, design)
     run, checkpoints = references.simulated(load(name, known_designs=KNOWN), design)
     assert run.verdict != VIOLATED, run.reason
+    assert references.misread(run) == []
     if request.config.getoption("--update-results"):
         path.parent.mkdir(parents=True, exist_ok=True)
         text = references.dump(references.reference(run, checkpoints))

@@ -8,6 +8,7 @@ import pytest
 
 import colosim
 from colosim.runs.check import foreseen, outcomes_of
+from colosim.trace.events import GuestStopped
 from colosim.runs.difference import first_difference
 from colosim.runs.run import simulate
 from colosim.runs.wording import in_words
@@ -45,8 +46,8 @@ def test_a_hang_must_be_foreseen(frozen: Scenario) -> None:
 
 def test_the_first_difference_has_its_neighbours() -> None:
     """The difference is the first event that is not the same, with three on either side."""
-    left = [(at, "event", at) for at in range(10)]
-    right = [*left[:6], (6, "other", 6), *left[7:]]
+    left = [(at, GuestStopped("primary"), at) for at in range(10)]
+    right = [*left[:6], (6, GuestStopped("secondary"), 6), *left[7:]]
     found = first_difference(left, right)
     assert found is not None
     assert (found.index, found.before, found.left, found.right) == (
@@ -55,12 +56,12 @@ def test_the_first_difference_has_its_neighbours() -> None:
         tuple(left[6:10]),
         tuple(right[6:10]),
     )
-    assert str(found).splitlines()[4] == "-                   6 ns  event  6"
+    assert str(found).splitlines()[4] == "-                   6 ns  primary: guest stopped  6"
 
 
 def test_a_record_that_ends_early_differs() -> None:
     """The end of one record differs from an event of the other; equal records do not differ."""
-    events = [(0, "a", 0), (1, "b", 0)]
+    events = [(0, GuestStopped("primary"), 0), (1, GuestStopped("secondary"), 0)]
     found = first_difference(events, events[:1])
     assert found is not None
     assert found.right == ()

@@ -9,6 +9,7 @@ import pytest
 
 from colosim.designs import load_designs
 from colosim.errors import RunDirectoryError
+from colosim.runs import directory
 from colosim.runs.columns import COLUMNS
 from colosim.runs.directory import RunDirectory, run_into, write_run
 from colosim.runs.run import NoTablesError, simulate
@@ -40,6 +41,17 @@ def test_streamed_and_kept_tables_are_the_same(
     streamed = content(tmp_path / "streamed")
     assert set(streamed) == FILES
     assert streamed == content(tmp_path / "kept")
+
+
+@pytest.mark.parametrize("design", load_designs())
+def test_rows_do_not_depend_on_the_batches_in_which_they_are_made(
+    frozen: Scenario, design: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Holds, messages and levels go on from one part of the record to the next."""
+    run_into(tmp_path / "at once", frozen, design)
+    monkeypatch.setattr(directory, "BATCH", 1)
+    run_into(tmp_path / "by checkpoint", frozen, design)
+    assert content(tmp_path / "at once") == content(tmp_path / "by checkpoint")
 
 
 def test_a_directory_is_the_same_wherever_it_is_written(plain: Scenario, tmp_path: Path) -> None:
@@ -75,14 +87,53 @@ def test_a_run_is_read_back(frozen: Scenario, tmp_path: Path) -> None:
         assert table.equals(again), name
 
 
+@pytest.mark.parametrize("design", ["split", "mainline"])
+def test_parquet_has_what_csv_has(frozen: Scenario, design: str, tmp_path: Path) -> None:
+    """Streamed or from memory, a Parquet file a table gives the same frames and events."""
+    run_into(tmp_path / "csv", frozen, design)
+    run_into(tmp_path / "streamed", frozen, design, tables="parquet")
+    write_run(simulate(frozen, design), tmp_path / "kept", tables="parquet")
+    names = {name.replace(".csv", ".parquet") for name in FILES}
+    assert {path.name for path in (tmp_path / "streamed").iterdir()} == names
+    plain, *others = (read_run(tmp_path / name) for name in ("csv", "streamed", "kept"))
+    for other in others:
+        assert list(other.iter_events()) == list(plain.iter_events())
+        for name in COLUMNS:
+            table, again = getattr(plain, name), getattr(other, name)
+            assert table.dtypes.to_dict() == again.dtypes.to_dict()
+            assert table.equals(again), name
+
+
+def test_the_events_names_are_coded_by_a_dictionary(frozen: Scenario, tmp_path: Path) -> None:
+    """A Parquet file has each name once, and a number for it at each event."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - only this test needs it
+
+    run_into(tmp_path / "a", frozen, "split", tables="parquet")
+    schema = pq.read_schema(tmp_path / "a" / "events.parquet")
+    assert [str(field.type) for field in schema] == [
+        "int64",
+        "dictionary<values=string, indices=int32, ordered=0>",
+        "int64",
+    ]
+
+
+def test_another_choice_of_tables_replaces_the_directory(plain: Scenario, tmp_path: Path) -> None:
+    """The same run with tables of the other kind takes the place of the whole."""
+    target = tmp_path / "a"
+    for form, ending in (("csv", ".csv"), ("parquet", ".parquet"), ("csv", ".csv")):
+        assert run_into(target, plain, "split", tables=form)[1] == "written"
+        tables = {path.suffix for path in target.iterdir()} - {".json"}
+        assert tables == {ending}
+
+
 def test_the_same_run_is_left_alone(plain: Scenario, tmp_path: Path) -> None:
     """A run that stands there already is not written again; one with fewer files is."""
     target = tmp_path / "a"
-    assert run_into(target, plain, "split", tables=False)[1] == "written"
+    assert run_into(target, plain, "split", tables="none")[1] == "written"
     assert run_into(target, plain, "split")[1] == "written"
     before = {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
     assert run_into(target, plain, "split")[1] == "unchanged"
-    assert run_into(target, plain, "split", tables=False)[1] == "unchanged"
+    assert run_into(target, plain, "split", tables="none")[1] == "unchanged"
     assert before == {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
 
 
@@ -138,8 +189,8 @@ def test_an_interrupted_run_leaves_nothing(plain: Scenario, tmp_path: Path) -> N
 
 def test_a_part_that_a_killed_run_left_is_replaced(plain: Scenario, tmp_path: Path) -> None:
     """What a killed process left beside the target does not stand in the way."""
-    with RunDirectory(tmp_path / "a") as directory:
-        directory.open_tables(())
+    with RunDirectory(tmp_path / "a") as under_way:
+        under_way.open_tables(())
         run_into(tmp_path / "a", plain, "split")
     assert intact(tmp_path / "a")
 
@@ -167,6 +218,6 @@ def test_tables_that_were_not_kept(plain: Scenario, tmp_path: Path) -> None:
     """Asking for tables that were not kept is a clear error, in memory and on disk."""
     with pytest.raises(NoTablesError):
         _ = simulate(plain, "split", tables=False).checkpoints
-    run_into(tmp_path / "a", plain, "split", tables=False)
+    run_into(tmp_path / "a", plain, "split", tables="none")
     with pytest.raises(RunDirectoryError, match="without tables"):
         _ = read_run(tmp_path / "a").checkpoints

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 import tracemalloc
@@ -59,17 +57,6 @@ def test_a_final_scenario_takes_no_overrides(plain: Scenario) -> None:
     """Overrides are for files; with a `Scenario` they are an error and not ignored."""
     with pytest.raises(ValueError, match="final"):
         colosim.run(plain, "split", overrides=["seed=2"])
-
-
-def test_a_run_without_tables_needs_no_pandas() -> None:
-    """A run and its summary load neither numpy nor what makes tables and figures."""
-    code = (
-        "import sys, colosim; from colosim.scenario import loads\n"
-        "colosim.run(loads('name: small'), 'split').summary\n"
-        "print({'numpy', 'pandas', 'matplotlib', 'rich'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "set()\n"
 
 
 def assert_the_same(copy: colosim.Run, run: colosim.Run) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from colosim.designs import load_designs
 from colosim.runs.columns import COLUMNS, POINTS, STEPS, checkpoint_columns
-from colosim.runs.run import simulate
+from colosim.runs.run import Run, simulate
+from colosim.runs.tables import rows_of
 from tests.designs.own import Compressing
 
 if TYPE_CHECKING:
@@ -152,9 +153,21 @@ def test_events_are_the_record(plain: Scenario) -> None:
     """The table of events has each event of the record, in order."""
     run: Any = simulate(plain, "flat")
     table = run.events
-    assert list(zip(table.time_ns, table.event, table.value, strict=True)) == list(
-        run.iter_events()
-    )
+    assert list(zip(table.time_ns, table.event, table.value, strict=True)) == [
+        (at_ns, str(event), value) for at_ns, event, value in run.iter_events()
+    ]
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_tables_can_be_asked_for_again(frozen: Scenario, design: str) -> None:
+    """Tables are the same whenever they are asked for, and asking changes no digest."""
+    run: Any = simulate(frozen, design)
+    first = {name: list(rows_of(table)) for name, table in run.tables.items()}
+    again: Any = Run(frozen, run.summary, simulation=run.simulation)
+    assert {name: list(rows_of(again.tables[name])) for name in ("checkpoints", "locks")} == {
+        name: first[name] for name in ("checkpoints", "locks")
+    }
+    assert run.simulation.record.digest == run.digest
 
 
 @pytest.mark.parametrize("design", DESIGNS)

@@ -7,6 +7,28 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from colosim.failover.state import COMMAND
 from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.runs.verdict import COMPLETED, NOT_APPLICABLE
+from colosim.trace.events import (
+    CallFailed,
+    CheckpointEnded,
+    CommandReceived,
+    CommandRefused,
+    CommandServed,
+    ConnectionTimedOut,
+    FailoverPostponed,
+    FaultEnded,
+    GuestRunning,
+    GuestStopped,
+    JobScheduled,
+    LockGot,
+    LockReleased,
+    LockWanted,
+    MemoryLevel,
+    OnSide,
+    ProcessChanged,
+    ServesAlone,
+    StreamBegan,
+)
+from colosim.trace.steps import MAIN_LOOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +36,7 @@ if TYPE_CHECKING:
     from colosim.host.monitor import Command
     from colosim.runs.simulation import Simulation
     from colosim.runs.verdict import Judgement
+    from colosim.trace.events import Event
 
 __all__ = ["freed_by"]
 
@@ -26,18 +49,18 @@ _ERRORS: Final = {
 }
 """What ends a wait in a send or receive by an error, by the error."""
 _OF_OTHERS: Final = (
-    "memory ",
-    "process ",
-    "guest ",
-    "monitor ",
-    "main loop ",
-    "connection ",
-    "refuses ",
-    "failover postponed",
+    MemoryLevel,
+    ProcessChanged,
+    GuestRunning,
+    GuestStopped,
+    CommandReceived,
+    CommandServed,
+    CommandRefused,
+    JobScheduled,
+    ConnectionTimedOut,
+    FailoverPostponed,
 )
-"""What is told of a side and is none of its COLO thread's doing, by how it begins."""
-_ASLEEP: Final = ("checkpoint committed", "checkpoint aborted")
-"""After these the primary sleeps: it does not wait for the secondary."""
+"""What is told of a side and is none of its COLO thread's doing."""
 
 
 class _Cause(NamedTuple):
@@ -97,13 +120,12 @@ class _Waits:
 
     def __init__(self, simulation: Simulation, side: str) -> None:
         self._record = simulation.record
-        self._own = f"{side}: "
-        self._sleeps = _ASLEEP if side == PRIMARY else ()
+        self._side = side
         struck = simulation.injector.struck
         self._from_ns = min((at_ns for at_ns, _ in struck), default=None)
         self._vanished = any(fault.kind == "vanish" for _, fault in struck)
         self._last_ns = 0
-        self._last = ""
+        self._last: Event | None = None
 
     def ended(self) -> Iterator[_Cause]:
         """Yield what ended the waits, from the first fault to this side's takeover."""
@@ -111,37 +133,44 @@ class _Waits:
             return
         pending: list[_Cause] = []
         for at_ns, event, _ in self._record:
-            name = str(event)
-            if name == f"{self._own}serves alone":
+            if event == ServesAlone(self._side):
                 return
-            waits = at_ns >= self._from_ns and self._last not in _ASLEEP
-            word = self._end_of_fault(name)
+            # Between two checkpoints the primary sleeps: it does not wait for the secondary.
+            waits = at_ns >= self._from_ns and not isinstance(self._last, CheckpointEnded)
+            word = self._end_of_fault(event)
             if waits and word:
                 pending.append(_Cause(at_ns, word))
-            if not self._is_own(name):
+            if not self._is_own(event):
                 continue
-            error = _ERRORS.get(name.partition(" fails (")[2].removesuffix(")"))
+            why = event.why if isinstance(event, CallFailed) else ""
+            error = _ERRORS.get(why)
             # A reset comes of what the thaw or the heal let through; other errors without them.
-            if " fails (" not in name or error == _RESET:
+            if not why or error == _RESET:
                 yield from pending
             if waits and error and at_ns > self._last_ns:
                 yield _Cause(at_ns, error)
             pending.clear()
-            self._last_ns, self._last = at_ns, name
+            self._last_ns, self._last = at_ns, event
 
-    def _end_of_fault(self, name: str) -> str:
+    def _end_of_fault(self, event: Event) -> str:
         """Return how a fault ends by this event, if one does and it kept anybody.
 
         What was only slow keeps nobody but who sends much.
         """
-        if name.endswith(": process thawed"):
-            return _THAW
-        kept = self._vanished or self._last.endswith(" begins")
-        return _HEAL if kept and name.startswith("fault ends: ") else ""
+        match event:
+            case ProcessChanged(_, "thawed"):
+                return _THAW
+            case FaultEnded() if self._vanished or isinstance(self._last, StreamBegan):
+                return _HEAL
+        return ""
 
-    def _is_own(self, name: str) -> bool:
+    def _is_own(self, event: Event) -> bool:
         """Whether an event is the COLO thread's doing."""
-        if name in self._sleeps:
-            return True
-        text = name.removeprefix(self._own)
-        return text != name and not text.startswith(_OF_OTHERS) and " by main loop for " not in text
+        match event:
+            case CheckpointEnded():
+                return self._side == PRIMARY
+            case LockWanted() | LockGot() | LockReleased() if event.thread == MAIN_LOOP:
+                return False
+            case OnSide(side):
+                return side == self._side and not isinstance(event, _OF_OTHERS)
+        return False

@@ -74,19 +74,25 @@ def command(
 
         costs_without = left_out or cross_validation_costs(runs)
         write(record, validated, validate(runs, own, costs_of=costs_without))
+        draw(validated, record / "pause.svg")
     if plot is not None:
-        from colosim.plots import validation
-        from colosim.plots.style import check_path, save
-        from colosim.qemu.validation_record import pauses
-
-        check_path(plot)
-        save(validation.figure(pauses(validated)), plot)
+        draw(validated, plot)
     if form == "json":
         click.echo(json.dumps([run.as_json() for run in validated], indent=2))
     else:
         click.echo(_table(validated, cross_validated=cross_validate))
     wrong = any(run.fault is not None and not run.fault.right for run in validated)
     return STATUS_FAILED if wrong else 0
+
+
+def draw(runs: Sequence[ValidatedRun], path: Path) -> None:
+    """Draw each run's median pause, measured and simulated."""
+    from colosim.plots import validation
+    from colosim.plots.style import check_path, save
+    from colosim.qemu.validation_record import pauses
+
+    check_path(path)
+    save(validation.figure(pauses(runs)), path)
 
 
 _HEAD = (

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from colosim.analysis.explanation import explain
 from colosim.errors import ColosimError
 from colosim.plots import distribution, gantt, hang, memory, overview, sequence
-from colosim.plots.aftermath import fault_of
 from colosim.plots.bars import typical_checkpoint
+from colosim.plots.lanes import fault_of
 from colosim.plots.report.drawing import inline
 from colosim.plots.report.elements import element, lines_of, scrolled, table_of, words
 from colosim.plots.rows import whole

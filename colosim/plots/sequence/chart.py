@@ -23,6 +23,7 @@ from colosim.plots.style import (
     styled,
 )
 from colosim.plots.units import short_size
+from colosim.trace.events import ByManager, FaultEnded, FaultsOver, FaultStruck, StreamBroken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,7 +155,7 @@ def _draw_row(axes: Axes, y: int, row: Row) -> None:
     if row.side == PAIR:
         axes.axhline(y, color=GREY, linewidth=0.5, linestyle=":", zorder=1)
         said = f"{_ms(row.time_ns)}  {text}"
-        struck = text.startswith(("fault", "cluster"))
+        struck = isinstance(row.steps[0].event, FaultStruck | FaultEnded | FaultsOver | ByManager)
         axes.text(
             0.5,
             y,
@@ -256,7 +257,9 @@ def _band(rows: list[Row], message: Message, ends: tuple[int, int | None, int | 
         (
             y
             for y, row in enumerate(rows)
-            if y > begin and row.side == message.sender and "broken" in row.steps[0].what
+            if y > begin
+            and row.side == message.sender
+            and isinstance(row.steps[0].event, StreamBroken)
         ),
         len(rows),
     )

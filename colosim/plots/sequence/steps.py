@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from colosim.analysis.wording import purpose_of
-from colosim.plots.bars import events_from, request_of
-from colosim.plots.rows import rows_of, whole
+from colosim.plots.lanes import PROTOCOL_THREADS, events_of, request_of
+from colosim.plots.rows import whole
 from colosim.plots.units import short_time
-from colosim.runs.columns import step_column
+from colosim.trace.events import (
+    CheckpointEnded,
+    Event,
+    FaultsOver,
+    GuestRunning,
+    GuestStopped,
+    LockGot,
+    LockReleased,
+    LockWanted,
+    MemoryLevel,
+    OnSide,
+    PagesCounted,
+    Received,
+    Sent,
+    Staged,
+    StepDone,
+    StreamBegan,
+    StreamEnded,
+)
+from colosim.trace.steps import step_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from colosim.plots.lanes import Timed
     from colosim.runs.run import Run
 
 __all__ = ["MESSAGES", "PAIR", "SIDES", "Message", "Sequence", "Step", "data", "sequence_of"]
@@ -27,23 +46,21 @@ PAIR = ""
 MESSAGES = frozenset({"sends", "receives", "begins to send", "has sent", "has read"})
 """The kinds of step that a message or stream makes."""
 
-_LOCK = re.compile(r"iothread lock (wanted|got|released) by (.+) for (\S+)")
-_LEFT_OUT = {"staged", "stop", "start"}
-_GUEST = {"guest running": "guest runs"}
-
 
 class Step(NamedTuple):
     """Something that happens at a moment, in ns since the request.
 
     `kind` is one of `MESSAGES`, ``wants``, ``takes``, ``releases`` (the lock), ``guest`` or
-    ``does``; `message` is the number of its message, of those that are sent in this checkpoint.
+    ``does``; `message` is the number of its message, of those that are sent in this checkpoint;
+    `event` is what the record says.
     """
 
     time_ns: int
     side: str
     kind: str
     what: str
-    message: int | None = None
+    message: int | None
+    event: Event
 
 
 class Message(NamedTuple):
@@ -78,6 +95,7 @@ def data(run: Run, checkpoint: int) -> pd.DataFrame:
     :raises FigureError: if the run has no such checkpoint.
     """
     table = pd.DataFrame(sequence_of(run, checkpoint).steps, columns=list(Step._fields))
+    table = table.drop(columns="event")
     return table.astype({"time_ns": "int64", "message": "Int64"})
 
 
@@ -87,19 +105,17 @@ def sequence_of(run: Run, checkpoint: int) -> Sequence:
     :raises FigureError: if the run has no such checkpoint.
     """
     begin = request_of(run, checkpoint)
-    events, end = events_from(run, begin)
+    events, end = events_of(run, begin)
     table = run.messages
     sent = table[(table["sent_ns"] >= begin) & ((table["sent_ns"] < end) if end else True)]
     post = _Post(sent.to_dict("records"))
+    columns = frozenset(run.checkpoints.columns)
     steps: list[Step] = []
-    for at_ns, name, value in rows_of(events):
-        side, colon, what = str(name).partition(": ")
-        if side not in SIDES:
-            side, what = PAIR, str(name)
-            if not colon:
-                what = f"{name} ({value})" if value != checkpoint else str(name)
-        found = _step(run, post, side, what, (int(at_ns), int(value)))
-        steps += [step._replace(time_ns=step.time_ns - begin) for step in found]
+    for one in events:
+        told = _told(post, one, columns, checkpoint)
+        if told is not None:
+            side = one.event.side if isinstance(one.event, OnSide) else PAIR
+            steps.append(Step(one.at_ns - begin, side, *told, one.event))
     return Sequence(checkpoint, tuple(steps), tuple(post.messages(begin)))
 
 
@@ -132,45 +148,54 @@ class _Post:
         return None
 
 
-def _step(run: Run, post: _Post, side: str, what: str, moment: tuple[int, int]) -> Iterator[Step]:
-    """Yield the step that an event is, if it is one; `moment` is its time and value."""
-    at_ns, value = moment
-    lock = _LOCK.fullmatch(what)
-    if lock is not None:
-        yield Step(at_ns, side, *_locked(lock, value))
-    elif what.startswith(("sends ", "receives ")) or what.endswith((" begins", " ends")):
-        yield _sent_or_read(post, side, what, at_ns)
-    elif what.startswith("guest "):
-        yield Step(at_ns, side, "guest", _GUEST.get(what, what))
-    elif what in {"dirty pages", "flushed pages"}:
-        yield Step(at_ns, side, "does", f"{value} {what}")
-    elif not what.startswith("memory ") and what not in _LEFT_OUT:
-        is_work = value and step_column(side, what) in run.checkpoints.columns
-        yield Step(at_ns, side, "does", f"{what}, {short_time(value)}" if is_work else what)
+def _told(  # noqa: C901 - a case for each kind of event
+    post: _Post, one: Timed, columns: frozenset[str], checkpoint: int
+) -> tuple[str, str, int | None] | None:
+    """Return kind, what and message of the step that an event is, None if it is none."""
+    at_ns, event, value = one
+    match event:
+        case LockWanted() | LockGot() | LockReleased():
+            return (*_locked(event, value), None)
+        case Sent(side, message):
+            return "sends", message, post.find("sent_ns", side, at_ns, message)
+        case Received(side, message):
+            return "receives", message, post.find("received_ns", side, at_ns, message)
+        case StreamBegan(side, step):
+            return "begins to send", step, post.find("sent_ns", side, at_ns, step)
+        case StreamEnded(side, step):
+            return _sent_or_read(post, side, step, at_ns)
+        case GuestRunning():
+            return "guest", "guest runs", None
+        case GuestStopped():
+            return "guest", "guest stopped", None
+        case PagesCounted(_, "dirty" | "flushed"):
+            return "does", f"{value} {event.what}", None
+        case MemoryLevel() | Staged() | StepDone(_, "stop" | "start"):
+            return None
+        case StepDone(side, step) if value and step_column(side, step) in columns:
+            return "does", f"{step}, {short_time(value)}", None
+        case OnSide():
+            return "does", event.what, None
+        case CheckpointEnded() | FaultsOver() if value != checkpoint:
+            return "does", f"{event} ({value})", None
+    return "does", str(event), None
 
 
-def _sent_or_read(post: _Post, side: str, what: str, at_ns: int) -> Step:
-    """Return the step of a message or stream, and which it is."""
-    verb, _, message = what.partition(" ")
-    if verb in {"sends", "receives"}:
-        end = "sent_ns" if verb == "sends" else "received_ns"
-        return Step(at_ns, side, verb, message, post.find(end, side, at_ns, message))
-    name, _, done = what.rpartition(" ")
-    if done == "begins":
-        return Step(at_ns, side, "begins to send", name, post.find("sent_ns", side, at_ns, name))
-    number = post.find("written_ns", side, at_ns, name)
+def _sent_or_read(post: _Post, side: str, step: str, at_ns: int) -> tuple[str, str, int | None]:
+    """Return whether a stream that ends was sent or read, and which it is."""
+    number = post.find("written_ns", side, at_ns, step)
     if number is not None:
-        return Step(at_ns, side, "has sent", name, number)
-    return Step(at_ns, side, "has read", name, post.find("received_ns", side, at_ns, None))
+        return "has sent", step, number
+    return "has read", step, post.find("received_ns", side, at_ns, None)
 
 
-def _locked(lock: re.Match[str], value: int) -> tuple[str, str]:
-    done, thread, purpose = lock.groups()
-    own = thread in {"checkpoint thread", "COLO incoming thread"}
-    who = "" if own else f"{thread} "
-    to = f" to {purpose_of(purpose)}" if own else ""
-    if done == "wanted":
-        return "wants", f"{who}waits for the lock{to}"
-    if done == "got":
-        return "takes", f"{who}takes the lock{to}"
+def _locked(event: LockWanted | LockGot | LockReleased, value: int) -> tuple[str, str]:
+    own = event.thread == PROTOCOL_THREADS[event.side]
+    who = "" if own else f"{event.thread} "
+    to = f" to {purpose_of(event.purpose)}" if own else ""
+    match event:
+        case LockWanted():
+            return "wants", f"{who}waits for the lock{to}"
+        case LockGot():
+            return "takes", f"{who}takes the lock{to}"
     return "releases", f"{who}releases the lock, {short_time(value)}"

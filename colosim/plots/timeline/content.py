@@ -2,35 +2,80 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colosim.plots.bars import thread_bars
+from colosim.plots.lanes import (
+    PROTOCOL_THREADS,
+    WAITS,
+    Timed,
+    of_side,
+    process_of,
+    states,
+    thread_steps,
+)
 from colosim.plots.levels import curve_of
 from colosim.plots.rows import rows_of, whole
 from colosim.plots.style import FigureError
 from colosim.plots.timeline.trace import Slice, Thread, Trace, Unit
-from colosim.runs.columns import step_column
+from colosim.trace.events import (
+    ByManager,
+    CheckpointEnded,
+    CommandReceived,
+    CommandServed,
+    Event,
+    FailureInjected,
+    FaultEnded,
+    FaultStruck,
+    GuestRunning,
+    GuestStopped,
+    LockGot,
+    LockReleased,
+    LockWanted,
+    MemoryLevel,
+    OnSide,
+    PagesCounted,
+    ProcessChanged,
+    Received,
+    Sent,
+    ServesAlone,
+    Staged,
+    StepDone,
+    StreamBegan,
+    StreamEnded,
+)
+from colosim.trace.steps import MAIN_LOOP, step_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from colosim.runs.run import Run
 
-__all__ = ["PROTOCOL_THREADS", "timeline"]
+__all__ = ["timeline"]
 
-PROTOCOL_THREADS = {"primary": "checkpoint thread", "secondary": "COLO incoming thread"}
-"""The thread of each side that runs the protocol (in QEMU: migration thread, COLO incoming)."""
-
-_MAIN_LOOP = "main loop"
 _PIDS = {"primary": 1, "secondary": 2}
 _STEPS_MAX = 16
 """In how many steps a counter follows a slope."""
 _STEP_BYTES = 16 << 10
-_GUEST = {"guest running": "guest runs", "guest stopped": "guest stopped", "serves alone": "alone"}
-_PROCESS = {"process frozen": "frozen", "process killed": "killed", "process thawed": ""}
-_PAGES = {"dirty pages": "dirty pages", "flushed pages": "pages flushed from the RAM cache"}
+_PAGES = {"dirty": "dirty pages", "flushed": "pages flushed from the RAM cache"}
+_COMMANDS = (CommandReceived, CommandServed)
+_TOLD = (
+    MemoryLevel,
+    LockWanted,
+    LockGot,
+    LockReleased,
+    Sent,
+    Received,
+    StreamBegan,
+    StreamEnded,
+    FailureInjected,
+    Staged,
+    GuestRunning,
+    GuestStopped,
+    ProcessChanged,
+)
+"""What another track or a counter shows."""
 
 
 def timeline(run: Run) -> bytes:
@@ -46,48 +91,30 @@ def timeline(run: Run) -> bytes:
     if not len(run.events):
         raise FigureError(f"{run!r} has no events to show")
     trace = Trace()
-    _Global(run, trace).draw()
-    sides = {side: _Side(run, trace, side) for side in PROTOCOL_THREADS}
+    events = [Timed(*one) for one in run.iter_events()]
+    _Global(run, events, trace).draw()
+    sides = {side: _Side(run, events, trace, side) for side in PROTOCOL_THREADS}
     for side in sides.values():
         side.draw()
     _draw_messages(run, trace, {name: side.protocol_track for name, side in sides.items()})
     return trace.to_bytes()
 
 
-class _Said(NamedTuple):
-    at_ns: int
-    what: str
-    value: int
-
-
-def _said(run: Run, *who: str) -> Iterator[_Said]:
-    """Yield the events of a side, or of the fault or the cluster manager."""
-    for at_ns, name, value in rows_of(run.events):
-        subject, colon, what = name.partition(": ")
-        if colon and subject in who:
-            yield _Said(int(at_ns), what, int(value))
-
-
 class _Global:
     """What belongs to no host: the transactions, faults and the cluster manager."""
 
-    def __init__(self, run: Run, trace: Trace) -> None:
+    def __init__(self, run: Run, events: list[Timed], trace: Trace) -> None:
         self._run = run
+        self._events = events
         self._trace = trace
 
     def draw(self) -> None:
         """Add the tracks."""
         self._draw_checkpoints()
-        struck = [(one.at_ns, f"fault: {one.what}") for one in _said(self._run, "fault")]
-        struck += [(one.at_ns, f"fault ends: {one.what}") for one in _said(self._run, "fault ends")]
-        for side in PROTOCOL_THREADS:
-            struck += [
-                (one.at_ns, f"{side}: {one.what}")
-                for one in _said(self._run, side)
-                if one.what.startswith("fault ")
-            ]
-        self._draw_instants("faults", "fault", sorted(struck, key=lambda pair: pair[0]))
-        seen = [(one.at_ns, one.what) for one in _said(self._run, "cluster manager")]
+        kinds = (FaultStruck, FaultEnded, FailureInjected)
+        struck = [(at, str(event)) for at, event, _ in self._events if isinstance(event, kinds)]
+        self._draw_instants("faults", "fault", struck)
+        seen = [(at, event.what) for at, event, _ in self._events if isinstance(event, ByManager)]
         self._draw_instants("cluster manager", "command", seen)
 
     def _draw_instants(self, name: str, category: str, instants: list[tuple[int, str]]) -> None:
@@ -121,9 +148,9 @@ class _Global:
     def _closed(self) -> dict[int, int]:
         """Return when each checkpoint was committed or aborted."""
         return {
-            int(value): int(at_ns)
-            for at_ns, name, value in rows_of(self._run.events)
-            if name in {"checkpoint committed", "checkpoint aborted"}
+            number: at_ns
+            for at_ns, event, number in self._events
+            if isinstance(event, CheckpointEnded)
         }
 
 
@@ -139,11 +166,11 @@ def _draw_slices(
 class _Side:
     """One host: a process with its threads, lock, guest and counters."""
 
-    def __init__(self, run: Run, trace: Trace, side: str) -> None:
+    def __init__(self, run: Run, events: list[Timed], trace: Trace, side: str) -> None:
         self._run = run
         self._trace = trace
         self._side = side
-        self._said = list(_said(run, side))
+        self._events = list(of_side(events, side))
         locks = run.locks
         self._locks = list(rows_of(locks[locks["side"] == side]))
         self._process = trace.process(_PIDS[side], f"{side}: qemu-system")
@@ -155,8 +182,8 @@ class _Side:
         return self._threads[PROTOCOL_THREADS[self._side]]
 
     def _add_threads(self) -> dict[str, int]:
-        commanded = any(one.what.startswith("monitor ") for one in self._said)
-        names = [PROTOCOL_THREADS[self._side], *([_MAIN_LOOP] if commanded else [])]
+        commanded = any(isinstance(one.event, _COMMANDS) for one in self._events)
+        names = [PROTOCOL_THREADS[self._side], *([MAIN_LOOP] if commanded else [])]
         names += [row.thread for row in self._locks]
         tids = _PIDS[self._side] * 100
         return {
@@ -170,8 +197,8 @@ class _Side:
         """Add the tracks."""
         self._draw_threads()
         self._draw_lock()
-        self._draw_states("guest", _GUEST)
-        self._draw_states("process", _PROCESS)
+        self._draw_states("guest", _guest_of)
+        self._draw_states("process", process_of)
         self._draw_instants()
         self._draw_pages()
         self._draw_memory()
@@ -181,10 +208,10 @@ class _Side:
     def _draw_threads(self) -> None:
         own = PROTOCOL_THREADS[self._side]
         slices: dict[str, list[Slice]] = {name: [] for name in self._threads}
-        for bar in thread_bars(self._run.events, frozenset(self._run.checkpoints.columns)):
-            if bar.lane == f"{self._side} thread":
-                category = "wait" if bar.kind == "waits" else "step"
-                slices[own].append(Slice(bar.what, category, bar.begin_ns, bar.end_ns))
+        columns = frozenset(self._run.checkpoints.columns)
+        for one in thread_steps(self._events, self._side, columns):
+            category = "wait" if one.kind == WAITS else "step"
+            slices[own].append(Slice(one.what, category, one.begin_ns, one.end_ns))
         for row in self._locks:
             wanted, got = whole(row.wanted_ns), whole(row.got_ns)
             if wanted is not None and got != wanted:
@@ -204,19 +231,12 @@ class _Side:
             track = self._trace.track("iothread lock", self._process)
             _draw_slices(self._trace, track, "iothread lock", held, self._process)
 
-    def _draw_states(self, name: str, words: dict[str, str]) -> None:
-        """Draw a track of states, each until the next; an empty word is no state to be shown."""
-        slices: list[Slice] = []
-        state, since = "", 0
-        for at_ns, what, _ in self._said:
-            new = words.get(what)
-            if new is None or new == state:
-                continue
-            if state and at_ns > since:
-                slices.append(Slice(state, name, since, at_ns))
-            state, since = new, at_ns
-        if state:
-            slices.append(Slice(state, name, since, None))
+    def _draw_states(self, name: str, state_of: Callable[[Event], str | None]) -> None:
+        """Draw a track of states, each until the next."""
+        slices = [
+            Slice(one.what, name, one.begin_ns, one.end_ns)
+            for one in states(self._events, state_of)
+        ]
         if slices:
             track = self._trace.track(name, self._process)
             _draw_slices(self._trace, track, name, slices, self._process)
@@ -226,29 +246,30 @@ class _Side:
     def _draw_instants(self) -> None:
         """Mark commands on the main loop, and whatever no other track tells on one of its own."""
         own: int | None = None
-        for at_ns, what, _ in self._said:
-            if what.startswith("monitor "):
-                self._trace.instant(self._threads[_MAIN_LOOP], at_ns, what, "command")
-            elif not self._is_told(what):
+        for at_ns, event, _ in self._events:
+            what = event.what if isinstance(event, OnSide) else str(event)
+            if isinstance(event, _COMMANDS):
+                self._trace.instant(self._threads[MAIN_LOOP], at_ns, what, "command")
+            elif not self._is_told(event):
                 if own is None:
                     own = self._trace.track("COLO", self._process)
                 self._trace.instant(own, at_ns, what, "COLO")
 
-    def _is_told(self, what: str) -> bool:
+    def _is_told(self, event: Event) -> bool:
         """Whether another track shows an event, or a counter."""
-        begin = what.partition(" ")[0]
-        return (
-            begin in {"memory", "iothread", "sends", "receives", "fault"}
-            or what.endswith((" begins", " ends"))
-            or what in {*_PAGES, "staged", "guest running", "guest stopped", *_PROCESS}
-            or step_column(self._side, what) in self._run.checkpoints.columns
-        )
+        match event:
+            case StepDone(side, step):
+                return step_column(side, step) in self._run.checkpoints.columns
+            case PagesCounted(_, pages):
+                return pages in _PAGES
+        return isinstance(event, _TOLD)
 
     # ---- counters ------------------------------------------------------------------------------
 
     def _draw_pages(self) -> None:
-        for event, name in _PAGES.items():
-            seen = [one for one in self._said if one.what == event]
+        for pages, name in _PAGES.items():
+            event = PagesCounted(self._side, pages)
+            seen = [one for one in self._events if one.event == event]
             if seen:
                 track = self._trace.counter_track(self._process, name, Unit.COUNT)
                 for one in seen:
@@ -275,6 +296,17 @@ class _Side:
                 inner = np.array([at_ns + lasts * step // steps for step in range(1, steps)])
                 for time_ns, level in zip(inner, curve.at(inner), strict=True):
                     yield int(time_ns), round(float(level))
+
+
+def _guest_of(event: Event) -> str | None:
+    match event:
+        case GuestRunning():
+            return "guest runs"
+        case GuestStopped():
+            return "guest stopped"
+        case ServesAlone():
+            return "alone"
+    return None
 
 
 def _draw_messages(run: Run, trace: Trace, tracks: dict[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""A thread of a QEMU process, run by a SimPy process: it works, sleeps, freezes and thaws."""
+"""A QEMU process and its threads, each run by a SimPy process: they work, sleep and freeze."""
 
 from __future__ import annotations
 
@@ -8,13 +8,66 @@ from simpy.events import Event
 
 from colosim.engine.environment import hand_over, pending
 from colosim.errors import DesignError
+from colosim.trace.events import ProcessChanged
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     import simpy
 
-    from colosim.host.host import Host
+    from colosim.engine.environment import Environment
+    from colosim.trace.record import Record
+
+__all__ = ["Process", "Thread"]
+
+
+class Process:
+    """One QEMU process on one side of the pair."""
+
+    def __init__(self, side: str, env: Environment, record: Record) -> None:
+        self.side = side
+        self.env = env
+        self.record = record
+        self.threads: list[Thread] = []
+        self.frozen = False
+        self.frozen_ns = -1
+        self.dead = False
+        self._thawed: Event | None = None
+
+    @property
+    def thawed(self) -> Event:
+        """The thaw to come of a frozen process, as an event."""
+        if self._thawed is None:
+            self._thawed = self.env.event()
+        return self._thawed
+
+    def freeze(self) -> None:
+        """Stop every thread where it is (SIGSTOP); the host's kernel goes on."""
+        if self.frozen:
+            return
+        self.frozen = True
+        self.frozen_ns = self.env.now
+        self.record.note(ProcessChanged(self.side, "frozen"))
+        for thread in self.threads:
+            thread.freeze()
+
+    def thaw(self) -> None:
+        """Let every thread go on (SIGCONT)."""
+        if not self.frozen or self.dead:
+            return
+        self.frozen = False
+        self.record.note(ProcessChanged(self.side, "thawed"), self.env.now - self.frozen_ns)
+        for thread in self.threads:
+            thread.thaw()
+        if self._thawed is not None:
+            thawed, self._thawed = self._thawed, None
+            thawed.succeed()
+
+    def kill(self) -> None:
+        """End the process (SIGKILL): no thread ever goes on."""
+        self.freeze()
+        self.dead = True
+        self.record.note(ProcessChanged(self.side, "killed"))
 
 
 class Thread:
@@ -24,7 +77,7 @@ class Thread:
     timeouts and whatever else it waits for happen on time.
     """
 
-    def __init__(self, host: Host, name: str) -> None:
+    def __init__(self, host: Process, name: str) -> None:
         self.host = host
         self.name = name
         self.process: simpy.Process | None = None

@@ -1,0 +1,31 @@
+"""The facts of a design that its sides and its failover must know, beside its two generators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from colosim.designs.remedies import Option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What is not said by a design's generators."""
+
+    ram_framing_bytes: int = 190
+    """RAM set-up and end sections a checkpoint (measured; bare PC machine)."""
+    staged_framing_bytes: int = 0
+    """What a buffer with the whole vmstate has beyond RAM, devices and JSON description."""
+    flat_staging: bool = False
+    """Whether the staging buffer is a flat QIOChannelBuffer rather than a QEMUSizedBuffer."""
+    ram_cache: bool = True
+    """Whether the secondary keeps a RAM cache of the last checkpoint."""
+    secondary_runs: bool = False
+    """Whether the secondary's guest runs between checkpoints."""
+    joins_under_lock: bool = True
+    """Whether the secondary's failover joins the incoming thread while holding the lock."""
+    drops_commands: bool = False
+    """Whether commands that wait are lost with the monitor's client (a queue of requests: 2.12)."""
+    remedies: tuple[Option, ...] = ()
+    """Remedies that stand behind the design's name; see `colosim.designs.remedies`."""

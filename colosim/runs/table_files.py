@@ -1,0 +1,148 @@
+"""The files of tables in a run directory, written part by part and read back: CSV or Parquet.
+
+One ``NAME.csv`` or ``NAME.parquet`` for each table, with the same columns.  In Parquet, words
+such as the events' names are coded by a dictionary, and what may be missing is null.  Only Parquet
+needs pyarrow, and nothing here is imported by a run without tables.
+"""
+
+from __future__ import annotations
+
+import csv
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
+
+from colosim.runs.columns import SLOPE, TEXT
+from colosim.runs.tables import rows_of
+from colosim.trace.columns import IntColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from colosim.runs.tables import Table
+
+__all__ = ["CSV", "FORMATS", "NONE", "PARQUET", "TableFiles", "events_in", "table_files"]
+
+CSV: Final = "csv"
+PARQUET: Final = "parquet"
+NONE: Final = "none"
+FORMATS: Final = (CSV, PARQUET, NONE)
+"""How a run directory may have its tables."""
+_WRITTEN_ROWS: Final = 1 << 20
+"""Rows of a group of a Parquet file; a group is written when so many have come."""
+
+
+class TableFiles(Protocol):
+    """The files of all tables of one run, open to be written."""
+
+    def write(self, tables: Mapping[str, Table]) -> None:
+        """Write the next rows of tables."""
+        ...
+
+    def close(self) -> None:
+        """End every file."""
+        ...
+
+
+def table_files(form: str, folder: Path, columns: Mapping[str, Sequence[str]]) -> TableFiles:
+    """Begin the files of tables with these columns, as `CSV` or as `PARQUET`."""
+    return (_ParquetFiles if form == PARQUET else _CsvFiles)(folder, columns)
+
+
+class _CsvFiles:
+    def __init__(self, folder: Path, columns: Mapping[str, Sequence[str]]) -> None:
+        self._streams: list[IO[str]] = []
+        self._writers: dict[str, Callable[[Iterator[Sequence[Any]]], Any]] = {}
+        for name, header in columns.items():
+            stream = (folder / f"{name}.csv").open("w", encoding="utf-8", newline="")
+            self._streams.append(stream)
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(header)
+            self._writers[name] = writer.writerows
+
+    def write(self, tables: Mapping[str, Table]) -> None:
+        for name, table in tables.items():
+            self._writers[name](iter(rows_of(table)))
+
+    def close(self) -> None:
+        for stream in self._streams:
+            stream.close()
+
+
+class _ParquetFiles:
+    def __init__(self, folder: Path, columns: Mapping[str, Sequence[str]]) -> None:
+        import pyarrow as pa  # noqa: PLC0415 - only Parquet needs it
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        self._schemas = {
+            name: pa.schema([(column, _type_of(column)) for column in header])
+            for name, header in columns.items()
+        }
+        self._writers = {
+            name: pq.ParquetWriter(folder / f"{name}.parquet", schema, use_dictionary=_words(schema))
+            for name, schema in self._schemas.items()
+        }
+        self._parts: dict[str, list[pa.Table]] = {name: [] for name in columns}
+
+    def write(self, tables: Mapping[str, Table]) -> None:
+        import pyarrow as pa  # noqa: PLC0415
+
+        for name, table in tables.items():
+            schema = self._schemas[name]
+            arrays = [_array_of(table[field.name], field.type) for field in schema]
+            parts = self._parts[name]
+            parts.append(pa.Table.from_arrays(arrays, schema=schema))
+            if sum(map(len, parts)) >= _WRITTEN_ROWS:
+                self._flush(name)
+
+    def _flush(self, name: str) -> None:
+        import pyarrow as pa  # noqa: PLC0415
+
+        parts = self._parts[name]
+        if parts:
+            self._writers[name].write_table(pa.concat_tables(parts).unify_dictionaries())
+            parts.clear()
+
+    def close(self) -> None:
+        for name, writer in self._writers.items():
+            if writer.is_open:
+                self._flush(name)
+                writer.close()
+
+
+def _type_of(column: str) -> pa.DataType:
+    import pyarrow as pa  # noqa: PLC0415
+
+    if column in TEXT:
+        return pa.dictionary(pa.int32(), pa.string())
+    return pa.float64() if column == SLOPE else pa.int64()
+
+
+def _words(schema: pa.Schema) -> list[str]:
+    return [field.name for field in schema if field.name in TEXT]
+
+
+def _array_of(column: Any, kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa  # noqa: PLC0415
+
+    if isinstance(column, IntColumn):
+        return pa.array(column.values, mask=~column.known)
+    if kind == pa.float64():
+        return pa.array(column)
+    return pa.array(column, type=pa.string()).dictionary_encode()
+
+
+def events_in(path: Path) -> Iterator[tuple[int, str, int]]:
+    """Yield (time_ns, sentence, value) of a file of events, of either kind."""
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = csv.reader(stream)
+            next(rows)
+            for at_ns, sentence, value in rows:
+                yield int(at_ns), sentence, int(value)
+        return
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    for batch in pq.ParquetFile(path).iter_batches():
+        yield from zip(*(batch.column(at).to_pylist() for at in range(3)), strict=True)

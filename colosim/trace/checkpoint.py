@@ -1,0 +1,297 @@
+"""What a checkpoint is: its pause, transaction, RAM time, holds, bytes, steps and points.
+
+The one definition, for simulated and for real runs: whoever has a record asks `Checkpoints`,
+whoever has points alone asks `colosim.trace.steps.span`.
+
+``pause_ns``: primary's guest stopped to running.  ``transaction_ns``: request sent to running.
+``ram_ns``: VMSTATE_SEND read to RAM in the RAM cache, or to the staging buffer filled where RAM is
+staged.  ``lock_hold_SIDE_ns``: the longest hold of that side's iothread lock that moves state.
+``wire_bytes``: what the primary sends, messages and streams.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from colosim.trace.columns import IntColumn, before, last_before, words
+from colosim.trace.events import (
+    COMMITTED,
+    OTHER,
+    PRIMARY,
+    SECONDARY,
+    CheckpointEnded,
+    GuestStopped,
+    LockGot,
+    LockReleased,
+    MemoryLevel,
+    PagesCounted,
+    Received,
+    Sent,
+    Staged,
+    StepDone,
+    StreamBegan,
+    StreamEnded,
+)
+from colosim.trace.purpose import Purpose
+from colosim.trace.steps import (
+    CHECKPOINT_THREAD,
+    MAIN_LOOP,
+    POINTS,
+    SPANS,
+    STEPS,
+    Kind,
+    step_column,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colosim.trace.columns import Bools, Columns, Ints, Words
+    from colosim.trace.events import Event
+
+__all__ = ["UNFINISHED", "Checkpoints"]
+
+UNFINISHED: Final = "unfinished"
+"""The outcome of a checkpoint that neither was committed nor aborted."""
+
+_WAITS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "primary_handshake_ns": ("primary_request", ("primary_reply",)),
+    "primary_loaded_wait_ns": ("primary_received", ("primary_loaded",)),
+}
+_COUNTED: Final = (
+    ("dirty_pages", PagesCounted(PRIMARY, "dirty")),
+    ("flush_pages", PagesCounted(SECONDARY, "flushed")),
+    ("run_before_ns", GuestStopped(PRIMARY)),
+    ("staging_buffer_content_bytes", Staged(PRIMARY)),
+)
+"""Events whose value is a quantity: of several the last."""
+_RAM_STREAM: Final = StreamEnded(PRIMARY, "RAM stream")
+_DEVICE_STREAM: Final = StreamEnded(PRIMARY, "device stream")
+
+
+class Checkpoints:
+    """Takes a record part by part, each up to the end of a checkpoint, and gives its rows.
+
+    `own_steps`: steps (side, name) that a design has besides those of `colosim.trace.steps`.
+    """
+
+    def __init__(self, own_steps: tuple[tuple[str, str], ...] = ()) -> None:
+        known = ((step.side, step.name) for step in STEPS if step.kind is not Kind.WAITS)
+        self._work = frozenset(StepDone(*step) for step in (*known, *own_steps))
+        # What a part leaves for the next one.
+        self._number = 0
+        self._capacity = -1
+        self._written_ns = 0
+        self._acted_ns = dict.fromkeys(OTHER, 0)
+        self._begun_ns: dict[tuple[str, str], int] = {}
+
+    def rows(self, part: Columns) -> dict[str, IntColumn | Words]:
+        """Return a column for each quantity, with a row for each checkpoint that begins in `part`.
+
+        What a checkpoint does not have is missing.
+        """
+        rows = _Rows(part)
+        self._count(rows)
+        self._mark(rows)
+        self._spend(rows)
+        for name, (begin, ends) in {**_WAITS, **SPANS}.items():
+            rows.columns[name] = rows.between(begin, ends)
+        outcomes = rows.outcomes()
+        for name in SPANS:
+            rows.columns[name].known[:-1] &= outcomes == COMMITTED
+        number = before(rows.ends, rows.begins, part.value, self._number - 1) + 1
+        if len(rows.ends):
+            self._number = int(part.value[rows.ends[-1]]) + 1
+        return {
+            "checkpoint": IntColumn.all(number),
+            "outcome": outcomes,
+            **{name: column[:-1] for name, column in rows.columns.items()},
+        }
+
+    def _count(self, rows: _Rows) -> None:
+        """Count pages, bytes and holds."""
+        part = rows.part
+        sends = part.where(
+            lambda event: isinstance(event, Sent | StreamBegan) and event.side == PRIMARY
+        )
+        rows.total("wire_bytes", sends, part.value[sends])
+        for name, event in _COUNTED:
+            places = part.places(event)
+            rows.last(name, places, part.value[places])
+        for side in OTHER:
+            held = part.where(_moves_state(side))
+            rows.longest(f"lock_hold_{side}_ns", held, part.value[held])
+        grown = part.places(MemoryLevel(PRIMARY, "staging_buffer"))
+        capacity = before(grown, rows.stops, part.value, self._capacity)
+        rows.put("staging_buffer_capacity_bytes", capacity, capacity >= 0)
+        self._capacity = int(part.value[grown[-1]]) if len(grown) else self._capacity
+
+    def _mark(self, rows: _Rows) -> None:
+        """Mark when points are reached."""
+        part, at_ns = rows.part, rows.part.at_ns
+        for point in POINTS:
+            column = f"{point.full_name}_at_ns"
+            places = part.places(*point.events)
+            rows.first(column, places, at_ns[places])
+            if point.begins:
+                places = part.places(StepDone(point.side, point.begins))
+                rows.first(column, places, at_ns[places] - part.value[places])
+        # RAM is sent on its own before the size, and as part of the staged vmstate after it.
+        streams, device = part.places(_RAM_STREAM, _DEVICE_STREAM), part.places(_DEVICE_STREAM)
+        size = rows.first_place(part.places(Sent(PRIMARY, "VMSTATE_SIZE")))
+        staged = np.isin(streams, device) | (size[rows.of[streams]] < streams)
+        rows.first("primary_sent_at_ns", streams[staged], at_ns[streams[staged]])
+        rows.first("primary_ram_sent_at_ns", streams[~staged], at_ns[streams[~staged]])
+        # All is saved when the last of it is, as long as the lock is held.
+        saved = part.places(Staged(PRIMARY), _RAM_STREAM)
+        free = rows.first_place(part.places(LockReleased(PRIMARY, CHECKPOINT_THREAD, Purpose.SAVE)))
+        saved = saved[saved < free[rows.of[saved]]]
+        rows.last("primary_saved_at_ns", saved, at_ns[saved])
+        # Streamed RAM is loaded once its end mark is there, which comes along with the size.
+        read = rows.first_place(part.places(StreamEnded(SECONDARY, "RAM load")))
+        sizes = part.places(Received(SECONDARY, "VMSTATE_SIZE"))
+        sizes = sizes[sizes > read[rows.of[sizes]]]
+        rows.first("secondary_ram_loaded_at_ns", sizes, at_ns[sizes])
+        # The wait for VMSTATE_RECEIVED begins with the last byte written.
+        written = before(streams, rows.stops, at_ns, self._written_ns)
+        self._written_ns = int(at_ns[streams[-1]]) if len(streams) else self._written_ns
+        received = rows.column("primary_received_at_ns")[:-1]
+        waited = received.known & (written >= at_ns[rows.begins])
+        rows.put("primary_received_wait_ns", received.values - written, waited)
+
+    def _spend(self, rows: _Rows) -> None:
+        """Add up the durations of steps: of work the event's value, of a stream begin to end."""
+        part, at_ns = rows.part, rows.part.at_ns
+        acts = {side: part.where(self._acts(side)) for side in OTHER}
+        for event in part.events:
+            places = part.places(event)
+            if isinstance(event, StepDone) and event in self._work:
+                rows.total(step_column(event.side, event.step), places, part.value[places])
+            elif isinstance(event, StreamEnded):
+                spent = at_ns[places] - self._begun(event, part, acts[event.side])
+                rows.total(step_column(event.side, event.step), places, spent)
+        for side, places in acts.items():
+            if len(places):
+                self._acted_ns[side] = int(at_ns[places[-1]])
+        for event in part.events:
+            if isinstance(event, StreamBegan):
+                begun = part.places(event)[-1]
+                ended = part.places(StreamEnded(event.side, event.step))
+                if not len(ended) or ended[-1] < begun:
+                    self._begun_ns[event.side, event.step] = int(at_ns[begun])
+
+    def _begun(self, ended: StreamEnded, part: Columns, acts: Ints) -> Ints:
+        """Return when each of a side's streams of one name began.
+
+        Its writer says so; a reader's has begun when its thread last did something else.
+        """
+        ends = part.places(ended)
+        begun_ns = before(acts, ends, part.at_ns, self._acted_ns[ended.side])
+        begins = part.places(StreamBegan(ended.side, ended.step))
+        last = last_before(begins, ends)
+        fresh = last > np.append(-1, ends[:-1])
+        begun_ns = np.where(fresh, part.at_ns[last], begun_ns)
+        left_ns = self._begun_ns.pop((ended.side, ended.step), None)
+        if left_ns is not None and not fresh[0]:
+            begun_ns[0] = left_ns
+        return begun_ns
+
+    def _acts(self, side: str) -> Callable[[Event], bool]:
+        """Return what is true of what a side's COLO thread does before it may begin to read."""
+
+        def acts(event: Event) -> bool:
+            match event:
+                case Sent(by) | Received(by) | StreamEnded(by):
+                    return by == side
+                case LockGot(by, thread):
+                    return by == side and thread != MAIN_LOOP
+                case StepDone(by):
+                    return by == side and event in self._work
+            return False
+
+        return acts
+
+
+def _moves_state(side: str) -> Callable[[Event], bool]:
+    """Return what is true of the ends of a side's holds that save, load or receive state."""
+    return lambda event: (
+        isinstance(event, LockReleased) and event.side == side and event.purpose.moves_state
+    )
+
+
+class _Rows:
+    """The checkpoints that begin in a part: columns filled with what happens in each.
+
+    A checkpoint goes from its request to its end, or to the next request.  `begins` and `stops` are
+    those places, `ends` the places of all ends; `of` says for each event in which row it is.
+    Columns have a row more than there are checkpoints, for what happens in none of them.
+    """
+
+    def __init__(self, part: Columns) -> None:
+        self.part = part
+        size = len(part)
+        self.begins = part.places(Sent(PRIMARY, "CHECKPOINT_REQUEST"))
+        self.ends = part.where(lambda event: isinstance(event, CheckpointEnded))
+        self.count = count = len(self.begins)
+        following = np.append(self.begins, size)[1:]
+        self._closes = np.append(self.ends, size)[np.searchsorted(self.ends, self.begins)]
+        self.stops = np.minimum(self._closes, following)
+        latest = np.searchsorted(self.begins, np.arange(size), side="right") - 1
+        inside = np.arange(size) < np.append(self.stops, -1)[latest]
+        self.of = np.where(inside, latest, count)
+        self.columns: dict[str, IntColumn] = {}
+
+    def outcomes(self) -> Words:
+        """Return the outcome of each."""
+        found = np.full(self.count, UNFINISHED, dtype=object)
+        closed = self._closes == self.stops
+        closed &= self._closes < len(self.part)
+        outcome = words([getattr(event, "outcome", "") for event in self.part.events])
+        found[closed] = outcome[self.part.kind[self._closes[closed]]]
+        return found
+
+    def column(self, name: str) -> IntColumn:
+        """Return a column, empty at first."""
+        if name not in self.columns:
+            self.columns[name] = IntColumn.empty(self.count + 1)
+        return self.columns[name]
+
+    def put(self, name: str, values: Ints, known: Bools) -> None:
+        """Put a column, with a value for each checkpoint."""
+        self.columns[name] = IntColumn(np.append(values, 0), np.append(known, False))
+
+    def first_place(self, places: Ints) -> Ints:
+        """Return the first of `places` in each row, one beyond the part if there is none."""
+        found = np.full(self.count + 1, len(self.part))
+        found[self.of[places[::-1]]] = places[::-1]
+        return found
+
+    def first(self, name: str, places: Ints, values: Ints) -> None:
+        """Put the first value of each row into a column that has none yet."""
+        self.last(name, places[::-1], values[::-1])
+
+    def last(self, name: str, places: Ints, values: Ints) -> None:
+        """Put the last value of each row into a column."""
+        column, rows = self.column(name), self.of[places]
+        column.values[rows] = values
+        column.known[rows] = True
+
+    def total(self, name: str, places: Ints, values: Ints) -> None:
+        """Add the values of each row to a column."""
+        column, rows = self.column(name), self.of[places]
+        np.add.at(column.values, rows, values)
+        column.known[rows] = True
+
+    def longest(self, name: str, places: Ints, values: Ints) -> None:
+        """Put the greatest value of each row into a column."""
+        column, rows = self.column(name), self.of[places]
+        np.maximum.at(column.values, rows, values)
+        column.known[rows] = True
+
+    def between(self, begin: str, ends: tuple[str, ...]) -> IntColumn:
+        """Return the times from one point to another, the first of `ends` that is reached."""
+        reached = [self.column(f"{end}_at_ns") for end in ends]
+        return reduce(IntColumn.or_else, reached) - self.column(f"{begin}_at_ns")

@@ -1,0 +1,62 @@
+"""Whoever asks a finished simulation changes nothing: not the state, not another's answer."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from colosim.analysis.levels import buffer_levels
+from colosim.analysis.waiting import wait_for_graph
+from colosim.runs.summary import summarise
+from colosim.runs.verdict import judge
+from tests.analysis.cases import STREAM, simulated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colosim.runs.simulation import Simulation
+
+ASKED: dict[str, Callable[[Simulation], Any]] = {
+    "graph": wait_for_graph,
+    "verdict": judge,
+    "levels": buffer_levels,
+    "summary": lambda simulation: summarise(simulation, judge(simulation)),
+    "record": lambda simulation: list(simulation.record),
+}
+CASES = (
+    ("split", ()),
+    ("split", (f"freeze: secondary, {STREAM}",)),
+    ("qsb", (f"kill: primary, {STREAM}",)),
+    ("mainline", (f"vanish: primary, {STREAM}",)),
+)
+
+
+def state(simulation: Simulation) -> dict[str, Any]:
+    """Return what could have been changed."""
+    directions = (simulation.connection.to_secondary, simulation.connection.to_primary)
+    return {
+        "digest": simulation.record.digest,
+        "steps": simulation.env.steps,
+        "left": len(simulation.env._queue),
+        "now": simulation.env.now,
+        "violation": simulation.violation,
+        "reason": simulation.reason,
+        "followed": [direction.fluid is not None for direction in directions],
+        "errors": [(direction.write_error, direction.read_error) for direction in directions],
+        "peaks": [dict(host.ledger.peaks) for host in simulation.hosts.values()],
+        "levels": [dict(host.ledger.levels) for host in simulation.hosts.values()],
+    }
+
+
+@pytest.mark.parametrize(("design", "faults"), CASES)
+def test_asking_changes_neither_state_nor_answers(design: str, faults: tuple[str, ...]) -> None:
+    """In any order and twice, each question has one answer, and the simulation stays as it is."""
+    first = {name: ask(simulated(design, *faults)) for name, ask in ASKED.items()}
+    simulation = simulated(design, *faults)
+    before = state(simulation)
+    for order in permutations(ASKED):
+        for name in order:
+            assert ASKED[name](simulation) == first[name], (name, order)
+    assert state(simulation) == before
