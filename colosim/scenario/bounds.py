@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from colosim.scenario.document import Mapping, Scalar
+from colosim.scenario.document import Mapping, Scalar, marked
 from colosim.scenario.fields import MarkedReader, reject
 from colosim.scenario.units import COUNT, SIZE, TIME, Kind, UnitError, meant, nearest, parse, show
 
@@ -191,29 +191,23 @@ class Expectations(MarkedReader):
     """Reads ``expect:``, bounds by key by design."""
 
     def read(self, value: object) -> dict[str, dict[str, Bound]]:
-        """Return the bounds of a mapping of Python; a `Bound` is taken as it is."""
-        if not isinstance(value, dict):
-            raise reject("expected a mapping of designs, such as {split: {verdict: hung}}")
-        for design, stated in value.items():
-            if not isinstance(stated, dict):
-                such_as = "a mapping of summary keys to bounds, such as {verdict: hung}"
-                raise reject(f"{show(design)}: expected {such_as}")
-        try:
-            return {
-                design: {
-                    key: bound if isinstance(bound, Bound) else parse_bound(key, str(bound))
-                    for key, bound in stated.items()
-                }
-                for design, stated in value.items()
-            }
-        except BoundError as error:
-            raise reject(str(error)) from None
+        """Return the bounds of a mapping of Python."""
+        faults: list[str] = []
+        node = marked(value, "")
+        read = self.read_marked(node, (), node, lambda _path, _at, told: faults.append(told))
+        if faults:
+            raise reject("; ".join(faults))
+        return read
 
-    def read_marked(self, node: Node, path: Path, at: Node, tell: Tell) -> Any:
+    def read_marked(
+        self, node: Node, path: Path, at: Node, tell: Tell
+    ) -> dict[str, dict[str, Bound]]:
         """Return the bounds of a document, without those that are wrong."""
         if not isinstance(node, Mapping):
-            such_as = "a mapping of designs, such as {split: {verdict: hung}}"
-            return tell(path, at, f"expect: expected {such_as}")
+            tell(
+                path, at, "expect: expected a mapping of designs, such as {split: {verdict: hung}}"
+            )
+            return {}
         read: dict[str, dict[str, Bound]] = {}
         for design, entry in node.entries.items():
             read[design] = {}

@@ -53,12 +53,18 @@ _BOOLEANS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar:
-    """A text with its place (1-based); ``quoted`` tells ``"null"`` from ``null``."""
+class _Marked:
+    """Something with its place (1-based)."""
 
     file: str
     line: int
     column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar(_Marked):
+    """A text; ``quoted`` tells ``"null"`` from ``null``."""
+
     text: str
     quoted: bool = False
 
@@ -69,12 +75,9 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
-    """A list with its place."""
+class Sequence(_Marked):
+    """A list."""
 
-    file: str
-    line: int
-    column: int
     items: list[Node] = field(default_factory=list)
 
 
@@ -94,12 +97,9 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
-    """A mapping with its place; keys are texts, each there once."""
+class Mapping(_Marked):
+    """A mapping; keys are texts, each there once."""
 
-    file: str
-    line: int
-    column: int
     entries: dict[str, Entry] = field(default_factory=dict)
 
 

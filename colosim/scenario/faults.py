@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
+from colosim.scenario import units
 from colosim.scenario.checks import check
 from colosim.scenario.fields import (
     NAME_PATTERN,
@@ -22,23 +23,14 @@ from colosim.scenario.fields import (
     reject,
 )
 from colosim.scenario.section import Forms, Section
-from colosim.scenario.units import (
-    COUNT,
-    FACTOR,
-    FAULT_RATE,
-    S_PER_GIGADAY,
-    SHARE,
-    TIME,
-    meant,
-    show,
-)
+from colosim.scenario.units import meant, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_PROGRESS: Final = Measure(SHARE, 0, 10**6)
-_TIME: Final = Measure(TIME, 0, TIME_NS_MAX)
+_PROGRESS: Final = Measure(units.SHARE, 0, 10**6)
+_TIME: Final = Measure(units.TIME, 0, TIME_NS_MAX)
 _PLACE: Final = Choice(("primary", "secondary", "network"), "a side or the network")
 _Place = Annotated[str, _PLACE]
 
@@ -46,7 +38,7 @@ _Place = Annotated[str, _PLACE]
 class StepMoment(Section):
     """A moment of the protocol: a step of a checkpoint, and how far it is."""
 
-    checkpoint: Annotated[int, Measure(COUNT, 0, 10**9)]
+    checkpoint: Annotated[int, Measure(units.COUNT, 0, 10**9)]
     """Which checkpoint, from 0."""
     step: Annotated[
         str, Text("a step such as 'primary: RAM stream'", r"(primary|secondary): \S.*", 200)
@@ -73,7 +65,7 @@ class RandomMoment(Section):
     A fault that ends by itself strikes again and again, one that does not strikes once.
     """
 
-    rate_per_gigaday: Annotated[int, Measure(FAULT_RATE, 1, 10**3 * S_PER_GIGADAY)]
+    rate_per_gigaday: Annotated[int, Measure(units.FAULT_RATE, 1, 10**3 * units.S_PER_GIGADAY)]
     """How often: strikes in a second, minute, hour or day."""
     stream: Annotated[str | None, Text("the name of a random stream", NAME_PATTERN, 100)] = None
     """Random stream that the moments are drawn from; faults that share one strike together. Kind
@@ -83,7 +75,7 @@ class RandomMoment(Section):
     @property
     def mean_ns(self) -> Fraction:
         """Mean time between two moments, in ns."""
-        return Fraction(S_PER_GIGADAY * 10**9, self.rate_per_gigaday)
+        return Fraction(units.S_PER_GIGADAY * 10**9, self.rate_per_gigaday)
 
 
 def _moment(value: object) -> type[Section] | Reader:
@@ -215,7 +207,7 @@ class SlowFault(Fault):
     """What gets slow."""
     what: Annotated[str, Choice(("bandwidth", "latency"), "what gets slow")] = "bandwidth"
     """What the factor multiplies."""
-    factor: Annotated[int, Measure(FACTOR, 1, 10**12)]
+    factor: Annotated[int, Measure(units.FACTOR, 1, 10**12)]
     """Multiplies bandwidth or latency; above 0. Stored in millionths."""
     lasting_ns: TimeOrNone = Field(default=None, alias="for")
     """Heals by itself after this time."""
@@ -267,18 +259,7 @@ class DisconnectFault(Fault):
     """Connects again after this time."""
 
 
-_AnyFault = (
-    FreezeFault
-    | ThawFault
-    | KillFault
-    | VanishFault
-    | HealFault
-    | SlowFault
-    | FailFault
-    | BusyFault
-    | DisconnectFault
-)
-FAULT_KINDS: Final[dict[str, type[Fault]]] = {kind.kind: kind for kind in get_args(_AnyFault)}
+FAULT_KINDS: Final[dict[str, type[Fault]]] = {kind.kind: kind for kind in Fault.__subclasses__()}
 """Every kind of fault by its key."""
 
 
@@ -298,4 +279,4 @@ def _kind(value: object) -> type[Fault]:
     return FAULT_KINDS[kinds[0]]
 
 
-AnyFault = Annotated[_AnyFault, Forms(_kind, *FAULT_KINDS.values(), apart=False)]
+AnyFault = Annotated[Fault, Forms(_kind, *FAULT_KINDS.values(), apart=False)]

@@ -6,20 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import Field
 
+from colosim.scenario import units
 from colosim.scenario.checks import Conflict, Path, check
 from colosim.scenario.fields import PAGES_MAX, SIZE_BYTES_MAX, Choice, Measure, Text
 from colosim.scenario.measured_pages import PageCounts, column
 from colosim.scenario.section import Forms, Section
-from colosim.scenario.units import (
-    COUNT,
-    DIRTY_RATE,
-    PAGE_BYTES,
-    PAGES,
-    SHARE,
-    SIZE,
-    WORKING_SET,
-    text_of,
-)
+from colosim.scenario.units import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +19,7 @@ if TYPE_CHECKING:
 
 _Need: TypeAlias = tuple[Path, int, str]
 """Key, pages of RAM that it needs, and how a message begins that has not so many."""
-_PageRate = Annotated[int, Measure(DIRTY_RATE, 0, 10**12)]
+_PageRate = Annotated[int, Measure(units.DIRTY_RATE, 0, 10**12)]
 
 
 class WriteLoad(Section):
@@ -37,7 +29,7 @@ class WriteLoad(Section):
 
     rate_pages_per_s: _PageRate
     """Page writes a second while the guest runs."""
-    working_set_pages: Annotated[int, Measure(WORKING_SET, 1, PAGES_MAX)]
+    working_set_pages: Annotated[int, Measure(units.WORKING_SET, 1, PAGES_MAX)]
     """Pages that the writes fall on."""
     pattern: Annotated[str, Choice(("round-robin", "uniform"), "a write pattern")] = "round-robin"
     """round-robin: each page in turn; uniform: each write to a random page of the working set."""
@@ -53,7 +45,7 @@ class FixedDirty(Section):
 
     example = "{pages: 2000}"
 
-    pages: Annotated[int, Measure(PAGES, 0, PAGES_MAX)] = 2000
+    pages: Annotated[int, Measure(units.PAGES, 0, PAGES_MAX)] = 2000
     """Dirty pages a checkpoint."""
 
     def needs(self) -> Iterator[list[_Need]]:
@@ -129,15 +121,15 @@ class Guest(Section):
 
     example = "{ram: 4 GiB}"
 
-    ram_bytes: Annotated[int, Measure(SIZE, PAGE_BYTES, SIZE_BYTES_MAX)] = 1 << 30
+    ram_bytes: Annotated[int, Measure(units.SIZE, units.PAGE_BYTES, SIZE_BYTES_MAX)] = 1 << 30
     """Guest RAM; whole pages of 4 KiB."""
-    vcpus: Annotated[int, Measure(COUNT, 1, 4096)] = 1
+    vcpus: Annotated[int, Measure(units.COUNT, 1, 4096)] = 1
     """Virtual CPUs. No cost depends on them: see device_state and vm_stop."""
-    device_state_bytes: Annotated[int, Measure(SIZE, 1, 1 << 40)] = 12_665
+    device_state_bytes: Annotated[int, Measure(units.SIZE, 1, 1 << 40)] = 12_665
     """Device state a checkpoint. Default: measured, minimal PC machine with one vCPU."""
-    vmdesc_bytes: Annotated[int, Measure(SIZE, 0, 1 << 40)] = 106_159
+    vmdesc_bytes: Annotated[int, Measure(units.SIZE, 0, 1 << 40)] = 106_159
     """JSON description and stream header that qsb and flat send each time. Default: measured."""
-    zero_share_ppm: Annotated[int, Measure(SHARE, 0, 10**6)] = 0
+    zero_share_ppm: Annotated[int, Measure(units.SHARE, 0, 10**6)] = 0
     """Share of the dirty pages that are zero (9 bytes on the wire)."""
     dirty: Annotated[
         FixedDirty | RateDirty | HotColdDirty | MeasuredDirty,
@@ -153,17 +145,17 @@ class Guest(Section):
     @property
     def ram_pages(self) -> int:
         """Guest RAM in pages of 4 KiB."""
-        return self.ram_bytes // PAGE_BYTES
+        return self.ram_bytes // units.PAGE_BYTES
 
     @check("ram")
     def _is_whole_pages(self) -> Iterator[str]:
-        if self.ram_bytes % PAGE_BYTES:
+        if self.ram_bytes % units.PAGE_BYTES:
             ram = self.ram_bytes
             yield f"guest RAM of {ram} bytes is not a whole number of pages of 4 KiB"
 
     @check("ram", "dirty")
     def _holds_what_is_dirtied(self) -> Iterator[Conflict]:
-        shown = f"RAM of {text_of(self.ram_bytes, SIZE)} ({self.ram_pages} pages)"
+        shown = f"RAM of {text_of(self.ram_bytes, units.SIZE)} ({self.ram_pages} pages)"
         for needs in self.dirty.needs():
             found = [
                 Conflict(f"{words} the guest's {shown}", (("dirty", *path), ("ram",)))

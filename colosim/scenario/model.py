@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from colosim.scenario import units
 from colosim.scenario.bounds import Bound, Expectations
 from colosim.scenario.canonical import plain_keys
 from colosim.scenario.checks import Conflict, Path, check, conflicts, entries
@@ -54,7 +55,7 @@ from colosim.scenario.overrides import set_values
 from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK
 from colosim.scenario.reading import Reading
 from colosim.scenario.section import Example, Section
-from colosim.scenario.units import COUNT, TIME, text_of
+from colosim.scenario.units import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +113,7 @@ class Scenario(Section):
         default=DEFAULT_DESIGNS, min_length=1
     )
     """Designs to run, in the order of tables."""
-    seed: Annotated[int, Measure(COUNT, 0, 2**64 - 1)] = 1
+    seed: Annotated[int, Measure(units.COUNT, 0, 2**64 - 1)] = 1
     """Seed of every random stream."""
     model: Annotated[str, Choice(("fast", "reference"), "a model of lock and network")] = "fast"
     """How lock and network are computed: in closed form, or ('reference') step by step by stock
@@ -120,13 +121,13 @@ class Scenario(Section):
     """
     duration_ns: TimeOrNone = None
     """Length of the run in simulated time, instead of checkpoints."""
-    checkpoints: Annotated[int | None, Measure(COUNT, 1, 10**9)] = Field(
+    checkpoints: Annotated[int | None, Measure(units.COUNT, 1, 10**9)] = Field(
         default_factory=lambda given: 20 if given.get("duration_ns") is None else None
     )
     """Length of the run in checkpoints (20 if no length is given)."""
     horizon_ns: TimeAbove0 = 1000 * 10**9
     """How long a run of so many checkpoints may take before it is judged."""
-    warmup: Annotated[int, Measure(COUNT, 0, 10**9)] = 0
+    warmup: Annotated[int, Measure(units.COUNT, 0, 10**9)] = 0
     """First checkpoints that are left out of the statistics."""
     checkpoint_delay_ns: Time = 200 * 10**6
     """From the end of a transaction to the start of the next (x-checkpoint-delay)."""
@@ -232,8 +233,10 @@ class Scenario(Section):
         key, end_ns = self._end
         for index, fault in entries(self.faults):
             if fault.at_ns is not None and fault.at_ns > end_ns:
-                after = f"the fault at {text_of(fault.at_ns, TIME)} is after the end of the run"
-                message = f"{after} ({key} {text_of(end_ns, TIME)})"
+                after = (
+                    f"the fault at {text_of(fault.at_ns, units.TIME)} is after the end of the run"
+                )
+                message = f"{after} ({key} {_time(end_ns)})"
                 yield Conflict(message, (("faults", index, "at"), (key,)))
 
     @check()
@@ -257,8 +260,8 @@ class Scenario(Section):
             return
         judged_ns, (key, end_ns) = self.liveness.until_ns + self.liveness.within_ns, self._end
         if judged_ns > end_ns:
-            ends = f"the liveness limit ends at {text_of(judged_ns, TIME)}, after the end of"
-            message = f"{ends} the run ({key} {text_of(end_ns, TIME)})"
+            ends = f"the liveness limit ends at {_time(judged_ns)}, after the end of"
+            message = f"{ends} the run ({key} {_time(end_ns)})"
             yield Conflict(message, (("liveness", "within"), (key,)))
 
     @check("liveness.until")
@@ -266,8 +269,10 @@ class Scenario(Section):
         until_ns = None if self.liveness is None else self.liveness.until_ns
         for index, fault in entries(self.faults):
             if until_ns is not None and fault.at_ns is not None and fault.at_ns >= until_ns:
-                before = f"the fault at {text_of(fault.at_ns, TIME)} is not before the end of all"
-                message = f"{before} faults (liveness.until {text_of(until_ns, TIME)})"
+                before = (
+                    f"the fault at {text_of(fault.at_ns, units.TIME)} is not before the end of all"
+                )
+                message = f"{before} faults (liveness.until {text_of(until_ns, units.TIME)})"
                 yield Conflict(message, (("faults", index, "at"), ("liveness", "until")))
 
     @property
@@ -276,3 +281,7 @@ class Scenario(Section):
         if self.duration_ns is not None:
             return "duration", self.duration_ns
         return "horizon", self.horizon_ns
+
+
+def _time(ns: int) -> str:
+    return text_of(ns, units.TIME)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 from pydantic import Field
 
+from colosim.scenario import units
 from colosim.scenario.checks import check
 from colosim.scenario.fields import (
     TIME_NS_MAX,
@@ -20,7 +21,7 @@ from colosim.scenario.fields import (
 )
 from colosim.scenario.presets import DEFAULT_NETWORK, preset_names
 from colosim.scenario.section import FromPreset
-from colosim.scenario.units import BANDWIDTH, COUNT, SIZE, TIME, show, text_of
+from colosim.scenario.units import show, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +59,8 @@ class _FramingText(Reader):
         return {"type": "string", "pattern": f"^{self._text.pattern}$", "examples": ["1448/1514"]}
 
 
-_Buffer = Annotated[int, Measure(SIZE, 4096, 1 << 40)]
-_Timeout = Annotated[int | None, Measure(TIME, 1, TIME_NS_MAX, "none")]
+_Buffer = Annotated[int, Measure(units.SIZE, 4096, 1 << 40)]
+_Timeout = Annotated[int | None, Measure(units.TIME, 1, TIME_NS_MAX, "none")]
 
 
 class Network(FromPreset):
@@ -70,7 +71,7 @@ class Network(FromPreset):
 
     preset: Annotated[str, Choice(preset_names("networks"), "a network preset")] = DEFAULT_NETWORK
     """Preset that gives every value not stated."""
-    bandwidth_bytes_per_s: Annotated[int | None, Measure(BANDWIDTH, 1, 10**15, "unlimited")]
+    bandwidth_bytes_per_s: Annotated[int | None, Measure(units.BANDWIDTH, 1, 10**15, "unlimited")]
     """Nominal rate of the link, frames and all; 'unlimited' for no limit."""
     framing: Annotated[Framing, _FramingText()]
     """Payload bytes of each frame as the limit counts it, 'payload/frame'."""
@@ -82,23 +83,23 @@ class Network(FromPreset):
     """Payload that the sender's kernel takes before a write blocks."""
     receive_buffer_bytes: _Buffer
     """Payload that the receiver's kernel takes before the window closes."""
-    mss_bytes: Annotated[int, Measure(SIZE, 88, 65495)]
+    mss_bytes: Annotated[int, Measure(units.SIZE, 88, 65495)]
     """Largest payload of a TCP segment."""
     nagle: Switch
     """Whether a small segment waits for the ACK of the one before."""
     delayed_ack: Switch
     """Whether the receiver delays the ACK of a lone small segment."""
-    delayed_ack_ns: Annotated[int, Measure(TIME, 0, 10**10)] = Field(alias="delayed_ack_time")
+    delayed_ack_ns: Annotated[int, Measure(units.TIME, 0, 10**10)] = Field(alias="delayed_ack_time")
     """Shortest delay of a delayed ACK."""
-    ack_tick_ns: Annotated[int, Measure(TIME, 1, 10**9)]
+    ack_tick_ns: Annotated[int, Measure(units.TIME, 1, 10**9)]
     """Grid of the kernel timer that ends the delay."""
-    ack_tick_phase_ns: Annotated[int | None, Measure(TIME, 0, 10**9, "random")]
+    ack_tick_phase_ns: Annotated[int | None, Measure(units.TIME, 0, 10**9, "random")]
     """Where the grid lies; 'random' draws it from the seed."""
     slow_start_after_idle: Switch
     """Whether the congestion window starts anew after idle time."""
-    retries2: Annotated[int, Measure(COUNT, 1, 255)]
+    retries2: Annotated[int, Measure(units.COUNT, 1, 255)]
     """Retransmissions to a vanished peer before the connection is given up (tcp_retries2)."""
-    rto_ns: Annotated[int, Measure(TIME, 10**6, 120 * 10**9)]
+    rto_ns: Annotated[int, Measure(units.TIME, 10**6, 120 * 10**9)]
     """First retransmission timeout."""
     user_timeout_ns: _Timeout
     """TCP_USER_TIMEOUT: longest that sent data may stay unacknowledged; or 'none'."""
@@ -132,5 +133,5 @@ class Network(FromPreset):
     def _phase_is_within_a_tick(self) -> Iterator[str]:
         phase, tick = self.ack_tick_phase_ns, self.ack_tick_ns
         if phase is not None and phase >= tick:
-            of = f"an ack_tick_phase of {text_of(phase, TIME)}"
-            yield f"{of} is not below the ack_tick of {text_of(tick, TIME)}"
+            of = f"an ack_tick_phase of {text_of(phase, units.TIME)}"
+            yield f"{of} is not below the ack_tick of {text_of(tick, units.TIME)}"

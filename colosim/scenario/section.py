@@ -194,12 +194,13 @@ class Forms:
         return chosen.read(value) if isinstance(chosen, Reader) else chosen.model_validate(value)
 
     def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
+        self, _source: object, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
         """Validate by the form that is chosen."""
+        members = [Annotated[int, m] if isinstance(m, Reader) else m for m in self.members]
         return core_schema.no_info_plain_validator_function(
             lambda value: value if isinstance(value, Section) else self._read(value),
-            json_schema_input_schema=handler(source),
+            json_schema_input_schema=handler.generate_schema(Union[tuple(members)]),  # noqa: UP007 - of members at hand
         )
 
     def __get_pydantic_json_schema__(
