@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from colosim.scenario.costs import Costs
 from colosim.scenario.fields import Choice
-from colosim.scenario.presets import DEFAULT_HOST, preset, preset_names
-from colosim.scenario.section import FromPreset
+from colosim.scenario.presets import DEFAULT_HOST, preset_names
+from colosim.scenario.section import FromPreset, read_preset
 
 _Preset = Annotated[str, Choice(preset_names("hosts"), "a host preset")]
 
@@ -26,12 +26,7 @@ class Host(FromPreset):
     @classmethod
     def values_of(cls, name: str) -> dict[str, Any]:
         """Return the costs of a preset, none of them stated."""
-        texts, readers = preset("hosts", name).texts(), Costs.readers()
-        costs = {
-            attribute: readers[attribute].read(texts[key])
-            for key, attribute in Costs.keys().items()
-        }
-        return {"costs": Costs.model_construct(set(), **costs)}
+        return {"costs": Costs.model_construct(set(), **read_preset(Costs, "hosts", name))}
 
 
 class Hosts(FromPreset):

@@ -102,12 +102,7 @@ class FromPreset(Section):
     @classmethod
     def values_of(cls, name: str) -> dict[str, Any]:
         """Return the values that a preset gives, by attribute."""
-        texts = preset(cls.family, name).texts()
-        return {
-            attribute: cls.readers()[attribute].read(texts[key])
-            for key, attribute in cls.keys().items()
-            if key in texts
-        }
+        return read_preset(cls, cls.family, name)
 
     @classmethod
     def base(cls, given: object, otherwise: str = "") -> Self:
@@ -140,6 +135,13 @@ class FromPreset(Section):
             getattr(made, name).model_fields_set.intersection_update(own)
         made.model_fields_set.intersection_update(given)
         return made
+
+
+def read_preset(model: type[Section], family: Family, name: str) -> dict[str, Any]:
+    """Return the values of a preset by the attribute of a section."""
+    keys, readers = model.keys(), model.readers()
+    texts = preset(family, name).texts()
+    return {keys[key]: readers[keys[key]].read(text) for key, text in texts.items()}
 
 
 @cache
