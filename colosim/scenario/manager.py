@@ -67,16 +67,22 @@ class Manager(Section):
         if self.timeout_ns < self.heartbeat_ns:
             yield _every_host_lost(self.heartbeat_ns, self.timeout_ns)
 
-    @check("timeout", "heartbeat", "primary", "secondary")
-    def _waits_for_a_heartbeat_of_each(self) -> Iterator[Conflict]:
-        told = [(self.heartbeat_ns, self.timeout_ns)]
-        for side in ("primary", "secondary"):
-            heartbeat_ns, timeout_ns = self.watch(side)
-            if timeout_ns < heartbeat_ns and (heartbeat_ns, timeout_ns) not in told:
-                told.append((heartbeat_ns, timeout_ns))
-                keys: tuple[Path, ...] = ((side, "timeout"), (side, "heartbeat"))
-                own = [key for key in keys if getattr(getattr(self, side), f"{key[1]}_ns")]
-                yield Conflict(_every_host_lost(heartbeat_ns, timeout_ns), (*own, *keys))
+    @check("timeout", "heartbeat", "primary")
+    def _waits_for_the_primary(self) -> Iterator[Conflict]:
+        return self._waits_for("primary")
+
+    @check("timeout", "heartbeat", "secondary")
+    def _waits_for_the_secondary(self) -> Iterator[Conflict]:
+        return self._waits_for("secondary")
+
+    def _waits_for(self, side: str) -> Iterator[Conflict]:
+        own, (heartbeat_ns, timeout_ns) = getattr(self, side), self.watch(side)
+        if timeout_ns < heartbeat_ns and own and (own.timeout_ns or own.heartbeat_ns):
+            paths: tuple[Path, ...] = tuple(
+                (side, key) if getattr(own, f"{key}_ns") else (key,)
+                for key in ("timeout", "heartbeat")
+            )
+            yield Conflict(_every_host_lost(heartbeat_ns, timeout_ns), paths)
 
 
 def _every_host_lost(heartbeat_ns: int, timeout_ns: int) -> str:
