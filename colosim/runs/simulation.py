@@ -14,6 +14,7 @@ from colosim.designs.messages import VMSTATE_SEND
 from colosim.designs.primary import Primary
 from colosim.designs.registry import OWN, design_of
 from colosim.designs.remedied import sides_of
+from colosim.designs.remedies import with_remedies
 from colosim.designs.secondary import Secondary
 from colosim.engine.environment import Environment
 from colosim.engine.streams import Streams
@@ -34,7 +35,6 @@ from colosim.network.reference import ReferenceDirection
 from colosim.runs.liveness import LATE, Liveness
 from colosim.runs.service import Service
 from colosim.runs.statistics import Quantiles
-from colosim.scenario.remedies import with_remedies
 from colosim.trace.events import ABORTED, COMMITTED, CheckpointEnded
 from colosim.trace.purpose import Purpose
 from colosim.trace.record import Record, code_of
