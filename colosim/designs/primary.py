@@ -40,7 +40,6 @@ class Primary(Side):
     dirty_pages = 0
     zero_pages = 0
     ram_stream_bytes = 0
-    stopped_ns = -1
     begun_ns = -1
     running_ns = -1
     failover: PrimaryFailover
@@ -107,7 +106,6 @@ class Primary(Side):
         guest = self.host.guest
         if guest.running:
             guest.stop()
-            self.stopped_ns = guest.since_ns
 
     def start_guest(self) -> Steps:
         """Let the guest run again (vm_start)."""

@@ -34,7 +34,6 @@ in every design.
 class Secondary(Side):
     """The secondary as a design's `load` sees it."""
 
-    ram_loaded_ns = -1
     failover: SecondaryFailover
     cache_epoch = -1
     ram_epoch = -1
@@ -103,7 +102,6 @@ class Secondary(Side):
         streamed = self._streamed
         size = yield from self.receive(VMSTATE_SIZE if streamed is None else SIZE_AFTER_RAM)
         if streamed is not None:
-            self.ram_loaded_ns = self.env.now
             self.cache_epoch = streamed.checkpoint
         self._fresh = self.staging.reserve(size)
 
@@ -121,7 +119,6 @@ class Secondary(Side):
         spent += self.costs.stream_wake_ns + self.costs.staging_start_ns
         self._filled_with_ram = True
         self._filled = self._ram = yield from self.read("vmstate fill", lambda _section: spent)
-        self.ram_loaded_ns = self.env.now
 
     def _price_of_fill(self, content: int, fresh: int) -> int:
         """Return the time that filling `content` bytes, `fresh` of them grown, takes."""

@@ -39,9 +39,6 @@ class IothreadLock:
         self.purpose = Purpose.STOP
         self.since_ns = 0
         self.queue: deque[tuple[Thread, Purpose, Event]] = deque()
-        self.deaf_longest_ns = 0
-        self.longest_ns: dict[Purpose, int] = {}
-        """The longest hold by purpose, since somebody last took it from here."""
 
     def acquire(self, thread: Thread, purpose: Purpose) -> Generator[Event, None, None]:
         """Take the lock for `purpose`; yields only if another thread has it.
@@ -72,9 +69,6 @@ class IothreadLock:
             raise self._broken(thread, "releases a lock that it lacks")
         purpose, held_ns = self.purpose, self._env.now - self.since_ns
         self._record.add(self._codes[LockReleased, thread.name, purpose], held_ns)
-        self.longest_ns[purpose] = max(held_ns, self.longest_ns.get(purpose, 0))
-        if purpose is not Purpose.MONITOR:
-            self.deaf_longest_ns = max(held_ns, self.deaf_longest_ns)
         if self.queue:
             self.owner, self.purpose, event = self.queue.popleft()
             self.since_ns = self._env.now

@@ -8,7 +8,6 @@ import simpy
 
 from colosim.host.lock import IothreadLock
 from colosim.trace.events import LockGot, LockReleased, LockWanted
-from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from simpy.events import Event
 
     from colosim.host.process import Thread
+    from colosim.trace.purpose import Purpose
 
 
 class ReferenceLock(IothreadLock):
@@ -55,8 +55,5 @@ class ReferenceLock(IothreadLock):
             raise self._broken(thread, "releases a lock that it lacks")
         held_ns = self._env.now - self.since_ns
         self._record.add(self._codes[LockReleased, thread.name, self.purpose], held_ns)
-        self.longest_ns[self.purpose] = max(held_ns, self.longest_ns.get(self.purpose, 0))
-        if self.purpose is not Purpose.MONITOR:
-            self.deaf_longest_ns = max(held_ns, self.deaf_longest_ns)
         self.owner = None
         self._resource.release(self._granted)

@@ -46,7 +46,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from colosim.trace.steps import POINTS, span
+from colosim.trace.quantities import span
+from colosim.trace.steps import POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,6 @@ from colosim.checkers.checker import Pair
 from colosim.checkers.violation import Broken
 from colosim.designs.foreign import blame
 from colosim.designs.frame import primary_thread, secondary_thread
-from colosim.designs.messages import VMSTATE_SEND
 from colosim.designs.primary import Primary
 from colosim.designs.registry import OWN, design_of
 from colosim.designs.remedied import sides_of
@@ -34,9 +33,8 @@ from colosim.network.direction import Direction
 from colosim.network.reference import ReferenceDirection
 from colosim.runs.liveness import LATE, Liveness
 from colosim.runs.service import Service
-from colosim.runs.statistics import Quantiles
+from colosim.runs.tally import Tally
 from colosim.trace.events import ABORTED, COMMITTED, CheckpointEnded
-from colosim.trace.purpose import Purpose
 from colosim.trace.record import Record, code_of
 
 if TYPE_CHECKING:
@@ -53,63 +51,6 @@ MODELS: dict[str, tuple[type[IothreadLock], type[Ends]]] = {
     "reference": (ReferenceLock, ReferenceDirection),
 }
 """Lock and direction of each `model`."""
-
-
-class Statistics:
-    """What the summary says of committed checkpoints after the warm-up.
-
-    Checkpoints are counted in batches; whoever reads a distribution has all of them.
-    """
-
-    BATCH = 1024
-
-    def __init__(self) -> None:
-        self._batch: list[tuple[int, int, int, int, int, int]] = []
-        self._quantiles = tuple(Quantiles() for _ in range(6))
-
-    def add(self, checkpoint: tuple[int, int, int, int, int, int]) -> None:
-        """Count a checkpoint: pause, transaction, RAM, wire bytes, hold of primary and secondary.
-
-        -1 stands for what it has not.
-        """
-        self._batch.append(checkpoint)
-        if len(self._batch) >= self.BATCH:
-            self._count()
-
-    def _count(self) -> tuple[Quantiles, ...]:
-        if self._batch:
-            for quantiles, values in zip(
-                self._quantiles, zip(*self._batch, strict=True), strict=True
-            ):
-                quantiles.add([value for value in values if value >= 0])
-            self._batch.clear()
-        return self._quantiles
-
-    @property
-    def pause(self) -> Quantiles:
-        """How long the guest was stopped, in ns."""
-        return self._count()[0]
-
-    @property
-    def transaction(self) -> Quantiles:
-        """From the request to the running guest, in ns."""
-        return self._count()[1]
-
-    @property
-    def ram(self) -> Quantiles:
-        """From VMSTATE_SEND to the last byte of RAM at the secondary, in ns."""
-        return self._count()[2]
-
-    @property
-    def wire(self) -> Quantiles:
-        """What the primary sent, in bytes."""
-        return self._count()[3]
-
-    @property
-    def lock_hold(self) -> dict[str, Quantiles]:
-        """The longest hold of each side's iothread lock for saving or loading, in ns."""
-        quantiles = self._count()
-        return {PRIMARY: quantiles[4], SECONDARY: quantiles[5]}
 
 
 class Simulation:
@@ -133,7 +74,8 @@ class Simulation:
         self.seed = scenario.seed if seed is None else seed
         self.env = env = Environment()
         self.record = record = Record(env, keep=keep)
-        self.statistics = Statistics()
+        self.tally = Tally(scenario.warmup)
+        record.readers.append(self.tally.feed)
         self.hosts = {}
         lock, direction = MODELS[scenario.model]
         for side in SIDES:
@@ -142,12 +84,7 @@ class Simulation:
         self._connect(direction)
         self._staff()
         self.committed = 0
-        self.aborted = 0
-        self._sent_bytes = 0
-        self._warmup = scenario.warmup
         self._checkpoints = scenario.checkpoints
-        self._primary_holds = self.hosts[PRIMARY].lock.longest_ns
-        self._secondary_holds = self.hosts[SECONDARY].lock.longest_ns
         self.end_ns = 0
         self.reason = ""
         self.violation: InvariantError | None = None
@@ -315,7 +252,8 @@ class Simulation:
         self.record.close()
         self._finish_checks()
         self.service.close(self.end_ns)
-        self._close_holds()
+        self.record.flush()
+        self.tally.finish(self.end_ns)
         return self
 
     def _serves_alone(self) -> bool:
@@ -348,57 +286,21 @@ class Simulation:
             self.checks.judged(verdict, self.end_ns)
             self._take_violation(self.checks)
 
-    def _close_holds(self) -> None:
-        """Count holds that are open at the end of the run, up to there."""
-        for side, host in self.hosts.items():
-            lock = host.lock
-            if lock.owner is None or lock.purpose is Purpose.MONITOR:
-                continue
-            until = host.frozen_ns if host.frozen else self.end_ns
-            held = until - lock.since_ns
-            lock.deaf_longest_ns = max(lock.deaf_longest_ns, held)
-            if lock.purpose.moves_state:
-                self.statistics.lock_hold[side].add([held])
-
     def _transaction_ends(self) -> None:
-        """Take the books of a transaction that has ended, committed or not."""
+        """Record the end of a transaction, committed or not."""
         primary = self.primary
         requested = primary.begun_ns
         if requested < 0:
             return
         primary.begun_ns = -1
-        checkpoint = primary.checkpoint
-        running = primary.running_ns
-        sent, self._sent_bytes = self._sent_bytes, primary.outgoing.bytes_written
         # One that begins as soon as the last has ended is not committed by that one's guest.
-        if running <= requested:
-            self.aborted += 1
-            self.record.add(self._code_abort, checkpoint)
-            self.record.close()
-            return
-        self.committed = committed = self.committed + 1
-        self.record.add(self._code_commit, checkpoint)
+        commits = primary.running_ns > requested
+        self.record.add(self._code_commit if commits else self._code_abort, primary.checkpoint)
         self.record.close()
-        saving = self._primary_holds.pop(Purpose.SAVE, -1)
-        holds = self._secondary_holds
-        loading = holds.pop(Purpose.LOAD, -1)
-        receiving = holds.pop(Purpose.RECEIVE, -1)
-        if checkpoint >= self._warmup:
-            secondary = self.secondary
-            begun = secondary.received_at_ns.get(VMSTATE_SEND.name, requested)
-            loaded = secondary.ram_loaded_ns
-            self.statistics.add(
-                (
-                    running - primary.stopped_ns,
-                    running - requested,
-                    loaded - begun if loaded >= begun else -1,
-                    self._sent_bytes - sent,
-                    saving,
-                    max(receiving, loading),
-                )
-            )
-        if committed == self._checkpoints:
-            self.env.finish()
+        if commits:
+            self.committed += 1
+            if self.committed == self._checkpoints:
+                self.env.finish()
 
     # ---- afterwards ----------------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from colosim.network.connection import PRIMARY, SECONDARY
+from colosim.trace.events import ABORTED, COMMITTED
+from colosim.trace.quantities import HOLDS, SPANS, WIRE_BYTES
 
 if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
@@ -31,12 +33,12 @@ def deaf_longest_ns(simulation: Simulation, survivor: str | None) -> int:
     A process that is frozen or dead is nobody's monitor any more.
     """
     sides = (PRIMARY, SECONDARY) if survivor is None else (survivor,)
-    return max(simulation.hosts[side].lock.deaf_longest_ns for side in sides)
+    return max(simulation.tally.deaf_ns[side] for side in sides)
 
 
 def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
     """Return the summary of a simulation that has run (or could not: `not_applicable`)."""
-    statistics = simulation.statistics
+    tally = simulation.tally
     return {
         "scenario": simulation.scenario.name,
         "design": simulation.design.name,
@@ -45,18 +47,17 @@ def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
         "verdict": judgement.verdict,
         "survivor": judgement.survivor,
         "reason": judgement.reason,
-        "checkpoints": {"completed": simulation.committed, "aborted": simulation.aborted},
-        "pause_ns": statistics.pause.summary(),
-        "transaction_ns": statistics.transaction.summary(),
-        "ram_ns": statistics.ram.summary(),
-        "lock_hold_ns": {
-            side: statistics.lock_hold[side].summary() for side in (PRIMARY, SECONDARY)
+        "checkpoints": {
+            "completed": tally.outcomes[COMMITTED],
+            "aborted": tally.outcomes[ABORTED],
         },
+        **{name: tally.distribution(name).summary() for name in SPANS},
+        "lock_hold_ns": {side: tally.distribution(HOLDS[side]).summary() for side in HOLDS},
         "memory_peak_bytes": {
             side: memory_peaks(simulation, side) for side in (PRIMARY, SECONDARY)
         },
-        "wire_bytes": simulation.connection.to_secondary.bytes_written,
-        "wire_bytes_per_checkpoint": statistics.wire.summary(),
+        "wire_bytes": tally.wire_bytes,
+        "wire_bytes_per_checkpoint": tally.distribution(WIRE_BYTES).summary(),
         "events": simulation.env.events,
         "end_ns": simulation.end_ns,
         "guest_stopped_ns_longest": simulation.service.stopped_longest_ns,

@@ -1,12 +1,6 @@
-"""What a checkpoint is: its pause, transaction, RAM time, holds, bytes, steps and points.
+"""Checkpoints as rows of columns: their quantities, steps and points, from parts of the record.
 
-The one definition, for simulated and for real runs: whoever has a record asks `Checkpoints`,
-whoever has points alone asks `colosim.trace.steps.span`.
-
-``pause_ns``: primary's guest stopped to running.  ``transaction_ns``: request sent to running.
-``ram_ns``: VMSTATE_SEND read to RAM in the RAM cache, or to the staging buffer filled where RAM is
-staged.  ``lock_hold_SIDE_ns``: the longest hold of that side's iothread lock that moves state.
-``wire_bytes``: what the primary sends, messages and streams.
+`colosim.trace.quantities` says what they are.
 """
 
 from __future__ import annotations
@@ -36,11 +30,11 @@ from colosim.trace.events import (
     StreamEnded,
 )
 from colosim.trace.purpose import Purpose
+from colosim.trace.quantities import HOLDS, REQUEST, SPANS, WIRE_BYTES, is_sent
 from colosim.trace.steps import (
     CHECKPOINT_THREAD,
     MAIN_LOOP,
     POINTS,
-    SPANS,
     STEPS,
     Kind,
     step_column,
@@ -114,16 +108,14 @@ class Checkpoints:
     def _count(self, rows: _Rows) -> None:
         """Count pages, bytes and holds."""
         part = rows.part
-        sends = part.where(
-            lambda event: isinstance(event, Sent | StreamBegan) and event.side == PRIMARY
-        )
-        rows.total("wire_bytes", sends, part.value[sends])
+        sends = part.where(is_sent)
+        rows.total(WIRE_BYTES, sends, part.value[sends])
         for name, event in _COUNTED:
             places = part.places(event)
             rows.last(name, places, part.value[places])
-        for side in OTHER:
+        for side, name in HOLDS.items():
             held = part.where(_moves_state(side))
-            rows.longest(f"lock_hold_{side}_ns", held, part.value[held])
+            rows.longest(name, held, part.value[held])
         grown = part.places(MemoryLevel(PRIMARY, "staging_buffer"))
         capacity = before(grown, rows.stops, part.value, self._capacity)
         rows.put("staging_buffer_capacity_bytes", capacity, capacity >= 0)
@@ -135,6 +127,10 @@ class Checkpoints:
         for point in POINTS:
             column = f"{point.full_name}_at_ns"
             places = part.places(*point.events)
+            if point.after is not None:
+                places = places[
+                    places > rows.first_place(part.places(point.after))[rows.of[places]]
+                ]
             rows.first(column, places, at_ns[places])
             if point.begins:
                 places = part.places(StepDone(point.side, point.begins))
@@ -150,11 +146,6 @@ class Checkpoints:
         free = rows.first_place(part.places(LockReleased(PRIMARY, CHECKPOINT_THREAD, Purpose.SAVE)))
         saved = saved[saved < free[rows.of[saved]]]
         rows.last("primary_saved_at_ns", saved, at_ns[saved])
-        # Streamed RAM is loaded once its end mark is there, which comes along with the size.
-        read = rows.first_place(part.places(StreamEnded(SECONDARY, "RAM load")))
-        sizes = part.places(Received(SECONDARY, "VMSTATE_SIZE"))
-        sizes = sizes[sizes > read[rows.of[sizes]]]
-        rows.first("secondary_ram_loaded_at_ns", sizes, at_ns[sizes])
         # The wait for VMSTATE_RECEIVED begins with the last byte written.
         written = before(streams, rows.stops, at_ns, self._written_ns)
         self._written_ns = int(at_ns[streams[-1]]) if len(streams) else self._written_ns
@@ -225,15 +216,15 @@ def _moves_state(side: str) -> Callable[[Event], bool]:
 class _Rows:
     """The checkpoints that begin in a part: columns filled with what happens in each.
 
-    A checkpoint goes from its request to its end, or to the next request.  `begins` and `stops` are
-    those places, `ends` the places of all ends; `of` says for each event in which row it is.
-    Columns have a row more than there are checkpoints, for what happens in none of them.
+    `begins` and `stops` are their places, `ends` the places of all ends; `of` says for each event
+    in which row it is.  Columns have a row more than there are checkpoints, for what
+    happens in none of them.
     """
 
     def __init__(self, part: Columns) -> None:
         self.part = part
         size = len(part)
-        self.begins = part.places(Sent(PRIMARY, "CHECKPOINT_REQUEST"))
+        self.begins = part.places(REQUEST)
         self.ends = part.where(lambda event: isinstance(event, CheckpointEnded))
         self.count = count = len(self.begins)
         following = np.append(self.begins, size)[1:]

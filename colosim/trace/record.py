@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from colosim.trace.events import Event, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["BATCH", "DIGEST_FORMAT", "Codes", "Record", "code_of", "event_of", "name_of"]
 
@@ -97,10 +97,21 @@ class Record:
     """The event record of one run.
 
     `pending` holds the latest events, flat: time, code, value, time, ...  Hot model code extends
-    it directly.  `sinks` are called with each chunk as it is closed.
+    it directly.  `sinks` are called with each chunk as it is closed, `readers` with what has been
+    closed now and then: whoever wants all of it by some moment calls `flush` first.
     """
 
-    __slots__ = ("_clock", "_closed", "_digest", "_kept", "_packed", "keep", "pending", "sinks")
+    __slots__ = (
+        "_clock",
+        "_closed",
+        "_digest",
+        "_kept",
+        "_packed",
+        "keep",
+        "pending",
+        "readers",
+        "sinks",
+    )
 
     def __init__(self, clock: Clock, *, keep: bool) -> None:
         self._clock = clock
@@ -112,6 +123,7 @@ class Record:
         self.keep = keep
         self.pending: list[int] = []
         self.sinks: list[Callable[[list[int]], None]] = []
+        self.readers: list[Callable[[Sequence[int]], None]] = []
 
     def add(self, code: int, value: int = 0) -> None:
         """Record that `code` happens now."""
@@ -125,20 +137,22 @@ class Record:
         """Close the chunk: it is in the digest, in `chunks` if asked to, and with the sinks."""
         pending = self.pending
         if self.sinks and len(pending) > self._closed:
-            self._pack()
+            self.flush()
             for sink in self.sinks:
                 sink(pending)
         self._closed = closed = len(pending)
         if closed >= BATCH or self.sinks:
-            self._pack()
+            self.flush()
 
-    def _pack(self) -> None:
-        """Hash, and keep if asked to, what belongs to closed chunks."""
+    def flush(self) -> None:
+        """Let `readers` read, hash, and keep if asked to, what belongs to closed chunks."""
         closed = self._closed
         if not closed:
             return
         pending = self.pending
         values = pending if closed == len(pending) else pending[:closed]
+        for reader in self.readers:
+            reader(values)
         packed = pack(f"{closed}{_INT64}", *values)
         if self.keep:
             self._kept.append(packed)
@@ -154,13 +168,13 @@ class Record:
     @property
     def chunks(self) -> array[int]:
         """All closed chunks that were kept, one after the other."""
-        self._pack()
+        self.flush()
         return array("q", b"".join(self._kept))
 
     @property
     def digest(self) -> str:
         """SHA-256 over all closed chunks, in hex."""
-        self._pack()
+        self.flush()
         return self._digest.hexdigest()
 
     def __iter__(self) -> Iterator[tuple[int, Event, int]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from colosim.trace.events import (
     PRIMARY,
@@ -28,20 +28,15 @@ from colosim.trace.events import (
 )
 from colosim.trace.purpose import Purpose
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 __all__ = [
     "CHECKPOINT_THREAD",
     "INCOMING_THREAD",
     "MAIN_LOOP",
     "POINTS",
-    "SPANS",
     "STEPS",
     "Kind",
     "Point",
     "Step",
-    "span",
     "step_column",
     "step_of",
 ]
@@ -67,15 +62,16 @@ class Kind(StrEnum):
 class Point:
     """A moment of a checkpoint on one side.
 
-    `events`: what marks it, whichever comes first; `begins`: the step of work that begins with it.
-    If it has neither, more than one event decides (`colosim.trace.checkpoint`).  `qemu25` and
-    `qemu72`: its name in the logs of the lab's QEMU 2.5 (2.7) and 7.2, ``""`` where they do not
-    have it.
+    `events`: what marks it, whichever comes first (after `after`, if that is given); `begins`: the
+    step of work that begins with it.  If it has neither, more than one event decides
+    (`colosim.trace.checkpoint`).  `qemu25` and `qemu72`: its name in the logs of the lab's QEMU 2.5
+    (2.7) and 7.2, ``""`` where they do not have it.
     """
 
     side: str
     name: str
     events: tuple[Event, ...] = ()
+    after: Event | None = None
     begins: str = ""
     qemu25: str = ""
     qemu72: str = ""
@@ -110,11 +106,11 @@ class Step:
     lock: Purpose | None = None
 
 
-def _primary(name: str, *events: Event, **more: str) -> Point:
+def _primary(name: str, *events: Event, **more: Any) -> Point:
     return Point(PRIMARY, name, events, **more)
 
 
-def _secondary(name: str, *events: Event, **more: str) -> Point:
+def _secondary(name: str, *events: Event, **more: Any) -> Point:
     return Point(SECONDARY, name, events, **more)
 
 
@@ -147,7 +143,14 @@ POINTS: Final = (
     _primary("lock_free", LockReleased(*_SAVER), qemu25="P_BQL_REL"),
     _primary("size_sent", Sent(PRIMARY, _SIZE), qemu72="p_send_vmstate_size"),
     _primary("sent", qemu25="P_SENT"),
-    _secondary("ram_loaded", qemu25="S_RAM_LOADED", qemu72="s_ram_loaded"),
+    # Streamed RAM is loaded once its end mark is there, which comes along with the size.
+    _secondary(
+        "ram_loaded",
+        Received(SECONDARY, _SIZE),
+        after=StreamEnded(SECONDARY, "RAM load"),
+        qemu25="S_RAM_LOADED",
+        qemu72="s_ram_loaded",
+    ),
     _secondary("size", Received(SECONDARY, _SIZE), qemu25="S_SIZE", qemu72="s_recv_vmstate_size"),
     _secondary(
         "filled",
@@ -254,21 +257,6 @@ _BY_NAME: Final = {(step.side, step.name): step for step in STEPS}
 def step_of(side: str, name: str) -> Step | None:
     """Return a side's step by its name, None if it is a design's own."""
     return _BY_NAME.get((side, name))
-
-
-SPANS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "pause_ns": ("primary_stopped", ("primary_resumed",)),
-    "transaction_ns": ("primary_request", ("primary_resumed",)),
-    "ram_ns": ("secondary_vmstate_send", ("secondary_ram_loaded", "secondary_filled")),
-}
-"""What is from one point to another, the first of those that are reached; of committed ones."""
-
-
-def span(name: str, points: Mapping[str, int]) -> int | None:
-    """Return a quantity of `SPANS` from the points of a checkpoint, None if they do not show it."""
-    begin, ends = SPANS[name]
-    end = next((points[end] for end in ends if end in points), None)
-    return None if end is None or begin not in points else end - points[begin]
 
 
 def step_column(side: str, step: str) -> str:

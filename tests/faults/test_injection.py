@@ -104,7 +104,9 @@ def test_a_slow_link_makes_the_stream_slower_and_heals(design: str) -> None:
     quiet = simulate(design, "")
     assert judge(run).verdict == "completed"
     assert run.end_ns > quiet.end_ns
-    assert run.statistics.pause.quantile(50) >= quiet.statistics.pause.quantile(50)
+    assert run.tally.distribution("pause_ns").quantile(50) >= quiet.tally.distribution(
+        "pause_ns"
+    ).quantile(50)
 
 
 @pytest.mark.parametrize(

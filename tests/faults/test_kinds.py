@@ -24,7 +24,7 @@ def test_a_busy_main_loop_keeps_the_lock_and_serves_no_command() -> None:
     assert (got, released) == (800_000_000, 7_800_000_000)
     assert command.name == COMMAND
     assert command.sent_ns < released == command.served_ns
-    assert run.hosts["primary"].lock.deaf_longest_ns == 7 * S
+    assert run.tally.deaf_ns["primary"] == 7 * S
     assert judge(run).verdict == "failed_over"
 
 

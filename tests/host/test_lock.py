@@ -62,7 +62,7 @@ def contend(
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=8))
 def test_the_lock_goes_to_who_wanted_it_first(visits: list[tuple[int, int]]) -> None:
     """Holds follow each other in the order of arrival, none overlaps, none is late."""
-    holds, lock, _record = contend(visits)
+    holds, lock, record = contend(visits)
     order = sorted(range(len(visits)), key=lambda number: (visits[number][0], number))
     expected, free_at = [], 0
     for number in order:
@@ -74,7 +74,8 @@ def test_the_lock_goes_to_who_wanted_it_first(visits: list[tuple[int, int]]) -> 
     assert sorted(holds) == sorted(expected)
     assert [hold[1:] for hold in holds] == [hold[1:] for hold in expected]
     assert lock.owner is None
-    assert lock.longest_ns.get(Purpose.SAVE, -1) == max((hold for _, hold in visits), default=-1)
+    released = [value for _, event, value in record if isinstance(event, LockReleased)]
+    assert sorted(released) == sorted(hold_ns for _, hold_ns in visits)
 
 
 def test_wanting_getting_and_releasing_are_recorded() -> None:

@@ -26,7 +26,12 @@ def test_no_point_and_no_step_stands_twice() -> None:
         [point.qemu25 for point in POINTS if point.qemu25],
         [point.qemu72 for point in POINTS if point.qemu72],
         [(step.side, step.name) for step in STEPS],
-        [event for point in POINTS if point.name != "lock_wanted" for event in point.events],
+        [
+            (event, point.after)
+            for point in POINTS
+            if point.name != "lock_wanted"
+            for event in point.events
+        ],
     ):
         assert len(names) == len(set(names))
 

@@ -1,0 +1,201 @@
+"""What a summary says of checkpoints and lock holds, counted event by event as a run goes on.
+
+The quantities are those of `colosim.trace.quantities`, as in the tables; here without numpy, and in
+memory that does not grow with the run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from colosim.runs.statistics import Quantiles
+from colosim.trace.events import (
+    ABORTED,
+    COMMITTED,
+    OTHER,
+    CheckpointEnded,
+    LockGot,
+    LockReleased,
+    ProcessChanged,
+)
+from colosim.trace.purpose import Purpose
+from colosim.trace.quantities import HOLDS, REQUEST, SPANS, WIRE_BYTES, is_sent, span
+from colosim.trace.record import event_of
+from colosim.trace.steps import POINTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from colosim.trace.events import Event
+
+    Handler = Callable[[int, int], None]
+
+__all__ = ["Tally"]
+
+_BATCH: Final = 1024
+"""How many values of a quantity are counted in one go."""
+_SPANNED: Final = {name for begin, ends in SPANS.values() for name in (begin, *ends)}
+_POINTS: Final = tuple(point for point in POINTS if point.full_name in _SPANNED)
+
+
+class _Handlers(dict[int, "Handler | None"]):
+    """What is done with the event of each code; `on` says it when a code is first met."""
+
+    def __init__(self, on: Callable[[Event], Handler | None]) -> None:
+        super().__init__()
+        self._on = on
+
+    def __missing__(self, code: int) -> Handler | None:
+        """Return and keep what is done with an event that was not met before."""
+        handler = self[code] = self._on(event_of(code))
+        return handler
+
+
+class Tally:
+    """Takes the record part by part, however it is cut.
+
+    `warmup`: how many checkpoints are left out of the distributions.
+    """
+
+    def __init__(self, warmup: int = 0) -> None:
+        self._warmup = warmup
+        names = (*SPANS, WIRE_BYTES, *HOLDS.values())
+        self._quantiles = {name: Quantiles() for name in names}
+        self._batches: dict[str, list[int]] = {name: [] for name in names}
+        self.outcomes = {COMMITTED: 0, ABORTED: 0}
+        """How many checkpoints have ended so."""
+        self.wire_bytes = 0
+        """What the primary has sent."""
+        self.deaf_ns = dict.fromkeys(OTHER, 0)
+        """The longest time in which no command could be served, for somebody had the lock."""
+        # Of the checkpoint under way.
+        self._inside = False
+        self._sent_before_bytes = 0
+        self._points: dict[str, int] = {}
+        self._after: set[Event] = set()
+        self._longest: dict[str, int] = {}
+        # Since when a side's lock is held, and for what; since when its process is frozen.
+        self._held: dict[str, tuple[int, Purpose] | None] = dict.fromkeys(OTHER)
+        self._frozen_ns: dict[str, int] = {}
+        self._handlers = _Handlers(self._on)
+
+    def feed(self, flat: Sequence[int]) -> None:
+        """Count events, flat as in the record: time, code, value, time, ..."""
+        handlers = map(self._handlers.__getitem__, flat[1::3])
+        for at_ns, handler, value in zip(flat[::3], handlers, flat[2::3], strict=True):
+            if handler is not None:
+                handler(at_ns, value)
+
+    def finish(self, end_ns: int) -> None:
+        """Count holds that are open at the end: up to there, or to where its process froze."""
+        for side, hold in self._held.items():
+            if hold is not None:
+                since_ns, purpose = hold
+                held_ns = self._frozen_ns.get(side, end_ns) - since_ns
+                if purpose is not Purpose.MONITOR:
+                    self.deaf_ns[side] = max(held_ns, self.deaf_ns[side])
+                if purpose.moves_state:
+                    self._count(HOLDS[side], held_ns)
+
+    def distribution(self, name: str) -> Quantiles:
+        """Return how a quantity of committed checkpoints after the warm-up is distributed."""
+        quantiles, batch = self._quantiles[name], self._batches[name]
+        quantiles.add(batch)
+        batch.clear()
+        return quantiles
+
+    # ---- what is done with an event ------------------------------------------------------------
+
+    def _on(self, event: Event) -> Handler | None:
+        """Return what is done with an event, None if nothing is; asked once for each."""
+        found: list[Handler] = []
+        if event == REQUEST:
+            found.append(self._begin)
+        if is_sent(event):
+            found.append(self._send)
+        for point in _POINTS:
+            if event in point.events:
+                found.append(self._reach(point.full_name, point.after))
+            if event == point.after:
+                found.append(lambda _at_ns, _value: self._after.add(event))
+        match event:
+            case LockGot(side, _, purpose):
+                found.append(self._take(side, purpose))
+            case LockReleased(side, _, purpose):
+                found.append(self._release(side, purpose))
+            case ProcessChanged(side, state):
+                found.append(lambda at_ns, _: self._process_is(side, state, at_ns))
+            case CheckpointEnded(outcome):
+                found.append(lambda _, number: self._end(outcome, number))
+        if len(found) <= 1:
+            return found[0] if found else None
+
+        def handle(at_ns: int, value: int) -> None:
+            for handler in found:
+                handler(at_ns, value)
+
+        return handle
+
+    def _begin(self, _at_ns: int, _value: int) -> None:
+        """Begin a checkpoint; one that did not end is forgotten."""
+        self._inside = True
+        self._sent_before_bytes = self.wire_bytes
+        self._points.clear()
+        self._after.clear()
+        self._longest.clear()
+
+    def _send(self, _at_ns: int, value: int) -> None:
+        self.wire_bytes += value
+
+    def _reach(self, point: str, after: Event | None) -> Handler:
+        points, seen = self._points, self._after
+
+        def reach(at_ns: int, _value: int) -> None:
+            if point not in points and (after is None or after in seen):
+                points[point] = at_ns
+
+        return reach
+
+    def _take(self, side: str, purpose: Purpose) -> Handler:
+        held = self._held
+
+        def take(at_ns: int, _value: int) -> None:
+            held[side] = (at_ns, purpose)
+
+        return take
+
+    def _release(self, side: str, purpose: Purpose) -> Handler:
+        held, deaf_ns, longest = self._held, self.deaf_ns, self._longest
+        hears, counts, name = purpose is Purpose.MONITOR, purpose.moves_state, HOLDS[side]
+
+        def release(_at_ns: int, held_ns: int) -> None:
+            held[side] = None
+            if held_ns > deaf_ns[side] and not hears:
+                deaf_ns[side] = held_ns
+            if counts and held_ns > longest.get(name, -1):
+                longest[name] = held_ns
+
+        return release
+
+    def _process_is(self, side: str, state: str, at_ns: int) -> None:
+        if state == "frozen":
+            self._frozen_ns[side] = at_ns
+        elif state == "thawed":
+            del self._frozen_ns[side]
+
+    def _end(self, outcome: str, number: int) -> None:
+        self.outcomes[outcome] += 1
+        if self._inside and outcome == COMMITTED and number >= self._warmup:
+            for name in SPANS:
+                self._count(name, span(name, self._points))
+            self._count(WIRE_BYTES, self.wire_bytes - self._sent_before_bytes)
+            for name in HOLDS.values():
+                self._count(name, self._longest.get(name))
+        self._inside = False
+
+    def _count(self, name: str, value: int | None) -> None:
+        if value is not None:
+            batch = self._batches[name]
+            batch.append(value)
+            if len(batch) >= _BATCH:
+                self.distribution(name)

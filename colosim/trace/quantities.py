@@ -1,0 +1,58 @@
+"""What a checkpoint's quantities are: the one definition, for summaries, tables and real runs.
+
+A checkpoint goes from its request to its end (`CheckpointEnded`), or to the next request.
+What happens outside of all belongs to none.
+
+``pause_ns``: primary's guest stopped to running.  ``transaction_ns``: request sent to running.
+``ram_ns``: VMSTATE_SEND read to RAM in the RAM cache, or to the staging buffer filled where RAM is
+staged.  These are of committed checkpoints only.  ``lock_hold_SIDE_ns``: the longest hold of that
+side's iothread lock that moves state.  ``wire_bytes``: what the primary sends, messages and
+streams.
+
+`colosim.runs.tally` works them out event by event for summaries, `colosim.trace.checkpoint` column
+by column for tables.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from colosim.trace.events import PRIMARY, SECONDARY, Sent, StreamBegan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from colosim.trace.events import Event
+
+__all__ = ["HOLDS", "REQUEST", "SPANS", "WIRE_BYTES", "is_sent", "span"]
+
+REQUEST: Final = Sent(PRIMARY, "CHECKPOINT_REQUEST")
+"""With it a checkpoint begins."""
+
+SPANS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "pause_ns": ("primary_stopped", ("primary_resumed",)),
+    "transaction_ns": ("primary_request", ("primary_resumed",)),
+    "ram_ns": ("secondary_vmstate_send", ("secondary_ram_loaded", "secondary_filled")),
+}
+"""What is from one point to another, the first of those that are reached; of committed ones."""
+
+HOLDS: Final = {side: f"lock_hold_{side}_ns" for side in (PRIMARY, SECONDARY)}
+"""The longest of a side's holds for a purpose that moves state: the value of `LockReleased`."""
+
+WIRE_BYTES: Final = "wire_bytes"
+"""The sum of the values of `is_sent` events."""
+
+
+def span(name: str, points: Mapping[str, int]) -> int | None:
+    """Return a quantity of `SPANS` from the points of a checkpoint, None if they do not show it."""
+    begin, ends = SPANS[name]
+    if begin in points:
+        for end in ends:
+            if end in points:
+                return points[end] - points[begin]
+    return None
+
+
+def is_sent(event: Event) -> bool:
+    """Tell whether an event is something that the primary sends."""
+    return isinstance(event, Sent | StreamBegan) and event.side == PRIMARY
