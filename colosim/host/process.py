@@ -8,7 +8,8 @@ from simpy.events import Event
 
 from colosim.engine.environment import hand_over, pending
 from colosim.errors import DesignError
-from colosim.trace.events import ProcessChanged
+from colosim.trace.events import ProcessChanged, WaitBegan, WaitEnded
+from colosim.trace.record import Codes
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -84,6 +85,7 @@ class Thread:
         self.waits_for = ""
         self.ended = False
         self._env = host.env
+        self._codes = Codes(host.side)
         self._work: Event | None = None
         self._work_ends_ns = 0
         self._work_left_ns = -1
@@ -126,6 +128,25 @@ class Thread:
                     yield host.thawed
                 except Exception as raised:  # noqa: BLE001 - likewise (an interrupt)
                     error = raised
+
+    # ---- waiting -------------------------------------------------------------------------------
+
+    def wait(self, event: Event, what_for: str) -> Generator[Event, Any, None]:
+        """Wait for `event`, which stands for `what_for`; its beginning and its end are recorded."""
+        begun_ns = self._env.now
+        self.waits_for = what_for
+        self.host.record.add(self._codes[WaitBegan, self.name, what_for])
+        try:
+            yield event
+        except Exception:
+            self._has_waited(what_for, begun_ns)
+            raise
+        self.waits_for = ""
+        self._has_waited(what_for, begun_ns)
+
+    def _has_waited(self, what_for: str, begun_ns: int) -> None:
+        waited_ns = self._env.now - begun_ns
+        self.host.record.add(self._codes[WaitEnded, self.name, what_for], waited_ns)
 
     # ---- work and sleep ------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from colosim.runs.summary import summarise
 from colosim.runs.taps import taps
 from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
 from colosim.scenario import Scenario, load
+from colosim.trace.record import DIGEST_FORMAT
 from colosim.trace.events import parse
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Run:
         self.summary = summary
         self.simulation = simulation
         self.path: Path | None = None if stored is None else stored.path
+        self.digest_format = DIGEST_FORMAT if stored is None else stored.digest_format
+        """Which events the digest is over: see `colosim.trace.record.DIGEST_FORMAT`."""
         self._taps = listening
         self._stored = stored
 
