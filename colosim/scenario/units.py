@@ -40,32 +40,47 @@ _BYTES_PER_S: Final[dict[str, int | Fraction]] = {
     **{f"{p}B": 10 ** (3 * i) for i, p in enumerate("kMGT", 1)},
     **{f"{p}bit": Fraction(10 ** (3 * i), 8) for i, p in enumerate(("", *"kMGT"))},
 }
-_AMBIGUOUS_SIZE: Final = {
-    word: f"is ambiguous for a size; write '{p}iB' (KiB, MiB, GiB)"
-    for p in "KMGTP"
-    for word in (p, f"{p}B", f"{p}b", f"{p.lower()}b", *("k", "kB")[: 2 * (p == "K")])
+_SIZE_WORDS: Final = {
+    "KiB": "K k KB kB kb Kb",
+    "MiB": "M MB mb Mb",
+    "GiB": "G GB gb Gb",
+    "TiB": "T TB tb Tb",
+    "PiB": "P PB pb Pb",
 }
-_TWO_WAYS: Final = {
-    **{
-        word: (f"{p}bit/s", f"{p.upper()}{'i' * bool(p)}B/s")
-        for p in ("", *"kMG")
-        for each in {p, p.upper(), p.lower()}
-        for word in (f"{each}b/s", f"{each}bps")
-    },
-    "KB/s": ("kB/s' (1000)", "KiB/s' (1024)"),
-    "MBps": ("MB/s", "MiB/s"),
-    "GBps": ("GB/s", "GiB/s"),
+"""Words that people write for a size and read in two ways, by the unit that there is."""
+_RATE_WORDS: Final = {
+    "'bit/s' or 'B/s'": "b/s bps",
+    "'kbit/s' or 'KiB/s'": "Kb/s kb/s Kbps kbps",
+    "'Mbit/s' or 'MiB/s'": "Mb/s mb/s Mbps mbps",
+    "'Gbit/s' or 'GiB/s'": "Gb/s gb/s Gbps gbps",
+    "'kB/s' (1000) or 'KiB/s' (1024)": "KB/s",
+    "'MB/s' or 'MiB/s'": "MBps",
+    "'GB/s' or 'GiB/s'": "GBps",
 }
-_COMMON_NAMES: Final = {
-    **dict.fromkeys(("msec", "millis", "millisecond", "milliseconds"), "ms"),
-    **dict.fromkeys(("usec", "microseconds"), "us"),
-    **dict.fromkeys(("nsec", "nanoseconds"), "ns"),
-    **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
-    **dict.fromkeys(("m", "mins", "minute", "minutes"), "min"),
-    **dict.fromkeys(("hr", "hour", "hours"), "h"),
-    **dict.fromkeys(("byte", "bytes"), "B"),
-    "page": "pages",
+"""Words that people write for a bandwidth, by what they may mean."""
+_COMMON_WORDS: Final = {
+    "ms": "msec millis millisecond milliseconds",
+    "us": "usec microseconds",
+    "ns": "nsec nanoseconds",
+    "s": "sec secs second seconds",
+    "min": "m mins minute minutes",
+    "h": "hr hour hours",
+    "B": "byte bytes",
+    "pages": "page",
 }
+"""Other words for units."""
+
+
+def _by_word(table: Mapping[str, str], sentence: str = "{}") -> dict[str, str]:
+    """Return what a table says of each of its words, within a sentence."""
+    return {word: sentence.format(key) for key, words in table.items() for word in words.split()}
+
+
+_COMMON_NAMES: Final = _by_word(_COMMON_WORDS)
+_AMBIGUOUS_SIZE: Final = _by_word(
+    _SIZE_WORDS, "is ambiguous for a size; write '{}' (KiB, MiB, GiB)"
+)
+_AMBIGUOUS_RATE: Final = _by_word(_RATE_WORDS, "can be read in two ways; write {}")
 
 
 class UnitError(ValueError):
@@ -139,17 +154,12 @@ _PER_DAYS: Final = {
 _PERCENT: Final = {"%": 10_000}
 _TIMES: Final = {**_SHORT_NS, "min": 60 * 10**9, "h": 3600 * 10**9}
 _RATES: Final = {f"{unit}/s": worth for unit, worth in _BYTES_PER_S.items()}
-_RATES_SHOWN: Final = (*("B/s", "KiB/s", "MiB/s", "GiB/s", "bit/s", "kbit/s", "Mbit/s", "Gbit/s"),)
-_READ_IN_TWO_WAYS: Final = {
-    word: "can be read in two ways; write "
-    + " or ".join(f"'{way}" + "'" * ("'" not in way) for way in ways)
-    for word, ways in _TWO_WAYS.items()
-}
+_RATES_SHOWN: Final = ("B/s", "KiB/s", "MiB/s", "GiB/s", "bit/s", "kbit/s", "Mbit/s", "Gbit/s")
 
 TIME: Final = Kind("a time", "ns", _TIMES, ("ns", "us", "ms", "s", "min", "h"), "200 ms")
 SIZE: Final = Kind("a size", "B", _BYTES, tuple(_BYTES), "4 MiB", ambiguous=_AMBIGUOUS_SIZE)
 BANDWIDTH: Final = Kind(
-    "a bandwidth", "B/s", _RATES, _RATES_SHOWN, "10 Gbit/s", ambiguous=_READ_IN_TWO_WAYS
+    "a bandwidth", "B/s", _RATES, _RATES_SHOWN, "10 Gbit/s", ambiguous=_AMBIGUOUS_RATE
 )
 PAGES: Final = Kind("a number of pages", "pages", _PAGE, ("pages",), "16384 pages", 1)
 WORKING_SET: Final = Kind(
