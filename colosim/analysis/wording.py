@@ -36,6 +36,8 @@ from colosim.trace.events import (
     StreamBegan,
     StreamBroken,
     StreamEnded,
+    WaitBegan,
+    WaitEnded,
 )
 from colosim.trace.purpose import Purpose
 from colosim.trace.steps import step_of
@@ -120,7 +122,7 @@ def purpose_of(purpose: str) -> str:
 def tell(event: Event, value: int) -> Told | None:  # noqa: C901 - a case for each kind
     """Return an event of the record in words, or None if it is bookkeeping."""
     match event:
-        case MemoryLevel():
+        case MemoryLevel() | WaitBegan() | WaitEnded():
             return None
         case StepDone(_, step) if step in _LEFT_OUT:
             return None

@@ -18,7 +18,7 @@ def command(*, origin: bool) -> None:
     split+send-timeout=5s, mainline+yank+nodelay.
     """
     from colosim.designs import load_designs
-    from colosim.scenario.remedies import REMEDIES
+    from colosim.designs.remedies import REMEDIES
 
     lines = [(name, design.summary, design.origin) for name, design in load_designs().items()]
     lines += [(f"+{remedy.usage}", remedy.summary, remedy.origin) for remedy in REMEDIES]

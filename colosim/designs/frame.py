@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 def _leave(side: Side, error: Exception | None) -> None:
     """Leave COLO (COLO_EXIT): the thread then waits for a failover command."""
     side.exited = True
-    side.thread.waits_for = "x-colo-lost-heartbeat"
     if side.failover.requested:
         side.exit_reason = "request"
     else:
@@ -59,16 +58,15 @@ def primary_thread(design: Design, p: Primary) -> Steps:
         error = failure
     p.on_end()
     _leave(p, error)
-    yield from p.failover.wait()
+    yield from p.failover.wait(p.thread)
     if p.holds_lock:
         # Leaked by the error path: a thread that takes it once more waits for itself.
-        p.thread.waits_for = "the iothread lock (failover), which it has itself"
-        yield p.env.event()
+        own = "the iothread lock (failover), which it has itself"
+        yield from p.thread.wait(p.env.event(), own)
     yield from p.lock(Purpose.FAILOVER)
     yield from p.work("failover", p.costs.failover_ns)
     p.host.guest.run()
     p.unlock()
-    p.thread.waits_for = ""
     p.failover.took_over()
 
 
@@ -88,5 +86,4 @@ def secondary_thread(design: Design, s: Secondary) -> Steps:
         s.failover.relaunch()
     _leave(s, error)
     s.failover.incoming_ended()
-    yield from s.failover.wait()
-    s.thread.waits_for = ""
+    yield from s.failover.wait(s.thread)

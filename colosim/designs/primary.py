@@ -88,7 +88,7 @@ class Primary(Side):
         if due <= now:
             return
         self.failover.sleeper = self.thread
-        yield from self._wait(self.thread.sleep(due - now), "the checkpoint timer")
+        yield from self.thread.wait(self.thread.sleep(due - now), "the checkpoint timer")
         self.failover.sleeper = None
 
     # ---- the guest -----------------------------------------------------------------------------

@@ -17,9 +17,9 @@ from colosim.designs.foreign import imported, with_a_name_of_its_own
 from colosim.designs.mainline import Mainline
 from colosim.designs.qsb import Qsb
 from colosim.designs.remedied import remedied
+from colosim.designs.remedies import options_of
 from colosim.designs.split import Split
 from colosim.errors import DesignError
-from colosim.scenario.remedies import options_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +47,14 @@ class DesignNames(Collection[str]):
     def __len__(self) -> int:
         """Return how many designs there are."""
         return len(_OWN_BY_NAME) + len(_registered())
+
+    def refusal(self, name: str) -> str | None:
+        """Return what is wrong with the remedies behind a design's name, None if nothing is."""
+        try:
+            options_of(name)
+        except DesignError as error:
+            return str(error)
+        return None
 
 
 @cache

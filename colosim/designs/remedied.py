@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from colosim.designs.design import Design
+    from colosim.designs.remedies import Option
     from colosim.designs.side import Steps
     from colosim.designs.traits import Traits
     from colosim.host.host import Host
     from colosim.network.section import Section
-    from colosim.scenario.remedies import Option
 
 __all__ = ["RemediedPrimary", "RemediedSecondary", "remedied", "sides_of"]
 

@@ -194,12 +194,6 @@ class Side:
             self.note(FunctionFailed(self.name, what))
             raise error
 
-    def _wait(self, event: Event, what: str) -> Steps:
-        """Wait for `event`, as a thread that waits for `what`."""
-        self.thread.waits_for = what
-        yield event
-        self.thread.waits_for = ""
-
     # ---- messages ------------------------------------------------------------------------------
 
     def send(self, message: Message, value: int = 0) -> Steps:
@@ -216,7 +210,7 @@ class Side:
             self.outgoing.values.append(value)
         blocks = self.outgoing.send(amount)
         if blocks is not None:
-            yield from self._wait(blocks, f"room in its send buffer ({name})")
+            yield from self.thread.wait(blocks, f"room in its send buffer ({name})")
         self.outgoing.wrote()
         self.sent_at_ns[name] = self.env.now
         self._record.add(self._codes[Sent, name], amount)
@@ -233,7 +227,7 @@ class Side:
             yield from self._reached(self.watch, name, "before")
         blocks = self.incoming.receive(amount, self.costs.message_ns)
         if blocks is not None:
-            yield from self._wait(blocks, name)
+            yield from self.thread.wait(blocks, name)
         self.incoming.has_read()
         self.received_at_ns[name] = self.env.now
         self._record.add(self._codes[Received, name], amount)
@@ -305,7 +299,7 @@ class Side:
         if self.watch is not None:
             self.watch.streaming(self, step, "write")
         if blocks is not None:
-            yield from self._wait(blocks, step)
+            yield from self.thread.wait(blocks, step)
         self.outgoing.wrote()
         self._record.add(self._codes[StreamEnded, step], amount)
         if self.watch is not None:
@@ -330,7 +324,7 @@ class Side:
         if self.watch is not None:
             self.watch.streaming(self, step, "read")
         if blocks is not None:
-            yield from self._wait(blocks, step)
+            yield from self.thread.wait(blocks, step)
         self.incoming.has_read()
         self._record.add(self._codes[StreamEnded, step], read[0].size_bytes)
         if self.watch is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from colosim.scenario.remedies import Option
+    from colosim.designs.remedies import Option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,4 +28,4 @@ class Traits:
     drops_commands: bool = False
     """Whether commands that wait are lost with the monitor's client (a queue of requests: 2.12)."""
     remedies: tuple[Option, ...] = ()
-    """Remedies that stand behind the design's name; see `colosim.scenario.remedies`."""
+    """Remedies that stand behind the design's name; see `colosim.designs.remedies`."""

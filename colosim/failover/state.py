@@ -99,11 +99,11 @@ class Failover:
             semaphore, self._semaphore = self._semaphore, None
             semaphore.succeed()
 
-    def wait(self) -> Steps:
-        """Wait, as a COLO thread that has left, until the bottom half has run."""
+    def wait(self, thread: Thread) -> Steps:
+        """Let a COLO thread that has left wait until the bottom half has run."""
         if not self.posted:
             self._semaphore = self.host.env.event()
-            yield self._semaphore
+            yield from thread.wait(self._semaphore, COMMAND)
 
     def exits_with_error(self) -> None:
         """Emit the event COLO_EXIT with the reason `error`."""
@@ -187,13 +187,11 @@ class SecondaryFailover(Failover):
         """Wait for the COLO incoming thread to end."""
         lock = self.host.lock
         self._incoming = self.host.env.event()
-        main_loop.waits_for = "the COLO incoming thread to end"
         if not self._joins_under_lock:
             lock.release(main_loop)
-        yield self._incoming
+        yield from main_loop.wait(self._incoming, "the COLO incoming thread to end")
         if not self._joins_under_lock:
             yield from lock.acquire(main_loop, Purpose.MONITOR)
-        main_loop.waits_for = ""
 
     def incoming_ended(self) -> None:
         """The secondary's COLO thread has ended: whoever joins it goes on."""

@@ -8,7 +8,8 @@ from simpy.events import Event
 
 from colosim.engine.environment import hand_over, pending
 from colosim.errors import DesignError
-from colosim.trace.events import ProcessChanged
+from colosim.trace.events import ProcessChanged, WaitBegan, WaitEnded
+from colosim.trace.record import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -70,6 +71,20 @@ class Process:
         self.record.note(ProcessChanged(self.side, "killed"))
 
 
+class _WaitCodes(dict[str, tuple[int, int]]):
+    """Codes of the beginning and the end of a thread's waits, by what it waits for."""
+
+    def __init__(self, side: str, thread: str) -> None:
+        super().__init__()
+        self._who = (side, thread)
+
+    def __missing__(self, what_for: str) -> tuple[int, int]:
+        """Return and keep the codes of a wait that was not met before."""
+        began, ended = WaitBegan(*self._who, what_for), WaitEnded(*self._who, what_for)
+        codes = self[what_for] = code_of(began), code_of(ended)
+        return codes
+
+
 class Thread:
     """One thread; what it does is a generator that a SimPy process runs.
 
@@ -84,6 +99,7 @@ class Thread:
         self.waits_for = ""
         self.ended = False
         self._env = host.env
+        self._waits = _WaitCodes(host.side, name)
         self._work: Event | None = None
         self._work_ends_ns = 0
         self._work_left_ns = -1
@@ -126,6 +142,22 @@ class Thread:
                     yield host.thawed
                 except Exception as raised:  # noqa: BLE001 - likewise (an interrupt)
                     error = raised
+
+    # ---- waiting -------------------------------------------------------------------------------
+
+    def wait(self, event: Event, what_for: str) -> Generator[Event, Any, None]:
+        """Wait for `event`, which stands for `what_for`; its beginning and its end are recorded."""
+        record, begun_ns = self.host.record, self._env.now
+        begins, ends = self._waits[what_for]
+        self.waits_for = what_for
+        record.add(begins)
+        try:
+            yield event
+        except Exception:
+            record.add(ends, self._env.now - begun_ns)
+            raise
+        self.waits_for = ""
+        record.add(ends, self._env.now - begun_ns)
 
     # ---- work and sleep ------------------------------------------------------------------------
 

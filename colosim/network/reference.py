@@ -302,7 +302,8 @@ class ReferenceDirection(Ends):
         if piece.fin:
             self.end_has_come = True
             self.streams.put(None)
-            if self.receive_buffer.get_queue:
+            there = self.receive_buffer.level
+            if any(get.amount > there for get in self.receive_buffer.get_queue):
                 self.fail_reader(StreamError("end of stream"))
             return
         self.receive_buffer.put(piece.size_bytes)

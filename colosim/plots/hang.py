@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from colosim.designs.remedies import conditions_of
 from colosim.plots.aftermath import BUFFERS, LANES, begin_of, rows_after
 from colosim.plots.lanes import fault_of
 from colosim.plots.levels import end_of
@@ -29,7 +30,6 @@ from colosim.plots.style import (
     styled,
 )
 from colosim.plots.units import short_size, short_time, time_unit
-from colosim.scenario.remedies import conditions_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

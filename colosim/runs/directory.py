@@ -193,6 +193,7 @@ def _manifest(run: Run, files: dict[str, str]) -> dict[str, Any]:
         "design": run.design,
         "seed": run.seed,
         "digest": run.digest,
+        "digest_format": run.digest_format,
         "versions": versions(),
         "files": files,
         "scenario": resolve(run.scenario),

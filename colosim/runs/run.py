@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from colosim.designs.registry import OWN, DesignNames
 from colosim.errors import ColosimError, DesignError
@@ -13,6 +13,7 @@ from colosim.runs.summary import summarise
 from colosim.runs.taps import taps
 from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
 from colosim.scenario import Scenario, load
+from colosim.trace.record import DIGEST_FORMAT
 from colosim.trace.events import parse
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from colosim.designs.design import Design
-    from colosim.runs.stored import StoredTables
     from colosim.runs.tables import Table
     from colosim.runs.taps import Tap
     from colosim.trace.events import Event
@@ -33,6 +33,21 @@ __all__ = ["NoTablesError", "Run", "as_scenario", "own_steps", "run", "simulate"
 
 class NoTablesError(ColosimError):
     """A run's tables were asked for that were not kept (``tables=False``, ``--tables none``)."""
+
+
+class Stored(Protocol):
+    """The tables of a run that was read back."""
+
+    path: Path
+    digest_format: int
+
+    def frame(self, table: str) -> pd.DataFrame:
+        """Return a table."""
+        ...
+
+    def events(self) -> Iterator[tuple[int, Event, int]]:
+        """Yield (time_ns, event, value) of every event."""
+        ...
 
 
 class Run:
@@ -53,12 +68,14 @@ class Run:
         *,
         simulation: Simulation | None = None,
         listening: Sequence[Tap] = (),
-        stored: StoredTables | None = None,
+        stored: Stored | None = None,
     ) -> None:
         self.scenario = scenario
         self.summary = summary
         self.simulation = simulation
         self.path: Path | None = None if stored is None else stored.path
+        self.digest_format = DIGEST_FORMAT if stored is None else stored.digest_format
+        """Which events the digest is over: see `colosim.trace.record.DIGEST_FORMAT`."""
         self._taps = listening
         self._stored = stored
 

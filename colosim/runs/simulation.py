@@ -13,6 +13,7 @@ from colosim.designs.frame import primary_thread, secondary_thread
 from colosim.designs.primary import Primary
 from colosim.designs.registry import OWN, design_of
 from colosim.designs.remedied import sides_of
+from colosim.designs.remedies import with_remedies
 from colosim.designs.secondary import Secondary
 from colosim.engine.environment import Environment
 from colosim.engine.streams import Streams
@@ -35,7 +36,6 @@ from colosim.runs.liveness import LATE, Liveness
 from colosim.runs.service import Service
 from colosim.runs.tally import Tally
 from colosim.runs.taps import taps
-from colosim.scenario.remedies import with_remedies
 from colosim.trace.events import ABORTED, COMMITTED, CheckpointEnded
 from colosim.trace.reading import Reading
 from colosim.trace.record import BATCH, Record, code_of

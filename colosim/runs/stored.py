@@ -41,8 +41,9 @@ def sha256_of(path: Path) -> str:
 class StoredTables:
     """The tables of a run directory; each file is held to its digest when it is first read."""
 
-    def __init__(self, path: Path, files: dict[str, str]) -> None:
+    def __init__(self, path: Path, files: dict[str, str], digest_format: int) -> None:
         self.path = path
+        self.digest_format = digest_format
         self._files = files
         self._frames: dict[str, pd.DataFrame] = {}
 
@@ -133,5 +134,5 @@ def read_run(path: str | PathLike[str]) -> Run:
     summary = folder / SUMMARY
     _verify(summary, manifest["files"][SUMMARY])
     scenario = loads(manifest["scenario"], file=str(folder / MANIFEST))
-    stored = StoredTables(folder, manifest["files"])
+    stored = StoredTables(folder, manifest["files"], manifest.get("digest_format", 1))
     return Run(scenario, json.loads(summary.read_text(encoding="utf-8")), stored=stored)

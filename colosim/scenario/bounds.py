@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from colosim.scenario.units import COUNT, SIZE, TIME, Kind, UnitError, nearest, parse, show
+from colosim.scenario.document import Mapping, Scalar, marked
+from colosim.scenario.fields import MarkedReader, reject
+from colosim.scenario.units import COUNT, SIZE, TIME, Kind, UnitError, meant, nearest, parse, show
 
-__all__ = ["VERDICTS", "Bound", "BoundError", "parse_bound"]
+if TYPE_CHECKING:
+    from colosim.scenario.checks import Path
+    from colosim.scenario.document import Node
+    from colosim.scenario.fields import Tell
 
 VERDICTS: Final = (
-    "completed",
-    "failed_over",
-    "unprotected",
-    "stopped",
-    "hung",
-    "split_brain",
-    "violated",
+    *("completed", "failed_over", "unprotected", "stopped", "hung", "split_brain", "violated"),
 )
 """Every verdict of a run, best first."""
-_STATISTICS: Final = ("count", "mean", "p50", "p90", "p99", "max")
 _SIDES: Final = ("primary", "secondary")
 _WORDS: Final = {
     "verdict": (*VERDICTS, "not_applicable"),
@@ -33,32 +31,34 @@ _WORDS: Final = {
     "design": (),
     "digest": (),
 }
-_WHOLE: Final = (
-    "seed",
-    "wire_bytes",
-    "events",
-    "guest_stopped_ns_longest",
-    "monitor_deaf_ns_longest",
-    "time_to_service_ns",
+_MAY_BE_ABSENT: Final = "time_to_service_ns"
+_NUMBERS: Final = (
+    *("seed", "wire_bytes", "events", "end_ns", "guest_stopped_ns_longest"),
+    *("monitor_deaf_ns_longest", _MAY_BE_ABSENT, "checkpoints.completed", "checkpoints.aborted"),
 )
-_KEYS: Final = (
-    *_WORDS,
-    *_WHOLE,
-    *(f"checkpoints.{part}" for part in ("completed", "aborted")),
-    *(f"{key}.{part}" for key in ("pause_ns", "transaction_ns", "ram_ns") for part in _STATISTICS),
-    *(f"lock_hold_ns.{side}.{part}" for side in _SIDES for part in _STATISTICS),
+_STATISTICS: Final = (
+    *("pause_ns", "transaction_ns", "ram_ns", *(f"lock_hold_ns.{side}" for side in _SIDES)),
+    "wire_bytes_per_checkpoint",
 )
 _ACCOUNTS: Final = (
-    "staging_buffer",
-    "device_buffer",
-    "ram_cache",
-    "bitmap",
-    "socket_buffer",
-    "extra_total",
+    *("staging_buffer", "ram_cache", "dirty_bitmap", "cache_bitmap", "stream_buffers"),
+    *("socket_send_buffer", "socket_receive_buffer", "extra_total"),
 )
+SUMMARY_KEYS: Final = (
+    *_WORDS,
+    *_NUMBERS,
+    *(
+        f"{key}.{part}"
+        for key in _STATISTICS
+        for part in ("count", "mean", "p50", "p90", "p99", "max")
+    ),
+    *(f"memory_peak_bytes.{side}.{account}" for side in _SIDES for account in _ACCOUNTS),
+)
+"""The dotted keys of a summary; a design may have accounts of memory of its own beside these."""
 _ACCOUNT_KEY: Final = re.compile(r"memory_peak_bytes\.(primary|secondary)\.[a-z][a-z0-9_]*")
 _RANGE: Final = re.compile(r"(?P<low>.+?)[ \t]*\.\.[ \t]*(?P<high>.+)")
 _COMPARED: Final = re.compile(r"(?P<operator><=|>=|==|<|>|=)[ \t]*(?P<value>.+)")
+_SUCH_AS: Final = "such as '< 100 ms', '>= 3' or '1 ms .. 5 ms'"
 _TEXT_CHARACTERS_MAX: Final = 200
 _MOST: Final = 10**21
 
@@ -66,7 +66,7 @@ _MOST: Final = 10**21
 class BoundError(ValueError):
     """An expectation's key or bound is wrong; ``of_key`` tells which."""
 
-    def __init__(self, message: str, *, of_key: bool) -> None:
+    def __init__(self, message: str, *, of_key: bool = False) -> None:
         self.of_key = of_key
         super().__init__(message)
 
@@ -114,54 +114,44 @@ def parse_bound(key: str, text: str) -> Bound:
     _check_key(key)
     stated = " ".join(text.split())
     if not stated or len(stated) > _TEXT_CHARACTERS_MAX:
-        message = f"{show(text)} is no bound; expected such as '< 100 ms', '>= 3' or '1 ms .. 5 ms'"
-        raise BoundError(message, of_key=False)
+        raise BoundError(f"{show(text)} is no bound; expected {_SUCH_AS}")
     if key in _WORDS:
         return _word(key, stated)
     if stated == "absent":
-        if key != "time_to_service_ns":
-            message = f"'absent' is only for time_to_service_ns; {key} is always there"
-            raise BoundError(message, of_key=False)
+        if key != _MAY_BE_ABSENT:
+            raise BoundError(f"'absent' is only for {_MAY_BE_ABSENT}; {key} is always there")
         return Bound(stated, absent=True)
     kind = _kind(key)
     if match := _COMPARED.fullmatch(stated):
-        return _compared(match["operator"], _value(match["value"], kind), stated)
-    if match := _RANGE.fullmatch(stated):
-        low, high = _value(match["low"], kind), _value(match["high"], kind)
-        if low > high:
-            message = f"{show(stated)} is an empty range; the lower end comes first"
-            raise BoundError(message, of_key=False)
-        return Bound(stated, low=low, high=high)
-    value = _value(stated, kind)
-    return Bound(stated, low=value, high=value)
-
-
-def _compared(operator: str, value: int, text: str) -> Bound:
-    if operator in {"<", "<="}:
-        return Bound(text, high=value, high_open=operator == "<")
-    if operator in {">", ">="}:
-        return Bound(text, low=value, low_open=operator == ">")
-    return Bound(text, low=value, high=value)
+        operator, value = match["operator"], _value(match["value"], kind)
+        is_most, is_least, is_open = "<" in operator, ">" in operator, "=" not in operator
+        return Bound(
+            stated,
+            low=None if is_most else value,
+            high=None if is_least else value,
+            low_open=is_least and is_open,
+            high_open=is_most and is_open,
+        )
+    match = _RANGE.fullmatch(stated)
+    low, high = (_value(end, kind) for end in (match.groups() if match else (stated, stated)))
+    if low > high:
+        raise BoundError(f"{show(stated)} is an empty range; the lower end comes first")
+    return Bound(stated, low=low, high=high)
 
 
 def _check_key(key: str) -> None:
-    if key in _KEYS or _ACCOUNT_KEY.fullmatch(key):
+    if key in SUMMARY_KEYS or _ACCOUNT_KEY.fullmatch(key):
         return
-    accounts = [f"memory_peak_bytes.{side}.{account}" for side in _SIDES for account in _ACCOUNTS]
-    known = [*_KEYS, *accounts]
-    inner = [name for name in known if name.startswith(f"{key}.")]
-    near = nearest(key, known)
-    top = nearest(key.partition(".")[0], dict.fromkeys(name.partition(".")[0] for name in known))
+    inner = next((name for name in SUMMARY_KEYS if name.startswith(f"{key}.")), None)
+    near = nearest(key, SUMMARY_KEYS)
+    tops = dict.fromkeys(name.partition(".")[0] for name in SUMMARY_KEYS)
+    top = nearest(key.partition(".")[0], tops)
     if top is not None and (near is None or not near.startswith(top)):
-        near = next(name for name in known if name.partition(".")[0] == top)
+        near = next(name for name in SUMMARY_KEYS if name.partition(".")[0] == top)
+    hint = f"did you mean {near!r}?" if near else "such are verdict, survivor, pause_ns.p99"
     if inner:
-        hint = f"it has parts, such as {inner[0]!r}"
-    elif near:
-        hint = f"did you mean {near!r}?"
-    else:
-        hint = "such are verdict, survivor, pause_ns.p99"
-    message = f"{show(key)} is not a key of summary.json; {hint}"
-    raise BoundError(message, of_key=True)
+        hint = f"it has parts, such as {inner!r}"
+    raise BoundError(f"{show(key)} is not a key of summary.json; {hint}", of_key=True)
 
 
 def _kind(key: str) -> Kind:
@@ -179,25 +169,75 @@ def _value(text: str, kind: Kind) -> int:
         # A bare number is in the unit that the key itself names.
         value = parse(text, COUNT if text.isdecimal() else kind)
     except UnitError as error:
-        raise BoundError(str(error), of_key=False) from None
+        raise BoundError(str(error)) from None
     if not 0 <= value <= _MOST:
-        message = f"{show(text)} is out of range; expected {kind.expected} that a run can reach"
-        raise BoundError(message, of_key=False)
+        out = f"{show(text)} is out of range"
+        raise BoundError(f"{out}; expected {kind.expected} that a run can reach")
     return value
 
 
 def _word(key: str, stated: str) -> Bound:
     match = _COMPARED.fullmatch(stated)
-    word = stated
-    if match:
-        if match["operator"] not in {"=", "=="}:
-            message = f"{show(stated)}: {key} is a word and has no order; state it bare"
-            raise BoundError(message, of_key=False)
-        word = match["value"]
-    words = _WORDS[key]
+    if match and match["operator"] not in {"=", "=="}:
+        raise BoundError(f"{show(stated)}: {key} is a word and has no order; state it bare")
+    word, words = match["value"] if match else stated, _WORDS[key]
     if words and word not in words:
-        near = nearest(word.replace("-", "_").replace(" ", "_"), words)
-        hint = f"; did you mean {near!r}?" if near else ""
-        message = f"{show(word)} is no {key}; expected {', '.join(words)}{hint}"
-        raise BoundError(message, of_key=False)
+        hint = meant(word.replace("-", "_").replace(" ", "_"), words)
+        raise BoundError(f"{show(word)} is no {key}; expected {', '.join(words)}{hint}")
     return Bound(stated, word=word)
+
+
+class Expectations(MarkedReader):
+    """Reads ``expect:``, bounds by key by design."""
+
+    def read(self, value: object) -> dict[str, dict[str, Bound]]:
+        """Return the bounds of a mapping of Python."""
+        faults: list[str] = []
+        node = marked(value, "")
+        read = self.read_marked(node, (), node, lambda _path, _at, told: faults.append(told))
+        if faults:
+            raise reject("; ".join(faults))
+        return read
+
+    def read_marked(
+        self, node: Node, path: Path, at: Node, tell: Tell
+    ) -> dict[str, dict[str, Bound]]:
+        """Return the bounds of a document, without those that are wrong."""
+        if not isinstance(node, Mapping):
+            tell(
+                path, at, "expect: expected a mapping of designs, such as {split: {verdict: hung}}"
+            )
+            return {}
+        read: dict[str, dict[str, Bound]] = {}
+        for design, entry in node.entries.items():
+            read[design] = {}
+            if not isinstance(entry.value, Mapping):
+                such_as = "such as {verdict: hung, pause_ns.p99: < 100 ms}"
+                tell((*path, design), entry.place, f"expected a mapping {such_as}")
+                continue
+            for key, bound in entry.value.entries.items():
+                here, text = (*path, design, key), bound.value
+                if not isinstance(text, Scalar) or text.is_null:
+                    tell(here, bound.place, f"{show(key)}: expected a bound {_SUCH_AS}")
+                    continue
+                try:
+                    read[design][key] = parse_bound(key, text.text)
+                except BoundError as error:
+                    of_key = error.of_key
+                    at = bound.key if of_key else bound.place
+                    tell(here, at, str(error) if of_key else f"{key}: {error}")
+        return read
+
+    def text(self, value: dict[str, dict[str, Bound]]) -> dict[str, dict[str, str]]:
+        """Return the bounds as they were stated."""
+        return {
+            design: {key: bound.text for key, bound in stated.items()}
+            for design, stated in value.items()
+        }
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return a mapping of mappings."""
+        examples = ["< 100 ms", "<= 5 MiB", ">= 3", "1 ms .. 5 ms", "hung"]
+        bound = {"type": ["string", "integer"], "examples": examples}
+        bounds = {"type": "object", "additionalProperties": bound}
+        return {"type": "object", "additionalProperties": bounds}

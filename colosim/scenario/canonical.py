@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import typing
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
-from colosim.scenario.bounds import Bound
-from colosim.scenario.fields import Measure
-from colosim.scenario.model import Framing, MeasuredDirty, Scenario
+from colosim.scenario.fields import Words
+from colosim.scenario.section import Each, Forms, Section, measure_in
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
-
-    from pydantic.fields import FieldInfo
-
-__all__ = ["as_yaml", "canonical_json", "measure_of", "measures_in", "plain_keys", "resolve"]
+    from collections.abc import Container, Iterator
 
 _LINE_CHARACTERS = 100
 
 
-def resolve(scenario: Scenario) -> str:
+def resolve(scenario: Section) -> str:
     """Return ``scenario`` as YAML with every value filled in, in one fixed form.
 
     `loads` of the result gives an equal scenario, and `resolve` of that the same text.
@@ -37,90 +28,49 @@ def as_yaml(plain: dict[str, Any]) -> str:
     return "\n".join(_block(plain, 0)) + "\n"
 
 
-def canonical_json(scenario: Scenario) -> str:
+def canonical_json(scenario: Section) -> str:
     """Return ``scenario`` as JSON: attribute names, base units, sorted keys, no spaces, ASCII."""
     return json.dumps(_jsonable(scenario), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def measure_of(field: FieldInfo) -> Measure | None:
-    """Return how a field's quantity is read, also where it is one of several forms."""
-    return next(measures_in((field.annotation, *field.metadata)), None)
-
-
-def measures_in(parts: Iterable[Any]) -> Iterator[Measure]:
-    """Yield how quantities are read in parts of an annotation."""
-    for part in parts:
-        if isinstance(part, Measure):
-            yield part
-        elif typing.get_origin(part) in {Union, UnionType, Annotated}:
-            yield from measures_in((*typing.get_args(part), *getattr(part, "__metadata__", ())))
-
-
 def _jsonable(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return {name: _jsonable(getattr(value, name)) for name in type(value).model_fields}
-    if isinstance(value, Bound):
+    if isinstance(value, Section):
+        return {name: _jsonable(getattr(value, name)) for name in value.keys().values()}
+    if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if isinstance(value, Framing):
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return value._asdict()
     if isinstance(value, dict):
         return {key: _jsonable(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_jsonable(item) for item in value]
-    return value
+    return [_jsonable(item) for item in value] if isinstance(value, tuple) else value
 
 
-def plain_keys(
-    model: BaseModel, *, stated: bool = False, but: Container[str] = ()
-) -> dict[str, Any]:
-    """Return the YAML keys of a model and their values as texts; what is unset is left out.
+def plain_keys(model: Section, *, stated: bool = False, but: Container[str] = ()) -> dict[str, Any]:
+    """Return the YAML keys of a section and their values as texts; what is unset is left out.
 
     `stated`: only what was given, without what defaults and presets fill in.  `but`: keys of this
-    model to leave out.
+    section to leave out.
     """
     plain: dict[str, Any] = {}
     kind = getattr(model, "kind", "")
-    fields = type(model).model_fields
-    for name in sorted(fields, key=lambda name: name != kind):
-        field = fields[name]
-        key = field.alias or name
-        if key in but or (stated and name not in model.model_fields_set):
+    for key, name in sorted(model.keys().items(), key=lambda item: item[0] != kind):
+        value, reads = getattr(model, name), model.readers()[name]
+        if key in but or (stated and name not in model.model_fields_set) or value in ((), {}):
             continue
-        value = getattr(model, name)
-        measure = measure_of(field)
-        if value is None and (measure is None or measure.none_word is None):
-            continue
-        if value in ((), {}):
-            continue
-        if isinstance(model, MeasuredDirty) and name == "measured_pages":
-            plain[key] = _Words(str(count) for count in value)
-        else:
-            plain[key] = (
-                measure.text(value)
-                if measure is not None and not isinstance(value, BaseModel)
-                else _value(value, stated=stated)
-            )
+        if value is not None or getattr(reads, "none_word", None) is not None:
+            plain[key] = _plain(value, reads, stated=stated)
     return plain
 
 
-class _Words(tuple[str, ...]):
-    """Many short words that make one folded text."""
-
-    __slots__ = ()
-
-
-def _value(value: Any, *, stated: bool) -> Any:
-    if isinstance(value, BaseModel):
+def _plain(value: Any, reads: Any, *, stated: bool) -> Any:
+    if isinstance(value, Section):
         return plain_keys(value, stated=stated)
-    if isinstance(value, Bound):
-        return value.text
-    if isinstance(value, Framing):
-        return f"{value.payload_bytes}/{value.frame_bytes}"
-    if isinstance(value, dict):
-        return {key: _value(item, stated=stated) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_value(item, stated=stated) for item in value]
-    return value
+    if isinstance(reads, Each) and isinstance(value, dict):
+        return {key: _plain(item, reads.item, stated=stated) for key, item in value.items()}
+    if isinstance(reads, Each):
+        return [_plain(item, reads.item, stated=stated) for item in value]
+    reader: Any = measure_in(reads) if isinstance(reads, Forms) else reads
+    return reader.text(value)
 
 
 def _block(value: dict[str, Any], depth: int) -> Iterator[str]:
@@ -134,7 +84,7 @@ def _block(value: dict[str, Any], depth: int) -> Iterator[str]:
         elif isinstance(item, list):
             yield name
             yield from _list(item, depth + 1)
-        elif isinstance(item, _Words):
+        elif isinstance(item, Words):
             yield f"{name} >-"
             yield from (f"{margin}  {line}" for line in _filled(item))
         else:
@@ -152,7 +102,7 @@ def _list(items: list[Any], depth: int) -> Iterator[str]:
             yield f"{margin}- {_scalar(item)}"
 
 
-def _filled(words: _Words) -> Iterator[str]:
+def _filled(words: Words) -> Iterator[str]:
     line: list[str] = []
     width = 0
     for word in words:

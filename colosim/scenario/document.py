@@ -16,7 +16,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import (
     AliasEvent,
-    DocumentEndEvent,
     DocumentStartEvent,
     Event,
     MappingEndEvent,
@@ -31,21 +30,8 @@ from colosim.errors import ScenarioError, ScenarioFault
 from colosim.scenario.units import show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import TypeAlias
-
-__all__ = [
-    "DOCUMENT_BYTES_MAX",
-    "Entry",
-    "Mapping",
-    "Node",
-    "Scalar",
-    "Sequence",
-    "decode",
-    "marked",
-    "plain",
-    "read",
-]
 
 DOCUMENT_BYTES_MAX: Final = 1 << 20
 """Largest scenario file that is read: 1 MiB."""
@@ -61,22 +47,24 @@ _HINTS: Final = (
     ("'\\t'", "; indent with spaces"),
 )
 _BOOLEANS: Final = {
-    "true": True,
-    "True": True,
-    "TRUE": True,
-    "false": False,
-    "False": False,
-    "FALSE": False,
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar:
-    """A text with its place (1-based); ``quoted`` tells ``"null"`` from ``null``."""
+class _Marked:
+    """Something with its place (1-based)."""
 
     file: str
     line: int
     column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar(_Marked):
+    """A text; ``quoted`` tells ``"null"`` from ``null``."""
+
     text: str
     quoted: bool = False
 
@@ -87,12 +75,9 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
-    """A list with its place."""
+class Sequence(_Marked):
+    """A list."""
 
-    file: str
-    line: int
-    column: int
     items: list[Node] = field(default_factory=list)
 
 
@@ -103,18 +88,23 @@ class Entry:
     key: Scalar
     value: Node
 
+    @property
+    def place(self) -> Node:
+        """What to point at: the value, or its key where it has no text of its own."""
+        value = self.value
+        empty = isinstance(value, Scalar) and not value.text and not value.quoted
+        return self.key if empty else value
+
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
-    """A mapping with its place; keys are texts, each there once."""
+class Mapping(_Marked):
+    """A mapping; keys are texts, each there once."""
 
-    file: str
-    line: int
-    column: int
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
 Node: TypeAlias = "Scalar | Sequence | Mapping"
+_BEGINS: Final = (ScalarEvent, MappingStartEvent, SequenceStartEvent, AliasEvent)
 
 
 def decode(data: bytes, file: str) -> str:
@@ -123,12 +113,8 @@ def decode(data: bytes, file: str) -> str:
     :raises ScenarioError: if it is over 1 MiB or not UTF-8.
     """
     if len(data) > DOCUMENT_BYTES_MAX:
-        raise _error(
-            file,
-            1,
-            1,
-            f"the file is larger than {DOCUMENT_BYTES_MAX} bytes (1 MiB); a scenario is smaller",
-        )
+        larger = f"the file is larger than {DOCUMENT_BYTES_MAX} bytes (1 MiB)"
+        raise _error(file, 1, 1, f"{larger}; a scenario is smaller")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise _error(file, 1, 1, "the file is UTF-16; expected UTF-8 text")
     try:
@@ -152,9 +138,8 @@ def read(
     :raises ScenarioError: if the text is no YAML, empty, or goes beyond what a scenario may hold.
     """
     if len(text) > DOCUMENT_BYTES_MAX or len(text.encode("utf-8", "replace")) > DOCUMENT_BYTES_MAX:
-        raise _error(
-            file, line, column, f"the text is larger than {DOCUMENT_BYTES_MAX} bytes (1 MiB)"
-        )
+        larger = f"the text is larger than {DOCUMENT_BYTES_MAX} bytes (1 MiB)"
+        raise _error(file, line, column, larger)
     _refuse_by_sight(text, file, line, column)
     builder = _Builder(file, line - 1, column - 1)
     root = builder.document(text)
@@ -163,25 +148,16 @@ def read(
 
 def _refuse_by_sight(text: str, file: str, line: int, column: int) -> None:
     """Refuse what would cost the YAML scanner much time, before it starts."""
-    for number, content in enumerate(text.split("\n")):
+    for number, content in enumerate(text.split("\n"), start=line):
         if len(content) > _LINE_CHARACTERS_MAX:
-            raise _error(
-                file,
-                line + number,
-                column,
-                f"the line is longer than {_LINE_CHARACTERS_MAX} characters",
-            )
+            longer = f"the line is longer than {_LINE_CHARACTERS_MAX} characters"
+            raise _error(file, number, column, longer)
     if text.count("[") + text.count("{") > _FLOW_OPEN_MAX:
-        raise _error(
-            file,
-            line,
-            column,
-            f"more than {_FLOW_OPEN_MAX} brackets and braces; a scenario needs fewer",
-        )
+        more = f"more than {_FLOW_OPEN_MAX} brackets and braces; a scenario needs fewer"
+        raise _error(file, line, column, more)
     if not text.strip():
-        raise _error(
-            file, line, column, "the file is empty; expected a scenario, at least 'name: NAME'"
-        )
+        empty = "the file is empty; expected a scenario, at least 'name: NAME'"
+        raise _error(file, line, column, empty)
 
 
 def _error(file: str, line: int, column: int, message: str) -> ScenarioError:
@@ -223,18 +199,11 @@ class _Builder:
 
     def _document(self, events: Iterator[Event]) -> Node:
         root: Node | None = None
-        documents = 0
         for event in events:
-            if isinstance(event, DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    self._refuse(event, "a second YAML document begins; a scenario is one document")
-            elif isinstance(
-                event, (ScalarEvent, MappingStartEvent, SequenceStartEvent, AliasEvent)
-            ):
+            if isinstance(event, DocumentStartEvent) and root is not None:
+                self._refuse(event, "a second YAML document begins; a scenario is one document")
+            if isinstance(event, _BEGINS):
                 root = self._node(event, events)
-            elif isinstance(event, DocumentEndEvent):
-                continue
         if root is None:
             raise _error(self._file, *self._place(0, 0), "the file is empty; expected a scenario")
         return root
@@ -273,13 +242,8 @@ class _Builder:
             value = self._node(next(events), events)
             if key.text in node.entries:
                 first = node.entries[key.text].key
-                self._note(
-                    event,
-                    (
-                        f"the key {show(key.text)} is given twice; it stands already at line "
-                        f"{first.line}"
-                    ),
-                )
+                twice = f"the key {show(key.text)} is given twice"
+                self._note(event, f"{twice}; it stands already at line {first.line}")
             else:
                 node.entries[key.text] = Entry(key, value)
 
@@ -289,19 +253,15 @@ class _Builder:
             self._refuse(event, f"more than {_NODES_MAX} keys and values; a scenario needs fewer")
         anchor = getattr(event, "anchor", None)
         if isinstance(event, AliasEvent):
-            self._refuse(
-                event,
-                f"the alias {show(f'*{anchor}')} is used; write the value out, or quote the '*'",
-            )
+            used = f"the alias {show(f'*{anchor}')} is used"
+            self._refuse(event, f"{used}; write the value out, or quote the '*'")
         if anchor is not None:
-            message = f"the anchor {show(f'&{anchor}')} is used; write the value out each time"
-            self._refuse(event, message)
+            used = f"the anchor {show(f'&{anchor}')} is used"
+            self._refuse(event, f"{used}; write the value out each time")
         tag = getattr(event, "tag", None)
         if tag is not None:
             self._note(event, f"the tag {show(tag)} is used; scenarios have no tags")
-        if isinstance(event, ScalarEvent) and any(
-            "\ud800" <= character <= "\udfff" for character in event.value
-        ):
+        if isinstance(event, ScalarEvent) and any("\ud800" <= c <= "\udfff" for c in event.value):
             self._refuse(event, "half of a surrogate pair is no character")
 
     def _place(self, line: int, column: int) -> tuple[int, int]:
@@ -339,6 +299,26 @@ def plain(node: Node) -> object:
     if not node.quoted and node.text in _BOOLEANS:
         return _BOOLEANS[node.text]
     return node.text
+
+
+def place(root: Mapping, paths: Iterable[tuple[str | int, ...]]) -> Node:
+    """Return where the first of ``paths`` stands that is there; else the nearest key above it."""
+    nearest: Node | None = None
+    for path in paths:
+        node: Node = root
+        above: Node = root
+        for part in path:
+            if isinstance(node, Mapping) and part in node.entries:
+                entry = node.entries[str(part)]
+                node, above, exact = entry.value, entry.key, entry.place
+            elif isinstance(node, Sequence) and isinstance(part, int) and part < len(node.items):
+                node = above = exact = node.items[part]
+            else:
+                break
+        else:
+            return exact
+        nearest = nearest or above
+    return nearest or root
 
 
 def marked(value: object, file: str, line: int = 1) -> Node:

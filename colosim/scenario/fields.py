@@ -1,65 +1,116 @@
-"""How one value of a scenario is read: what pydantic's models annotate their fields with.
+"""How one value of a scenario is read and written: what the sections annotate their fields with.
 
 Texts come from YAML unresolved, so ``200`` is a text here and a bare number where a unit is needed
 is refused. A Python ``int`` is taken as already being in the field's base unit, so programs can
-build models directly.
+build sections directly.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic_core import PydanticCustomError, core_schema
 
 from colosim.scenario.units import (
     COUNT,
     FACTOR,
+    PAGE_BYTES,
     SHARE,
+    SIZE,
+    TIME,
     Kind,
     UnitError,
-    nearest,
+    meant,
     parse,
     show,
     text_of,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
-__all__ = ["Choice", "Flag", "Measure", "Text", "reject"]
+    from colosim.scenario.checks import Path
+    from colosim.scenario.document import Node
 
-_TEXT_CHARACTERS_MAX: Final = 4096
+    Tell: TypeAlias = Callable[[Path, Node, str], Any]
+
+TIME_NS_MAX: Final = 10**15
+"""No time of a scenario is longer: 1,000,000 s."""
+SIZE_BYTES_MAX: Final = 1 << 50
+"""No size of a scenario is larger: 1 PiB."""
+PAGES_MAX: Final = SIZE_BYTES_MAX // PAGE_BYTES
+NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
-def reject(message: str) -> PydanticCustomError:
-    """Return the error that carries ``message``, as it is, out of a validator."""
-    return PydanticCustomError("scenario", "{message}", {"message": message})
+def reject(message: str, key: str = "") -> PydanticCustomError:
+    """Return the error that carries ``message``, as it is, out of a reader; ``key`` is to blame."""
+    return PydanticCustomError("scenario", "{message}", {"message": message, "key": key})
 
 
-class _Reader:
-    """A value's reader as pydantic sees it: one function and one JSON Schema."""
+def stands(value: object) -> str:
+    """Say that a value of the wrong shape stands there."""
+    if value is None:
+        return "there is no value"
+    what = f"a Python {type(value).__name__}"
+    if isinstance(value, bool):
+        what = show(str(value).lower())
+    elif isinstance(value, (dict, list, tuple)):
+        what = "a mapping" if isinstance(value, dict) else "a list"
+    return f"{what} stands here"
 
-    def read(self, value: object) -> object:
+
+class Words(tuple[str, ...]):
+    """Many short words that are written as one folded text."""
+
+    __slots__ = ()
+
+
+class Reader:
+    """Reads one value, and writes it: to pydantic one function and one JSON Schema."""
+
+    def read(self, value: object) -> Any:
+        """Return what a text, or a value of Python, stands for.
+
+        :raises PydanticCustomError: `reject`, if it is wrong.
+        """
         raise NotImplementedError
 
+    def text(self, value: Any) -> Any:
+        """Return how a scenario writes a value; `read` gives the value back."""
+        return value
+
     def json_schema(self) -> dict[str, Any]:
+        """Return what an editor checks and shows."""
         raise NotImplementedError
 
     def __get_pydantic_core_schema__(
         self, _source: object, _handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
+        """Validate by `read`."""
         return core_schema.no_info_plain_validator_function(self.read)
 
     def __get_pydantic_json_schema__(
         self, _schema: core_schema.CoreSchema, _handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
+        """Describe by `json_schema`."""
         return self.json_schema()
 
 
+class MarkedReader(Reader):
+    """Reads a value in which several things can be wrong, each with a place of its own."""
+
+    def read_marked(self, node: Node, path: Path, at: Node, tell: Tell) -> Any:
+        """Return what is sound in ``node`` at ``path``; ``tell`` each fault with its place."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True)
-class Measure(_Reader):
+class Measure(Reader):
     """A quantity of one kind, ``least`` to ``most`` base units; ``none_word`` reads as None."""
 
     kind: Kind
@@ -67,67 +118,48 @@ class Measure(_Reader):
     most: int
     none_word: str | None = None
 
-    @property
-    def expected(self) -> str:
-        """What a message says was expected."""
-        word = f", or {self.none_word!r}" if self.none_word else ""
-        return f"{self.kind.expected}, such as {self.kind.example!r}{word}"
-
     def read(self, value: object) -> int | None:
         """Return base units (or None for the word that stands for none)."""
-        if self.none_word is not None and (value is None or value == self.none_word):
+        if self.none_word is not None and value in (None, self.none_word):
             return None
-        if isinstance(value, bool):
-            message = f"{show(str(value).lower())} is no number; expected {self.expected}"
-            raise reject(message)
-        if value is None:
-            message = f"there is no value; expected {self.expected}"
-            raise reject(message)
-        if isinstance(value, int):
-            number = value
-            shown = str(value) if abs(value) < 1 << 128 else "a huge number"
-        elif isinstance(value, str):
+        word = f"{self.none_word!r}" if self.none_word else ""
+        if isinstance(value, str):
             try:
                 number = parse(value, self.kind)
             except UnitError as error:
-                word = f" (or {self.none_word!r})" if self.none_word else ""
-                raise reject(f"{error}{word}") from None
-            shown = value
+                raise reject(f"{error} (or {word})" if word else str(error)) from None
+        elif isinstance(value, int) and not isinstance(value, bool):
+            number = value
         else:
-            message = f"{_what(value)} stands here; expected {self.expected}"
-            raise reject(message)
-        if not self.least <= number <= self.most:
-            raise reject(self._out_of_range(shown, number))
-        return number
-
-    def _out_of_range(self, shown: str, number: int) -> str:
-        if number < self.least:
-            why = "is negative" if number < 0 and self.least in {0, 1} else "is too small"
-            return (
-                f"{show(shown)} {why}; expected {self.kind.name} of at least "
-                f"{self.text(self.least)}"
+            why = f"{show(str(value).lower())} is no number"
+            raise reject(
+                f"{why if isinstance(value, bool) else stands(value)}; expected "
+                f"{self.kind.such_as}{word and f', or {word}'}"
             )
-        return (
-            f"{show(shown)} is too large; expected {self.kind.name} of at most "
-            f"{self.text(self.most)}"
-        )
+        if self.least <= number <= self.most:
+            return number
+        shown = show(value) if abs(number) < 1 << 128 else "a huge number"
+        name, least, most = self.kind.name, self.text(self.least), self.text(self.most)
+        if number > self.most:
+            raise reject(f"{shown} is too large; expected {name} of at most {most}")
+        why = "is negative" if number < 0 and self.least in {0, 1} else "is too small"
+        raise reject(f"{shown} {why}; expected {name} of at least {least}")
 
     def text(self, value: int | None) -> str:
         """Return the text that reads back as ``value``."""
         return str(self.none_word) if value is None else text_of(value, self.kind)
 
     def json_schema(self) -> dict[str, Any]:
-        """Return what an editor checks and shows."""
-        text: dict[str, Any] = {"type": "string", "pattern": self.kind.pattern}
-        choices: list[dict[str, Any]] = [text]
+        """Return the pattern of texts, and bounds of bare numbers."""
+        choices: list[dict[str, Any]] = [{"type": "string", "pattern": self.kind.pattern}]
+        integer = {"type": "integer", "minimum": self.least, "maximum": self.most}
         if self.kind == COUNT:
-            choices = [{"type": "integer", "minimum": self.least, "maximum": self.most}]
-        elif self.kind in (SHARE, FACTOR):
-            choices.append(
-                {"type": "number", "minimum": self.least / 10**6, "maximum": self.most / 10**6}
-            )
+            choices = [integer]
+        elif self.kind in {SHARE, FACTOR}:
+            least, most = self.least / 10**6, self.most / 10**6
+            choices.append({"type": "number", "minimum": least, "maximum": most})
         elif self.kind.bare is not None:
-            choices.append({"type": "integer", "minimum": self.least, "maximum": self.most})
+            choices.append(integer)
         if self.none_word is not None:
             choices.append({"const": self.none_word})
         schema: dict[str, Any] = choices[0] if len(choices) == 1 else {"anyOf": choices}
@@ -135,7 +167,7 @@ class Measure(_Reader):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice(_Reader):
+class Choice(Reader):
     """One of a few words."""
 
     words: tuple[str, ...]
@@ -147,29 +179,23 @@ class Choice(_Reader):
             return value
         expected = f"expected {self.what}: {', '.join(self.words)}"
         if not isinstance(value, str):
-            message = f"{_what(value)} stands here; {expected}"
-            raise reject(message)
-        near = nearest(value, self.words)
-        hint = f"; did you mean {near!r}?" if near else ""
-        message = f"{show(value)} is not known; {expected}{hint}"
-        raise reject(message)
+            raise reject(f"{stands(value)}; {expected}")
+        raise reject(f"{show(value)} is not known; {expected}{meant(value, self.words)}")
 
     def json_schema(self) -> dict[str, Any]:
         """Return the words as an enumeration."""
         return {"enum": list(self.words)}
 
 
-@dataclass(frozen=True, slots=True)
-class Flag(_Reader):
+class Flag(Reader):
     """True or false."""
 
     def read(self, value: object) -> bool:
         """Return the truth value."""
         if isinstance(value, bool):
             return value
-        given = show(value) if isinstance(value, str) else _what(value)
-        message = f"{given} is not a truth value; expected true or false"
-        raise reject(message)
+        what = f"{show(value)} is not a truth value" if isinstance(value, str) else stands(value)
+        raise reject(f"{what}; expected true or false")
 
     def json_schema(self) -> dict[str, Any]:
         """Return the boolean type."""
@@ -177,42 +203,40 @@ class Flag(_Reader):
 
 
 @dataclass(frozen=True, slots=True)
-class Text(_Reader):
+class Text(Reader):
     """A text, whole matching ``pattern``; ``expected`` says what it is."""
 
     expected: str
     pattern: str = ""
-    characters_max: int = _TEXT_CHARACTERS_MAX
+    characters_max: int = 4096
 
     def read(self, value: object) -> str:
         """Return the text."""
         if not isinstance(value, str):
-            message = f"{_what(value)} stands here; expected {self.expected}"
-            raise reject(message)
+            raise reject(f"{stands(value)}; expected {self.expected}")
         if len(value) > self.characters_max:
-            message = f"{show(value)} is longer than {self.characters_max} characters"
-            raise reject(message)
+            raise reject(f"{show(value)} is longer than {self.characters_max} characters")
         if self.pattern and not re.fullmatch(self.pattern, value):
-            message = f"{show(value)} is not {self.expected}"
-            raise reject(message)
+            raise reject(f"{show(value)} is not {self.expected}")
         return value
 
     def json_schema(self) -> dict[str, Any]:
         """Return a string with its pattern."""
-        schema: dict[str, Any] = {"type": "string", "maxLength": self.characters_max}
-        if self.pattern:
-            schema["pattern"] = f"^{self.pattern}$"
-        return schema
+        pattern = {"pattern": f"^{self.pattern}$"} if self.pattern else {}
+        return {"type": "string", "maxLength": self.characters_max, **pattern}
 
 
-def _what(value: object) -> str:
-    """Name a value of the wrong shape."""
-    if value is None:
-        return "no value"
-    if isinstance(value, bool):
-        return show(str(value).lower())
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, (list, tuple)):
-        return "a list"
-    return f"a Python {type(value).__name__}"
+Time = Annotated[int, Measure(TIME, 0, TIME_NS_MAX)]
+TimeAbove0 = Annotated[int, Measure(TIME, 1, TIME_NS_MAX)]
+TimeOrNone = Annotated[int | None, Measure(TIME, 1, TIME_NS_MAX)]
+Size = Annotated[int, Measure(SIZE, 0, SIZE_BYTES_MAX)]
+Side = Annotated[str, Choice(("primary", "secondary"), "a side")]
+Switch = Annotated[bool, Flag()]
+Name = Annotated[
+    str,
+    Text(
+        "a name of letters, digits, '.', '_' and '-' that begins with a letter or digit",
+        NAME_PATTERN,
+        100,
+    ),
+]

@@ -7,25 +7,11 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Literal, TypeAlias
 
-from colosim.scenario.document import Mapping, Scalar, read
+from colosim.scenario.document import plain, read
 
-if TYPE_CHECKING:
-    from typing import Literal, TypeAlias
-
-    Family: TypeAlias = Literal["hosts", "networks"]
-
-__all__ = [
-    "DEFAULT_HOST",
-    "DEFAULT_NETWORK",
-    "Preset",
-    "PresetValue",
-    "parse_preset",
-    "preset",
-    "preset_names",
-]
-
+Family: TypeAlias = Literal["hosts", "networks"]
 _FOLDER: Final = Path(__file__).parent / "presets"
 DEFAULT_HOST: Final = "kvm-xeon"
 DEFAULT_NETWORK: Final = "10gbe"
@@ -98,22 +84,12 @@ def parse_preset(name: str, text: str) -> Preset:
     :raises AssertionError: if it has not the shape of one.
     :raises ScenarioError: if it is no YAML.
     """
-    root, _ = read(text, f"{name}.yaml")
-    assert isinstance(root, Mapping)  # noqa: S101 - shipped files, held to this by a test
-    description, values = root.entries["description"].value, root.entries["values"].value
-    assert isinstance(description, Scalar)  # noqa: S101
-    assert isinstance(values, Mapping)  # noqa: S101
-    return Preset(
-        name, description.text, {key: _value(entry.value) for key, entry in values.entries.items()}
-    )
-
-
-def _value(node: object) -> PresetValue:
-    assert isinstance(node, Mapping)  # noqa: S101
-    value, origin = node.entries["value"].value, node.entries["origin"].value
-    assert isinstance(value, Scalar)  # noqa: S101
-    assert isinstance(origin, Scalar)  # noqa: S101
-    booleans = {"true": True, "false": False}
-    return PresetValue(
-        booleans.get(value.text, value.text) if not value.quoted else value.text, origin.text
-    )
+    data: Any = plain(read(text, f"{name}.yaml")[0])
+    try:
+        values = {
+            key: PresetValue(entry["value"], entry["origin"])
+            for key, entry in data["values"].items()
+        }
+        return Preset(name, data["description"], values)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise AssertionError(f"{name} is no preset: {error}") from error

@@ -2,106 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import ast
+import inspect
+from itertools import pairwise
+from typing import Any, Final
 
-from colosim.scenario.canonical import measure_of, plain_keys
-from colosim.scenario.model import (
-    FAULT_KINDS,
-    Costs,
-    FixedDirty,
-    Guest,
-    Host,
-    Hosts,
-    HotColdDirty,
-    Liveness,
-    Manager,
-    MeasuredDirty,
-    Network,
-    RandomMoment,
-    RateDirty,
-    Scenario,
-    StepMoment,
-    Watch,
-    WriteLoad,
-)
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-__all__ = ["SCHEMA_URL", "schema"]
+from colosim.scenario.canonical import plain_keys
+from colosim.scenario.model import Network, Scenario
+from colosim.scenario.presets import DEFAULT_NETWORK
+from colosim.scenario.section import FromPreset, Section, all_keys, measure_of, sections_in
 
 SCHEMA_URL: Final = "https://json-schema.org/draft/2020-12/schema"
-_MODELS: Final[tuple[type[BaseModel], ...]] = (
-    Costs,
-    FixedDirty,
-    Guest,
-    Host,
-    Hosts,
-    HotColdDirty,
-    Liveness,
-    Manager,
-    MeasuredDirty,
-    Network,
-    RandomMoment,
-    RateDirty,
-    StepMoment,
-    Watch,
-    WriteLoad,
-    *FAULT_KINDS.values(),
-)
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12): descriptions, units, defaults, patterns."""
     made = Scenario.model_json_schema(by_alias=True, mode="validation")
     definitions = made.get("$defs", {})
-    _complete(made, Scenario)
-    for model in _MODELS:
-        if model.__name__ in definitions:
-            _complete(definitions[model.__name__], model)
-    if "MeasuredDirty" in definitions:
-        # A scenario names the file; the values stand only in what `colosim resolve` prints.
-        definitions["MeasuredDirty"]["required"] = ["csv"]
-        definitions["MeasuredDirty"]["properties"]["values"] = {
-            "description": definitions["MeasuredDirty"]["properties"]["values"].get(
-                "description", ""
-            ),
-            "anyOf": [
-                {"type": "string"},
-                {"type": "array", "items": {"type": "integer", "minimum": 0}},
-            ],
-        }
-    return {
-        "$schema": SCHEMA_URL,
-        "title": "colosim scenario",
-        **{k: v for k, v in made.items() if k != "title"},
-    }
+    sections = [each for reads in all_keys(Scenario).values() for each in sections_in(reads)]
+    models: list[type[Section]] = [Scenario, *sections]
+    for model in dict.fromkeys(models):
+        _complete(made if model is Scenario else definitions[model.__name__], model)
+    # A scenario names the file; the values stand only in what `colosim resolve` prints.
+    definitions["MeasuredDirty"]["required"] = ["csv"]
+    # Presets fill in what is left out.
+    definitions["Costs"].pop("required")
+    for key, value in plain_keys(Network.of(DEFAULT_NETWORK)).items():
+        definitions["Network"]["properties"][key]["default"] = value
+    rest = {key: value for key, value in made.items() if key != "title"}
+    return {"$schema": SCHEMA_URL, "title": "colosim scenario", **rest}
 
 
-def _complete(section: dict[str, Any], model: type[BaseModel]) -> None:
-    """Give each property its default as a scenario writes it; drop the machine-made titles."""
+def _complete(section: dict[str, Any], model: type[Section]) -> None:
+    """Give each property its description, and its default as a scenario writes it."""
     section.pop("title", None)
-    properties = section.get("properties", {})
+    if issubclass(model, FromPreset):
+        section.pop("required", None)
+    descriptions = _descriptions(model)
     for name, field in model.model_fields.items():
-        entry = properties.get(field.alias or name)
-        if entry is None:
-            continue
+        entry = section["properties"][field.alias]
         entry.pop("title", None)
+        entry["description"] = descriptions[name]
         measure = measure_of(field)
-        if measure is not None:
-            if measure.kind.base:
-                entry["x-unit"] = measure.kind.base
-            if "default" in entry:
-                default = entry.pop("default")
-                if default is not None:
-                    text = measure.text(default)
-                    entry["default"] = int(text) if measure.kind.name == "a whole number" else text
-        elif entry.get("default", 0) is None:
-            del entry["default"]
-    defaults = _DEFAULTS.get(model.__name__)
-    for key, value in (plain_keys(defaults()) if defaults else {}).items():
-        if key in properties and not isinstance(value, dict):
-            properties[key]["default"] = value
+        if measure is not None and measure.kind.base:
+            entry["x-unit"] = measure.kind.base
+        default = entry.pop("default", None)
+        if measure is not None and isinstance(default, int):
+            text = measure.text(default)
+            default = int(text) if text.isdecimal() and not measure.kind.base else text
+        if default is not None and not isinstance(default, dict):
+            entry["default"] = default
 
 
-_DEFAULTS: Final = {"Network": lambda: Network.model_validate({})}
+def _descriptions(model: type[Section]) -> dict[str, str]:
+    """Return the text below each attribute, its own and inherited."""
+    found: dict[str, str] = {}
+    for each in model.__mro__:
+        if issubclass(each, Section):
+            (tree,) = ast.parse(inspect.getsource(each)).body
+            assert isinstance(tree, ast.ClassDef)  # noqa: S101 - of a class
+            for field, text in pairwise(tree.body):
+                if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+                    words = ast.literal_eval(text.value).split()
+                    found.setdefault(ast.unparse(field.target), " ".join(words))
+    return found

@@ -8,8 +8,6 @@ from pathlib import Path
 from colosim.errors import ScenarioError, ScenarioFault
 from colosim.scenario.units import nearest, show
 
-__all__ = ["find", "shipped", "shipped_folder"]
-
 
 @cache
 def shipped_folder() -> Path | None:

@@ -73,6 +73,8 @@ __all__ = [
     "StreamBegan",
     "StreamBroken",
     "StreamEnded",
+    "WaitBegan",
+    "WaitEnded",
     "parse",
 ]
 
@@ -239,6 +241,27 @@ class LockReleased(OnSide):
     sentence = "iothread lock released by {thread} for {purpose}"
     thread: str
     purpose: Purpose
+
+
+# ---- other waits ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WaitBegan(OnSide):
+    """A thread begins to wait: for a message, room in a buffer, a timer, a command, a thread."""
+
+    sentence = "{thread} waits for {what_for}"
+    thread: str
+    what_for: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitEnded(OnSide):
+    """A thread has what it waited for, or an error instead.  Value: ns that it waited."""
+
+    sentence = "{thread} has waited for {what_for}"
+    thread: str
+    what_for: str
 
 
 # ---- guest, process, memory ----------------------------------------------------------------------
@@ -503,6 +526,8 @@ _KINDS: Final[tuple[type[Event], ...]] = (
     StreamBegan,
     StreamEnded,
     StreamBroken,
+    WaitEnded,
+    WaitBegan,
     StepDone,
     CheckpointEnded,
     FaultStruck,

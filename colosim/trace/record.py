@@ -22,12 +22,14 @@ from colosim.trace.events import Event, parse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["BATCH", "Codes", "Record", "code_of", "event_of", "name_of"]
+__all__ = ["BATCH", "DIGEST_FORMAT", "Codes", "Record", "code_of", "event_of", "name_of"]
 
 _NAMES: dict[int, str] = {}
 # A signed 64-bit integer; CPython packs a `ssize_t`, where it has that width, twice as fast.
 _INT64 = "n" if calcsize("n") == calcsize("q") else "q"
 
+DIGEST_FORMAT = 2
+"""Which events the digest is over: 2 has the beginning and the end of every wait, 1 had not."""
 BATCH = 4096
 """How many integers of closed chunks are packed and hashed in one go."""
 

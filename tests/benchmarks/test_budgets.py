@@ -24,7 +24,7 @@ from colosim.scenario import Scenario, loads
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-BUDGET_RATIO = 280
+BUDGET_RATIO = 330
 """A checkpoint with checks, in bare timeouts (0.5 to 1 us each): a guard, not an aim."""
 CASE_RATIO = 20_000
 """A case of an exploration, likewise."""

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from colosim.cli.main import main
 from colosim.designs import load_designs
-from colosim.scenario.remedies import REMEDIES
+from colosim.designs.remedies import REMEDIES
 
 if TYPE_CHECKING:
     from pathlib import Path

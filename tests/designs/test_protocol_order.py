@@ -7,6 +7,7 @@ import pytest
 from colosim.designs import load_designs
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
+from colosim.trace.events import WaitBegan, WaitEnded
 
 QUIET = """
 name: order
@@ -134,9 +135,10 @@ MAINLINE_SECONDARY = [
 
 
 def log_of(design: str) -> list[str]:
-    """Return the names of all events of one checkpoint, from its request on."""
+    """Return the names of all events of one checkpoint but waits, from its request on."""
     scenario = loads(QUIET, file="order.yaml", known_designs=tuple(load_designs()))
-    names = [str(event) for _, event, _ in Simulation(scenario, design).run().record]
+    record = Simulation(scenario, design).run().record
+    names = [str(event) for _, event, _ in record if not isinstance(event, WaitBegan | WaitEnded)]
     return names[names.index("primary: sends CHECKPOINT_REQUEST") :]
 
 

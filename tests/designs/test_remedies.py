@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from colosim.designs import load_design, load_designs
+from colosim.designs import load_design
+from colosim.designs.registry import DesignNames
+from colosim.designs.remedies import REMEDIES, options_of, with_remedies
 from colosim.errors import DesignError, ScenarioError
 from colosim.runs.run import simulate
 from colosim.runs.simulation import Simulation, steps_of
 from colosim.runs.verdict import judge
 from colosim.scenario import loads
-from colosim.scenario.remedies import REMEDIES, options_of, with_remedies
 from colosim.trace.events import PagesCounted
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ FROZEN_PRIMARY = f"faults: [{{freeze: primary, {MID_STREAM}}}]"
 
 def scenario(more: str = "", *overrides: str) -> Scenario:
     """Return the conditions of the hang with `more` added."""
-    return loads(CONDITIONS + more, overrides=overrides, known_designs=tuple(load_designs()))
+    return loads(CONDITIONS + more, overrides=overrides, known_designs=DesignNames())
 
 
 def simulated(design: str, more: str = "", *overrides: str) -> Simulation:

@@ -8,7 +8,7 @@ from colosim.designs.registry import load_design
 from colosim.runs.run import simulate
 from colosim.runs.simulation import Simulation, protocol_of
 from colosim.scenario import Scenario, loads
-from colosim.trace.events import OTHER, CallFailed, Received
+from colosim.trace.events import OTHER, CallFailed, Received, WaitBegan, WaitEnded
 
 DESIGNS = ("qsb", "split", "device-first", "flat", "mainline")
 
@@ -59,7 +59,11 @@ def test_what_a_killed_process_had_queued_is_sent_before_the_stream_ends() -> No
     """
     text = "kill: primary, at: {checkpoint: 2, step: 'primary: after device stream'}"
     simulation = Simulation(scenario(text, ", bandwidth: 40 Mbit/s"), "split").run()
-    names = [str(event) for _, event, _ in simulation.record]
+    names = [
+        str(event)
+        for _, event, _ in simulation.record
+        if not isinstance(event, WaitBegan | WaitEnded)
+    ]
     begun = len(names) - names[::-1].index("primary: process killed")
     assert [name for name in names[begun:] if name.startswith("secondary: ")][:4] == [
         "secondary: RAM load ends",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from colosim.network.connection import SECONDARY
 from tests.reference.conversation import Conversation, Passes, scenario_of
 
 MS = 10**6
@@ -22,3 +23,15 @@ def test_a_link_that_is_lost_anew_before_the_retransmission_carries_nothing(mode
     script = [Passes("primary", 4)]
     told = Conversation(scenario_of(network, faults, model), script).run()
     assert told.ends["secondary", 0][0] // MS == 1429
+
+
+@pytest.mark.parametrize("model", ["fast", "reference"])
+def test_the_end_of_a_stream_does_not_overtake_what_was_lost_before_it(model: str) -> None:
+    """Both are sent again in one instant: the message is read, then the stream ends."""
+    network = "{latency: 1 ms, bandwidth: 1 GB/s, burst: 64 KiB, nagle: false}"
+    faults = "[{vanish: network, at: 500 us, for: 9 ms}]"
+    script = [Passes(SECONDARY, 4, before_ns=(MS, 0)), Passes(SECONDARY, 4, before_ns=(2**60, 0))]
+    conversation = Conversation(scenario_of(network, faults, model), script)
+    conversation.env.call_at(2 * MS, lambda: conversation.connection.shutdown(SECONDARY))
+    told = conversation.run()
+    assert [told.ends["primary", index][1] for index in (0, 1)] == ["", "end of stream"]

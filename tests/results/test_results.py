@@ -108,22 +108,23 @@ def test_a_parting_in_the_first_transaction_shows_both_sides(small: dict[str, An
     other = SMALL.model_copy(update={"checkpoint_delay_ns": SMALL.checkpoint_delay_ns + 1})
     words = references.parting(small, references.simulated(other, "split")[0])
     assert words.splitlines() == [
-        "the first difference is event 9 of transaction 0:",
-        "                    0 ns  secondary: memory ram_cache  1,073,741,824",
+        "the first difference is event 10 of transaction 0:",
         "                    0 ns  secondary: memory cache_bitmap  32,768",
         "                    0 ns  primary: guest running",
-        *(f"- {line}" for line in small["first"][9:13]),
-        *(f"+ {line}" for line in _shifted(small["first"][9:13])),
+        "                    0 ns  secondary: COLO incoming thread waits for CHECKPOINT_REQUEST",
+        *(f"- {line}" for line in small["first"][10:14]),
+        *(f"+ {line}" for line in _shifted(small["first"][10:14])),
     ]
 
 
 def _shifted(lines: list[str]) -> list[str]:
-    """Return event lines one ns later."""
+    """Return event lines one ns later; a wait since the beginning is as much longer."""
     shifted = []
     for line in lines:
         at, _, rest = line.partition(" ns")
         width = len(at)
-        shifted.append(f"{int(at.replace(',', '')) + 1:>{width},} ns{rest}")
+        later = f"{int(at.replace(',', '')) + 1:>{width},}"
+        shifted.append(f"{later} ns{rest.replace('  ' + at.strip(), '  ' + later.strip())}")
     return shifted
 
 

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
-from colosim.scenario.bounds import BoundError, parse_bound
+from colosim.runs.run import simulate
+from colosim.scenario import loads
+from colosim.scenario.bounds import SUMMARY_KEYS, BoundError, parse_bound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HOLDS = [
     ("pause_ns.p99", "< 100 ms", 99_999_999, True),
@@ -76,3 +83,21 @@ def test_refused(key: str, text: str, message: str, *, of_key: bool) -> None:
     with pytest.raises(BoundError) as caught:
         parse_bound(key, text)
     assert (str(caught.value), caught.value.of_key) == (message, of_key)
+
+
+@pytest.mark.parametrize("design", ["qsb", "split", "flat"])
+def test_the_keys_are_those_of_a_summary(design: str) -> None:
+    """Each key of a summary but its reason can be bounded, and there is no other."""
+    summary = simulate(loads("{name: x, checkpoints: 3}"), design, tables=False).summary
+    found = set(dotted(summary)) - {"reason"}
+    assert found <= set(SUMMARY_KEYS)
+    assert {key for key in set(SUMMARY_KEYS) - found if "memory_peak" not in key} == set()
+
+
+def dotted(summary: dict[str, Any], above: str = "") -> Iterator[str]:
+    """Yield the dotted key of each value."""
+    for key, value in summary.items():
+        if isinstance(value, dict):
+            yield from dotted(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}"

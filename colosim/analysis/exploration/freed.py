@@ -27,6 +27,8 @@ from colosim.trace.events import (
     ProcessChanged,
     ServesAlone,
     StreamBegan,
+    WaitBegan,
+    WaitEnded,
 )
 from colosim.trace.steps import MAIN_LOOP
 
@@ -59,6 +61,8 @@ _OF_OTHERS: Final = (
     JobScheduled,
     ConnectionTimedOut,
     FailoverPostponed,
+    WaitBegan,
+    WaitEnded,
 )
 """What is told of a side and is none of its COLO thread's doing."""
 

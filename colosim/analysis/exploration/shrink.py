@@ -19,9 +19,10 @@ from colosim.errors import ScenarioError
 from colosim.runs.simulation import Simulation
 from colosim.runs.verdict import NOT_APPLICABLE
 from colosim.scenario import loads
-from colosim.scenario.canonical import as_yaml, measure_of, plain_keys
+from colosim.scenario.canonical import as_yaml, plain_keys
 from colosim.scenario.checks import conflicts
 from colosim.scenario.model import FixedDirty
+from colosim.scenario.section import measure_of
 from colosim.scenario.units import PAGE_BYTES
 
 if TYPE_CHECKING:

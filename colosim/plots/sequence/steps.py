@@ -28,6 +28,8 @@ from colosim.trace.events import (
     StepDone,
     StreamBegan,
     StreamEnded,
+    WaitBegan,
+    WaitEnded,
 )
 from colosim.trace.steps import step_column
 
@@ -170,7 +172,7 @@ def _told(  # noqa: C901 - a case for each kind of event
             return "guest", "guest stopped", None
         case PagesCounted(_, "dirty" | "flushed"):
             return "does", f"{value} {event.what}", None
-        case MemoryLevel() | Staged() | StepDone(_, "stop" | "start"):
+        case MemoryLevel() | Staged() | WaitBegan() | WaitEnded() | StepDone(_, "stop" | "start"):
             return None
         case StepDone(side, step) if value and step_column(side, step) in columns:
             return "does", f"{step}, {short_time(value)}", None

@@ -44,6 +44,8 @@ from colosim.trace.events import (
     StepDone,
     StreamBegan,
     StreamEnded,
+    WaitBegan,
+    WaitEnded,
 )
 from colosim.trace.steps import MAIN_LOOP, step_column
 
@@ -74,6 +76,8 @@ _TOLD = (
     GuestRunning,
     GuestStopped,
     ProcessChanged,
+    WaitBegan,
+    WaitEnded,
 )
 """What another track or a counter shows."""
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
 
 __all__ = [
-    "OPTIONS_PATTERN",
     "REMEDIES",
     "Option",
     "Remedy",
@@ -30,10 +29,6 @@ __all__ = [
     "options_of",
     "with_remedies",
 ]
-
-OPTIONS_PATTERN: Final = r"(?:\+[a-z][a-z0-9-]*(?:=[A-Za-z0-9.]+)?)*"
-"""What may follow a design's name."""
-
 
 _SMALLEST_BYTES: Final = 64 * 1024
 """No buffer and no chunk is smaller: a whole TCP segment fits in."""

@@ -1,0 +1,282 @@
+"""The faults of a scenario: what goes wrong, and when."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+
+from pydantic import Field
+
+from colosim.scenario import units
+from colosim.scenario.checks import check
+from colosim.scenario.fields import (
+    NAME_PATTERN,
+    TIME_NS_MAX,
+    Choice,
+    Measure,
+    Reader,
+    Side,
+    Switch,
+    Text,
+    TimeAbove0,
+    TimeOrNone,
+    reject,
+)
+from colosim.scenario.section import Forms, Section
+from colosim.scenario.units import meant, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PROGRESS: Final = Measure(units.SHARE, 0, 10**6)
+_TIME: Final = Measure(units.TIME, 0, TIME_NS_MAX)
+_PLACE: Final = Choice(("primary", "secondary", "network"), "a side or the network")
+_Place = Annotated[str, _PLACE]
+
+
+class StepMoment(Section):
+    """A moment of the protocol: a step of a checkpoint, and how far it is."""
+
+    checkpoint: Annotated[int, Measure(units.COUNT, 0, 10**9)]
+    """Which checkpoint, from 0."""
+    step: Annotated[
+        str, Text("a step such as 'primary: RAM stream'", r"(primary|secondary): \S.*", 200)
+    ]
+    """Step of the design, with its side: 'primary: RAM stream'."""
+    progress_ppm: Annotated[int, _PROGRESS] = 0
+    """Share of the step that is done."""
+
+    @classmethod
+    def completed(cls, given: dict[str, Any], _folder: Path | None) -> dict[str, Any]:
+        """Take a share behind the step for its progress."""
+        step = given.get("step")
+        name, _, share = step.rpartition(" at ") if isinstance(step, str) else ("", "", "")
+        if not (name and share.endswith("%")):
+            return {}
+        if given.keys() & {"progress", "progress_ppm"}:
+            raise reject(f"the step {show(step)} has its share already; expected no progress too")
+        return {"step": cls.readers()["step"].read(name), "progress_ppm": _PROGRESS.read(share)}
+
+
+class RandomMoment(Section):
+    """Random moments at a constant rate, from a random stream of their own (a Poisson process).
+
+    A fault that ends by itself strikes again and again, one that does not strikes once.
+    """
+
+    rate_per_gigaday: Annotated[int, Measure(units.FAULT_RATE, 1, 10**3 * units.S_PER_GIGADAY)]
+    """How often: strikes in a second, minute, hour or day."""
+    stream: Annotated[str | None, Text("the name of a random stream", NAME_PATTERN, 100)] = None
+    """Random stream that the moments are drawn from; faults that share one strike together. Kind
+    and target of the fault unless it is named, as in 'freeze-secondary'.
+    """
+
+    @property
+    def mean_ns(self) -> Fraction:
+        """Mean time between two moments, in ns."""
+        return Fraction(units.S_PER_GIGADAY * 10**9, self.rate_per_gigaday)
+
+
+def _moment(value: object) -> type[Section] | Reader:
+    if not isinstance(value, dict):
+        return _TIME
+    return RandomMoment if {"rate", "rate_per_gigaday"} & value.keys() else StepMoment
+
+
+class Fault(Section):
+    """Something that goes wrong at ``at``; one subclass a kind, each with the key of its kind."""
+
+    kind: ClassVar[str] = ""
+
+    at: Annotated[
+        Annotated[int, _TIME] | StepMoment | RandomMoment,
+        Forms(_moment, _TIME, StepMoment, RandomMoment),
+    ]
+    """When: a time from the start, a step of a checkpoint, or at random at a rate."""
+
+    @classmethod
+    def advice(cls, key: str) -> str:
+        """Say where what belongs to a step of a checkpoint stands."""
+        if key not in StepMoment.keys():  # noqa: SIM118 - a class, not a dict
+            return ""
+        return (
+            "goes with a step of a checkpoint, under 'at', such as"
+            " at: {checkpoint: 3, step: 'primary: RAM stream', progress: 40%}"
+        )
+
+    @property
+    def target(self) -> str:
+        """What it strikes: ``primary``, ``secondary`` or ``network``."""
+        return str(getattr(self, self.kind))
+
+    @property
+    def at_ns(self) -> int | None:
+        """Time from the start, or None if that is not what is given."""
+        return self.at if isinstance(self.at, int) else None
+
+    @property
+    def at_checkpoint(self) -> int | None:
+        """Checkpoint of the named step, from 0, or None if a time is given."""
+        return self.at.checkpoint if isinstance(self.at, StepMoment) else None
+
+    @property
+    def at_step(self) -> str | None:
+        """Named step, or None if a time is given."""
+        return self.at.step if isinstance(self.at, StepMoment) else None
+
+    @property
+    def progress_ppm(self) -> int | None:
+        """How far the named step is, or None if a time is given."""
+        return self.at.progress_ppm if isinstance(self.at, StepMoment) else None
+
+    @property
+    def stream(self) -> str | None:
+        """Name of the random stream of its moments, or None if they are not random."""
+        if not isinstance(self.at, RandomMoment):
+            return None
+        return self.at.stream or f"{self.kind}-{self.target}"
+
+    @property
+    def for_ns(self) -> int | None:
+        """Time after which it ends by itself, or None if it does not."""
+        lasting: int | None = getattr(self, "lasting_ns", None)
+        return lasting
+
+    @property
+    def factor_ppm(self) -> int | None:
+        """For ``slow``: the rate or latency is multiplied by this."""
+        return None
+
+    @property
+    def concerns(self) -> str | None:
+        """For ``slow`` and ``fail``: the value of the key ``what``."""
+        what: str | None = getattr(self, "what", None)
+        return what
+
+
+class FreezeFault(Fault):
+    """The threads of a QEMU process stop; its host's TCP goes on acknowledging."""
+
+    kind = "freeze"
+    freeze: Side
+    """Side that freezes."""
+    lasting_ns: TimeOrNone = Field(default=None, alias="for")
+    """Thaws by itself after this time."""
+
+
+class ThawFault(Fault):
+    """The threads of a frozen QEMU process go on."""
+
+    kind = "thaw"
+    thaw: Side
+    """Side that thaws."""
+
+
+class KillFault(Fault):
+    """A QEMU process is killed; the reset comes when its memory is torn down."""
+
+    kind = "kill"
+    kill: Side
+    """Side that is killed."""
+
+
+class VanishFault(Fault):
+    """A host, or the network, is gone: nothing comes back from it."""
+
+    kind = "vanish"
+    vanish: _Place
+    """What vanishes."""
+    lasting_ns: TimeOrNone = Field(default=None, alias="for")
+    """Heals by itself after this time."""
+
+
+class HealFault(Fault):
+    """What had vanished or was slow is as before."""
+
+    kind = "heal"
+    heal: _Place
+    """What heals."""
+
+
+class SlowFault(Fault):
+    """The network, or one host's way to it, gets slow."""
+
+    kind = "slow"
+    slow: _Place
+    """What gets slow."""
+    what: Annotated[str, Choice(("bandwidth", "latency"), "what gets slow")] = "bandwidth"
+    """What the factor multiplies."""
+    factor: Annotated[int, Measure(units.FACTOR, 1, 10**12)]
+    """Multiplies bandwidth or latency; above 0. Stored in millionths."""
+    lasting_ns: TimeOrNone = Field(default=None, alias="for")
+    """Heals by itself after this time."""
+
+    @property
+    def factor_ppm(self) -> int:
+        """Factor in millionths."""
+        return self.factor
+
+
+class FailFault(Fault):
+    """A function of QEMU returns an error."""
+
+    kind = "fail"
+    fail: Side
+    """Side on which it fails."""
+    what: Annotated[str, Choice(("device save", "RAM save", "device load"), "what fails")]
+    """Which function: the error return of the device save, the RAM save or the device load."""
+    leaks_lock: Switch = False
+    """Whether the error path leaves without giving the iothread lock back, as that of the RAM save
+    did in the developing branches of 2015.
+    """
+
+    @check("what", "fail")
+    def _is_of_its_side(self) -> Iterator[str]:
+        if self.fail == "primary" and self.what == "device load":
+            yield "the device load is the secondary's; expected 'device save' or 'RAM save'"
+        if self.fail == "secondary" and self.what != "device load":
+            yield f"the {self.what} is the primary's; expected 'device load'"
+
+
+class BusyFault(Fault):
+    """The main loop does something else for a time, with the lock: it serves no command."""
+
+    kind = "busy"
+    busy: Side
+    """Side whose main loop is busy."""
+    lasting_ns: TimeAbove0 = Field(alias="for")
+    """For how long."""
+
+
+class DisconnectFault(Fault):
+    """The cluster manager loses its connection to a side's monitor: it can tell it nothing."""
+
+    kind = "disconnect"
+    disconnect: Side
+    """Side whose monitor loses its client."""
+    lasting_ns: TimeOrNone = Field(default=None, alias="for")
+    """Connects again after this time."""
+
+
+FAULT_KINDS: Final[dict[str, type[Fault]]] = {kind.kind: kind for kind in Fault.__subclasses__()}
+"""Every kind of fault by its key."""
+
+
+def _kind(value: object) -> type[Fault]:
+    """Return the kind of what has exactly one of the keys that name one."""
+    names = ", ".join(FAULT_KINDS)
+    if not isinstance(value, dict):
+        such = "a fault such as {freeze: secondary, at: 2 s}"
+        raise reject(f"expected {such}; the kinds are {names}")
+    kinds = [key for key in FAULT_KINDS if key in value]
+    if len(kinds) > 1:
+        together = f"{' and '.join(kinds)} stand together; make them entries of their own"
+        raise reject(f"a fault is of one kind, but {together}")
+    if not kinds:
+        hint = next((hint for key in value if (hint := meant(str(key), FAULT_KINDS))), "")
+        raise reject(f"the fault has no kind; expected one of the keys {names}{hint}")
+    return FAULT_KINDS[kinds[0]]
+
+
+AnyFault = Annotated[Fault, Forms(_kind, *FAULT_KINDS.values(), apart=False)]

@@ -1,0 +1,167 @@
+"""The guest of a scenario: its memory, and how it dirties it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+from pydantic import Field
+
+from colosim.scenario import units
+from colosim.scenario.checks import Conflict, Path, check
+from colosim.scenario.fields import PAGES_MAX, SIZE_BYTES_MAX, Choice, Measure, Text
+from colosim.scenario.measured_pages import PageCounts, column
+from colosim.scenario.section import Forms, Section
+from colosim.scenario.units import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path as FilePath
+
+_Need: TypeAlias = tuple[Path, int, str]
+"""Key, pages of RAM that it needs, and how a message begins that has not so many."""
+_PageRate = Annotated[int, Measure(units.DIRTY_RATE, 0, 10**12)]
+
+
+class WriteLoad(Section):
+    """Writes at a rate over a working set."""
+
+    example = "{rate: 50000 pages/s, working_set: 96 MiB}"
+
+    rate_pages_per_s: _PageRate
+    """Page writes a second while the guest runs."""
+    working_set_pages: Annotated[int, Measure(units.WORKING_SET, 1, PAGES_MAX)]
+    """Pages that the writes fall on."""
+    pattern: Annotated[str, Choice(("round-robin", "uniform"), "a write pattern")] = "round-robin"
+    """round-robin: each page in turn; uniform: each write to a random page of the working set."""
+
+    def needs(self) -> Iterator[list[_Need]]:
+        """Yield what has to fit into RAM; what comes later matters if the first fits."""
+        pages = self.working_set_pages
+        yield [(("working_set",), pages, f"a working set of {pages} pages does not fit into")]
+
+
+class FixedDirty(Section):
+    """The same number of dirty pages at every checkpoint."""
+
+    example = "{pages: 2000}"
+
+    pages: Annotated[int, Measure(units.PAGES, 0, PAGES_MAX)] = 2000
+    """Dirty pages a checkpoint."""
+
+    def needs(self) -> Iterator[list[_Need]]:
+        """Yield what has to fit into RAM."""
+        yield [(("pages",), self.pages, f"{self.pages} dirty pages do not fit into")]
+
+
+class RateDirty(WriteLoad):
+    """Dirty pages from one write load."""
+
+
+class HotColdDirty(Section):
+    """Dirty pages from two write loads on separate parts of RAM."""
+
+    hot: WriteLoad
+    """The small set that is written often."""
+    cold: WriteLoad
+    """The large set that is written seldom."""
+
+    def needs(self) -> Iterator[list[_Need]]:
+        """Yield what has to fit into RAM: each set, then both."""
+        yield [
+            ((key, *path), pages, words)
+            for key, load in (("hot", self.hot), ("cold", self.cold))
+            for each in load.needs()
+            for path, pages, words in each
+        ]
+        both = self.hot.working_set_pages + self.cold.working_set_pages
+        words = f"hot and cold set together have {both} pages, more than"
+        yield [(("cold", "working_set"), both, words)]
+
+
+class MeasuredDirty(Section):
+    """Dirty pages as measured, one a checkpoint, from the start again when they are used up."""
+
+    csv: Annotated[str, Text("the path of a CSV file", r"[^\x00-\x1f]+", 1024)]
+    """CSV file with a header line, relative to the scenario file."""
+    column: Annotated[str, Text("the name of a column", r"[^\x00-\x1f]+", 200)] = "dirty_pages"
+    """Column that has the dirty pages of each checkpoint."""
+    measured_pages: Annotated[tuple[int, ...], PageCounts()] = Field(alias="values")
+    """The measured values; read from the file unless they stand here already."""
+
+    @classmethod
+    def completed(cls, given: dict[str, Any], folder: FilePath | None) -> dict[str, Any]:
+        """Read the file, if there is a folder that it can stand in."""
+        file, name = given.get("csv"), given.get("column", "dirty_pages")
+        if folder is None or {"values", "measured_pages"} & given.keys():
+            return {}
+        if not isinstance(file, str):
+            return {"measured_pages": ()}  # no file is named, which is told already
+        blame = "column" if "column" in given else "csv"
+        return {"measured_pages": column(folder / file, file, str(name), blame)}
+
+    def needs(self) -> Iterator[list[_Need]]:
+        """Yield what has to fit into RAM."""
+        most = max(self.measured_pages)
+        yield [(("csv",), most, f"the measured {most} dirty pages do not fit into")]
+
+
+def _form(value: object) -> type[Section]:
+    """Return the form that the keys of plain data are of."""
+    keys = value.keys() if isinstance(value, dict) else ()
+    if {"hot", "cold"} & set(keys):
+        return HotColdDirty
+    if {"csv", "column", "values", "measured_pages"} & set(keys):
+        return MeasuredDirty
+    rate = {"rate", "working_set", "pattern", "rate_pages_per_s", "working_set_pages"}
+    return RateDirty if rate & set(keys) else FixedDirty
+
+
+class Guest(Section):
+    """The virtual machine that the pair protects."""
+
+    example = "{ram: 4 GiB}"
+
+    ram_bytes: Annotated[int, Measure(units.SIZE, units.PAGE_BYTES, SIZE_BYTES_MAX)] = 1 << 30
+    """Guest RAM; whole pages of 4 KiB."""
+    vcpus: Annotated[int, Measure(units.COUNT, 1, 4096)] = 1
+    """Virtual CPUs. No cost depends on them: see device_state and vm_stop."""
+    device_state_bytes: Annotated[int, Measure(units.SIZE, 1, 1 << 40)] = 12_665
+    """Device state a checkpoint. Default: measured, minimal PC machine with one vCPU."""
+    vmdesc_bytes: Annotated[int, Measure(units.SIZE, 0, 1 << 40)] = 106_159
+    """JSON description and stream header that qsb and flat send each time. Default: measured."""
+    zero_share_ppm: Annotated[int, Measure(units.SHARE, 0, 10**6)] = 0
+    """Share of the dirty pages that are zero (9 bytes on the wire)."""
+    dirty: Annotated[
+        FixedDirty | RateDirty | HotColdDirty | MeasuredDirty,
+        Forms(_form, FixedDirty, RateDirty, HotColdDirty, MeasuredDirty),
+    ] = FixedDirty.model_construct()
+    """Pages dirtied between two checkpoints: pages; rate, working_set, pattern; hot, cold; or csv.
+    """
+    late_writes_pages_per_s: _PageRate = 0
+    """Pages a second that QEMU's main loop writes into the stopped primary guest whenever the
+    iothread lock is free. Assumed 0: stopping the guest drains its devices.
+    """
+
+    @property
+    def ram_pages(self) -> int:
+        """Guest RAM in pages of 4 KiB."""
+        return self.ram_bytes // units.PAGE_BYTES
+
+    @check("ram")
+    def _is_whole_pages(self) -> Iterator[str]:
+        if self.ram_bytes % units.PAGE_BYTES:
+            ram = self.ram_bytes
+            yield f"guest RAM of {ram} bytes is not a whole number of pages of 4 KiB"
+
+    @check("ram", "dirty")
+    def _holds_what_is_dirtied(self) -> Iterator[Conflict]:
+        shown = f"RAM of {text_of(self.ram_bytes, units.SIZE)} ({self.ram_pages} pages)"
+        for needs in self.dirty.needs():
+            found = [
+                Conflict(f"{words} the guest's {shown}", (("dirty", *path), ("ram",)))
+                for path, pages, words in needs
+                if pages > self.ram_pages
+            ]
+            yield from found
+            if found:
+                return
