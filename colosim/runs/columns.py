@@ -3,11 +3,11 @@
 Times are integer ns since COLO was entered (of a measured run: since its first request), sizes are
 bytes; what a design does not have, or a log does not show, is empty.
 
-``checkpoints``: one row a transaction that was begun, also if its request could not be sent.  A column ``SIDE_STEP_ns`` is how long that
-side spent on a protocol step (a step of a design's own has such a column too); a column
-``SIDE_POINT_at_ns`` is when a point of the protocol was first reached.  ``outcome`` is
-``committed``, ``aborted`` or ``unfinished``; pause, transaction and RAM times are only of committed
-ones.
+``checkpoints``: one row a transaction that was begun, also if its request could not be sent.  A
+column ``SIDE_STEP_ns`` is how long that side spent on a protocol step (a step of a design's own has
+such a column too); a column ``SIDE_POINT_at_ns`` is when a point of the protocol was first reached.
+``outcome`` is ``committed``, ``aborted`` or ``unfinished``; pause, transaction and RAM times are
+only of committed ones.
 ``memory``: one row a breakpoint of an account; from it on the level is
 ``level_bytes + slope_bytes_per_ns * (t - time_ns)`` until that account's next row.
 ``locks``: one row a hold of an iothread lock or an attempt at one, in the order of release; the
@@ -24,7 +24,16 @@ from typing import Final
 from colosim.trace import steps
 from colosim.trace.steps import step_column
 
-__all__ = ["COLUMNS", "POINTS", "SLOPE", "STEPS", "TABLES", "TEXT", "checkpoint_columns", "step_column"]
+__all__ = [
+    "COLUMNS",
+    "POINTS",
+    "SLOPE",
+    "STEPS",
+    "TABLES",
+    "TEXT",
+    "checkpoint_columns",
+    "step_column",
+]
 
 TABLES: Final = ("checkpoints", "memory", "locks", "messages", "events")
 

@@ -124,9 +124,7 @@ def _shape(transfer: Transfer, begin_ns: int) -> tuple[int, ...]:
 def curves_of(shape: Shape) -> tuple[Curve, Curve]:
     """Return the levels of send and receive buffer under a stretch; like ones share them."""
     transfers, cut, last = shape
-    found = [
-        (one[0], _alone(None if cut is None else cut - one[0], *one[1:])) for one in transfers
-    ]
+    found = [(one[0], _alone(None if cut is None else cut - one[0], *one[1:])) for one in transfers]
     sending, receiving = (
         _sum([[Point(at + begin, *line) for at, *line in curves[end]] for begin, curves in found])
         for end in (0, 1)

@@ -49,7 +49,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     # Integers that may be missing stay integers.
-    made: pd.DataFrame = pq.read_table(path).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    made: pd.DataFrame = pq.read_table(path).to_pandas(
+        types_mapper={pa.int64(): pd.Int64Dtype()}.get
+    )
     return made.astype({column: dtype_of(column) for column in made.columns})
 
 

@@ -1,9 +1,9 @@
 """The peaks of memory: of each account and of a host's sum, exact, as a run goes on.
 
-They are those of the breakpoints in the memory table.  What is held changes in steps that the record
-has; the levels of the socket buffers are curves (`colosim.runs.curves`), which take work in exact
-rationals.  So of stretches of transfers it is first asked how high they can come at most: only where
-that may be higher than all before it one looks.
+They are those of the breakpoints in the memory table.  What is held changes in steps that the
+record has; the levels of the socket buffers are curves (`colosim.runs.curves`), which take work in
+exact rationals.  So of stretches of transfers it is first asked how high they come at most, and only
+where that may be higher than all before it one looks.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from colosim.runs.summary import summarise
 from colosim.runs.taps import taps
 from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
 from colosim.scenario import Scenario, load
-from colosim.trace.record import DIGEST_FORMAT
 from colosim.trace.events import parse
+from colosim.trace.record import DIGEST_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -257,7 +257,9 @@ def simulate(
     else:
         simulation.run()
         judgement = judge(simulation)
-    return Run(scenario, summarise(simulation, judgement), simulation=simulation, listening=listening)
+    return Run(
+        scenario, summarise(simulation, judgement), simulation=simulation, listening=listening
+    )
 
 
 def as_scenario(

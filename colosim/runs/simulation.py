@@ -25,14 +25,14 @@ from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
 from colosim.host.host import Host, bitmap_bytes
 from colosim.host.lock import IothreadLock
+from colosim.host.process import Thread
 from colosim.host.reference_lock import ReferenceLock
 from colosim.host.staging import StagingBuffer
-from colosim.host.process import Thread
 from colosim.network.connection import PRIMARY, SECONDARY, Connection
 from colosim.network.direction import Direction
 from colosim.network.reference import ReferenceDirection
-from colosim.runs.peaks import Peaks
 from colosim.runs.liveness import LATE, Liveness
+from colosim.runs.peaks import Peaks
 from colosim.runs.service import Service
 from colosim.runs.tally import Tally
 from colosim.runs.taps import taps
@@ -107,9 +107,7 @@ class Simulation:
         phase = network.ack_tick_phase_ns
         if phase is None:
             phase = Streams(self.seed).below("ack tick phase", network.ack_tick_ns)
-        self.connection = Connection(
-            self.env, self.record, network, phase, direction
-        )
+        self.connection = Connection(self.env, self.record, network, phase, direction)
         traits = self.design.traits
         self.failovers: dict[str, Failover] = {
             PRIMARY: PrimaryFailover(self.hosts[PRIMARY], self.connection),
@@ -273,8 +271,7 @@ class Simulation:
     def _serves_alone(self) -> bool:
         """Whether a side that has taken over serves."""
         return any(
-            failover.done and self.service.serves(side)
-            for side, failover in self.failovers.items()
+            failover.done and self.service.serves(side) for side, failover in self.failovers.items()
         )
 
     def _finish_checks(self) -> None:

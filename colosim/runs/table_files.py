@@ -80,7 +80,9 @@ class _ParquetFiles:
             for name, header in columns.items()
         }
         self._writers = {
-            name: pq.ParquetWriter(folder / f"{name}.parquet", schema, use_dictionary=_words(schema))
+            name: pq.ParquetWriter(
+                folder / f"{name}.parquet", schema, use_dictionary=_words(schema)
+            )
             for name, schema in self._schemas.items()
         }
         self._parts: dict[str, list[pa.Table]] = {name: [] for name in columns}

@@ -107,9 +107,7 @@ class Tables:
             return self._breakpoints([], (), [])
         held = part.where(lambda event: isinstance(event, MemoryLevel))
         last = np.unique(
-            np.append(
-                part.where(lambda event: isinstance(event, CheckpointEnded)), len(part) - 1
-            )
+            np.append(part.where(lambda event: isinstance(event, CheckpointEnded)), len(part) - 1)
         )
         levels = Levels(
             np.searchsorted(last, held),
@@ -127,9 +125,7 @@ class Tables:
         self._events += len(part)
         return self._breakpoints([levels], accounts, sockets)
 
-    def _breakpoints(
-        self, held: list[Levels], accounts: Accounts, sockets: list[Levels]
-    ) -> Table:
+    def _breakpoints(self, held: list[Levels], accounts: Accounts, sockets: list[Levels]) -> Table:
         """Return breakpoints of held accounts (numbered as `accounts`) and of socket buffers."""
         sockets = [one._replace(account=one.account + len(accounts)) for one in sockets]
         accounts += self._levels.accounts

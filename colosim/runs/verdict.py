@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from colosim.checkers import Violation
 from colosim.designs.remedied import RemediedPrimary
-from colosim.trace.purpose import Purpose
 from colosim.network.connection import OTHER, PRIMARY, SECONDARY
 from colosim.runs.liveness import LATE
 from colosim.runs.wording import TIMES, with_unit
 from colosim.scenario.model import StepMoment
+from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from colosim.errors import InvariantError

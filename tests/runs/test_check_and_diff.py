@@ -8,11 +8,11 @@ import pytest
 
 import colosim
 from colosim.runs.check import foreseen, outcomes_of
-from colosim.trace.events import GuestStopped
 from colosim.runs.difference import first_difference
 from colosim.runs.run import simulate
 from colosim.runs.wording import in_words
 from colosim.scenario import loads
+from colosim.trace.events import GuestStopped
 from tests.runs.conftest import PLAIN
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from colosim.trace.events import GuestStopped
-
 import pytest
 
+from colosim.trace.events import GuestStopped
 from tests.faults.test_injection import simulate
 
 FROZEN = "{freeze: secondary, at: {checkpoint: 2, step: 'primary: RAM stream', progress: 40%}}"
@@ -32,7 +31,9 @@ def test_a_harmless_fault_before_does_not_hide_what_the_next_takes() -> None:
 def test_a_lost_link_that_strikes_at_a_stop_counts() -> None:
     """The guest stops while the link is down, and runs again when that carries again."""
     stop_ns = next(
-        at_ns for at_ns, event, _ in simulate("split", "").record if event == GuestStopped("primary")
+        at_ns
+        for at_ns, event, _ in simulate("split", "").record
+        if event == GuestStopped("primary")
     )
     run = simulate("split", f"{{vanish: network, at: {stop_ns} ns, for: 2 s}}", WAIT)
     lost = run.service.time_to_service_ns

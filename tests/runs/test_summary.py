@@ -94,8 +94,10 @@ CASES = {
     # The primary dies 10% into the RAM stream: nothing more can arrive.
     "killed ahead": (
         "split",
-        "network: {preset: lab-veth, send_buffer: 1 GiB, receive_buffer: 1 GiB}\n"
-        "faults: [{kill: primary, at: {checkpoint: 0, step: 'primary: RAM stream', progress: 10%}}]",
+        """
+network: {preset: lab-veth, send_buffer: 1 GiB, receive_buffer: 1 GiB}
+faults: [{kill: primary, at: {checkpoint: 0, step: "primary: RAM stream", progress: 10%}}]
+""",
     ),
     # The stream would be over after 500 years.
     "endless": ("device-first", "network: {preset: wan-5ms, bandwidth: 8 bit/s}"),
