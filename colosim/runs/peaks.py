@@ -2,8 +2,8 @@
 
 They are those of the breakpoints in the memory table.  What is held changes in steps that the
 record has; the levels of the socket buffers are curves (`colosim.runs.curves`), which take work in
-exact rationals.  So of stretches of transfers it is first asked how high they come at most, and only
-where that may be higher than all before it one looks.
+exact rationals.  So of stretches of transfers it is first asked how high they come at most; only
+where that may be higher than all before one looks.
 """
 
 from __future__ import annotations
