@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colosim.trace.events import MemoryLevel
-from colosim.trace.record import code_of
+from colosim.trace.record import Codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ class Ledger:
         self.side = side
         self._env = env
         self._record = record
-        self._codes: dict[str, int] = {}
+        self._codes = Codes(side)
         # How high a stream's level still comes from a time on, and when it is over.
         self._highest_from: Callable[[int], int] = _nothing
         self._over_at_ns = -1
@@ -45,9 +45,7 @@ class Ledger:
             return
         if self.catch_up is not None:
             self.catch_up()
-        if account not in self._codes:
-            self._codes[account] = code_of(MemoryLevel(self.side, account))
-        self._record.add(self._codes[account], level_bytes)
+        self._record.add(self._codes[MemoryLevel, account], level_bytes)
         self.levels[account] = level_bytes
         self.total += level_bytes - before
         if level_bytes > self.peaks.get(account, 0) or account not in self.peaks:
