@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from colosim.network.ends import Ends
+    from colosim.network.fluid import Point
+    from colosim.network.transfer import Transfer
     from colosim.runs.simulation import Simulation
 
 __all__ = ["BufferLevels", "FullSince", "buffer_levels"]
@@ -55,16 +57,18 @@ class _Full:
                 self.since[index] = at_ns
 
 
-class FullSince(list[tuple[int, int, int]]):
-    """A direction's list of levels that keeps only since when each buffer has been full."""
+class FullSince:
+    """Listens to a direction, and keeps only since when each buffer has been full."""
 
     def __init__(self, capacities: tuple[int, int]) -> None:
-        super().__init__()
         self.full = _Full(capacities)
 
-    def append(self, levels: tuple[int, int, int], /) -> None:
-        """Take a breakpoint."""
-        self.full.see(*levels)
+    def bulk_begins(self, transfer: Transfer) -> None:
+        """Hear of a bulk write in closed form: it fills no buffer for good."""
+
+    def levels(self, sending: Point, receiving: Point) -> None:
+        """Hear of a breakpoint."""
+        self.full.see(*(-int(-one // 1) for one in (sending.at, sending.level, receiving.level)))
 
 
 def buffer_levels(simulation: Simulation) -> tuple[BufferLevels, BufferLevels]:
@@ -83,8 +87,9 @@ def _levels(simulation: Simulation, direction: Ends) -> BufferLevels:
     network = simulation.scenario.network
     capacities = (network.send_buffer_bytes, network.receive_buffer_bytes)
     full = _Full(capacities)
-    if isinstance(direction.levels, FullSince):
-        full.since[:] = direction.levels.full.since
+    for listener in direction.listeners:
+        if isinstance(listener, FullSince):
+            full.since[:] = listener.full.since
     sending, receiving = direction.levels_at(simulation.end_ns, full.see)
     return BufferLevels(
         direction.sender,

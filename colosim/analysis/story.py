@@ -179,7 +179,7 @@ def observe(
         network = simulation.scenario.network
         capacities = (network.send_buffer_bytes, network.receive_buffer_bytes)
         for direction in (simulation.connection.to_secondary, simulation.connection.to_primary):
-            direction.levels = FullSince(capacities)
+            direction.listeners.append(FullSince(capacities))
 
     simulation = Simulation(scenario, design, seed=seed, keep=False, prepare=listen)
     if checks:

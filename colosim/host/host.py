@@ -37,7 +37,7 @@ class Host(Process):
         super().__init__(side, env, record)
         self.costs = costs
         self.guest_model = guest
-        self.ledger = Ledger(side, env, record)
+        self.ledger = Ledger(side, record)
         self.lock = lock(side, env, record)
         self.guest = Guest(side, env, record, guest)
         self.monitor = Monitor(self, self.lock)
@@ -56,7 +56,7 @@ class Host(Process):
 
         Assumed: all of guest RAM is resident.
         """
-        return self.guest_model.ram_bytes + self.ledger.total
+        return self.guest_model.ram_bytes + self.ledger.total_bytes
 
     def bytes_ns(self, amount: int, cost_fs: int) -> int:
         """Return the time in ns of `amount` bytes at `cost_fs` femtoseconds each."""

@@ -51,7 +51,7 @@ class Calm:
         """When the last bulk had left."""
         self._written_ns = 0
         self._bucket_full_ns = 0
-        self._shapes: dict[tuple[int, ...], tuple[int, int, int, int, int]] = {}
+        self._shapes: dict[tuple[int, ...], tuple[int, int, int]] = {}
 
     def rates_changed(self) -> None:
         """The direction's pace is another one."""
@@ -171,6 +171,8 @@ class Calm:
             transfer, written = self._begin(amount, write_ns, now), -1
         self.transfer = transfer
         self._inbox.append(transfer)
+        for listener in ends.listeners:
+            listener.bulk_begins(transfer)
         price = ends.price
         if price is not None and len(self._inbox) == 1:
             transfer.reader_ns = now
@@ -237,6 +239,8 @@ class Calm:
             pace.latency_ns,
             self._send_buffer_bytes,
             self._receive_buffer_bytes,
+            write_from_ns=max(now, room - write_ns),
+            leaves_from_ns=self._ends.drained_ns,
         )
         return transfer, max(room, now + write_ns)
 
@@ -277,9 +281,9 @@ class Calm:
             late,
         )
         try:
-            left, end, written, sending, receiving = self._shapes[key]
+            left, end, written = self._shapes[key]
         except KeyError:
-            left, end, written, sending, receiving = self._shape(transfer, key)
+            left, end, written = self._shape(transfer, key)
         left += start
         end += start
         self._written_ns = written + start
@@ -292,22 +296,10 @@ class Calm:
         if size % self._mss_bytes:
             ends.small.tail_left(arrived)
         ends.reverse.ack_rides(left, arrived)
-        ends.sender_ledger.passes(
-            "socket_send_buffer", sending, transfer.sending_from, left, self._send_buffer_bytes
-        )
-        ends.receiver_ledger.passes(
-            "socket_receive_buffer",
-            receiving,
-            transfer.receiving_from,
-            end,
-            self._receive_buffer_bytes,
-        )
-        if ends.transfers is not None:
-            ends.transfers.append(transfer)
         ends.tell_progress()
 
-    def _shape(self, transfer: Transfer, key: tuple[int, ...]) -> tuple[int, int, int, int, int]:
-        """Work out the times (from the start) and peaks of a transfer; like ones share them."""
+    def _shape(self, transfer: Transfer, key: tuple[int, ...]) -> tuple[int, int, int]:
+        """Work out the times of a transfer, from the start; like ones share them."""
         if len(self._shapes) >= _SHAPES:
             self._shapes.clear()
         start = transfer.start_ns
@@ -315,8 +307,6 @@ class Calm:
             transfer.left_ns(transfer.size_bytes) - start,
             transfer.read_end_ns() - start,
             transfer.written_ns() - start,
-            transfer.sending_peak_bytes(),
-            transfer.receiving_peak_bytes(),
         )
         return shape
 

@@ -10,7 +10,6 @@ from colosim.network.tcp import StreamError
 
 if TYPE_CHECKING:
     from colosim.engine.environment import Environment
-    from colosim.engine.ledger import Ledger
     from colosim.network.ends import Ends
     from colosim.scenario.model import Network
     from colosim.trace.record import Record
@@ -28,24 +27,15 @@ class Connection:
         env: Environment,
         record: Record,
         network: Network,
-        ledgers: tuple[Ledger, Ledger],
         ack_phase_ns: int,
         direction: type[Ends] = Direction,
     ) -> None:
-        primary, secondary = ledgers
         self.env = env
-        self.to_secondary = direction(env, record, network, (primary, secondary), ack_phase_ns)
-        self.to_primary = direction(env, record, network, (secondary, primary), ack_phase_ns)
+        self.to_secondary = direction(env, record, network, (PRIMARY, SECONDARY), ack_phase_ns)
+        self.to_primary = direction(env, record, network, (SECONDARY, PRIMARY), ack_phase_ns)
         self.to_secondary.reverse = self.to_primary
         self.to_primary.reverse = self.to_secondary
         self.down = False
-        for ledger in ledgers:
-            ledger.catch_up = self.catch_up
-
-    def catch_up(self) -> None:
-        """Bring both directions up to now."""
-        for direction in (self.to_secondary, self.to_primary):
-            direction.catch_up()
 
     def of(self, side: str) -> tuple[Ends, Ends]:
         """Return the directions out of and into `side`."""

@@ -221,11 +221,6 @@ class Direction(FastEnds):
         self.disturbed.catch_up()
         return self.disturbed
 
-    def catch_up(self) -> None:
-        """Bring the fluid, if there is one, up to now."""
-        if self.disturbed is not None:
-            self.disturbed.catch_up()
-
     # ---- disturbances --------------------------------------------------------------------------
 
     def set_factors(self, *, bandwidth_ppm: int, latency_ppm: int) -> None:
@@ -271,8 +266,8 @@ class Direction(FastEnds):
     def levels_at(self, at_ns: int, see: Callable[[int, int, int], None]) -> tuple[int, int]:
         """Return the levels that the buffers come to by themselves at a time to come."""
         fluid = self._twin()
-        fluid.on_levels = lambda at, sending, receiving: see(
-            -int(-at // 1), -int(-sending // 1), -int(-receiving // 1)
+        fluid.on_levels = lambda sending, receiving: see(
+            -int(-sending.at // 1), -int(-sending.level // 1), -int(-receiving.level // 1)
         )
         fluid.advance(max(at_ns, self.env.now))
         sending, receiving = fluid.written - fluid.left, fluid.arrived.value - fluid.read

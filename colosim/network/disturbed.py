@@ -18,12 +18,12 @@ from colosim.trace.events import ConnectionTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from fractions import Fraction
 
     from simpy.events import Event
 
     from colosim.network.calm import Past
     from colosim.network.ends import FastEnds
+    from colosim.network.fluid import Point
     from colosim.network.section import Section
 
 
@@ -84,13 +84,9 @@ class Disturbed:
 
     # ---- following -----------------------------------------------------------------------------
 
-    def _see_levels(self, at: Fraction, sending: Fraction, receiving: Fraction) -> None:
-        ends = self._ends
-        levels = -int(-sending // 1), -int(-receiving // 1)
-        ends.sender_ledger.passing_level("socket_send_buffer", levels[0])
-        ends.receiver_ledger.passing_level("socket_receive_buffer", levels[1])
-        if ends.levels is not None:
-            ends.levels.append((-int(-at // 1), *levels))
+    def _see_levels(self, sending: Point, receiving: Point) -> None:
+        for listener in self._ends.listeners:
+            listener.levels(sending, receiving)
 
     def catch_up(self) -> None:
         """Bring the fluid up to now, with what happens in this very instant."""

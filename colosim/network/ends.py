@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from colosim.engine.environment import hand_over, pending
 from colosim.network.pace import Pace
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from simpy.events import Event
 
     from colosim.engine.environment import Environment
-    from colosim.engine.ledger import Ledger
-    from colosim.network.fluid import Fluid
+    from colosim.network.fluid import Fluid, Point
     from colosim.network.section import Section
     from colosim.network.tcp import StreamError
     from colosim.network.transfer import Transfer
@@ -30,6 +29,18 @@ if TYPE_CHECKING:
     from colosim.trace.record import Record
 
 WRITE, READ = "write", "read"
+
+
+class Listener(Protocol):
+    """Somebody who wants to know how the levels of a direction's buffers move."""
+
+    def bulk_begins(self, transfer: Transfer) -> None:
+        """A bulk write has begun that is in closed form."""
+        ...
+
+    def levels(self, sending: Point, receiving: Point) -> None:
+        """A direction that is followed step by step is at a breakpoint of its buffers' levels."""
+        ...
 
 
 class Ends(ABC):
@@ -44,15 +55,13 @@ class Ends(ABC):
         env: Environment,
         record: Record,
         network: Network,
-        ledgers: tuple[Ledger, Ledger],
+        sides: tuple[str, str],
         ack_phase_ns: int,
     ) -> None:
         self.env = env
         self.record = record
         self.network = network
-        self.sender_ledger, self.receiver_ledger = ledgers
-        self.sender = self.sender_ledger.side
-        self.receiver = self.receiver_ledger.side
+        self.sender, self.receiver = sides
         self.name = f"{self.sender} to {self.receiver}"
         self.reverse: Ends = self
         self.pace = Pace(network)
@@ -65,10 +74,7 @@ class Ends(ABC):
         self.price: Callable[[Section], int] | None = None
         self.values: deque[int] = deque()
         """What messages with a value carry, of those that are not read."""
-        self.transfers: list[Transfer] | None = None
-        """Bulk transfers whose both ends are known, if somebody wants them for tables."""
-        self.levels: list[tuple[int, int, int]] | None = None
-        """(time in ns, send buffer, receive buffer) at each breakpoint, if somebody wants them."""
+        self.listeners: list[Listener] = []
 
     # ---- what a direction does, whatever model follows its bytes -------------------------------
 
@@ -146,10 +152,6 @@ class Ends(ABC):
     @abstractmethod
     def levels_now(self) -> tuple[int, int]:
         """Return the levels of send and receive buffer in bytes, now."""
-
-    @abstractmethod
-    def catch_up(self) -> None:
-        """Bring what is followed step by step up to now."""
 
     @abstractmethod
     def levels_at(self, at_ns: int, see: Callable[[int, int, int], None]) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections import deque
 from copy import copy
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from colosim.engine.clock import NS_PER_S
 
@@ -32,6 +32,14 @@ Rate = Fraction | None
 """Bytes a nanosecond; None is without limit."""
 
 _LIMIT = 100_000
+
+
+class Point(NamedTuple):
+    """A breakpoint of a buffer's level: from `at` on it is a straight line, in bytes a ns."""
+
+    at: Fraction
+    level: Fraction
+    slope: Fraction
 
 
 class FluidError(RuntimeError):
@@ -98,7 +106,7 @@ class Fluid:
         self.link_down = False
         self.held_at: int | None = None
         self.held_until = Fraction(0)
-        self.on_levels: Callable[[Fraction, Fraction, Fraction], None] | None = None
+        self.on_levels: Callable[[Point, Point], None] | None = None
         self.write_from = self.read_from = 0
         # When `written` last rose.
         self._wrote_at = self.now
@@ -336,7 +344,7 @@ class Fluid:
     def _turn(self) -> tuple[Fraction, Fraction, Fraction]:
         """Settle, and let the delayed views know of slopes that changed."""
         self._settle()
-        slopes = _, leaving, reading = self._rates()
+        slopes = writing, leaving, reading = self._rates()
         at = max(self.now + self.latency, self._in_order_from)
         # By how much what leaves now is put off by what went before: it arrives at once with what
         # leaves in that time.
@@ -348,7 +356,11 @@ class Fluid:
             self.window.follow(at, self.read + reading * behind, reading)
             self._read_told = reading
         if self.on_levels is not None:
-            self.on_levels(self.now, self.written - self.left, self.arrived.value - self.read)
+            now, arrived = self.now, self.arrived
+            self.on_levels(
+                Point(now, self.written - self.left, writing - leaving),
+                Point(now, arrived.value - self.read, arrived.slope - reading),
+            )
         return slopes
 
     @property
@@ -356,7 +368,7 @@ class Fluid:
         """Whether bytes or window updates are in flight."""
         return any(curve.coming or curve.slope for curve in (self.arrived, self.window))
 
-    def advance(self, until_ns: int) -> None:
+    def advance(self, until_ns: int | Fraction) -> None:
         """Go on to `until_ns`, whatever happens on the way."""
         until = Fraction(until_ns)
         for _ in range(_LIMIT):

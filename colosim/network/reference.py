@@ -22,6 +22,7 @@ from simpy.events import URGENT
 
 from colosim.engine.clock import NS_PER_S
 from colosim.network.ends import READ, WRITE, Ends
+from colosim.network.fluid import Point
 from colosim.network.pace import PPM
 from colosim.network.tcp import StreamError, delayed_ack_ns, give_up_ns, retransmissions_ns
 from colosim.trace.events import ConnectionTimedOut
@@ -445,10 +446,10 @@ class ReferenceDirection(Ends):
     def _see(self) -> None:
         """Book the levels, and start the retransmission timer if what is out cannot arrive."""
         levels = self.levels_now()
-        self.sender_ledger.passing_level("socket_send_buffer", levels[0])
-        self.receiver_ledger.passing_level("socket_receive_buffer", levels[1])
-        if self.levels is not None:
-            self.levels.append((self.env.now, *levels))
+        at = Fraction(self.env.now)
+        sending, receiving = (Point(at, Fraction(level), Fraction(0)) for level in levels)
+        for listener in self.listeners:
+            listener.levels(sending, receiving)
         if self.down and self.first_loss_ns is None and self.out_bytes:
             self.first_loss_ns = self.env.now
             self.env.process(self._time_out(self.env.now))
@@ -456,9 +457,6 @@ class ReferenceDirection(Ends):
     def levels_now(self) -> tuple[int, int]:
         """Return the levels of send and receive buffer in bytes, now."""
         return int(self.send_buffer.level), int(self.receive_buffer.level)
-
-    def catch_up(self) -> None:
-        """Every step is an event of its own: there is nothing to bring up to now."""
 
     def levels_at(self, at_ns: int, see: Callable[[int, int, int], None]) -> tuple[int, int]:  # noqa: ARG002 - nothing is seen ahead
         """Return the levels; a buffer that has no room for the next chunk is full."""

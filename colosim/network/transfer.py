@@ -28,7 +28,9 @@ class Transfer:
 
     Durations are those of the whole transfer at one stage alone, in ns; all times are absolute.
     `head_bytes` pass the link at once (a token bucket that is full).  `reader_ns` is when the
-    reading thread has come, or -1 as long as it has not.
+    reading thread has come, or -1 as long as it has not.  Of one that begins behind a backlog, and
+    whose `start_ns` is put off for that, `write_from_ns` is when its write begins to fill the send
+    buffer, and nothing leaves before `leaves_from_ns`: they are for its levels.
     """
 
     start_ns: int
@@ -41,6 +43,13 @@ class Transfer:
     head_bytes: int = 0
     read_ns: int = 0
     reader_ns: int = -1
+    write_from_ns: int = -1
+    leaves_from_ns: int = -1
+
+    @property
+    def filled_from_ns(self) -> int:
+        """When it begins to fill the send buffer."""
+        return self.start_ns if self.write_from_ns < 0 else self.write_from_ns
 
     @property
     def begun_ns(self) -> int:

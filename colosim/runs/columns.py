@@ -3,7 +3,7 @@
 Times are integer ns since COLO was entered (of a measured run: since its first request), sizes are
 bytes; what a design does not have, or a log does not show, is empty.
 
-``checkpoints``: one row a transaction that was begun.  A column ``SIDE_STEP_ns`` is how long that
+``checkpoints``: one row a transaction that was begun, also if its request could not be sent.  A column ``SIDE_STEP_ns`` is how long that
 side spent on a protocol step (a step of a design's own has such a column too); a column
 ``SIDE_POINT_at_ns`` is when a point of the protocol was first reached.  ``outcome`` is
 ``committed``, ``aborted`` or ``unfinished``; pause, transaction and RAM times are only of committed

@@ -17,8 +17,8 @@ import colosim
 from colosim.errors import RunDirectoryError
 from colosim.runs.columns import COLUMNS, checkpoint_columns
 from colosim.runs.run import Run, own_steps, simulate
-from colosim.runs.stored import MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
 from colosim.runs.taps import taps
+from colosim.runs.stored import MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
 from colosim.scenario import resolve
 
 if TYPE_CHECKING:

@@ -256,8 +256,6 @@ def simulate(
         judgement = Judgement(NOT_APPLICABLE, None, f"the design has no step {steps}")
     else:
         simulation.run()
-        for direction in (simulation.connection.to_secondary, simulation.connection.to_primary):
-            direction.levels_now()  # follow the buffers up to the last event: peaks count
         judgement = judge(simulation)
     return Run(scenario, summarise(simulation, judgement), simulation=simulation, listening=listening)
 

@@ -31,14 +31,17 @@ from colosim.host.process import Thread
 from colosim.network.connection import PRIMARY, SECONDARY, Connection
 from colosim.network.direction import Direction
 from colosim.network.reference import ReferenceDirection
+from colosim.runs.peaks import Peaks
 from colosim.runs.liveness import LATE, Liveness
 from colosim.runs.service import Service
 from colosim.runs.tally import Tally
+from colosim.runs.taps import taps
 from colosim.trace.events import ABORTED, COMMITTED, CheckpointEnded
-from colosim.trace.record import Record, code_of
+from colosim.trace.reading import Reading
+from colosim.trace.record import BATCH, Record, code_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from colosim.designs.design import Design
     from colosim.failover.state import Failover
@@ -74,14 +77,17 @@ class Simulation:
         self.seed = scenario.seed if seed is None else seed
         self.env = env = Environment()
         self.record = record = Record(env, keep=keep)
-        self.tally = Tally(scenario.warmup)
-        record.readers.append(self.tally.feed)
         self.hosts = {}
         lock, direction = MODELS[scenario.model]
         for side in SIDES:
             costs = getattr(scenario.hosts, side).costs
             self.hosts[side] = Host(side, env, record, costs, scenario.guest, lock)
         self._connect(direction)
+        self.tally = Tally(scenario.warmup)
+        self.peaks = Peaks(taps(self.connection))
+        self._reading = Reading(self.tally.on, self.peaks.on)
+        self._unsettled = 0
+        record.readers.append(self._read)
         self._staff()
         self.committed = 0
         self._checkpoints = scenario.checkpoints
@@ -101,9 +107,8 @@ class Simulation:
         phase = network.ack_tick_phase_ns
         if phase is None:
             phase = Streams(self.seed).below("ack tick phase", network.ack_tick_ns)
-        ledgers = (self.hosts[PRIMARY].ledger, self.hosts[SECONDARY].ledger)
         self.connection = Connection(
-            self.env, self.record, network, ledgers, phase, direction
+            self.env, self.record, network, phase, direction
         )
         traits = self.design.traits
         self.failovers: dict[str, Failover] = {
@@ -254,7 +259,16 @@ class Simulation:
         self.service.close(self.end_ns)
         self.record.flush()
         self.tally.finish(self.end_ns)
+        self.peaks.finish(self.end_ns)
         return self
+
+    def _read(self, flat: Sequence[int]) -> None:
+        """Count what a part of the record says."""
+        self._reading.feed(flat)
+        self._unsettled += len(flat)
+        if self._unsettled >= BATCH:
+            self._unsettled = 0
+            self.peaks.settle(flat[-3])
 
     def _serves_alone(self) -> bool:
         """Whether a side that has taken over serves."""

@@ -22,9 +22,8 @@ def memory_peaks(simulation: Simulation, side: str) -> dict[str, int]:
 
     The account ``staging_buffer`` (capacity) is there in every design, 0 where it has none.
     """
-    ledger = simulation.hosts[side].ledger
-    peaks = {STAGING: 0, **ledger.peaks}
-    return {**dict(sorted(peaks.items())), "extra_total": ledger.total_peak}
+    *accounts, total = {STAGING: 0, **simulation.peaks.of(side)}.items()
+    return dict([*sorted(accounts), total])
 
 
 def deaf_longest_ns(simulation: Simulation, survivor: str | None) -> int:

@@ -48,7 +48,8 @@ class Tables:
     """Turns one run's events into tables.
 
     Give `feed` the record in parts, each but the last up to the end of a checkpoint, then call
-    `finish`.  `taps` listen to the run's connection.  `own_steps`: the steps (side, name) that a design has besides `columns.STEPS`.
+    `finish`.  `taps` listen to the connection.
+    `own_steps`: the steps (side, name) that a design has besides `columns.STEPS`.
     """
 
     def __init__(

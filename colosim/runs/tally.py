@@ -20,15 +20,11 @@ from colosim.trace.events import (
 )
 from colosim.trace.purpose import Purpose
 from colosim.trace.quantities import HOLDS, REQUEST, SPANS, WIRE_BYTES, is_sent, span
-from colosim.trace.record import event_of
 from colosim.trace.steps import POINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from colosim.trace.events import Event
-
-    Handler = Callable[[int, int], None]
+    from colosim.trace.reading import Handler
 
 __all__ = ["Tally"]
 
@@ -38,21 +34,8 @@ _SPANNED: Final = {name for begin, ends in SPANS.values() for name in (begin, *e
 _POINTS: Final = tuple(point for point in POINTS if point.full_name in _SPANNED)
 
 
-class _Handlers(dict[int, "Handler | None"]):
-    """What is done with the event of each code; `on` says it when a code is first met."""
-
-    def __init__(self, on: Callable[[Event], Handler | None]) -> None:
-        super().__init__()
-        self._on = on
-
-    def __missing__(self, code: int) -> Handler | None:
-        """Return and keep what is done with an event that was not met before."""
-        handler = self[code] = self._on(event_of(code))
-        return handler
-
-
 class Tally:
-    """Takes the record part by part, however it is cut.
+    """Follows a record (`colosim.trace.reading`), and is told when it is over.
 
     `warmup`: how many checkpoints are left out of the distributions.
     """
@@ -77,14 +60,6 @@ class Tally:
         # Since when a side's lock is held, and for what; since when its process is frozen.
         self._held: dict[str, tuple[int, Purpose] | None] = dict.fromkeys(OTHER)
         self._frozen_ns: dict[str, int] = {}
-        self._handlers = _Handlers(self._on)
-
-    def feed(self, flat: Sequence[int]) -> None:
-        """Count events, flat as in the record: time, code, value, time, ..."""
-        handlers = map(self._handlers.__getitem__, flat[1::3])
-        for at_ns, handler, value in zip(flat[::3], handlers, flat[2::3], strict=True):
-            if handler is not None:
-                handler(at_ns, value)
 
     def finish(self, end_ns: int) -> None:
         """Count holds that are open at the end: up to there, or to where its process froze."""
@@ -106,8 +81,8 @@ class Tally:
 
     # ---- what is done with an event ------------------------------------------------------------
 
-    def _on(self, event: Event) -> Handler | None:
-        """Return what is done with an event, None if nothing is; asked once for each."""
+    def on(self, event: Event) -> list[Handler]:
+        """Return what is done with an event."""
         found: list[Handler] = []
         if event == REQUEST:
             found.append(self._begin)
@@ -127,14 +102,7 @@ class Tally:
                 found.append(lambda at_ns, _: self._process_is(side, state, at_ns))
             case CheckpointEnded(outcome):
                 found.append(lambda _, number: self._end(outcome, number))
-        if len(found) <= 1:
-            return found[0] if found else None
-
-        def handle(at_ns: int, value: int) -> None:
-            for handler in found:
-                handler(at_ns, value)
-
-        return handle
+        return found
 
     def _begin(self, _at_ns: int, _value: int) -> None:
         """Begin a checkpoint; one that did not end is forgotten."""

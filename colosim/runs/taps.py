@@ -1,77 +1,66 @@
 """Listening to the socket buffers of a connection: what their levels follow from, as it happens.
 
-`colosim.runs.levels` makes breakpoints of it, once they are wanted.
+`colosim.runs.curves` makes curves of it, once they are wanted.
 """
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from colosim.network.connection import Connection
     from colosim.network.ends import Ends
-    from colosim.network.fluid import Fluid
+    from colosim.network.fluid import Fluid, Point
     from colosim.network.transfer import Transfer
 
-__all__ = ["Point", "Tap", "points_of", "taps"]
+__all__ = ["Tap", "taps"]
 
 
-class Point(NamedTuple):
-    """A breakpoint of a level: from `at` on it is a straight line."""
+class Tap:
+    """What was heard of a direction, and not yet taken.
 
-    at: Fraction
-    level: Fraction
-    slope: Fraction
-
-
-def points_of(fluid: Fluid) -> tuple[Point, Point]:
-    """Return where the send and the receive buffer of `fluid` stand, and how they go on."""
-    writing, leaving, reading = fluid._rates()  # noqa: SLF001 - only here are they wanted outside
-    arrived = fluid.arrived
-    return (
-        Point(fluid.now, fluid.written - fluid.left, writing - leaving),
-        Point(fluid.now, arrived.value - fluid.read, arrived.slope - reading),
-    )
-
-
-class Tap(list[tuple[int, int, int]]):
-    """The list into which a direction reports its levels; keeps the exact breakpoints.
-
-    `transfers`: the bulk transfers whose both ends are known.  `points`: the breakpoints of a
-    direction that is followed step by step, each beside the number of events that had happened when
-    it was reported.  `episodes`: when the direction became a fluid, each time, and the write that
-    nobody had come to read then.
+    `transfers`: bulk writes in closed form, in their order; `taken`: how many were before them.
+    `episodes`: when the direction became one that is followed step by step, and how many transfers
+    there had been: of those what is under way then ends there.  `points`: its breakpoints, each
+    beside the number of events that had happened when it became known.
     """
 
     def __init__(self, direction: Ends) -> None:
-        super().__init__()
-        self.direction = direction
+        self._direction = direction
         self._fluid: Fluid | None = None
+        self.sender, self.receiver = direction.sender, direction.receiver
         self.transfers: list[Transfer] = []
+        self.taken = 0
+        self.episodes: list[tuple[int, Fraction]] = []
         self.points: list[tuple[int, tuple[Point, Point]]] = []
-        self.episodes: list[tuple[int, Fraction, Transfer | None]] = []
-        direction.transfers = self.transfers
-        direction.levels = self
+        direction.listeners.append(self)
 
-    def append(self, levels: tuple[int, int, int], /) -> None:
-        """Take a breakpoint of the direction's fluid, or a step of the reference."""
-        fluid = self.direction.fluid
-        events = len(self.direction.record)
-        if fluid is None:
-            at, *steps = map(Fraction, levels)
-            sending, receiving = (Point(at, level, Fraction(0)) for level in steps)
-            self.points.append((events, (sending, receiving)))
-            return
-        if fluid is not self._fluid:
+    @property
+    def follows(self) -> bool:
+        """Whether the direction is followed step by step just now."""
+        return self._direction.fluid is not None
+
+    def bulk_begins(self, transfer: Transfer) -> None:
+        """Hear of a bulk write that is in closed form."""
+        self.transfers.append(transfer)
+
+    def levels(self, sending: Point, receiving: Point) -> None:
+        """Hear of a breakpoint of a fluid, or of a step of the reference."""
+        fluid = self._direction.fluid
+        if fluid is not self._fluid and fluid is not None:
             self._fluid = fluid
-            self.episodes.append((events, fluid.now, self.unread()))
-        self.points.append((events, points_of(fluid)))
+            self.episodes.append((self.taken + len(self.transfers), sending.at))
+        self.points.append((len(self._direction.record), (sending, receiving)))
 
-    def unread(self) -> Transfer | None:
-        """Return the last write, if nobody has come to read it: it is on no list."""
-        transfer = self.direction.transfer
-        return None if transfer is None or transfer.reader_ns >= 0 else transfer
+    def close(self, end_ns: int) -> None:
+        """Hear of what comes by itself up to the end of the run."""
+        fluid = self._direction.fluid
+        if fluid is not None:
+            ahead, known = fluid.twin(), len(self._direction.record)
+            ahead.on_levels = lambda *points: self.points.append((known, points))
+            ahead.advance(end_ns)
 
 
 def taps(connection: Connection) -> tuple[Tap, Tap]:

@@ -224,8 +224,11 @@ class _Rows:
     def __init__(self, part: Columns) -> None:
         self.part = part
         size = len(part)
-        self.begins = part.places(REQUEST)
-        self.ends = part.where(lambda event: isinstance(event, CheckpointEnded))
+        requests = part.places(REQUEST)
+        self.ends = ends = part.where(lambda event: isinstance(event, CheckpointEnded))
+        # An end with no request since the one before: its request could not be sent.
+        alone = ends[last_before(requests, ends) <= np.append(-1, ends)[:-1]]
+        self.begins = np.sort(np.append(requests, alone))
         self.count = count = len(self.begins)
         following = np.append(self.begins, size)[1:]
         self._closes = np.append(self.ends, size)[np.searchsorted(self.ends, self.begins)]

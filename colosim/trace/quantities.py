@@ -1,7 +1,7 @@
 """What a checkpoint's quantities are: the one definition, for summaries, tables and real runs.
 
-A checkpoint goes from its request to its end (`CheckpointEnded`), or to the next request.
-What happens outside of all belongs to none.
+A checkpoint goes from its request to its end (`CheckpointEnded`), or to the next request; one whose
+request could not be sent has an end alone.  What happens outside of all belongs to none.
 
 ``pause_ns``: primary's guest stopped to running.  ``transaction_ns``: request sent to running.
 ``ram_ns``: VMSTATE_SEND read to RAM in the RAM cache, or to the staging buffer filled where RAM is

@@ -45,7 +45,7 @@ def state(simulation: Simulation) -> dict[str, Any]:
         "reason": simulation.reason,
         "followed": [direction.fluid is not None for direction in directions],
         "errors": [(direction.write_error, direction.read_error) for direction in directions],
-        "peaks": [dict(host.ledger.peaks) for host in simulation.hosts.values()],
+        "peaks": [simulation.peaks.of(side) for side in simulation.hosts],
         "levels": [dict(host.ledger.levels) for host in simulation.hosts.values()],
     }
 

@@ -190,7 +190,7 @@ def test_diff_shows_where_two_runs_part(folder: Path, capsys: pytest.CaptureFixt
 def test_diff_notices_a_missing_and_a_cut_table(
     folder: Path, capsys: pytest.CaptureFixture[str], left_bytes: int | None
 ) -> None:
-    """Whatever the digests say, a table that is gone or cut makes ``diff`` name it and end with 2."""
+    """A table that is gone or cut makes ``diff`` name it and end with 2, equal digests or not."""
     main(["run", "plain.yaml", "--design", "split"])
     run = Path("runs/plain/split")
     for name in ("events", "memory", "summary"):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colosim.network.fluid import Fluid, rate_of
+from colosim.network.fluid import Fluid, Point, rate_of
 from colosim.network.transfer import Transfer
 from tests.network.test_transfer import PAGE, closed, transfer_of
 from tests.reference.page_by_page import Calendar, Pages, Passage, pass_through
@@ -43,9 +43,10 @@ class Watched:
         )
         self.fluid.on_levels = self.see
 
-    def see(self, _at: Fraction, sending: Fraction, receiving: Fraction) -> None:
+    def see(self, *points: Point) -> None:
         """Check the levels at a breakpoint."""
         fluid, pages = self.fluid, self.pages
+        sending, receiving = (point.level for point in points)
         assert (
             fluid.written >= fluid.left >= fluid.arrived.value >= fluid.read >= fluid.window.value
         )

@@ -9,6 +9,7 @@ from colosim.designs import load_designs
 from colosim.runs.run import Run, simulate
 from colosim.runs.verdict import NOT_APPLICABLE, WORST_FIRST
 from colosim.scenario import loads
+from tests.runs.figures import hold_to_the_tables
 
 if TYPE_CHECKING:
     from colosim.scenario import Scenario
@@ -40,6 +41,12 @@ def hold(text: str) -> Run:
         locks = [host.lock.owner for host in run.simulation.hosts.values()]
         assert any(owner is not None for owner in locks)
     return run
+
+
+def tabulate(text: str) -> None:
+    """Run a scenario's one design, and hold its summary to its tables."""
+    scenario = scenario_of(text)
+    hold_to_the_tables(simulate(scenario, scenario.designs[0]))
 
 
 def may_be_torn(scenario: Scenario, rule: str) -> bool:

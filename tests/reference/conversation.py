@@ -92,8 +92,7 @@ class Conversation:
             side: Host(side, env, record, getattr(scenario.hosts, side).costs, scenario.guest, lock)
             for side in SIDES
         }
-        ledgers = (self.hosts[PRIMARY].ledger, self.hosts[SECONDARY].ledger)
-        self.connection = Connection(env, record, scenario.network, ledgers, 0, direction)
+        self.connection = Connection(env, record, scenario.network, 0, direction)
         effects = Effects(env, record, self.hosts, self.connection, drops_commands=False)
         self.injector = Injector(env, record, effects)
         self.script = script

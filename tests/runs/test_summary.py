@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from colosim.designs import load_designs
 from colosim.runs.run import as_scenario, simulate
-from colosim.runs.statistics import Quantiles
 from colosim.runs.summary import value_of
-from colosim.runs.tables import rows_of
 from colosim.scenario import loads, shipped
-from colosim.trace.events import CheckpointEnded
-from colosim.trace.purpose import Purpose
 from tests.runs.conftest import PLAIN
+from tests.runs.figures import hold_to_the_tables
 
 if TYPE_CHECKING:
-    from colosim.runs.run import Run
     from colosim.scenario import Scenario
 
 STATISTICS = {"count", "mean", "p50", "p90", "p99", "max"}
@@ -81,58 +77,42 @@ def test_values_by_dotted_keys() -> None:
     assert found == [1, 2, None, None]
 
 
-def quantiles(values: list[int]) -> dict[str, int]:
-    """Return what a summary says of some values."""
-    found = Quantiles()
-    found.add(values)
-    return found.summary()
-
-
-def by_the_tables(run: Run) -> dict[str, Any]:
-    """Return the figures of a summary that tables have, too; a hold that is open at the end counts."""
-    checkpoints = [dict(zip(run.tables["checkpoints"], row, strict=True)) for row in
-                   rows_of(run.tables["checkpoints"])]
-    committed = [row for row in checkpoints if row["outcome"] == "committed"]
-    warm = [row for row in committed if row["checkpoint"] >= run.scenario.warmup]
-    locks = [dict(zip(run.tables["locks"], row, strict=True)) for row in
-             rows_of(run.tables["locks"])]
-
-    def of(column: str, more: list[int]) -> dict[str, int]:
-        return quantiles([row[column] for row in warm if row[column] is not None] + more)
-
-    def open_holds(side: str) -> list[int]:
-        assert run.simulation is not None
-        host = run.simulation.hosts[side]
-        until_ns = host.frozen_ns if host.frozen else run.summary["end_ns"]
-        return [
-            until_ns - row["got_ns"]
-            for row in locks
-            if row["side"] == side and row["got_ns"] is not None and row["released_ns"] is None
-            and Purpose(row["purpose"]).moves_state
-        ]
-
-    # One whose request could not be sent is aborted too, and has no row.
-    ended = [event for _, event, _ in run.iter_events() if isinstance(event, CheckpointEnded)]
-    return {
-        "checkpoints": {
-            "completed": len(committed),
-            "aborted": ended.count(CheckpointEnded("aborted")),
-        },
-        "pause_ns": of("pause_ns", []),
-        "transaction_ns": of("transaction_ns", []),
-        "ram_ns": of("ram_ns", []),
-        "wire_bytes_per_checkpoint": of("wire_bytes", []),
-        "lock_hold_ns": {
-            side: of(f"lock_hold_{side}_ns", open_holds(side)) for side in ("primary", "secondary")
-        },
-    }
-
-
 @pytest.mark.parametrize("name", shipped())
 def test_a_summary_says_what_its_tables_say(name: str) -> None:
     """Each figure that both have is the same in every design of every shipped scenario."""
     scenario = as_scenario(name)
     for design in scenario.designs:
-        run = simulate(scenario, design)
-        expected = by_the_tables(run)
-        assert {key: run.summary[key] for key in expected} == expected
+        hold_to_the_tables(simulate(scenario, design))
+
+
+CASES = {
+    # The request of checkpoint 2 cannot be sent: it has a row, and no time.
+    "aborted": (
+        "mainline",
+        "faults: [{kill: secondary, at: {checkpoint: 2, step: 'secondary: CHECKPOINT_REQUEST'}}]",
+    ),
+    # The primary dies 10% into the RAM stream: nothing more can arrive.
+    "killed ahead": (
+        "split",
+        "network: {preset: lab-veth, send_buffer: 1 GiB, receive_buffer: 1 GiB}\n"
+        "faults: [{kill: primary, at: {checkpoint: 0, step: 'primary: RAM stream', progress: 10%}}]",
+    ),
+    # The stream would be over after 500 years.
+    "endless": ("device-first", "network: {preset: wan-5ms, bandwidth: 8 bit/s}"),
+    # The stream is over after the end of the run.
+    "late": ("split", "network: {preset: 1gbe, bandwidth: 1 kbit/s}"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_summary_says_what_its_tables_say_when_things_end_early(case: str) -> None:
+    """So it is where a request is not sent, a stream breaks off, or the run ends before it."""
+    design, more = CASES[case]
+    text = f"name: early\ncheckpoints: 5\nguest: {{ram: 512 MiB, dirty: {{pages: 60000}}}}\n{more}"
+    run = simulate(loads(text), design)
+    hold_to_the_tables(run)
+    if case == "aborted":
+        assert run.summary["checkpoints"] == {"completed": 2, "aborted": 1}
+    if case == "killed ahead":
+        peaks = run.summary["memory_peak_bytes"]["secondary"]
+        assert peaks["socket_receive_buffer"] < 60_000 * 4104 // 9
