@@ -17,11 +17,13 @@ def command(*, run_a: Path, run_b: Path) -> int:
 
     RUN_A and RUN_B are run directories with tables. The exit status is 0 if their events are the
     same, and 1 if not: then the first differing event is printed with its neighbours, "-" for RUN_A
-    and "+" for RUN_B.
+    and "+" for RUN_B. A directory that lacks a file, or has one that was changed, is an error.
     """
     from colosim.runs.difference import diff
-    from colosim.runs.stored import read_run
+    from colosim.runs.stored import read_run, verify
 
+    for path in (run_a, run_b):
+        verify(path)
     left, right = read_run(run_a), read_run(run_b)
     if left.digest == right.digest:
         click.echo(f"the same events, digest {left.digest}")

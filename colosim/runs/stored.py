@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from colosim.trace.events import Event
 
-__all__ = ["MANIFEST", "SCHEMA", "SUMMARY", "StoredTables", "intact", "read_manifest", "read_run"]
+__all__ = ["MANIFEST", "SCHEMA", "SUMMARY", "StoredTables", "intact", "read_manifest", "read_run", "verify"]
 
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
@@ -114,11 +114,19 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
+def verify(path: Path) -> None:
+    """Check that a run directory has every file of its manifest, as it was written.
+
+    :raises RunDirectoryError: with the file that is missing or is something else.
+    """
+    for name, digest in read_manifest(path)["files"].items():
+        _verify(path / name, digest)
+
+
 def intact(path: Path) -> bool:
-    """Tell whether a run directory has every file of its manifest, as it was written."""
+    """Tell whether `verify` finds nothing."""
     try:
-        for name, digest in read_manifest(path)["files"].items():
-            _verify(path / name, digest)
+        verify(path)
     except RunDirectoryError:
         return False
     return True

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from colosim.scenario.document import Mapping, Scalar, marked
 from colosim.scenario.fields import MarkedReader, reject
 from colosim.scenario.units import COUNT, SIZE, TIME, Kind, UnitError, meant, nearest, parse, show
+from colosim.trace.steps import ACCOUNTS, misspelt
 
 if TYPE_CHECKING:
     from colosim.scenario.checks import Path
@@ -40,10 +41,7 @@ _STATISTICS: Final = (
     *("pause_ns", "transaction_ns", "ram_ns", *(f"lock_hold_ns.{side}" for side in _SIDES)),
     "wire_bytes_per_checkpoint",
 )
-_ACCOUNTS: Final = (
-    *("staging_buffer", "ram_cache", "dirty_bitmap", "cache_bitmap", "stream_buffers"),
-    *("socket_send_buffer", "socket_receive_buffer", "extra_total"),
-)
+_ACCOUNTS: Final = (*ACCOUNTS, "extra_total")
 SUMMARY_KEYS: Final = (
     *_WORDS,
     *_NUMBERS,
@@ -140,7 +138,9 @@ def parse_bound(key: str, text: str) -> Bound:
 
 
 def _check_key(key: str) -> None:
-    if key in SUMMARY_KEYS or _ACCOUNT_KEY.fullmatch(key):
+    if key in SUMMARY_KEYS or (
+        _ACCOUNT_KEY.fullmatch(key) and not misspelt(key.rpartition(".")[2], _ACCOUNTS)
+    ):
         return
     inner = next((name for name in SUMMARY_KEYS if name.startswith(f"{key}.")), None)
     near = nearest(key, SUMMARY_KEYS)

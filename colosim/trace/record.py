@@ -18,6 +18,7 @@ from struct import calcsize, pack
 from typing import TYPE_CHECKING, Any, Protocol
 
 from colosim.trace.events import Event, parse
+from colosim.trace.steps import check_spelling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -78,9 +79,14 @@ class Codes(dict[tuple[Any, ...], int]):
         self._side = side
 
     def __missing__(self, key: tuple[Any, ...]) -> int:
-        """Return and keep the code of an event that was not met before."""
+        """Return and keep the code of an event that was not met before.
+
+        :raises DesignError: if it has a misspelt name.
+        """
         kind, *values = key
-        code = self[key] = code_of(kind(self._side, *values))
+        event = kind(self._side, *values)
+        check_spelling(self._side, event)
+        code = self[key] = code_of(event)
         return code
 
 

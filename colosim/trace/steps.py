@@ -9,9 +9,11 @@ have no function and span no points.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from colosim.errors import DesignError
 from colosim.trace.events import (
     PRIMARY,
     SECONDARY,
@@ -21,14 +23,20 @@ from colosim.trace.events import (
     LockGot,
     LockReleased,
     LockWanted,
+    MemoryLevel,
     Received,
     Sent,
     StepDone,
+    StreamBegan,
     StreamEnded,
 )
 from colosim.trace.purpose import Purpose
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 __all__ = [
+    "ACCOUNTS",
     "CHECKPOINT_THREAD",
     "INCOMING_THREAD",
     "MAIN_LOOP",
@@ -37,6 +45,8 @@ __all__ = [
     "Kind",
     "Point",
     "Step",
+    "check_spelling",
+    "misspelt",
     "step_column",
     "step_of",
 ]
@@ -251,12 +261,49 @@ STEPS: Final = (
 """Steps with a duration.  ``handshake`` is request sent to reply read, ``received wait`` from the
 last byte written to VMSTATE_RECEIVED, ``loaded wait`` from there to VMSTATE_LOADED."""
 
+ACCOUNTS: Final = (
+    *("staging_buffer", "ram_cache", "dirty_bitmap", "cache_bitmap", "stream_buffers"),
+    *("socket_send_buffer", "socket_receive_buffer"),
+)
+"""The accounts of a host's memory; a design may have others of its own."""
+
+# 'device svae' is 0.91 like 'device save', 'restart' 0.83 like 'start', whose names are both good.
+_LIKENESS_MIN: Final = 0.85
 _BY_NAME: Final = {(step.side, step.name): step for step in STEPS}
 
 
 def step_of(side: str, name: str) -> Step | None:
     """Return a side's step by its name, None if it is a design's own."""
     return _BY_NAME.get((side, name))
+
+
+def misspelt(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that `name` is a misspelling of, None if it is one or a new name.
+
+    A misspelling has as many words, and nearly all letters in their places.
+    """
+    alike = {other.casefold(): other for other in known if _words(other) == _words(name)}
+    near = get_close_matches(name.casefold(), alike, n=1, cutoff=_LIKENESS_MIN)
+    return None if name in alike.values() or not near else alike[near[0]]
+
+
+def _words(name: str) -> int:
+    return len(name.replace("_", " ").split())
+
+
+def check_spelling(side: str, event: Event) -> None:
+    """Refuse an event of `side` with a step or an account of memory that is misspelt.
+
+    :raises DesignError: with the name that was meant.
+    """
+    if isinstance(event, StepDone | StreamBegan):
+        what, name, known = "step", event.step, [of for at, of in _BY_NAME if at == side]
+    elif isinstance(event, MemoryLevel):
+        what, name, known = "account of memory", event.account, list(ACCOUNTS)
+    else:
+        return
+    if meant := misspelt(name, known):
+        raise DesignError(f"{name!r} is no {what}; did you mean {meant!r}?")
 
 
 def step_column(side: str, step: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +11,6 @@ from colosim.cli.main import main
 from tests.checkers.wrong_designs import Eager
 from tests.cli.test_main import modules_after
 from tests.runs.conftest import FROZEN, PLAIN
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -187,6 +184,26 @@ def test_diff_shows_where_two_runs_part(folder: Path, capsys: pytest.CaptureFixt
     assert main(["diff", "runs/plain/split", "runs/plain/qsb"]) == 1
     assert "the first difference is event" in capsys.readouterr().out
     assert main(["diff", "runs/plain/split", "runs/plain"]) == 2
+
+
+@pytest.mark.parametrize("left_bytes", [None, 0, 40])
+def test_diff_notices_a_missing_and_a_cut_table(
+    folder: Path, capsys: pytest.CaptureFixture[str], left_bytes: int | None
+) -> None:
+    """A table that is gone or cut makes ``diff`` name it and end with 2, equal digests or not."""
+    main(["run", "plain.yaml", "--design", "split"])
+    run = Path("runs/plain/split")
+    for name in ("events", "memory", "summary"):
+        table = next(run.glob(f"{name}.*"))
+        whole = table.read_bytes()
+        if left_bytes is None:
+            table.unlink()
+        else:
+            table.write_bytes(whole[:left_bytes])
+        capsys.readouterr()
+        assert main(["diff", str(run), str(run)]) == 2
+        assert str(table) in capsys.readouterr().err
+        table.write_bytes(whole)
 
 
 def test_a_design_without_the_step_is_shown(

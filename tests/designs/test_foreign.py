@@ -57,6 +57,27 @@ class Misspelt(Split):
         yield from p.lock("saving")  # here
 
 
+class MisspeltStep(Split):
+    """It does a step that nobody calls so."""
+
+    name = "misspelt-step"
+
+    def checkpoint(self, p: Primary) -> Steps:
+        """Synchronise the bitmap, as it calls it."""
+        yield from p.work("Bitmap snyc", 5)  # here
+
+
+class MisspeltAccount(Split):
+    """It holds memory on an account that nobody calls so."""
+
+    name = "misspelt-account"
+
+    def checkpoint(self, p: Primary) -> Steps:
+        """Hold memory."""
+        p.host.ledger.hold("staging_bufer", 4096)  # here
+        yield from super().checkpoint(p)
+
+
 class NothingToSend(Split):
     """It sends what it has never staged."""
 
@@ -113,6 +134,11 @@ def line_of(design: type[Design], mark: str = "  # here") -> str:
         (
             Misspelt,
             "'saving' is no purpose of the iothread lock: did you mean 'save'?",
+        ),
+        (MisspeltStep, "'Bitmap snyc' is no step; did you mean 'bitmap sync'?"),
+        (
+            MisspeltAccount,
+            "'staging_bufer' is no account of memory; did you mean 'staging_buffer'?",
         ),
     ],
 )

@@ -62,6 +62,15 @@ REFUSED = [
         ),
     ),
     (
+        "memory_peak_bytes.primary.staging_bufer",
+        "< 5 MiB",
+        True,
+        (
+            "'memory_peak_bytes.primary.staging_bufer' is not a key of summary.json;"
+            " did you mean 'memory_peak_bytes.primary.staging_buffer'?"
+        ),
+    ),
+    (
         "events",
         "< 5 ms",
         False,
