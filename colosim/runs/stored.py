@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from colosim.trace.events import Event
 
-__all__ = ["MANIFEST", "SCHEMA", "SUMMARY", "StoredTables", "intact", "read_manifest", "read_run", "verify"]
+__all__ = [
+    "MANIFEST",
+    "SCHEMA",
+    "SUMMARY",
+    "StoredTables",
+    "intact",
+    "read_manifest",
+    "read_run",
+    "verify",
+]
 
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
