@@ -29,8 +29,8 @@ PARQUET: Final = "parquet"
 NONE: Final = "none"
 FORMATS: Final = (CSV, PARQUET, NONE)
 """How a run directory may have its tables."""
-_WRITTEN_ROWS: Final = 1 << 20
-"""Rows of a group of a Parquet file; a group is written when so many have come."""
+_WRITTEN_CELLS: Final = 1 << 21
+"""A group of rows of a Parquet file is written when so many cells have come."""
 
 
 class TableFiles(Protocol):
@@ -95,7 +95,7 @@ class _ParquetFiles:
             arrays = [_array_of(table[field.name], field.type) for field in schema]
             parts = self._parts[name]
             parts.append(pa.Table.from_arrays(arrays, schema=schema))
-            if sum(map(len, parts)) >= _WRITTEN_ROWS:
+            if sum(map(len, parts)) * len(schema) >= _WRITTEN_CELLS:
                 self._flush(name)
 
     def _flush(self, name: str) -> None:
