@@ -9,13 +9,16 @@ import pytest
 
 from colosim.analysis.levels import buffer_levels
 from colosim.analysis.waiting import wait_for_graph
+from colosim.runs.run import simulate
 from colosim.runs.summary import summarise
+from colosim.runs.tables import rows_of
 from colosim.runs.verdict import judge
-from tests.analysis.cases import STREAM, simulated
+from tests.analysis.cases import STREAM, scenario, simulated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from colosim.runs.run import Run
     from colosim.runs.simulation import Simulation
 
 ASKED: dict[str, Callable[[Simulation], Any]] = {
@@ -60,3 +63,31 @@ def test_asking_changes_neither_state_nor_answers(design: str, faults: tuple[str
         for name in order:
             assert ASKED[name](simulation) == first[name], (name, order)
     assert state(simulation) == before
+
+
+QUESTIONS: dict[str, Callable[[Run], Any]] = {
+    "graph": lambda run: wait_for_graph(_of(run)),
+    "verdict": lambda run: judge(_of(run)),
+    "summary": lambda run: summarise(_of(run), judge(_of(run))),
+    "tables": lambda run: {name: list(rows_of(table)) for name, table in run.tables.items()},
+}
+
+
+def _of(run: Run) -> Simulation:
+    assert run.simulation is not None
+    return run.simulation
+
+
+@pytest.mark.parametrize(("design", "faults"), CASES)
+def test_tables_are_the_same_whatever_was_asked_before(
+    design: str, faults: tuple[str, ...]
+) -> None:
+    """Tables asked for first or last, once or twice, are the same, and change no other answer."""
+    expected: dict[str, Any] = {}
+    for order in permutations(QUESTIONS):
+        run = simulate(scenario(*faults), design)
+        before = state(_of(run))
+        answers = {name: QUESTIONS[name](run) for name in (*order, *order)}
+        expected = expected or answers
+        assert answers == expected, order
+        assert state(_of(run)) == before
