@@ -143,11 +143,11 @@ class Record:
         """Close the chunk: it is in the digest, in `chunks` if asked to, and with the sinks."""
         pending = self.pending
         if self.sinks and len(pending) > self._closed:
-            self.flush()
+            chunk = pending[self._closed :]
             for sink in self.sinks:
-                sink(pending)
+                sink(chunk)
         self._closed = closed = len(pending)
-        if closed >= BATCH or self.sinks:
+        if closed >= BATCH:
             self.flush()
 
     def flush(self) -> None:
