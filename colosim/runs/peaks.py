@@ -2,8 +2,8 @@
 
 They are those of the breakpoints in the memory table.  What is held changes in steps that the
 record has; the levels of the socket buffers are curves (`colosim.runs.curves`), which take work in
-exact rationals.  So of stretches of transfers it is first asked how high they come at most; only
-where that may be higher than all before one looks.
+exact rationals.  So a bound on a stretch of transfers is worked out first, and
+its curves only where the bound is higher than every peak so far.
 """
 
 from __future__ import annotations
