@@ -126,11 +126,11 @@ def _highest_sum(memory: list[Row], end_ns: int) -> tuple[float, float]:
     """Return the highest sum of all accounts, and by how much rounding may change it."""
     last: dict[str, Row] = {}
     most = slack = 0.0
-    ordered = sorted(memory, key=lambda row: int(row["time_ns"]))
-    ends = [*(row["time_ns"] for row in ordered), end_ns]
-    for row, (before_ns, until_ns) in zip(ordered, pairwise(ends), strict=True):
-        last[row["account"]] = row
-        for at_ns in (before_ns, until_ns):
+    times = sorted({int(row["time_ns"]) for row in memory})
+    for begin_ns, until_ns in pairwise([*times, end_ns]):
+        # What moves in one instant is never seen half moved.
+        last.update({row["account"]: row for row in memory if row["time_ns"] == begin_ns})
+        for at_ns in (begin_ns, until_ns):
             most = max(most, sum(_value(line, at_ns) for line in last.values()))
         rises = sum(abs(line["slope_bytes_per_ns"]) for line in last.values())
         slack = max(slack, len(last) + 2 * rises)
