@@ -9,11 +9,12 @@ its curves only where the bound is higher than every peak so far.
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from colosim.network.fluid import Point
 from colosim.runs.bounds import most_bytes
-from colosim.runs.curves import RECEIVE_BUFFER, SEND_BUFFER, curves_of, take_stretches
+from colosim.runs.curves import RECEIVE_BUFFER, SEND_BUFFER, curves_of, join, take_stretches
 from colosim.trace.events import OTHER, MemoryLevel
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ class Peaks:
 
     def settle(self, until_ns: int) -> None:
         """Look at what is over before `until_ns`."""
-        self._look(min(buffers.hear(until_ns) for buffers in self._buffers))
+        known_ns = min(buffers.hear(until_ns) for buffers in self._buffers)
+        # Of the last instant not all may be known.
+        self._look(max(0, known_ns - 1))
 
     def finish(self, end_ns: int) -> None:
         """Let what is under way at the end of the run count up to there."""
@@ -107,7 +110,7 @@ class _Buffers:
         count = next((i for i, (_, pair) in enumerate(points) if pair[0].at > until), len(points))
         for _, pair in points[:count]:
             for account, point in zip(self._accounts, pair, strict=True):
-                account.curve.append(point)
+                join(account.curve, point)
         del points[:count]
         while self._stretches and self._stretches[0].end_ns <= until:
             stretch = self._stretches.pop(0)
@@ -242,7 +245,10 @@ class _Host:
         return None if during else before[-1]
 
     def _highest_total(self, until: Time) -> int:
-        """Return the highest sum of all accounts up to a time, in whole bytes."""
+        """Return the highest sum of all accounts up to a time, in whole bytes.
+
+        What moves in one instant is not summed half moved.
+        """
         accounts = self._accounts.values()
         steps = [Point(Fraction(at), Fraction(held), Fraction(0)) for at, held in self._steps]
         curves = [*(account.points(self._held_during) for account in accounts), steps[1:]]
@@ -258,17 +264,15 @@ class _Host:
         level = sum((_value(line, now) for line in lines), Fraction(0))
         slope = sum((line.slope for line in lines), Fraction(0))
         highest = level
-        for point, place in (*changes, (Point(Fraction(until), *_EMPTY[1:]), -1)):
-            if slope:
-                level += slope * (point.at - now)
-            now = point.at
-            if slope > 0 and level > highest:
-                highest = level
-            if place >= 0:
+        for at, moves in groupby(changes, key=lambda change: change[0].at):
+            level += slope * (at - now)
+            highest, now = max(highest, level), at
+            for point, place in moves:
                 line, lines[place] = lines[place], point
                 level += point.level - _value(line, now)
                 slope += point.slope - line.slope
-                highest = max(highest, level)
+            highest = max(highest, level)
+        highest = max(highest, level + slope * (until - now))
         return _whole(highest)
 
 
