@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         ScenarioError,
         ScenarioFault,
     )
-    from colosim.qemu.imported import ImportedRun, import_run
+    from colosim.measured.imported import ImportedRun, import_run
     from colosim.runs.check import Outcome, check
     from colosim.runs.difference import Difference, diff
     from colosim.runs.directory import write_run
@@ -72,7 +72,7 @@ _HOMES = {
     "Difference": "colosim.runs.difference",
     "Explanation": "colosim.analysis.explanation",
     "HangError": "colosim.errors",
-    "ImportedRun": "colosim.qemu.imported",
+    "ImportedRun": "colosim.measured.imported",
     "InvariantError": "colosim.errors",
     "LogError": "colosim.errors",
     "NoTablesError": "colosim.runs.run",
@@ -86,7 +86,7 @@ _HOMES = {
     "compare": "colosim.analysis.compare",
     "diff": "colosim.runs.difference",
     "explain": "colosim.analysis.explanation",
-    "import_run": "colosim.qemu.imported",
+    "import_run": "colosim.measured.imported",
     "read_run": "colosim.runs.stored",
     "run": "colosim.runs.run",
     "write_run": "colosim.runs.directory",

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 
 from colosim.plots import validation
 from colosim.plots.style import line_of
-from colosim.qemu.conditions import host_preset
-from colosim.qemu.cost_file import attributes
-from colosim.qemu.fit import fit
-from colosim.qemu.measured import measured, names
-from colosim.qemu.validation import overall, validate
+from colosim.measured.conditions import host_preset
+from colosim.measured.cost_file import attributes
+from colosim.measured.fit import fit
+from colosim.measured.measured import measured, names
+from colosim.measured.validation import overall, validate
 
 # %load_ext colosim.plots.notebook
 

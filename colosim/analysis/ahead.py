@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from colosim.failover.state import COMMAND
+from colosim.host.failover import COMMAND
 from colosim.network.tcp import give_up_ns
 from colosim.runs.simulation import Simulation
 from colosim.scenario.model import HealFault, KillFault, RandomMoment, ThawFault

@@ -143,7 +143,7 @@ def measured_medians(scenario: Scenario, design: str) -> dict[str, int]:
     name = scenario.measured.get(design)
     if name is None:
         return {}
-    from colosim.qemu.measured import measured  # noqa: PLC0415 - many scenarios name none
+    from colosim.measured.measured import measured  # noqa: PLC0415 - many scenarios name none
 
     table = measured(name)
     medians = {key: table.median(quantity) for key, quantity in MEASURED.items()}

@@ -11,8 +11,7 @@ from colosim.analysis.graph import WaitForGraph
 from colosim.analysis.story import Story, observe, standing, story
 from colosim.analysis.telling import WIDTH, stopped_ns, text_of
 from colosim.analysis.wording import duration, moment_of, place
-from colosim.failover.state import COMMAND
-from colosim.network.connection import OTHER, PRIMARY, SECONDARY
+from colosim.host.failover import COMMAND
 from colosim.runs.run import as_scenario
 from colosim.runs.verdict import (
     COMPLETED,
@@ -25,6 +24,9 @@ from colosim.runs.verdict import (
 )
 from colosim.trace.events import (
     COMMITTED,
+    OTHER,
+    PRIMARY,
+    SECONDARY,
     CallFailed,
     CheckpointEnded,
     FaultEnded,

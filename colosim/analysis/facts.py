@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colosim.analysis.wording import MS, duration, moment_of, place, seconds, size
-from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.scenario.model import RandomMoment
 from colosim.scenario.units import FACTOR, FAULT_RATE, text_of
 from colosim.trace.events import (
+    PRIMARY,
+    SECONDARY,
     ByManager,
     CommandDropped,
     CommandReceived,

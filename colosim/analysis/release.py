@@ -10,10 +10,12 @@ from colosim.analysis.graph import Kind
 from colosim.analysis.levels import buffer_levels
 from colosim.analysis.waiting import FROZEN, KILLED, POWERED_OFF, VANISHED, step_of
 from colosim.analysis.wording import duration, place, seconds
-from colosim.failover.state import COMMAND
-from colosim.network.connection import OTHER, PRIMARY, SECONDARY
+from colosim.host.failover import COMMAND
 from colosim.network.tcp import give_up_ns
 from colosim.trace.events import (
+    OTHER,
+    PRIMARY,
+    SECONDARY,
     CallFailed,
     CommandReceived,
     CommandServed,

@@ -10,8 +10,8 @@ from colosim.analysis.facts import facts
 from colosim.analysis.release import BY_ITSELF, IF_DONE, NEVER
 from colosim.analysis.waiting import KILLED, POWERED_OFF
 from colosim.analysis.wording import duration, moment_of, purpose_of, size
-from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.runs.verdict import COMPLETED, HUNG, NOT_APPLICABLE, SPLIT_BRAIN, STOPPED
+from colosim.trace.events import PRIMARY, SECONDARY
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from colosim.analysis.graph import Edge, Kind, Node, WaitForGraph
 from colosim.analysis.levels import buffer_levels
 from colosim.analysis.wording import purpose_of
-from colosim.failover.state import COMMAND
-from colosim.network.connection import OTHER, PRIMARY, SECONDARY
+from colosim.host.failover import COMMAND
 from colosim.trace.events import (
+    OTHER,
+    PRIMARY,
+    SECONDARY,
     FaultEnded,
     FaultStruck,
     LockWanted,

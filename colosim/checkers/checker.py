@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from colosim.designs.primary import Primary
     from colosim.designs.secondary import Secondary
-    from colosim.failover.state import Failover
+    from colosim.host.failover import Failover
     from colosim.host.host import Host
     from colosim.network.connection import Connection
     from colosim.trace.events import Event

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from colosim.analysis.exploration.explore import Exploration
+    from colosim.explore.explore import Exploration
 
 _VERDICTS = (
     "completed",
@@ -108,10 +108,10 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     it: colosim run SCENARIO --choices "...". The exit status is 1 if --find finds nothing, 4 if a
     safety rule broke.
     """
-    from colosim.analysis.exploration.cases import Space
-    from colosim.analysis.exploration.explore import explore_space
-    from colosim.analysis.exploration.report import as_json, write_tables
-    from colosim.analysis.exploration.shrink import check_key
+    from colosim.explore.cases import Space
+    from colosim.explore.explore import explore_space
+    from colosim.explore.report import as_json, write_tables
+    from colosim.explore.shrink import check_key
     from colosim.runs.run import as_scenario
 
     if shrink is not None and find is None:
@@ -149,8 +149,8 @@ def _command_of(scenario: str, overrides: tuple[str, ...]) -> list[str]:
 
 
 def _print_counts(explored: Exploration) -> None:
-    from colosim.analysis.exploration.report import count_rows
     from colosim.cli.show import print_table
+    from colosim.explore.report import count_rows
 
     columns, rows = count_rows(explored)
     print_table(explored.scenario.name, [name.replace("_", "\n") for name in columns], rows)
@@ -179,7 +179,7 @@ def _tell_found(
             click.echo("[]")
         click.echo(f"no case of {len(explored.outcomes):,} ends {verdict}", err=form == "json")
         return STATUS_FAILED
-    from colosim.analysis.exploration.shrink import shrunk, threshold
+    from colosim.explore.shrink import shrunk, threshold
     from colosim.runs.run import run
 
     case = explored.space.replay(found.choices)

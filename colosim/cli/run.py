@@ -182,7 +182,7 @@ def _replayed(
     scenarios: list[Scenario], choices: str, designs: tuple[str, ...], *, twice: bool
 ) -> list[Scenario]:
     """Return the scenarios of the case that `choices` chooses under each."""
-    from colosim.analysis.exploration.cases import replayed
+    from colosim.explore.cases import replayed
 
     if twice:
         raise click.UsageError("--choices and --check-determinism do not go together")

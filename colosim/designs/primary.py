@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from colosim.designs.side import Steps
     from colosim.designs.traits import Traits
-    from colosim.failover.state import PrimaryFailover
+    from colosim.host.failover import PrimaryFailover
     from colosim.host.host import Host
 
 _DIRTY, _STAGED = PagesCounted(PRIMARY, "dirty"), Staged(PRIMARY)

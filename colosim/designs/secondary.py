@@ -15,7 +15,7 @@ from colosim.trace.events import SECONDARY, PagesCounted
 if TYPE_CHECKING:
     from colosim.designs.side import Steps
     from colosim.designs.traits import Traits
-    from colosim.failover.state import SecondaryFailover
+    from colosim.host.failover import SecondaryFailover
     from colosim.host.host import Host
 
 

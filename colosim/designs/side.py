@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from colosim.designs.messages import Message
     from colosim.designs.traits import Traits
-    from colosim.failover.state import Failover
+    from colosim.host.failover import Failover
     from colosim.host.host import Host
     from colosim.host.lock import IothreadLock
     from colosim.host.process import Thread

@@ -13,8 +13,8 @@ from colosim.trace.events import FaultEnded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from colosim.cluster.manager import ClusterManager
     from colosim.engine.environment import Environment
-    from colosim.failover.cluster import ClusterManager
     from colosim.host.host import Host
     from colosim.network.connection import Connection
     from colosim.scenario.model import Fault

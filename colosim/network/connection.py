@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 from colosim.network.direction import Direction
 from colosim.network.ends import READ, WRITE
 from colosim.network.tcp import StreamError
+from colosim.trace.events import PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.network.ends import Ends
     from colosim.scenario.model import Network
     from colosim.trace.record import Record
-
-PRIMARY, SECONDARY = "primary", "secondary"
-OTHER = {PRIMARY: SECONDARY, SECONDARY: PRIMARY}
-"""The peer of each side."""
 
 
 class Connection:
@@ -98,14 +95,10 @@ class Connection:
             return
         self.env.call_at(self.env.now + outgoing.pace.latency_ns, arrive)
 
-    def shutdown(self, by: str, error: StreamError | None = None) -> None:
+    def shutdown(self, by: str, why: str = "shut down") -> None:
         """Shut both directions down at `by`: its own ends fail at once, the peer's stream ends."""
         outgoing, incoming = self.of(by)
-        reason = error or StreamError("shut down")
+        reason = StreamError(why)
         outgoing.close()
         outgoing.fail_writer(reason)
         incoming.fail_reader(reason)
-
-    def yank(self, by: str, error: StreamError) -> None:
-        """Shut the connection down out of band."""
-        self.shutdown(by, error)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from colosim.engine.environment import Environment
-    from colosim.failover.state import Failover
     from colosim.faults.effects import Effects
+    from colosim.host.failover import Failover
     from colosim.host.host import Host
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from colosim.checkers import Checks
 from colosim.checkers.checker import Pair
 from colosim.checkers.violation import Broken
+from colosim.cluster.manager import ClusterManager
 from colosim.designs.foreign import blame
 from colosim.designs.frame import primary_thread, secondary_thread
 from colosim.designs.primary import Primary
@@ -18,17 +19,16 @@ from colosim.designs.secondary import Secondary
 from colosim.engine.environment import Environment
 from colosim.engine.streams import Streams
 from colosim.errors import DesignError, InvariantError
-from colosim.failover.cluster import ClusterManager
-from colosim.failover.state import PrimaryFailover, SecondaryFailover
 from colosim.faults.effects import Effects
 from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
+from colosim.host.failover import PrimaryFailover, SecondaryFailover
 from colosim.host.host import Host, bitmap_bytes
 from colosim.host.lock import IothreadLock
 from colosim.host.process import Thread
 from colosim.host.reference_lock import ReferenceLock
 from colosim.host.staging import StagingBuffer
-from colosim.network.connection import PRIMARY, SECONDARY, Connection
+from colosim.network.connection import Connection
 from colosim.network.direction import Direction
 from colosim.network.reference import ReferenceDirection
 from colosim.runs.liveness import LATE, Liveness
@@ -36,7 +36,7 @@ from colosim.runs.peaks import Peaks
 from colosim.runs.service import Service
 from colosim.runs.tally import Tally
 from colosim.runs.taps import taps
-from colosim.trace.events import ABORTED, COMMITTED, CheckpointEnded
+from colosim.trace.events import ABORTED, COMMITTED, PRIMARY, SECONDARY, CheckpointEnded
 from colosim.trace.reading import Reading
 from colosim.trace.record import BATCH, Record, code_of
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from colosim.designs.design import Design
-    from colosim.failover.state import Failover
+    from colosim.host.failover import Failover
     from colosim.network.ends import Ends
     from colosim.scenario.model import Scenario
 

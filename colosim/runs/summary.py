@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from colosim.network.connection import PRIMARY, SECONDARY
-from colosim.trace.events import ABORTED, COMMITTED
+from colosim.trace.events import ABORTED, COMMITTED, PRIMARY, SECONDARY
 from colosim.trace.quantities import HOLDS, SPANS, WIRE_BYTES
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from colosim.checkers import Violation
 from colosim.designs.remedied import RemediedPrimary
-from colosim.network.connection import OTHER, PRIMARY, SECONDARY
 from colosim.runs.liveness import LATE
 from colosim.runs.wording import TIMES, with_unit
 from colosim.scenario.model import StepMoment
+from colosim.trace.events import OTHER, PRIMARY, SECONDARY
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:

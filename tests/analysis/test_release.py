@@ -6,7 +6,7 @@ import pytest
 
 from colosim.analysis.explanation import Explanation, explain
 from colosim.analysis.release import BY_ITSELF, IF_DONE, NEVER, Release
-from colosim.failover.state import COMMAND
+from colosim.host.failover import COMMAND
 from colosim.runs.simulation import Simulation
 from colosim.trace.events import CallFailed, ConnectionTimedOut, Event
 from tests.analysis.cases import STREAM, scenario

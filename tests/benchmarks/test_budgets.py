@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import simpy
 
-from colosim.analysis.exploration.cases import Space
-from colosim.analysis.exploration.outcome import run_case
+from colosim.explore.cases import Space
+from colosim.explore.outcome import run_case
 from colosim.runs.run import as_scenario
 from colosim.runs.simulation import Simulation
 from colosim.scenario import Scenario, loads

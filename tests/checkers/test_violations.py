@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from colosim.checkers import RULES
-from colosim.failover.state import COMMAND
+from colosim.host.failover import COMMAND
 from colosim.trace.events import GuestRunning
 from tests.checkers.wrong_designs import (
     Doubled,

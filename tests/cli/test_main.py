@@ -67,7 +67,7 @@ def test_short_runs_load_no_library_of_tables_and_figures(
     loaded = modules_after(["compare", *conditions], ["run", *conditions, "--tables", "none"])
     assert {"simpy", "pydantic", "ruamel.yaml"} <= loaded
     assert not {"matplotlib", "numpy", "pandas", "rich", "scipy"} & loaded
-    ours = {name for name in loaded if name.startswith(("colosim.plots", "colosim.qemu"))}
+    ours = {name for name in loaded if name.startswith(("colosim.plots", "colosim.measured"))}
     assert not ours | ({"colosim.runs.tables", "colosim.runs.frames"} & loaded)
 
 

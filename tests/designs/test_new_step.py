@@ -7,8 +7,8 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from colosim.analysis.explanation import explain
-from colosim.analysis.exploration.cases import Space
 from colosim.designs import registry
+from colosim.explore.cases import Space
 from colosim.plots import gantt
 from colosim.plots.sequence.mermaid import mermaid
 from colosim.plots.timeline import timeline

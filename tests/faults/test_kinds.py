@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from colosim.designs import load_designs
-from colosim.failover.state import COMMAND
+from colosim.host.failover import COMMAND
 from colosim.runs.simulation import Simulation
 from colosim.runs.verdict import judge
 from colosim.scenario import loads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from colosim.network.connection import SECONDARY
+from colosim.trace.events import SECONDARY
 from tests.reference.conversation import Conversation, Passes, scenario_of
 
 MS = 10**6

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, event, given, note, settings
 from hypothesis import strategies as st
 
-from colosim.network.connection import PRIMARY, SECONDARY
 from colosim.network.reference import CHUNK_BYTES
+from colosim.trace.events import PRIMARY, SECONDARY
 from tests.reference.conversation import WAKE_NS, Conversation, Passes, Told, scenario_of
 
 NS_PER_S = 10**9

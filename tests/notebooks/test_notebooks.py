@@ -26,7 +26,7 @@ BYTES_MAX = 400 << 10
 IN_A_KERNEL = execution.FOLDER / "your-own-design.py"
 """The one that is executed in a kernel, as all are by a reader."""
 SVG = "image/svg+xml"
-PUBLIC = ("colosim.plots", "colosim.designs", "colosim.qemu", "colosim.scenario")
+PUBLIC = ("colosim.plots", "colosim.designs", "colosim.measured", "colosim.scenario")
 """What the notebooks import beside `colosim` itself."""
 
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)

@@ -9,7 +9,7 @@ import pytest
 import colosim
 from colosim.plots import distribution, overview
 
-LOG = Path(__file__).parent.parent / "qemu" / "data" / "qemu72-primary.log"
+LOG = Path(__file__).parent.parent / "measured" / "data" / "qemu72-primary.log"
 
 
 @pytest.fixture(scope="module")

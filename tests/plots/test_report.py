@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from colosim.measured.imported import import_run, write_imported
 from colosim.plots.report import report
-from colosim.qemu.imported import import_run, write_imported
 from colosim.runs.run import simulate
 from colosim.runs.stored import read_run
 from colosim.runs.wording import in_words
@@ -25,7 +25,7 @@ from tests.runs.conftest import PLAIN
 if TYPE_CHECKING:
     from colosim.runs.run import Run
 
-LAB = Path(__file__).parents[1] / "qemu" / "data"
+LAB = Path(__file__).parents[1] / "measured" / "data"
 VOID = {"meta", "br"}
 REFERS = {"src", "href", "xlink:href", "srcset", "data", "action", "poster"}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -10,10 +10,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from colosim.designs import load_designs
+from colosim.measured.imported import import_run
 from colosim.plots import sequence
 from colosim.plots.rows import rows_of, whole
 from colosim.plots.style import FigureError, save
-from colosim.qemu.imported import import_run
 from colosim.runs.run import simulate
 from colosim.scenario import loads
 from tests.runs.conftest import PLAIN
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from colosim.runs.run import Run
 
-LAB = Path(__file__).parents[1] / "qemu" / "data"
+LAB = Path(__file__).parents[1] / "measured" / "data"
 
 
 def texts_of(figure: Figure) -> list[Text]:

@@ -12,13 +12,13 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace as PerfettoT
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TrackEvent
 
 from colosim.designs import load_designs
+from colosim.measured.imported import import_run
 from colosim.plots import gantt
 from colosim.plots.levels import curve_of
 from colosim.plots.rows import rows_of, whole
 from colosim.plots.timeline import timeline
 from colosim.plots.timeline.protobuf import varint
 from colosim.plots.timeline.trace import Slice, Trace
-from colosim.qemu.imported import import_run
 from colosim.runs.run import simulate
 from colosim.scenario import loads
 from tests.runs.conftest import FROZEN, PLAIN
@@ -26,7 +26,7 @@ from tests.runs.conftest import FROZEN, PLAIN
 if TYPE_CHECKING:
     from colosim.runs.run import Run
 
-LAB = Path(__file__).parents[1] / "qemu" / "data"
+LAB = Path(__file__).parents[1] / "measured" / "data"
 MAIN_LOOP, CHECKPOINT = "primary main loop", "primary checkpoint thread"
 
 

@@ -16,12 +16,13 @@ from colosim.faults.effects import Effects
 from colosim.faults.injection import Injector
 from colosim.host.host import Host
 from colosim.host.process import Thread
-from colosim.network.connection import OTHER, PRIMARY, SECONDARY, Connection
+from colosim.network.connection import Connection
 from colosim.network.direction import Direction
 from colosim.network.section import Section
 from colosim.network.tcp import StreamError
 from colosim.runs.simulation import MODELS
 from colosim.scenario import loads
+from colosim.trace.events import OTHER, PRIMARY, SECONDARY
 from colosim.trace.record import Record
 
 if TYPE_CHECKING:

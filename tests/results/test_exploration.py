@@ -10,15 +10,15 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 
-from colosim.analysis.exploration.cases import Space
-from colosim.analysis.exploration.explore import explore
-from colosim.analysis.exploration.outcome import run_case
+from colosim.explore.cases import Space
+from colosim.explore.explore import explore
+from colosim.explore.outcome import run_case
 from colosim.plots import heatmap
 from colosim.plots.style import save
 from colosim.runs.run import as_scenario
 
 if TYPE_CHECKING:
-    from colosim.analysis.exploration.cases import Case
+    from colosim.explore.cases import Case
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = ROOT / "scenarios" / "hang.yaml"

@@ -7,7 +7,7 @@ import pytest
 
 from colosim.designs import load_designs
 from colosim.errors import ScenarioError
-from colosim.qemu.measured import measured, names
+from colosim.measured.measured import measured, names
 from colosim.scenario import find, load, loads, resolve, schema, shipped, template
 from colosim.scenario.model import FixedDirty, RateDirty
 from colosim.scenario.shipped_scenarios import shipped_folder

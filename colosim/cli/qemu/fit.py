@@ -11,7 +11,7 @@ import click
 from colosim.cli.options import format_option
 
 if TYPE_CHECKING:
-    from colosim.qemu.fit import Fit
+    from colosim.measured.fit import Fit
 
 
 @click.command("fit")
@@ -54,10 +54,10 @@ def command(
     same on every machine: a fit whose digits could not be is refused.
     """
     from colosim.errors import LogError
-    from colosim.qemu.conditions import HOST_OF
-    from colosim.qemu.cost_file import text_of
-    from colosim.qemu.fit import fit
-    from colosim.qemu.selection import select
+    from colosim.measured.conditions import HOST_OF
+    from colosim.measured.cost_file import text_of
+    from colosim.measured.fit import fit
+    from colosim.measured.selection import select
     from colosim.scenario import preset
 
     runs, passed_over = select(sources)
@@ -99,7 +99,7 @@ def _as_json(found: Fit) -> list[dict[str, Any]]:
 
 
 def _table(found: Fit) -> str:
-    from colosim.qemu.cost_file import cost_text
+    from colosim.measured.cost_file import cost_text
 
     lines = [f"{'cost':<18}{'value':>16}{'std. error':>16}{'runs':>6}  fitted to"]
     for key, estimate in found.estimates.items():

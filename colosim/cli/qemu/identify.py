@@ -12,7 +12,7 @@ from colosim.cli.main import STATUS_FAILED
 from colosim.cli.options import format_option
 
 if TYPE_CHECKING:
-    from colosim.qemu.conformance import Identification
+    from colosim.measured.conformance import Identification
 
 
 @click.command("identify")
@@ -27,8 +27,8 @@ def command(*, paths: tuple[Path, ...], form: str) -> int:
     messages and state changes alone do not tell all designs apart. The exit status is 1 if no
     design can have written the logs; then each design's first impossible event is printed.
     """
-    from colosim.qemu.conformance import identify
-    from colosim.qemu.sources import histories, log_files
+    from colosim.measured.conformance import identify
+    from colosim.measured.sources import histories, log_files
 
     folders = [path for path in paths if path.is_dir()]
     logs = [path for path in paths if not path.is_dir()]

@@ -12,7 +12,7 @@ from colosim.cli.main import STATUS_FAILED
 from colosim.cli.options import format_option
 
 if TYPE_CHECKING:
-    from colosim.qemu.imported import ImportedRun
+    from colosim.measured.imported import ImportedRun
 
 _BECAME = {"written": "written", "unchanged": "the same run is there already, left alone"}
 
@@ -41,7 +41,7 @@ def command(
     --design it is taken to be of a design that it can come from. The exit status is 1 if a log has
     an event that the design cannot produce; its tables are written all the same.
     """
-    from colosim.qemu.imported import import_run, write_imported
+    from colosim.measured.imported import import_run, write_imported
 
     folders = [path for path in paths if path.is_dir()]
     logs = [path for path in paths if not path.is_dir()]

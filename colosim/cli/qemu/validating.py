@@ -14,7 +14,7 @@ from colosim.cli.options import format_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from colosim.qemu.validation import FaultComparison, StageComparison, ValidatedRun
+    from colosim.measured.validation import FaultComparison, StageComparison, ValidatedRun
 
 
 @click.command("validate")
@@ -59,9 +59,9 @@ def command(
     dirty pages from write rate and simulated time; the error compares medians. Fault runs are
     also held to what they show of the survivor. The exit status is 1 if one of those is wrong.
     """
-    from colosim.qemu.cost_file import read_costs
-    from colosim.qemu.selection import select
-    from colosim.qemu.validation import cross_validation_costs, validate
+    from colosim.measured.cost_file import read_costs
+    from colosim.measured.selection import select
+    from colosim.measured.validation import cross_validation_costs, validate
 
     runs, passed_over = select(sources)
     for path in passed_over:
@@ -70,7 +70,7 @@ def command(
     left_out = cross_validation_costs(runs) if cross_validate else None
     validated = validate(runs, own, costs_of=left_out)
     if record is not None:
-        from colosim.qemu.validation_record import write
+        from colosim.measured.validation_record import write
 
         costs_without = left_out or cross_validation_costs(runs)
         write(record, validated, validate(runs, own, costs_of=costs_without))
@@ -87,9 +87,9 @@ def command(
 
 def draw(runs: Sequence[ValidatedRun], path: Path) -> None:
     """Draw each run's median pause, measured and simulated."""
+    from colosim.measured.validation_record import pauses
     from colosim.plots import validation
     from colosim.plots.style import check_path, save
-    from colosim.qemu.validation_record import pauses
 
     check_path(path)
     save(validation.figure(pauses(runs)), path)
@@ -103,7 +103,7 @@ _NAME_OF_UNIT = {"ns": ("ms", 1e6, 3), "bytes": ("B", 1, 0)}
 
 
 def _table(runs: Sequence[ValidatedRun], *, cross_validated: bool) -> str:
-    from colosim.qemu.validation import overall
+    from colosim.measured.validation import overall
 
     lines: list[str] = []
     for run in runs:

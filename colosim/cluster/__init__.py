@@ -1,0 +1,1 @@
+"""The cluster manager: what watches both hosts from outside QEMU, and acts."""

@@ -1,0 +1,121 @@
+"""Finished cases on disk: a file of JSON lines, named after what its results depend on.
+
+The name has a digest over the scenario and over the source of colosim and of the designs, so a
+rerun finds exactly the results that are still true.  Each line is written whole; what an
+interrupted write left behind is ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import colosim
+from colosim.designs.registry import OWN, load_design
+from colosim.explore.cases import base_of
+from colosim.explore.outcome import Outcome
+from colosim.scenario import canonical_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from io import TextIOWrapper
+    from types import TracebackType
+
+    from colosim.scenario.model import Scenario
+
+__all__ = ["Results", "digest_of"]
+
+_DIGITS = 16
+_ROOMS = (
+    "scenario",
+    "engine",
+    "host",
+    "network",
+    "designs",
+    "cluster",
+    "faults",
+    "runs",
+    "explore",
+)
+
+
+def digest_of(scenario: Scenario, designs: Sequence[str]) -> str:
+    """Return a digest of everything that the cases of a scenario depend on but their choices."""
+    package = Path(colosim.__file__).parent
+    folders = [package / name for name in _ROOMS]
+    files = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    own = {design.name for design in OWN}
+    files += [Path(inspect.getfile(load_design(design))) for design in sorted(set(designs) - own)]
+    digest = hashlib.sha256()
+    base = base_of(scenario).model_copy(update={"designs": ("any",), "name": "any"})
+    digest.update(canonical_json(base).encode())
+    for path in files:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+class Results:
+    """The finished cases of one exploration, by their choices; without a folder only in memory."""
+
+    def __init__(self, folder: Path | None, digest: str) -> None:
+        self.path = None if folder is None else folder / f"cases-{digest[:_DIGITS]}.jsonl"
+        self._found: dict[str, Outcome] = {}
+        self._stream: TextIOWrapper | None = None
+
+    def __enter__(self) -> Self:
+        """Read what is there already."""
+        if self.path is None:
+            return self
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        whole = 0
+        if self.path.is_file():
+            for line in _whole_lines(self.path.read_bytes()):
+                outcome = _outcome(line)
+                if outcome is None:
+                    break
+                self._found[outcome.choices] = outcome
+                whole += len(line)
+        with self.path.open("ab") as stream:
+            stream.truncate(whole)
+        self._stream = self.path.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file; every line in it is whole."""
+        if self._stream is not None:
+            self._stream.close()
+
+    def __len__(self) -> int:
+        """Return how many cases are finished."""
+        return len(self._found)
+
+    def get(self, choices: str) -> Outcome | None:
+        """Return the outcome of a finished case, or None."""
+        return self._found.get(choices)
+
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Keep finished cases."""
+        self._found.update((outcome.choices, outcome) for outcome in outcomes)
+        if self._stream is not None:
+            self._stream.write("".join(json.dumps(one.to_dict()) + "\n" for one in outcomes))
+            self._stream.flush()
+
+
+def _whole_lines(data: bytes) -> Iterator[bytes]:
+    return (line for line in data.splitlines(keepends=True) if line.endswith(b"\n"))
+
+
+def _outcome(line: bytes) -> Outcome | None:
+    """Return the outcome that a line holds, None if it holds none."""
+    try:
+        return Outcome(**json.loads(line))
+    except (TypeError, ValueError):
+        return None

@@ -1,1 +1,0 @@
-"""Failover: the state machine inside QEMU, and the cluster manager outside it."""

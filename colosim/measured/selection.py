@@ -1,0 +1,49 @@
+"""Which measured runs are meant: run folders, names of shipped runs, and patterns of such names."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from colosim.errors import LogError
+from colosim.measured import measured, rundir
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from colosim.measured.measurement import MeasuredRun
+
+__all__ = ["select"]
+
+
+def select(sources: Sequence[str]) -> tuple[list[MeasuredRun], list[str]]:
+    """Return the runs that `sources` mean, and the paths among them that are no run folder.
+
+    A source is a run folder of the lab, the name of a shipped run (``qemu25/old-ram512-n500-bw0``)
+    or a pattern of names (``qemu25/*``).  No source means every shipped run.  Files that a shell's
+    pattern brings along (a README) are passed over and told.
+
+    :raises LogError: if a name is not known, or no run is meant at all.
+    """
+    if not sources:
+        return [measured.measured(name) for name in measured.names()], []
+    runs: dict[str, MeasuredRun] = {}
+    passed_over: list[str] = []
+    for source in sources:
+        path = Path(source)
+        if rundir.is_run_directory(path):
+            run = rundir.read(path)
+            runs.setdefault(run.name, run)
+        elif path.exists():
+            passed_over.append(source)
+        elif any(mark in source for mark in "*?["):
+            found = [name for name in measured.names() if fnmatchcase(name, source)]
+            if not found:
+                raise LogError(f"no measured run's name is like {source!r}")
+            runs |= {name: measured.measured(name) for name in found}
+        else:
+            runs[source] = measured.measured(source)
+    if not runs:
+        raise LogError(f"none of these is the folder of a real run: {', '.join(passed_over)}")
+    return list(runs.values()), passed_over

@@ -1,0 +1,386 @@
+"""What each measured stage of a checkpoint is made of: the cost model's own formulas, as rows.
+
+A row says that a measured time is a sum of costs times known amounts (pages, bytes, chunks...), the
+same sum that `colosim.designs` spends there.  Amounts carry the unit that makes costs nanoseconds:
+a cost per page is in ns per page, one per byte in ns per byte.
+
+A stage here may be a little longer than the piece of work in the simulator that it stands for: time
+between two pieces of work (taking the lock, a return to the caller) goes to one of them, so that
+nothing of a pause is lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from colosim.host.staging import INITIAL_BYTES, qsb_walked_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from colosim.measured.measurement import MeasuredCheckpoint, MeasuredRun
+
+__all__ = [
+    "IN_FLIGHT_BYTES",
+    "LATENCY_NS",
+    "PAGE_STREAM_BYTES",
+    "STREAM_WRITE",
+    "Row",
+    "held_up",
+    "in_flight_bytes",
+    "rows",
+]
+
+PAGE_STREAM_BYTES = 4104
+"""A page on the wire: 4096 bytes and its header."""
+WHOLE_BYTES = 119_014
+"""What a staged vmstate has beside its pages."""
+LATENCY_NS = 25_000
+"""One way through the veth pair, as the lab's network presets have it."""
+DEVICE_BYTES = 12_900
+"""What follows streamed RAM: its end mark, the size, the device state."""
+GIB = 1 << 30
+IN_FLIGHT_BYTES = (430 + 870) * 1024
+"""What both sockets take in where no link is the limit, as the lab's network preset has it."""
+STREAM_WRITE = "stream write"
+"""The stage of a short stream's writer."""
+_STREAM_END = {"split": "p_ram_sent", "mainline": "p_size_sent"}
+"""By design that streams RAM: the stage at which all of it is in the socket."""
+PARTS = 4
+"""Into how many parts, by pages, a run's checkpoints are taken apart where their pages differ."""
+_SPREAD = 1.2
+_START_NS_MAX = 2_000_000
+"""A stream that took longer than this beyond its link was held up by something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One observation: `measured_ns` of `stage` in `run` is the sum of costs times `amounts`.
+
+    `weight`: each run's rows of one stage weigh 1 together.
+    """
+
+    run: str
+    stage: str
+    measured_ns: float
+    amounts: Mapping[str, float]
+    weight: float = 1.0
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def _parts(found: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return (pages, time) of a run's checkpoints as one median, or several if pages differ."""
+    if not found:
+        return []
+    found = sorted(found)
+    alike = found[-1][0] <= _SPREAD * found[0][0] + 1
+    count = 1 if alike else min(PARTS, len(found))
+    size = len(found) / count
+    cut = [found[round(size * k) : round(size * (k + 1))] for k in range(count)]
+    return [(_median([p for p, _ in part]), _median([t for _, t in part])) for part in cut if part]
+
+
+def _rows_of(
+    run: MeasuredRun,
+    stage: str,
+    time: Callable[[MeasuredCheckpoint], int | None],
+    amounts: Callable[[float], Mapping[str, float]],
+    *,
+    pages: Callable[[MeasuredCheckpoint], int | None] = lambda one: one.dirty_pages,
+    checkpoints: Sequence[MeasuredCheckpoint] | None = None,
+) -> Iterator[Row]:
+    found = []
+    for one in run.counted() if checkpoints is None else checkpoints:
+        took, many = time(one), pages(one)
+        if took is not None and took > 0 and many is not None:
+            found.append((float(many), float(took)))
+    parts = _parts(found)
+    for amount, median_ns in parts:
+        yield Row(run.name, stage, median_ns, amounts(amount), 1 / len(parts))
+
+
+def _whole_bytes(pages: float) -> float:
+    return PAGE_STREAM_BYTES * pages + WHOLE_BYTES
+
+
+def _chunks(pages: float) -> float:
+    return float(qsb_walked_chunks(int(_whole_bytes(pages))))
+
+
+def _between(begin: str, end: str, less: int = 0) -> Callable[[MeasuredCheckpoint], int | None]:
+    def time(one: MeasuredCheckpoint) -> int | None:
+        took = one.between(begin, end) if begin != "request" else one.stages.get(end)
+        return None if took is None else took - less
+
+    return time
+
+
+def rows(run: MeasuredRun) -> list[Row]:
+    """Return every row of a run."""
+    if run.design == "mainline":
+        return [*_mainline(run), *_stream(run), *_failover(run)]
+    return [*_common(run), *_whole(run), *_stream(run), *_loading(run), *_failover(run)]
+
+
+def _common(run: MeasuredRun) -> Iterator[Row]:
+    """Give the stages that all designs of QEMU 2.5 and 2.7 have in common."""
+    yield from _rows_of(
+        run, "request", _between("request", "s_request", LATENCY_NS), lambda _n: {"message": 1}
+    )
+    yield from _rows_of(
+        run, "reply", _between("s_request", "p_reply", LATENCY_NS), lambda _n: {"message": 1}
+    )
+    yield from _rows_of(
+        run, "received", _between("s_filled", "p_received", LATENCY_NS), lambda _n: {"message": 1}
+    )
+    yield from _rows_of(run, "stop", _between("p_reply", "p_stopped"), lambda _n: {"vm_stop": 1})
+    yield from _rows_of(run, "start", _between("p_loaded", "p_resumed"), lambda _n: {"vm_start": 1})
+    ram = run.conditions.ram_bytes / GIB
+    yield from _rows_of(
+        run,
+        "bitmap sync",
+        _between("p_lock_taken", "p_synced"),
+        lambda _n: {"bitmap_sync": 1, "bitmap_sync_ram": ram},
+    )
+
+
+def _whole(run: MeasuredRun) -> Iterator[Row]:
+    """Give the primary's save, and the transfer of a whole staged vmstate."""
+    if run.design == "split":
+        yield from _rows_of(
+            run, "device save", _between("p_ram_sent", "p_lock_free"), lambda _n: {"device_save": 1}
+        )
+        yield from _limited(run)
+        return
+    fixed = {"device_save": 1.0, "vmdesc": 1.0}
+    flat = run.design == "flat"
+
+    def save(pages: float, fresh: float = 0) -> dict[str, float]:
+        if flat:
+            amounts = {"page_scan": pages, "flat_write": pages}
+        else:
+            amounts = {"page_scan": pages, "qsb_write": pages, "qsb_walk": _chunks(pages)}
+        if fresh > 0:
+            amounts["flat_growth" if flat else "qsb_growth"] = fresh
+        return fixed | amounts
+
+    saving = _between("p_synced", "p_lock_free")
+    yield from _rows_of(run, "save", saving, save)
+    first = run.checkpoints[:1]
+    if first and _whole_bytes(first[0].dirty_pages or 0) > INITIAL_BYTES:
+        yield from _rows_of(
+            run,
+            "first save",
+            saving,
+            lambda n: save(n, _whole_bytes(n) - INITIAL_BYTES),
+            checkpoints=first,
+        )
+    if run.conditions.bandwidth_bits is None:
+        yield from _rows_of(
+            run,
+            "vmstate fill",
+            _between("s_vmstate_send", "s_filled"),
+            lambda n: {
+                "stream_wake": 1,
+                "staging_start": 1,
+                "socket_read": _whole_bytes(n),
+                "staging_fill": _whole_bytes(n),
+            },
+        )
+        yield from _rows_of(
+            run,
+            "vmstate send",
+            _between("p_lock_free", "p_sent"),
+            lambda n: {"socket_write": _whole_bytes(n), "staging_send": _whole_bytes(n)},
+        )
+
+
+def _limited(run: MeasuredRun) -> Iterator[Row]:
+    """Give what a stream through a slow link takes beyond the link: its start.
+
+    The device state that follows rides along with the last pages.  The token bucket lets its
+    burst pass at once.
+    """
+    conditions = run.conditions
+    if conditions.bandwidth_bits is None or conditions.latency_ns:
+        return
+    burst = conditions.burst_bytes * conditions.payload_bytes // conditions.frame_bytes
+
+    def time(one: MeasuredCheckpoint) -> int | None:
+        took = one.between("p_synced", "s_ram_loaded")
+        if took is None or one.dirty_pages is None:
+            return None
+        passing = PAGE_STREAM_BYTES * one.dirty_pages + DEVICE_BYTES
+        over = took - conditions.link_ns(passing - burst) - LATENCY_NS
+        return over if passing > burst and over < _START_NS_MAX else None
+
+    yield from _rows_of(run, "limited stream", time, lambda _n: {"stream_start": 1})
+
+
+def _loading(run: MeasuredRun) -> Iterator[Row]:
+    """Give the secondary's stages under its lock (QEMU 2.5 and 2.7)."""
+    yield from _rows_of(run, "reset", _between("s_lock_taken", "s_reset"), lambda _n: {"reset": 1})
+    if run.design == "flat":
+        yield from _rows_of(
+            run,
+            "load",
+            _between("s_reset", "s_loaded"),
+            lambda n: {"flat_load": n, "device_load": 1, "vmdesc_load": 1},
+        )
+        return
+    devices = {"device_load": 1.0}
+    if run.design == "qsb":
+        yield from _rows_of(
+            run,
+            "RAM load",
+            _between("s_reset", "s_flush_begin"),
+            lambda n: {"qsb_load": n, "qsb_walk": _chunks(n)},
+        )
+        devices["vmdesc_load"] = 1.0
+    yield from _rows_of(
+        run,
+        "cache flush",
+        _between("s_flush_begin", "s_flush_end"),
+        lambda n: {"cache_flush": n},
+        pages=lambda one: one.flush_pages,
+    )
+    yield from _rows_of(run, "device load", _between("s_flush_end", "s_loaded"), lambda _n: devices)
+
+
+def _mainline(run: MeasuredRun) -> Iterator[Row]:
+    """Give the stages of QEMU 7.2, whose own guest on the secondary stops and starts as well."""
+    if not run.conditions.latency_ns:
+        way = LATENCY_NS
+        yield from _rows_of(
+            run,
+            "stops",
+            _between("request", "p_stopped", 2 * way),
+            lambda _n: {"message": 2, "vm_stop": 2},
+        )
+        yield from _rows_of(
+            run, "reply", _between("s_stopped", "p_reply", way), lambda _n: {"message": 1}
+        )
+    yield from _limited(run)
+    yield from _rows_of(run, "start", _between("p_loaded", "p_resumed"), lambda _n: {"vm_start": 1})
+    yield from _rows_of(
+        run, "device save", _between("p_stopped", "p_sync_begin"), lambda _n: {"device_save": 1}
+    )
+    ram = run.conditions.ram_bytes / GIB
+    yield from _rows_of(
+        run,
+        "bitmap sync",
+        _between("p_sync_begin", "p_synced"),
+        lambda _n: {"bitmap_sync": 1, "bitmap_sync_ram": ram},
+    )
+    yield from _rows_of(
+        run,
+        "cache flush",
+        _between("s_flush_begin", "s_flush_end"),
+        lambda n: {"cache_flush": n},
+        pages=lambda one: one.flush_pages or None,
+    )
+
+    def devices(one: MeasuredCheckpoint) -> int | None:
+        before, after = (
+            one.between("s_size", "s_flush_begin"),
+            one.between("s_flush_end", "s_loaded"),
+        )
+        return None if before is None or after is None else before + after
+
+    yield from _rows_of(run, "device load", devices, lambda _n: {"device_load": 1, "vm_start": 1})
+
+
+def _failover(run: MeasuredRun) -> Iterator[Row]:
+    """Give what the survivor needed from the lost-heartbeat command to a running guest."""
+    fault = run.fault
+    if fault is None or fault.command_ns is None or fault.running_ns is None:
+        return
+    ram = float(run.conditions.ram_bytes)
+    primary = fault.victim == "secondary"
+    if fault.when == "load" or not primary:
+        # The reply came behind other work (the load; the bottom half itself): only what follows it.
+        served = fault.command_ns if fault.when == "load" else 0
+        amounts = {"cache_free": ram, "failover": 1.0}
+        if not served:
+            amounts["lost_heartbeat"] = 1.0
+        yield Row(run.name, "take over (secondary)", fault.running_ns - served, amounts)
+        return
+    yield Row(run.name, "command", float(fault.command_ns), {"lost_heartbeat": 1.0})
+    yield Row(
+        run.name, "take over", float(fault.running_ns), {"lost_heartbeat": 1.0, "failover": 1.0}
+    )
+
+
+def _stream(run: MeasuredRun) -> Iterator[Row]:
+    """Give RAM streamed where no link was the limit: its reading, and its writing if it was short.
+
+    Of a long one nothing is learnt of the writer: the reader, and what the sockets take in, decide
+    when writing ends.  A short one is taken as the writer's own until `held_up` tells otherwise.
+    """
+    if not _unlimited(run):
+        return
+
+    def pages(one: MeasuredCheckpoint) -> int | None:
+        return one.dirty_pages or None
+
+    yield from _rows_of(
+        run,
+        "stream read",
+        _between("p_synced", "s_ram_loaded", LATENCY_NS),
+        lambda n: {
+            "stream_start": 1,
+            "stream_wake": 1,
+            "socket_read": PAGE_STREAM_BYTES * n,
+            "cache_load": n,
+        },
+        pages=pages,
+    )
+    written = _rows_of(
+        run,
+        STREAM_WRITE,
+        _between("p_synced", _STREAM_END[run.design]),
+        lambda n: {"stream_start": 1, "page_scan": n, "socket_write": PAGE_STREAM_BYTES * n},
+        pages=pages,
+    )
+    yield from (row for row in written if _short(row.amounts["page_scan"]))
+
+
+def _unlimited(run: MeasuredRun) -> bool:
+    conditions = run.conditions
+    limited = conditions.bandwidth_bits is not None or conditions.latency_ns > 0
+    return run.design in _STREAM_END and not limited
+
+
+def _short(pages: float) -> bool:
+    return PAGE_STREAM_BYTES * pages <= 2 * IN_FLIGHT_BYTES
+
+
+def held_up(row: Row, costs: Mapping[str, float]) -> bool:
+    """Return whether by these costs the writer of a `STREAM_WRITE` row had to wait for its reader.
+
+    It cannot be further ahead than `IN_FLIGHT_BYTES`.
+    """
+    pages = row.amounts["page_scan"]
+    write_ns = pages * (costs["page_scan"] + PAGE_STREAM_BYTES * costs["socket_write"])
+    read_ns = costs["stream_wake"] + pages * (
+        costs["cache_load"] + PAGE_STREAM_BYTES * costs["socket_read"]
+    )
+    return write_ns < read_ns * (1 - IN_FLIGHT_BYTES / (PAGE_STREAM_BYTES * pages))
+
+
+def in_flight_bytes(run: MeasuredRun, page_ns: float) -> float | None:
+    """Return what was not yet read when the last byte was written, `page_ns` a page, as the median.
+
+    None where a link was the limit, or the sockets could take in half of the transfer or more.
+    """
+    long = [one for one in run.counted() if not _short(one.dirty_pages or 0)]
+    tails = [float(one.tail_ns) for one in long if one.tail_ns is not None]
+    if not tails or not _unlimited(run):
+        return None
+    return (_median(tails) - LATENCY_NS) / page_ns * PAGE_STREAM_BYTES

@@ -1,0 +1,134 @@
+"""The record of a validation: its tables as CSV, and the figure, the same bytes every time."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from colosim.measured.validation import ValidatedRun
+
+__all__ = ["errors", "pauses", "tables", "write"]
+
+_DIGITS = 4
+_STAGE_COLUMNS = (
+    "id",
+    "design",
+    "fault",
+    "stage",
+    "unit",
+    "checkpoints",
+    "measured",
+    "measured_iqr",
+    "simulated",
+    "error",
+    "closed_loop_simulated",
+    "closed_loop_error",
+    "spread_of_repeats",
+)
+_FAULT_COLUMNS = ("id", "design", "fault", "victim", "when", "what", "measured", "simulated")
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.{_DIGITS}f}"
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def tables(runs: Sequence[ValidatedRun]) -> dict[str, str]:
+    """Return the files' texts by name.
+
+    ``runs.csv`` has a row a run and stage, ``faults.csv`` one a thing that a fault run shows,
+    ``pause.csv`` what the figure draws, ``overall.csv`` the errors over all runs.
+    """
+    stages = [
+        (
+            run.id,
+            run.design,
+            "" if run.fault is None else run.fault.measured.fault,
+            stage.name,
+            stage.unit,
+            stage.checkpoints,
+            stage.measured,
+            stage.measured_iqr,
+            stage.simulated,
+            _share(stage.error),
+            "" if stage.closed_simulated is None else stage.closed_simulated,
+            _share(stage.closed_error),
+            _share(stage.repeats),
+        )
+        for run in runs
+        for stage in run.stages
+    ]
+    faults: list[tuple[Any, ...]] = []
+    for run in runs:
+        if run.fault is None:
+            continue
+        struck = run.fault.measured
+        head = (run.id, run.design, struck.fault, struck.victim, struck.when)
+        faults += [
+            (*head, name, *("yes" if value else "no" for value in both))
+            for name, both in run.fault.shown().items()
+        ]
+        faults += [
+            (*head, name, *("" if value is None else value for value in both))
+            for name, both in run.fault.times().items()
+        ]
+    pause = [
+        (run.id, run.design, stage.measured, stage.simulated)
+        for run in runs
+        if (stage := run.stage("pause")) is not None
+    ]
+    return {
+        "runs.csv": _csv(_STAGE_COLUMNS, stages),
+        "faults.csv": _csv(_FAULT_COLUMNS, faults),
+        "overall.csv": errors(runs),
+        "pause.csv": _csv(("id", "design", "measured_ns", "simulated_ns"), pause),
+    }
+
+
+def errors(runs: Sequence[ValidatedRun]) -> str:
+    """Return the table of the errors over all runs."""
+    from colosim.measured.validation import overall  # noqa: PLC0415 - it pulls SciPy in
+
+    rows = [
+        (which, loop, stage, count, _share(median), _share(p90))
+        for which, faulty in (("all", None), ("without fault", False), ("with fault", True))
+        for loop, closed in (("open", False), ("closed", True))
+        for stage, (count, median, p90) in overall(runs, faulty=faulty, closed=closed).items()
+    ]
+    return _csv(("runs", "loop", "stage", "count", "median", "p90"), rows)
+
+
+def pauses(runs: Sequence[ValidatedRun]) -> pd.DataFrame:
+    """Return what the figure draws: the median pause of each run, measured and simulated."""
+    import pandas as pd  # noqa: PLC0415 - a table without a figure does without it
+
+    return pd.read_csv(io.StringIO(tables(runs)["pause.csv"]))
+
+
+def write(
+    folder: Path, runs: Sequence[ValidatedRun], left_out: Sequence[ValidatedRun] = ()
+) -> None:
+    """Write tables into `folder`.
+
+    `left_out`: the runs simulated with costs fitted without them, for ``cross-validation.csv``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in tables(runs).items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    if left_out:
+        text = errors(left_out)
+        (folder / "cross-validation.csv").write_text(text, encoding="utf-8", newline="\n")
