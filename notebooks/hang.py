@@ -64,7 +64,7 @@ assert max(back.values()) < 3.1e9
 Markdown(f"""
 **Yes.** `split` and `device-first` hang: the lock is held to save the state, the monitor waits for it,
 and nobody serves until the end of the run, {runs["split"].summary["end_ns"] / 1e9:,.0f} s. `qsb`,
-`flat` and `mainline` send without the lock; they are told, and serve again
+`flat` and `qemu-5.1` send without the lock; they are told, and serve again
 {min(back.values()) / 1e9:.2f} s to {max(back.values()) / 1e9:.2f} s after the fault, nearly all of it
 the manager's waiting for heartbeats. The 60 MiB that `split` saves were paid with this.
 """)
@@ -183,7 +183,7 @@ service.map(lambda seconds: "never" if pd.isna(seconds) else f"{seconds:.2f} s")
 
 # %%
 held = ["split", "device-first"]
-free = ["qsb", "flat", "mainline"]
+free = ["qsb", "flat", "qemu-5.1"]
 assert service[free].notna().all(axis=None) and (service[free] < 4).all(axis=None)
 assert service.loc[COMPANIONS["hang"], held].isna().all()
 assert (service.loc[COMPANIONS["hang-fits-buffers"], held] < 4).all()
@@ -265,7 +265,7 @@ does something. Larger buffers move the limit, byte for byte, and do not remove 
 # %% [markdown]
 # ## The same, ten years on, on the other side
 #
-# `mainline` (QEMU 3.1 to today) sends without the lock, but its secondary *receives under its own*.
+# `qemu-5.1` (QEMU 5.1 to 10.0) sends without the lock, but its secondary *receives under its own*.
 # *What if the primary freezes in the stream, and what does yank change?*
 
 # %%
@@ -280,7 +280,7 @@ assert yanked.verdict == "failed_over"
 assert yanked.summary["time_to_service_ns"] < 3.1e9
 
 Markdown(f"""
-The class of fault moved; it did not go away. `mainline`'s secondary is {frozen.verdict}, its lock held to
+The class of fault moved; it did not go away. `qemu-5.1`'s secondary is {frozen.verdict}, its lock held to
 receive. **`yank`** (QEMU 6.0 on) is served out of band, without the lock: it shuts the socket down, the read
 fails, the lock is given back, and the secondary serves
 {yanked.summary["time_to_service_ns"] / 1e9:.2f} s after the fault.

@@ -16,7 +16,7 @@ from colosim.plots.style import line_of
 
 # %load_ext colosim.plots.notebook
 
-DESIGNS = ["qsb", "split", "device-first", "flat", "mainline"]
+DESIGNS = ["qsb", "split", "device-first", "flat", "qemu-5.1"]
 QUICK = ["checkpoints=6", "expect={}"]
 comparison = colosim.compare("compare", DESIGNS, overrides=QUICK)
 runs = comparison.runs
@@ -29,7 +29,7 @@ assert set(comparison.verdicts.values()) == {"completed"}
 # dirty pages, the hosts of the real runs.)
 
 # %%
-gantt.figure([runs["qsb"], runs["split"], runs["mainline"]])
+gantt.figure([runs["qsb"], runs["split"], runs["qemu-5.1"]])
 
 # %%
 one = {design: run.checkpoints.iloc[-1] for design, run in runs.items()}
@@ -46,7 +46,7 @@ Markdown(f"""
 loads RAM into its cache meanwhile: pause {one["split"].pause_ns / 1e6:.1f} ms instead of
 {one["qsb"].pause_ns / 1e6:.1f} ms. The price is the lock, which `split` holds while it sends:
 {one["split"].lock_hold_primary_ns / 1e6:.1f} ms against {one["qsb"].lock_hold_primary_ns / 1e6:.1f} ms.
-`mainline` sends without it ({one["mainline"].lock_hold_primary_ns / 1e6:.2f} ms), but its secondary
+`qemu-5.1` sends without it ({one["qemu-5.1"].lock_hold_primary_ns / 1e6:.2f} ms), but its secondary
 receives under its own.
 """)
 
@@ -110,7 +110,7 @@ VARIANTS = {
 }
 rows = []
 for pages in (500, 2_000, 8_000, 32_000):
-    for design in ("qsb", "split", "mainline"):
+    for design in ("qsb", "split", "qemu-5.1"):
         for variant, overrides in VARIANTS.items():
             load = [*QUICK, f"guest.dirty.pages={pages}", *overrides]
             run = colosim.run("compare", design, overrides=load, tables=False)
@@ -119,7 +119,7 @@ nagle = pd.DataFrame(rows, columns=["pages", "design", "variant", "pause_ns"])
 
 figure = Figure(figsize=(7.2, 2.9))
 axes = figure.subplots(1, 2, width_ratios=(2, 1))
-for design in ("qsb", "split", "mainline"):
+for design in ("qsb", "split", "qemu-5.1"):
     look = line_of(design)
     for variant, dashes in (("as QEMU is", "-"), ("without Nagle", ":")):
         part = nagle.query("design == @design and variant == @variant")

@@ -18,7 +18,7 @@ from colosim.plots import against, memory, overview
 # %load_ext colosim.plots.notebook
 
 MIB = 1 << 20
-DESIGNS = ["qsb", "split", "flat", "mainline"]
+DESIGNS = ["qsb", "split", "flat", "qemu-5.1"]
 comparison = colosim.compare("compare", DESIGNS, overrides=["checkpoints=4", "expect={}"])
 runs = comparison.runs
 assert set(comparison.verdicts.values()) == {"completed"}
@@ -55,8 +55,8 @@ cache = {design: peaks.loc[("secondary", design), "ram_cache"] for design in run
 
 assert staged["qsb"] == 4104 * pages + 119_014  # a page and its header; sections, devices, JSON
 assert kept["qsb"] >= staged["qsb"] > 15 * kept["split"]
-assert kept["split"] == kept["mainline"] == 4 * MIB > 300 * staged["split"]
-assert cache["qsb"] == cache["split"] == cache["mainline"] == guest_bytes
+assert kept["split"] == kept["qemu-5.1"] == 4 * MIB > 300 * staged["split"]
+assert cache["qsb"] == cache["split"] == cache["qemu-5.1"] == guest_bytes
 assert pd.isna(cache["flat"])
 
 Markdown(f"""
@@ -64,7 +64,7 @@ Markdown(f"""
 and as much on the secondary, 4,104 bytes for each of the {pages:,} pages and 119,014 besides.
 **`split` stages only device state**: {staged["split"]:,} bytes, in a buffer that starts at
 {kept["split"] / MIB:.0f} MiB. Its RAM goes straight to the socket, so the price is what the socket
-buffers hold. `mainline` is like it.
+buffers hold. `qemu-5.1` is like it.
 
 On the secondary all this is small beside the **RAM cache**, one guest RAM
 ({guest_bytes / MIB:.0f} MiB), which all but `flat` have: a checkpoint that breaks off half-way must
@@ -127,14 +127,14 @@ socket_bytes = comparison.scenario.network.send_buffer_bytes
 second = sweep.pivot(index="value", columns="design", values="secondary_peak_bytes").astype(int)
 
 assert 4096 < per_page["qsb"] < 4120 and 4096 < per_page["flat"] < 4120
-assert per_page["split"] < 1 and per_page["mainline"] < 1
+assert per_page["split"] < 1 and per_page["qemu-5.1"] < 1
 assert peak["split"].max() < 4 * MIB + socket_bytes + MIB
 even = int(peak.index[peak["qsb"] > peak["split"]].min())
 assert (peak["qsb"] > peak["split"])[peak.index >= even].all()
 assert (second["flat"] < second["split"]).all()
 
 Markdown(f"""
-**`qsb` and `flat` pay {per_page["qsb"]:,.0f} bytes a dirty page on each host, `split` and `mainline`
+**`qsb` and `flat` pay {per_page["qsb"]:,.0f} bytes a dirty page on each host, `split` and `qemu-5.1`
 none**: their peak stays at {peak["split"].max() / MIB:.1f} MiB, whatever the guest does. At
 {peak.index.max():,} pages that is {peak["qsb"].max() / MIB:.0f} MiB against
 {peak["split"].max() / MIB:.1f} MiB on the primary. From {even:,} pages on `split` holds less; below,

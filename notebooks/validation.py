@@ -94,7 +94,7 @@ for row, name in enumerate(STAGES):
                 100 * stage.error, row, look.marker, color=look.colour, alpha=0.6, markersize=4.5
             )
 axes.axvspan(-10, 10, color="#dddddd", linewidth=0, zorder=0)
-for design in ("qsb", "split", "flat", "mainline"):
+for design in ("qsb", "split", "flat", "qemu-5.1"):
     look = line_of(design)
     axes.plot([], [], look.marker, color=look.colour, label=design)
 axes.set_yticks(range(len(STAGES)), STAGES.values())

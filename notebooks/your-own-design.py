@@ -12,7 +12,7 @@
 from IPython.display import Markdown
 
 import colosim
-from colosim.designs.mainline import Mainline
+from colosim.designs.qemu_5_1 import Qemu51
 from colosim.designs.messages import (
     CHECKPOINT_REPLY,
     CHECKPOINT_REQUEST,
@@ -146,15 +146,15 @@ It ends the hang, one timeout late: {services[0] / 1e9:.1f} s with 10 s. Below t
 # %% [markdown]
 # ## Another one in ten lines
 #
-# Today's `mainline` has the hang on the secondary, which receives RAM under its lock. *Does it have to?*
+# Today's `qemu-5.1` has the hang on the secondary, which receives RAM under its lock. *Does it have to?*
 
 
 # %%
-class ReceiveUnlocked(Mainline):
-    """Like mainline, with RAM received into the cache before the lock is taken."""
+class ReceiveUnlocked(Qemu51):
+    """Like qemu-5.1, with RAM received into the cache before the lock is taken."""
 
     name = "receive-unlocked"
-    summary = "as mainline; the secondary receives without its lock"
+    summary = "as qemu-5.1; the secondary receives without its lock"
     origin = "proposed"
 
     def load(self, s):
@@ -174,11 +174,11 @@ class ReceiveUnlocked(Mainline):
         yield from s.send(VMSTATE_LOADED)
 
 
-primary_frozen = colosim.compare("hang-primary-frozen", ["mainline", ReceiveUnlocked])
+primary_frozen = colosim.compare("hang-primary-frozen", ["qemu-5.1", ReceiveUnlocked])
 hang.figure(list(primary_frozen.runs.values()))
 
 # %%
-assert primary_frozen.verdicts == {"mainline": "hung", "receive-unlocked": "failed_over"}
+assert primary_frozen.verdicts == {"qemu-5.1": "hung", "receive-unlocked": "failed_over"}
 service = primary_frozen.runs["receive-unlocked"].summary["time_to_service_ns"]
 
 Markdown(f"""

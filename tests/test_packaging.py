@@ -47,7 +47,7 @@ def test_pins_name_a_version_and_no_place() -> None:
 def test_the_designs_are_registered() -> None:
     """Each of the five designs stands in the entry points under its name, and loads."""
     registered = {point.name: point.load() for point in entry_points(group="colosim.designs")}
-    assert registered.keys() >= {"qsb", "split", "device-first", "flat", "mainline"}
+    assert registered.keys() >= {"qsb", "split", "device-first", "flat", "qemu-5.1"}
 
 
 def test_one_version() -> None:

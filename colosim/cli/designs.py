@@ -15,7 +15,7 @@ def command(*, origin: bool) -> None:
 
     Then, with a + before them, the remedies that any of them can have. A remedy stands behind a
     design's name, with a value where it takes one, wherever a design is named:
-    split+send-timeout=5s, mainline+yank+nodelay.
+    split+send-timeout=5s, qemu-5.1+yank+nodelay.
     """
     from colosim.designs import load_designs
     from colosim.designs.remedies import REMEDIES

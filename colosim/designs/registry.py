@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from colosim.designs.device_first import DeviceFirst
 from colosim.designs.flat import Flat
 from colosim.designs.foreign import imported, with_a_name_of_its_own
-from colosim.designs.mainline import Mainline
+from colosim.designs.qemu_5_1 import Qemu51
 from colosim.designs.qsb import Qsb
 from colosim.designs.remedied import remedied
 from colosim.designs.remedies import options_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from colosim.designs.design import Design
 
 GROUP = "colosim.designs"
-OWN: tuple[type[Design], ...] = (Qsb, Split, DeviceFirst, Flat, Mainline)
+OWN: tuple[type[Design], ...] = (Qsb, Split, DeviceFirst, Flat, Qemu51)
 _OWN_BY_NAME = {design.name: design for design in OWN}
 
 

@@ -35,7 +35,7 @@ HOST_OF = {
     "qsb": "lab-qemu25",
     "split": "lab-qemu25",
     "flat": "lab-qemu25",
-    "mainline": "lab-qemu72",
+    "qemu-5.1": "lab-qemu72",
 }
 """Host preset of each design that was measured."""
 
@@ -89,7 +89,7 @@ def _phase_ns(run: MeasuredRun, first_request_ns: int, tick_ns: int) -> int | No
     """Return where the ticks lie in a simulation whose first request is at `first_request_ns`."""
     if not run.clock_ns:
         return None
-    on_its_clock = TICK_PHASE_72_NS if run.design == "mainline" else 0
+    on_its_clock = TICK_PHASE_72_NS if run.design == "qemu-5.1" else 0
     return (on_its_clock + first_request_ns - run.clock_ns) % tick_ns
 
 
@@ -140,7 +140,7 @@ def dirty_model(run: MeasuredRun) -> dict[str, Any]:
     """Return the guest's write behaviour: round-robin over a working set at a rate."""
     conditions = run.conditions
     pages = conditions.working_set_pages
-    if run.design != "mainline":
+    if run.design != "qemu-5.1":
         pages += VIDEO_AND_STATUS_PAGES - ESCAPED.get(pages, 0)
     if not (pages and conditions.write_rate):
         return {"pages": 0}
@@ -153,7 +153,7 @@ def dirty_model(run: MeasuredRun) -> dict[str, Any]:
 
 def delay_ns(run: MeasuredRun) -> int:
     """Return x-checkpoint-delay as it comes out: a sleep ends late, a timer's period does not."""
-    late = 0 if run.design == "mainline" else SLEEP_LATE_NS
+    late = 0 if run.design == "qemu-5.1" else SLEEP_LATE_NS
     return run.conditions.checkpoint_delay_ns + late
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Deviation", "Identification", "deviation", "identify"]
 
-_RELEASED = ("mainline", "flat")
+_RELEASED = ("qemu-5.1", "flat")
 """Designs of QEMU's releases; the others were series of patches."""
 _REPEATED = StepDone(PRIMARY, "bitmap sync")
 """What a version of QEMU may do more than once in a row."""

@@ -126,11 +126,11 @@ class _Harness:
     def _awaited(self) -> tuple[str, str, str]:
         when = self._fault.when
         if when == "load":
-            first = "cache flush" if self._design == "mainline" else "reset"
+            first = "cache flush" if self._design == "qemu-5.1" else "reset"
             return SECONDARY, first, "before"
         if when == "reply":
             return PRIMARY, "CHECKPOINT_REQUEST", "after"
-        if self._design == "mainline":
+        if self._design == "qemu-5.1":
             return PRIMARY, "VMSTATE_SEND", "after"
         return PRIMARY, "RAM stream", "before"
 

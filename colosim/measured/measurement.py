@@ -9,7 +9,7 @@ Stages, in the order in which they can happen (no run has all of them):
 
 =================  ==============================================================================
 ``s_request``      secondary: CHECKPOINT_REQUEST read
-``s_stopped``      secondary: guest stopped (mainline)
+``s_stopped``      secondary: guest stopped (qemu-5.1)
 ``s_reply``        secondary: CHECKPOINT_REPLY sent
 ``p_reply``        primary: CHECKPOINT_REPLY read
 ``p_stopped``      primary: guest stopped
@@ -22,19 +22,19 @@ Stages, in the order in which they can happen (no run has all of them):
 ``p_ram_sent``     primary: the last page is in the socket (split)
 ``p_saved``        primary: everything saved
 ``p_lock_free``    primary: iothread lock released
-``p_size_sent``    primary: VMSTATE_SIZE sent, hence all RAM before it (mainline)
+``p_size_sent``    primary: VMSTATE_SIZE sent, hence all RAM before it (qemu-5.1)
 ``p_sent``         primary: the staging buffer is in the socket (QEMU 2.5, 2.7)
-``s_ram_loaded``   secondary: RAM is in the RAM cache (split, mainline)
+``s_ram_loaded``   secondary: RAM is in the RAM cache (split, qemu-5.1)
 ``s_size``         secondary: VMSTATE_SIZE read
 ``s_filled``       secondary: staging buffer filled
-``s_received``     secondary: VMSTATE_RECEIVED sent (mainline)
+``s_received``     secondary: VMSTATE_RECEIVED sent (qemu-5.1)
 ``p_received``     primary: VMSTATE_RECEIVED read
 ``s_lock_taken``   secondary: has the iothread lock to load
 ``s_reset``        secondary: devices reset
 ``s_flush_begin``  secondary: RAM cache to guest RAM, begin
 ``s_flush_end``    secondary: and end
 ``s_lock_free``    secondary: iothread lock released
-``s_resumed``      secondary: guest runs (mainline)
+``s_resumed``      secondary: guest runs (qemu-5.1)
 ``s_loaded``       secondary: VMSTATE_LOADED sent
 ``p_loaded``       primary: VMSTATE_LOADED read
 ``p_resumed``      primary: guest runs
@@ -82,10 +82,10 @@ QUANTITIES = (
 )
 """What a run is compared by: properties of `MeasuredCheckpoint`, None where not measured."""
 
-_WRITE_END = {"split": "p_ram_sent", "qsb": "p_sent", "flat": "p_sent", "mainline": "p_size_sent"}
+_WRITE_END = {"split": "p_ram_sent", "qsb": "p_sent", "flat": "p_sent", "qemu-5.1": "p_size_sent"}
 _RECEIVED_WHOLE = {
     "split": "s_ram_loaded",
-    "mainline": "s_ram_loaded",
+    "qemu-5.1": "s_ram_loaded",
     "qsb": "s_filled",
     "flat": "s_filled",
 }
@@ -183,7 +183,7 @@ class MeasuredCheckpoint:
 
     @property
     def ram_ns(self) -> int | None:
-        """VMSTATE_SEND read to RAM in the cache (split, mainline) or buffer filled (qsb, flat)."""
+        """VMSTATE_SEND read to RAM in the cache (split, qemu-5.1) or buffer filled (qsb, flat)."""
         return span("ram_ns", self.points)
 
     @property

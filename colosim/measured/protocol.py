@@ -100,7 +100,7 @@ class Protocol:
     """What one design does on each side in one checkpoint, in order.
 
     ``requests_again``: after a checkpoint whose connection broke the primary begins another one
-    (which then fails), as the lost error of the RAM stream makes `split` and `mainline` do.
+    (which then fails), as the lost error of the RAM stream makes `split` and `qemu-5.1` do.
     """
 
     design: str

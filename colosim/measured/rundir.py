@@ -120,7 +120,7 @@ def _lab72(name: str, meta: dict[str, Any], rows: list[dict[str, str]]) -> Measu
     rate = config["bw"]
     return MeasuredRun(
         name=f"qemu72/{name}",
-        design="mainline",
+        design="qemu-5.1",
         qemu=_version(meta["qemu"]),
         conditions=Conditions(
             ram_bytes=config["ram"] * _MIB,
@@ -136,7 +136,7 @@ def _lab72(name: str, meta: dict[str, Any], rows: list[dict[str, str]]) -> Measu
             delayed_ack=not config["quickack"],
             retries2=config.get("tcp_retries2") or _DEFAULT_RETRIES2,
         ),
-        checkpoints=_checkpoints("mainline", rows, _LAB72, _LAB72_NUMBERS),
+        checkpoints=_checkpoints("qemu-5.1", rows, _LAB72, _LAB72_NUMBERS),
         fault=_fault72(meta["result"], config["action"]) if config.get("action") else None,
         clock_ns=_nanoseconds(rows[0]["p_send_request"]) if rows else 0,
     )

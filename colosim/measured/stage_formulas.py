@@ -45,7 +45,7 @@ IN_FLIGHT_BYTES = (430 + 870) * 1024
 """What both sockets take in where no link is the limit, as the lab's network preset has it."""
 STREAM_WRITE = "stream write"
 """The stage of a short stream's writer."""
-_STREAM_END = {"split": "p_ram_sent", "mainline": "p_size_sent"}
+_STREAM_END = {"split": "p_ram_sent", "qemu-5.1": "p_size_sent"}
 """By design that streams RAM: the stage at which all of it is in the socket."""
 PARTS = 4
 """Into how many parts, by pages, a run's checkpoints are taken apart where their pages differ."""
@@ -123,8 +123,8 @@ def _between(begin: str, end: str, less: int = 0) -> Callable[[MeasuredCheckpoin
 
 def rows(run: MeasuredRun) -> list[Row]:
     """Return every row of a run."""
-    if run.design == "mainline":
-        return [*_mainline(run), *_stream(run), *_failover(run)]
+    if run.design == "qemu-5.1":
+        return [*_qemu_5_1(run), *_stream(run), *_failover(run)]
     return [*_common(run), *_whole(run), *_stream(run), *_loading(run), *_failover(run)]
 
 
@@ -253,7 +253,7 @@ def _loading(run: MeasuredRun) -> Iterator[Row]:
     yield from _rows_of(run, "device load", _between("s_flush_end", "s_loaded"), lambda _n: devices)
 
 
-def _mainline(run: MeasuredRun) -> Iterator[Row]:
+def _qemu_5_1(run: MeasuredRun) -> Iterator[Row]:
     """Give the stages of QEMU 7.2, whose own guest on the secondary stops and starts as well."""
     if not run.conditions.latency_ns:
         way = LATENCY_NS

@@ -81,7 +81,7 @@ _LINES = {
     "split": Line(BLUE, (0, (5.0, 1.5)), "s"),
     "device-first": Line(SKY, _DOTTED, "D"),
     "flat": Line(ORANGE, (0, (5.0, 1.2, 1.0, 1.2)), "^"),
-    "mainline": Line(GREEN, (0, (3.0, 1.0, 1.0, 1.0, 1.0, 1.0)), "v"),
+    "qemu-5.1": Line(GREEN, (0, (3.0, 1.0, 1.0, 1.0, 1.0, 1.0)), "v"),
 }
 _OTHERS = (
     Line(PURPLE, "-", "P"),

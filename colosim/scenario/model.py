@@ -87,7 +87,7 @@ __all__ = [
     "WriteLoad",
 ]
 
-DEFAULT_DESIGNS: Final = ("qsb", "split", "device-first", "flat", "mainline")
+DEFAULT_DESIGNS: Final = ("qsb", "split", "device-first", "flat", "qemu-5.1")
 """The designs that ship, in the order of tables."""
 _OPTIONS_PATTERN: Final = r"(?:\+[a-z][a-z0-9-]*(?:=[A-Za-z0-9.]+)?)*"
 """What may follow a design's name: remedies, which the designs know."""

@@ -29,7 +29,7 @@ def explained(
     return explain(scenario(*faults, overrides=tuple(overrides)), design, seed=seed)
 
 
-@pytest.mark.parametrize("design", ["qsb", "split", "device-first", "flat", "mainline"])
+@pytest.mark.parametrize("design", ["qsb", "split", "device-first", "flat", "qemu-5.1"])
 @pytest.mark.parametrize(
     "faults",
     [
@@ -124,8 +124,8 @@ def test_each_way_out_of_the_hang_holds_when_it_is_tried(
 
 
 def test_a_starved_receiver_is_freed_by_no_timer() -> None:
-    """Mainline's secondary behind a frozen primary: TCP has nothing to time out."""
-    one = explained("mainline", f"freeze: primary, {STREAM}")
+    """`qemu-5.1`'s secondary behind a frozen primary: TCP has nothing to time out."""
+    one = explained("qemu-5.1", f"freeze: primary, {STREAM}")
     assert one.verdict == "hung"
     assert one.survivor == "secondary"
     assert one.standing is not None

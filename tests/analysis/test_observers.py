@@ -32,7 +32,7 @@ CASES = (
     ("split", ()),
     ("split", (f"freeze: secondary, {STREAM}",)),
     ("qsb", (f"kill: primary, {STREAM}",)),
-    ("mainline", (f"vanish: primary, {STREAM}",)),
+    ("qemu-5.1", (f"vanish: primary, {STREAM}",)),
 )
 
 

@@ -49,7 +49,7 @@ def test_the_send_timeout_comes_by_itself_and_released_it() -> None:
 
 def test_the_manager_that_is_about_to_yank_comes_by_itself() -> None:
     """Just before its yank and its command the cluster manager is what releases, in that order."""
-    one = explain("hang-primary-frozen-yank", "mainline")
+    one = explain("hang-primary-frozen-yank", "qemu-5.1")
     coming = ways(one, BY_ITSELF)
     assert [(way.at_ns, way.event) for way in coming] == [
         (13_000_000_000, "the cluster manager yanks the secondary"),
@@ -91,7 +91,7 @@ def test_the_user_timeout_comes_when_it_is_said_to(timeout: str) -> None:
 def test_a_host_that_comes_back_after_tcp_gave_up_is_no_way_out() -> None:
     """Once the sender's kernel has given up, the peer's return does not help its receiver."""
     overrides = ("manager.policy=wait", "network.retries2=3")
-    one = explained("mainline", f"vanish: primary, {STREAM}", overrides=overrides)
+    one = explained("qemu-5.1", f"vanish: primary, {STREAM}", overrides=overrides)
     assert one.verdict == "hung"
     returns = [way for way in ways(one, NEVER) if way.event == "the return of the primary's host"]
     assert [way.effect for way in returns] == [
@@ -99,7 +99,7 @@ def test_a_host_that_comes_back_after_tcp_gave_up_is_no_way_out() -> None:
     ]
     assert not [way for way in ways(one, IF_DONE) if "comes back" in way.event]
     healed = (f"vanish: primary, {STREAM}", "heal: primary, at: 500 s")
-    after = explained("mainline", *healed, overrides=overrides)
+    after = explained("qemu-5.1", *healed, overrides=overrides)
     assert (after.verdict, after.survivor) == ("stopped", "primary")
     assert not [way for way in ways(after, BY_ITSELF) if way.side == "secondary"]
 
@@ -108,9 +108,9 @@ def test_a_host_that_comes_back_in_time_is_a_way_out() -> None:
     """While bytes are still sent again, the peer's return is told as a way out, and is one."""
     overrides = ("manager.policy=wait", "horizon=60 s")
     vanish = f"vanish: primary, {STREAM}"
-    one = explained("mainline", vanish, overrides=overrides)
+    one = explained("qemu-5.1", vanish, overrides=overrides)
     assert "the primary's host comes back" in [way.event for way in ways(one, IF_DONE)]
-    healed = explained("mainline", vanish, "heal: primary, at: 50 s", overrides=overrides)
+    healed = explained("qemu-5.1", vanish, "heal: primary, at: 50 s", overrides=overrides)
     assert healed.verdict != "hung"
 
 
@@ -128,14 +128,14 @@ def test_a_thread_behind_a_busy_main_loop_gets_the_lock_by_itself() -> None:
     """A COLO thread that waits for the main loop's own work gets its lock when that ends."""
     faults = ("busy: secondary, at: 3 s, for: 40 s", "kill: primary, at: 8 s")
     overrides = ("manager.policy=wait", "horizon=20 s")
-    one = explained("mainline", *faults, overrides=overrides)
+    one = explained("qemu-5.1", *faults, overrides=overrides)
     assert one.verdict == "hung"
     (way,) = ways(one, BY_ITSELF)
     assert way.event == "the secondary's main loop ends its own work"
     assert way.effect == "its COLO incoming thread gets the lock"
     longer = scenario(*faults, overrides=("manager.policy=wait", "horizon=60 s"))
     ends = [
-        at for at, event, _ in events_of(longer, "mainline") if "main loop for busy" in str(event)
+        at for at, event, _ in events_of(longer, "qemu-5.1") if "main loop for busy" in str(event)
     ]
     assert way.at_ns == ends[-1]
     assert "is held by its main loop for work of its own" in " ".join(str(one).split())
@@ -165,7 +165,7 @@ def test_a_connection_to_the_monitor_that_comes_back_is_a_way_out() -> None:
 def test_random_faults_to_come_are_no_part_of_what_comes() -> None:
     """What would strike at random after the end neither releases nor hides what does."""
     random = "vanish: network, at: {rate: 20 /min}, for: 9 s"
-    one = explained("mainline", random, overrides=("manager.policy=wait", "horizon=15 s"))
+    one = explained("qemu-5.1", random, overrides=("manager.policy=wait", "horizon=15 s"))
     coming = ways(one, BY_ITSELF)
     assert {way.event for way in coming} == {"the network comes back"}
     assert {way.side for way in coming} == {"primary", "secondary"}

@@ -57,8 +57,8 @@ def test_the_edges_say_since_when() -> None:
 
 
 def test_a_secondary_that_receives_under_its_lock_waits_for_the_frozen_primary() -> None:
-    """Mainline's secondary holds its own lock in its receive, and the bytes never come."""
-    graph = wait_for_graph(simulated("mainline", f"freeze: primary, {STREAM}"))
+    """`qemu-5.1`'s secondary holds its own lock in its receive, and the bytes never come."""
+    graph = wait_for_graph(simulated("qemu-5.1", f"freeze: primary, {STREAM}"))
     tail = [
         "secondary: x-colo-lost-heartbeat",
         "secondary: main loop",
@@ -163,7 +163,7 @@ def test_a_cycle_is_found_and_has_no_cause() -> None:
 
 
 @given(
-    design=st.sampled_from(["qsb", "split", "device-first", "flat", "mainline"]),
+    design=st.sampled_from(["qsb", "split", "device-first", "flat", "qemu-5.1"]),
     kind=st.sampled_from(["freeze", "vanish", "kill"]),
     side=st.sampled_from(["primary", "secondary"]),
     at_ms=st.integers(0, 4500),

@@ -61,12 +61,12 @@ def test_long_names_of_designs_are_folded_at_plus(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The table keeps to 80 columns, and no word of a verdict or of a remedy is broken."""
-    long = "mainline+send-timeout=1s+receive-outside-lock+nodelay+yank+socket-buffers=128MiB"
+    long = "qemu-5.1+send-timeout=1s+receive-outside-lock+nodelay+yank+socket-buffers=128MiB"
     assert explore("--designs", f"split,{long}", "--faults", "fail") == 0
     lines = capsys.readouterr().out.splitlines()
     table = lines[: next(i for i, line in enumerate(lines) if line.endswith("written"))]
     assert max(map(len, table)) <= 80
-    names = [line.split()[0] for line in table if line.startswith(("mainline", "+"))]
+    names = [line.split()[0] for line in table if line.startswith(("qemu-5.1", "+"))]
     assert "".join(names) == long
     assert table[1].split() == ["design", "stopped", "cases"]
 
@@ -113,8 +113,8 @@ def test_choices_that_are_none_are_told(folder: Path, capsys: pytest.CaptureFixt
         (["explore", "small.yaml", "--faults", "slow latency 0"], "'0' is too small"),
         (["explore", "small.yaml", "--faults", "fail nothing"], "device save, RAM save, device"),
         (
-            ["explore", "small.yaml", "--designs", "mainline", "--faults", "leak RAM save"],
-            "nothing of leak RAM save can strike in mainline",
+            ["explore", "small.yaml", "--designs", "qemu-5.1", "--faults", "leak RAM save"],
+            "nothing of leak RAM save can strike in qemu-5.1",
         ),
         (
             ["explore", "small.yaml", "--find", "hung", "--shrink", "guest.dirt"],
@@ -259,7 +259,7 @@ def test_steps_are_listed_as_faults_name_them(capsys: pytest.CaptureFixture[str]
         ("split", "primary: RAM stream", "save"),
         ("device-first", "primary: RAM stream", "save"),
         ("flat", "secondary: vmstate fill", None),
-        ("mainline", "secondary: RAM load", "receive"),
+        ("qemu-5.1", "secondary: RAM load", "receive"),
     ],
 )
 def test_blocking_points_under_the_lock_show(

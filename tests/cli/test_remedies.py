@@ -46,12 +46,12 @@ def test_compare_shows_what_a_remedy_costs(capsys: pytest.CaptureFixture[str]) -
 
 def test_a_run_directory_bears_the_whole_name(capsys: pytest.CaptureFixture[str]) -> None:
     """The remedy is part of the run's folder and of its manifest, and is read back."""
-    name = "mainline+yank+nodelay"
+    name = "qemu-5.1+yank+nodelay"
     assert main(["run", "conditions.yaml", "--design", name]) == 0
     folder = Path("runs/conditions") / name
     assert json.loads((folder / "manifest.json").read_text("utf-8"))["design"] == name
     capsys.readouterr()
-    assert main(["compare", "conditions.yaml", "--design", "mainline+yang"]) == 2
+    assert main(["compare", "conditions.yaml", "--design", "qemu-5.1+yang"]) == 2
     assert "did you mean 'yank'?" in capsys.readouterr().err
     assert main(["plot", str(folder), "--kind", "gantt", "-o", "gantt.svg"]) == 0
 

@@ -27,7 +27,7 @@ def test_run_writes_each_design(folder: Path, capsys: pytest.CaptureFixture[str]
     """``run`` writes runs/SCENARIO/DESIGN for each design and says so, in 80 columns."""
     assert main(["run", "plain.yaml"]) == 0
     printed = capsys.readouterr().out
-    designs = ["qsb", "split", "device-first", "flat", "mainline"]
+    designs = ["qsb", "split", "device-first", "flat", "qemu-5.1"]
     for design in designs:
         assert (folder / "runs" / "plain" / design / "summary.json").is_file()
         assert f"runs/plain/{design}: written" in printed
@@ -107,7 +107,7 @@ def test_compare_fits_and_aligns(folder: Path, capsys: pytest.CaptureFixture[str
     assert main(["compare", "plain.yaml"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[1].split() == ["qsb", "split", "device-first", "flat", "mainline"]
+    assert lines[1].split() == ["qsb", "split", "device-first", "flat", "qemu-5.1"]
     assert lines[2].split() == ["verdict"] + ["completed"] * 5
     assert len({len(line) for line in lines[1:3]}) == 1
 
@@ -116,8 +116,8 @@ def test_many_designs_are_compared_in_blocks(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What does not fit 80 columns goes below, with the names of the rows, in whole words."""
-    remedied = ["split+send-timeout=5s", "mainline+receive-outside-lock", "split+yank+nodelay"]
-    designs = ["qsb", "split", "device-first", "flat", "mainline", *remedied]
+    remedied = ["split+send-timeout=5s", "qemu-5.1+receive-outside-lock", "split+yank+nodelay"]
+    designs = ["qsb", "split", "device-first", "flat", "qemu-5.1", *remedied]
     assert main(["compare", "plain.yaml", "--designs", ",".join(designs)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80

@@ -77,14 +77,14 @@ def test_a_manager_that_is_connected_again_says_what_it_could_not() -> None:
         assert judge(run).verdict == "failed_over"
 
 
-@pytest.mark.parametrize("design", ["split", "mainline"])
+@pytest.mark.parametrize("design", ["split", "qemu-5.1"])
 def test_a_lost_client_takes_queued_commands_along_since_there_is_a_queue(design: str) -> None:
-    """Mainline empties its queue of requests; an old monitor still finds the bytes in its socket.
+    """qemu-5.1 empties its queue of requests; an old monitor still finds the bytes in its socket.
 
     The survivor's lock is held by a blocked thread when the command comes; 20 s later the client
     is gone, another 20 s later the frozen peer goes on and the lock is given back.
     """
-    drops = design == "mainline"
+    drops = design == "qemu-5.1"
     frozen, survivor = ("secondary", "primary") if design == "split" else ("primary", "secondary")
     faults = f"{{freeze: {frozen}, {MID_STREAM}, for: 40 s}}, {{disconnect: {survivor}, at: 20 s}}"
     run = simulate(design, f"faults: [{faults}]")
@@ -94,12 +94,12 @@ def test_a_lost_client_takes_queued_commands_along_since_there_is_a_queue(design
 
 
 def test_a_command_that_was_dropped_is_sent_again_on_the_next_connection() -> None:
-    """Under mainline the manager sends anew what its lost connection took along."""
+    """Under qemu-5.1 the manager sends anew what its lost connection took along."""
     faults = (
         f"{{freeze: primary, {MID_STREAM}, for: 40 s}}, "
         "{disconnect: secondary, at: 20 s, for: 10 s}"
     )
-    run = simulate("mainline", f"faults: [{faults}]")
+    run = simulate("qemu-5.1", f"faults: [{faults}]")
     commands = run.hosts["secondary"].monitor.commands
     assert [(one.name, one.sent_ns, one.dropped_ns) for one in commands] == [
         (COMMAND, 6 * S, 20 * S),
@@ -128,7 +128,7 @@ def test_a_monitor_that_nobody_can_serve_is_found_lost_though_nothing_else_happe
 
 
 @pytest.mark.parametrize("what", ["RAM save", "device save"])
-@pytest.mark.parametrize("design", ["qsb", "split", "mainline"])
+@pytest.mark.parametrize("design", ["qsb", "split", "qemu-5.1"])
 def test_a_manager_that_hears_colo_exit_ends_the_stop_of_an_error(design: str, what: str) -> None:
     """Nobody acts on an error return by himself: the guest stays stopped unless it is heard."""
     fault = f"faults: [{{fail: primary, what: {what}, at: 2 s}}]\n"
@@ -185,7 +185,7 @@ def test_a_vanished_host_is_neither_heard_nor_told() -> None:
 def test_a_side_that_has_served_alone_is_not_followed_by_the_other() -> None:
     """The primary serves alone, then falls silent: the secondary's state is too old by then."""
     faults = "{freeze: secondary, at: 2.6 s, for: 10 s}, {freeze: primary, at: 13 s}"
-    run = simulate("mainline", f"faults: [{faults}]\n")
+    run = simulate("qemu-5.1", f"faults: [{faults}]\n")
     assert list(run.manager.lost) == ["secondary", "primary"]
     assert not run.hosts["secondary"].monitor.commands
     assert judge(run).verdict == "stopped"

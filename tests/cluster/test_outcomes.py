@@ -65,7 +65,7 @@ def test_a_blocked_sender_keeps_the_monitor_deaf_for_ever(design: str) -> None:
     assert run.end_ns == 1000 * 10**9
 
 
-@pytest.mark.parametrize("design", ["qsb", "flat", "mainline"])
+@pytest.mark.parametrize("design", ["qsb", "flat", "qemu-5.1"])
 def test_a_sender_without_the_lock_leaves_the_monitor_able_to_serve(design: str) -> None:
     """The command is served at once and the guest runs within the failover's own few ms."""
     run = simulate(design, f"faults: [{{freeze: secondary, {MID_STREAM}}}]")
@@ -87,10 +87,10 @@ def test_the_secondary_takes_over_when_the_primary_is_frozen() -> None:
 
 
 def test_only_a_yank_frees_a_secondary_that_receives_under_its_lock() -> None:
-    """Under `mainline` the lost-heartbeat command hangs, unless an out-of-band yank came before."""
+    """Under `qemu-5.1` the lost-heartbeat command hangs, unless an out-of-band yank came before."""
     fault = f"faults: [{{freeze: primary, {MID_STREAM}}}]\n"
-    deaf = simulate("mainline", fault)
-    freed = simulate("mainline", fault + "manager: {policy: yank-then-lost-heartbeat}")
+    deaf = simulate("qemu-5.1", fault)
+    freed = simulate("qemu-5.1", fault + "manager: {policy: yank-then-lost-heartbeat}")
     assert [judge(run).verdict for run in (deaf, freed)] == ["hung", "failed_over"]
     assert deaf.hosts["secondary"].monitor.unserved
     assert not freed.hosts["secondary"].monitor.unserved
@@ -129,9 +129,9 @@ def test_joining_under_the_lock_deadlocks_with_a_thread_that_wants_it() -> None:
     assert not run.failovers["secondary"].done
 
 
-def test_mainline_drops_the_lock_around_the_join() -> None:
+def test_qemu_5_1_drops_the_lock_around_the_join() -> None:
     """Later QEMUs give the lock up while they join: the load ends, then the secondary serves."""
-    run = failover_while_the_incoming_thread_wants_the_lock("mainline")
+    run = failover_while_the_incoming_thread_wants_the_lock("qemu-5.1")
     assert run.failovers["secondary"].done
 
 

@@ -96,7 +96,7 @@ SPLIT_SECONDARY = [
     "iothread lock released by COLO incoming thread for load",
     "sends VMSTATE_LOADED",
 ]
-MAINLINE_PRIMARY = [
+QEMU_5_1_PRIMARY = [
     *SPLIT_PRIMARY[:6],
     "iothread lock got by checkpoint thread for save",
     "sends VMSTATE_SEND",
@@ -109,7 +109,7 @@ MAINLINE_PRIMARY = [
     "RAM stream ends",
     *SPLIT_PRIMARY[15:],
 ]
-MAINLINE_SECONDARY = [
+QEMU_5_1_SECONDARY = [
     "receives CHECKPOINT_REQUEST",
     "iothread lock got by COLO incoming thread for stop",
     "stop",
@@ -176,7 +176,7 @@ def test_device_first_differs_only_in_the_order_inside_the_hold() -> None:
     assert of_side("device-first", "secondary") == SPLIT_SECONDARY
 
 
-def test_mainline_streams_without_the_lock_and_receives_under_it() -> None:
-    """`mainline` holds the primary's lock for device state, the secondary's while RAM comes in."""
-    assert of_side("mainline", "primary") == MAINLINE_PRIMARY
-    assert of_side("mainline", "secondary") == MAINLINE_SECONDARY
+def test_qemu_5_1_streams_without_the_lock_and_receives_under_it() -> None:
+    """`qemu-5.1` holds the primary's lock for device state, the secondary's while RAM comes in."""
+    assert of_side("qemu-5.1", "primary") == QEMU_5_1_PRIMARY
+    assert of_side("qemu-5.1", "secondary") == QEMU_5_1_SECONDARY

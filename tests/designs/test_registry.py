@@ -19,7 +19,7 @@ from colosim.scenario import loads
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OWN = ["qsb", "split", "device-first", "flat", "mainline"]
+OWN = ["qsb", "split", "device-first", "flat", "qemu-5.1"]
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_design_of_this_package_is_found_without_a_look_up(registered: list[st
     """Neither its name, nor a name with remedies, nor a scenario that names it asks for others."""
     assert load_design("split") is Split
     assert issubclass(load_design("split+yank"), Split)
-    assert "mainline" in DesignNames()
+    assert "qemu-5.1" in DesignNames()
     loads("{name: x, designs: [split, qsb+yank]}", known_designs=DesignNames())
     assert registered == []
 

@@ -53,7 +53,7 @@ def summary(design: str, *overrides: str) -> dict[str, Any]:
 # ---- names -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("design", ["qsb", "split", "device-first", "flat", "mainline"])
+@pytest.mark.parametrize("design", ["qsb", "split", "device-first", "flat", "qemu-5.1"])
 @pytest.mark.parametrize("remedy", REMEDIES, ids=lambda remedy: remedy.name)
 def test_any_design_takes_any_remedy(design: str, remedy: Any) -> None:
     """Nothing fails, so every checkpoint commits, and the run bears the whole name."""
@@ -89,7 +89,7 @@ def test_a_wrong_name_is_refused(name: str, message: str) -> None:
 
 def test_a_scenario_lists_designs_with_remedies() -> None:
     """A scenario's list takes such names, keeps them as they are, and points at a wrong one."""
-    designs = ("split", "split+send-timeout=5s", "mainline+yank+nodelay")
+    designs = ("split", "split+send-timeout=5s", "qemu-5.1+yank+nodelay")
     loaded = scenario(f"designs: [{', '.join(designs)}]")
     assert loaded.designs == designs
     with pytest.raises(ScenarioError, match=r":8:11: .*did you mean 'nodelay'"):
@@ -152,16 +152,16 @@ def test_what_does_not_touch_the_blocked_send_frees_nobody(remedy: str) -> None:
 
 @pytest.mark.parametrize("remedy", ["receive-outside-lock", "yank"])
 def test_a_remedy_frees_the_waiting_receiver(remedy: str) -> None:
-    """Under `mainline` a frozen primary hangs the secondary in its receive; not so with these."""
-    assert judge(simulated("mainline", FROZEN_PRIMARY)).verdict == "hung"
-    judgement = judge(simulated(f"mainline+{remedy}", FROZEN_PRIMARY))
+    """Under `qemu-5.1` a frozen primary hangs the secondary in its receive; not so with these."""
+    assert judge(simulated("qemu-5.1", FROZEN_PRIMARY)).verdict == "hung"
+    judgement = judge(simulated(f"qemu-5.1+{remedy}", FROZEN_PRIMARY))
     assert (judgement.verdict, judgement.survivor) == ("failed_over", "secondary")
 
 
 @pytest.mark.parametrize("remedy", ["send-timeout=5s", "user-timeout=5s", "ram-outside-lock"])
 def test_no_timeout_of_a_send_frees_a_receiver(remedy: str) -> None:
     """The secondary has nothing to send, so nothing of its own times out."""
-    assert judge(simulated(f"mainline+{remedy}", FROZEN_PRIMARY)).verdict == "hung"
+    assert judge(simulated(f"qemu-5.1+{remedy}", FROZEN_PRIMARY)).verdict == "hung"
 
 
 def test_a_send_timeout_frees_the_sender_of_a_vanished_peer() -> None:
@@ -218,12 +218,12 @@ def test_large_buffers_cost_kernel_memory() -> None:
 
 
 def test_ram_outside_the_lock_shortens_the_hold_to_the_device_save() -> None:
-    """The hold is that of `mainline`; what is sent and the guest's pause stay as they are."""
-    bare, remedied, mainline = (
-        summary(name) for name in ("split", "split+ram-outside-lock", "mainline")
+    """The hold is that of `qemu-5.1`; what is sent and the guest's pause stay as they are."""
+    bare, remedied, qemu_5_1 = (
+        summary(name) for name in ("split", "split+ram-outside-lock", "qemu-5.1")
     )
     held = remedied["lock_hold_ns"]["primary"]["p50"]
-    assert held == mainline["lock_hold_ns"]["primary"]["p50"]
+    assert held == qemu_5_1["lock_hold_ns"]["primary"]["p50"]
     assert held < bare["lock_hold_ns"]["primary"]["p50"] / 100
     for key in ("pause_ns", "wire_bytes_per_checkpoint"):
         assert remedied[key]["p50"] == bare[key]["p50"]
@@ -231,7 +231,7 @@ def test_ram_outside_the_lock_shortens_the_hold_to_the_device_save() -> None:
 
 def test_receiving_outside_the_lock_shortens_the_secondarys_hold() -> None:
     """What is left is the load; the pause stays as it is."""
-    bare, remedied = (summary(name) for name in ("mainline", "mainline+receive-outside-lock"))
+    bare, remedied = (summary(name) for name in ("qemu-5.1", "qemu-5.1+receive-outside-lock"))
     held = remedied["lock_hold_ns"]["secondary"]["p50"]
     assert held < bare["lock_hold_ns"]["secondary"]["p50"] / 4
     assert remedied["pause_ns"]["p50"] == bare["pause_ns"]["p50"]
@@ -284,7 +284,7 @@ LATE = "guest.late_writes=1000 pages/s"
 LOST_LATER = "faults: [{kill: primary, at: {checkpoint: 2, step: 'primary: before device save'}}]"
 
 
-@pytest.mark.parametrize("design", ["mainline", "split+ram-outside-lock", "mainline+yank"])
+@pytest.mark.parametrize("design", ["qemu-5.1", "split+ram-outside-lock", "qemu-5.1+yank"])
 def test_late_writes_tear_what_is_sent_without_the_lock(design: str) -> None:
     """Pages written between saving RAM and device state make a takeover's state torn."""
     judgement = judge(simulated(design, LOST_LATER, LATE))
@@ -300,7 +300,7 @@ def test_what_is_saved_under_one_hold_is_of_one_moment(design: str) -> None:
     assert judge(simulated(design, fault, LATE)).verdict == "failed_over"
 
 
-@pytest.mark.parametrize("design", ["mainline", "split+ram-outside-lock"])
+@pytest.mark.parametrize("design", ["qemu-5.1", "split+ram-outside-lock"])
 def test_without_late_writes_sending_outside_the_lock_is_safe(design: str) -> None:
     """Stopping the guest drains its devices; if nothing else writes, nothing is torn."""
     assert judge(simulated(design, LOST_LATER)).verdict == "failed_over"
@@ -308,7 +308,7 @@ def test_without_late_writes_sending_outside_the_lock_is_safe(design: str) -> No
 
 def test_late_pages_are_sent_with_the_next_checkpoint() -> None:
     """They are in the dirty bitmap: one checkpoint later RAM has them."""
-    run = simulated("mainline", "", LATE)
+    run = simulated("qemu-5.1", "", LATE)
     late = [value for _, event, value in run.record if event == PagesCounted("primary", "late")]
     dirty = [value for _, event, value in run.record if event == PagesCounted("primary", "dirty")]
     assert len(late) == 4

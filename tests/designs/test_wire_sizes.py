@@ -13,7 +13,7 @@ FIXED_BYTES = {
     "split": 12_875,
     "device-first": 12_875,
     "flat": 119_062,
-    "mainline": 12_928,
+    "qemu-5.1": 12_928,
 }
 """What a checkpoint sends beside its pages: measured on runs of QEMU 2.5.50, 2.7 and 7.2."""
 

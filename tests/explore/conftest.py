@@ -9,7 +9,7 @@ from colosim.scenario import Scenario, loads
 
 CONDITIONS = """
 name: conditions
-designs: [qsb, split, device-first, flat, mainline]
+designs: [qsb, split, device-first, flat, qemu-5.1]
 checkpoint_delay: 500 ms
 guest: {ram: 128 MiB, dirty: {pages: 4096}}
 hosts: {preset: lab-qemu25}

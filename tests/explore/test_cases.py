@@ -132,14 +132,14 @@ def test_a_wrong_fault_is_told(words: str, message: str) -> None:
 
 
 def test_a_leak_is_a_failure_that_keeps_the_lock(conditions: Scenario) -> None:
-    """Where the lock is held a function may leak it; mainline streams RAM without it."""
-    cases = list(Space(conditions, ["qsb", "mainline"], ["leak"]))
+    """Where the lock is held a function may leak it; qemu-5.1 streams RAM without it."""
+    cases = list(Space(conditions, ["qsb", "qemu-5.1"], ["leak"]))
     assert [(case.design, case.choices["fault"]) for case in cases] == [
         ("qsb", "leak RAM save"),
         ("qsb", "leak device save"),
         ("qsb", "leak device load"),
-        ("mainline", "leak device save"),
-        ("mainline", "leak device load"),
+        ("qemu-5.1", "leak device save"),
+        ("qemu-5.1", "leak device load"),
     ]
     for case in cases:
         (fault,) = case.faults
@@ -147,10 +147,10 @@ def test_a_leak_is_a_failure_that_keeps_the_lock(conditions: Scenario) -> None:
 
 
 def test_a_design_in_which_nothing_can_strike_has_no_cases(conditions: Scenario) -> None:
-    """`mainline` streams RAM without its lock: only `split`'s can be leaked there."""
-    space = Space(conditions, ["mainline", "split"], ["leak RAM save"])
+    """`qemu-5.1` streams RAM without its lock: only `split`'s can be leaked there."""
+    space = Space(conditions, ["qemu-5.1", "split"], ["leak RAM save"])
     assert [case.design for case in space] == ["split"]
-    assert list(Space(conditions, ["mainline"], ["leak RAM save"])) == []
+    assert list(Space(conditions, ["qemu-5.1"], ["leak RAM save"])) == []
 
 
 def test_a_design_that_is_listed_twice_counts_once(conditions: Scenario) -> None:

@@ -50,9 +50,9 @@ def test_a_verdict_may_end_where_a_key_grows(frozen: Scenario) -> None:
 
 
 def test_a_verdict_that_every_value_shows_is_said_so(conditions: Scenario) -> None:
-    """`mainline`'s secondary waits with its lock for a frozen primary however little is dirty."""
-    case = replayed(conditions, "step=bitmap sync, fault=freeze, victim=primary", ["mainline"])
-    found = threshold(case, "mainline", "hung", "guest.dirty")
+    """`qemu-5.1`'s secondary waits with its lock for a frozen primary however little is dirty."""
+    case = replayed(conditions, "step=bitmap sync, fault=freeze, victim=primary", ["qemu-5.1"])
+    found = threshold(case, "qemu-5.1", "hung", "guest.dirty")
     assert str(found) == "guest.dirty: hung at every value tried, 0 pages to 32768 pages"
 
 

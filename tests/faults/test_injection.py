@@ -97,7 +97,7 @@ def test_a_thawed_thread_goes_on_with_what_was_left() -> None:
     assert judge(thawed).verdict == "completed"
 
 
-@pytest.mark.parametrize("design", ["qsb", "split", "device-first", "flat", "mainline"])
+@pytest.mark.parametrize("design", ["qsb", "split", "device-first", "flat", "qemu-5.1"])
 def test_a_slow_link_makes_the_stream_slower_and_heals(design: str) -> None:
     """A tenth of the bandwidth for a while makes checkpoints longer, then all is as before."""
     run = simulate(design, "{slow: network, factor: 0.1, at: 2 s, for: 3 s}")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parent / "data"
 PRIMARY, SECONDARY = DATA / "qemu72-primary.log", DATA / "qemu72-secondary.log"
-LAB = ("split-fault-kill", "mainline-fault-stop")
+LAB = ("split-fault-kill", "qemu-5.1-fault-stop")
 PRINT_NS = 1000
 """The lab's checkpoints.csv has whole microseconds."""
 
@@ -264,13 +264,13 @@ def test_import_writes_a_directory_and_says_so(
     assert capsys.readouterr().out.splitlines() == [
         "qemu72-primary.log: primary, 75 lines, 0 unknown",
         "qemu72-secondary.log: secondary, 75 lines, 0 unknown",
-        "mainline: completed, 5 checkpoints, 0 aborted, median pause 43.95 ms",
-        f"{out / 'qemu72-primary' / 'mainline'}: written",
+        "qemu-5.1: completed, 5 checkpoints, 0 aborted, median pause 43.95 ms",
+        f"{out / 'qemu72-primary' / 'qemu-5.1'}: written",
     ]
     assert main([*arguments, "--format", "json"]) == 0
     (summary,) = json.loads(capsys.readouterr().out)
     assert summary["pause_ns"]["count"] == 5
-    assert main(["diff", *[str(out / "qemu72-primary" / "mainline")] * 2]) == 0
+    assert main(["diff", *[str(out / "qemu72-primary" / "qemu-5.1")] * 2]) == 0
 
 
 def test_a_design_that_cannot_have_written_it_is_reported(
@@ -283,7 +283,7 @@ def test_a_design_that_cannot_have_written_it_is_reported(
     assert f"{PRIMARY}:20: qsb cannot produce this" in error
     source = json.loads((out / "qemu72-primary/qsb/manifest.json").read_text("utf-8"))["source"]
     assert source["deviation"]["line"] == 20
-    assert source["deviation"]["could"] == ["split", "device-first", "mainline"]
+    assert source["deviation"]["could"] == ["split", "device-first", "qemu-5.1"]
     assert main(["qemu", "import", str(PRIMARY), "--design", "qsv"]) == 2
 
 
@@ -291,12 +291,12 @@ def test_identify_prints_the_set(capsys: pytest.CaptureFixture[str], tmp_path: P
     """A set of designs, for people with a word on what the log cannot tell, and as JSON."""
     assert main(["qemu", "identify", str(PRIMARY)]) == 0
     assert (
-        "split, device-first, mainline: the log does not tell which of these wrote it"
+        "split, device-first, qemu-5.1: the log does not tell which of these wrote it"
         in capsys.readouterr().out
     )
     assert main(["qemu", "identify", str(SECONDARY), "--format", "json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
-    assert found["designs"] == ["mainline"]
+    assert found["designs"] == ["qemu-5.1"]
     assert found["excluded"]["split"]["line"] == 14
     broken = tmp_path / "broken.log"
     broken.write_text(

@@ -36,7 +36,7 @@ def test_the_tables_are_those_of_the_readme() -> None:
         ("qemu25", "qsb"): [15, 4],
         ("qemu25", "split"): [15, 4],
         ("qemu25", "flat"): [6, 1],
-        ("qemu72", "mainline"): [47, 15],
+        ("qemu72", "qemu-5.1"): [47, 15],
     }
 
 
@@ -70,7 +70,7 @@ def test_the_runs_of_the_first_comparison() -> None:
 
 
 @pytest.mark.parametrize(
-    ("design", "overhead"), [("qsb", 119_034), ("split", 12_875), ("mainline", 12_928)]
+    ("design", "overhead"), [("qsb", 119_034), ("split", 12_875), ("qemu-5.1", 12_928)]
 )
 def test_bytes_on_the_wire_follow_the_pages(design: str, overhead: int) -> None:
     """Of the measured checkpoints 99 in 100 carry 4104 bytes a page and the design's overhead."""
@@ -94,20 +94,20 @@ def test_a_checkpoint_goes_through_its_stages_in_order() -> None:
 
 
 def test_fault_runs_keep_what_they_show() -> None:
-    """The frozen secondary leaves split's monitor deaf and qsb's answering; yank frees mainline."""
+    """The frozen secondary leaves split's monitor deaf and qsb's answering; yank frees qemu-5.1."""
     split = measured("qemu25/split-fault-stop-ram512-n16384-bw0").fault
     qsb = measured("qemu25/old-fault-stop-ram512-n16384-bw0").fault
-    mainline = measured("qemu72/fault_p_stop_stream_big_1").fault
+    qemu_5_1 = measured("qemu72/fault_p_stop_stream_big_1").fault
     assert split is not None
     assert qsb is not None
-    assert mainline is not None
+    assert qemu_5_1 is not None
     assert (split.monitor_answered, split.command_served, split.thaw_running_ns) == (
         False,
         False,
         215_713_000,
     )
     assert (qsb.monitor_answered, qsb.command_served, qsb.running_ns) == (True, True, 2_211_000)
-    assert (mainline.monitor_answered, mainline.command_served, mainline.yank_running_ns) == (
+    assert (qemu_5_1.monitor_answered, qemu_5_1.command_served, qemu_5_1.yank_running_ns) == (
         False,
         False,
         18_072_000,

@@ -140,7 +140,7 @@ def test_a_qemu_72_folder_becomes_a_run(tmp_path: Path) -> None:
     run = rundir.read(write(tmp_path / "base_x", meta72(), CSV72))
     assert (run.name, run.design, run.qemu, run.fault) == (
         "qemu72/base_x",
-        "mainline",
+        "qemu-5.1",
         "7.2.22",
         None,
     )

@@ -10,7 +10,7 @@ from colosim.runs.simulation import Simulation, protocol_of
 from colosim.scenario import Scenario, loads
 from colosim.trace.events import OTHER, CallFailed, Received, WaitBegan, WaitEnded
 
-DESIGNS = ("qsb", "split", "device-first", "flat", "mainline")
+DESIGNS = ("qsb", "split", "device-first", "flat", "qemu-5.1")
 
 
 def scenario(fault: str, network: str = "") -> Scenario:

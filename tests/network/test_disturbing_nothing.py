@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from colosim.designs import load_designs
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
-from colosim.trace.events import CallFailed
+from colosim.trace.events import CallFailed, WaitBegan, WaitEnded
 
 TOLERANCE_NS = 50_000
 """Behind a backlog the closed form lets a small write leave with its end, the fluid after it."""
@@ -21,7 +21,10 @@ CASES = {
 
 
 def stages(network: str, design: str, at_ns: list[int]) -> list[tuple[str, int]]:
-    """Return what happened when, with both directions followed as fluids from `at_ns` on."""
+    """Return what happened when, with both directions followed as fluids from `at_ns` on.
+
+    Without the waits: one may be as short as the tolerance, and so be there in one run alone.
+    """
     text = f"""
 name: nothing
 checkpoints: 3
@@ -37,10 +40,14 @@ guest: {{ram: 64 MiB, dirty: {{pages: 3000}}}}
                 simulation.env.call_at(moment, lambda direction=direction: direction.disturb())  # type: ignore[misc]
 
     run = Simulation(scenario, design, prepare=prepare).run()
-    return [(str(event), at) for at, event, _ in run.record]
+    return [
+        (str(event), at)
+        for at, event, _ in run.record
+        if not isinstance(event, (WaitBegan, WaitEnded))
+    ]
 
 
-@pytest.mark.parametrize("design", ["qsb", "split", "mainline"])
+@pytest.mark.parametrize("design", ["qsb", "split", "qemu-5.1"])
 @pytest.mark.parametrize("network", list(CASES))
 @settings(max_examples=8)
 @given(at_ns=st.lists(st.integers(0, 900_000_000), min_size=1, max_size=4))

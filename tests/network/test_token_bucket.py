@@ -17,7 +17,7 @@ network: {preset: lab-veth-200mbit}
 
 def test_messages_leave_the_bucket_full() -> None:
     """After a pause of 400 ms the whole burst is free, though a request has just passed."""
-    simulation = Simulation(loads(SCENARIO), "mainline", keep=False).run()
+    simulation = Simulation(loads(SCENARIO), "qemu-5.1", keep=False).run()
     ram = simulation.tally.distribution("ram_ns").quantile(50)
     link_ns = (500 * PAGE + 190 - BURST) * 8 * 1514 * 5 // 1448
     assert link_ns < ram < link_ns + 700_000

@@ -163,7 +163,7 @@ def test_a_map_fits_a_page(designs: int) -> None:
 
 def test_long_titles_neither_overlap_nor_leave_the_page() -> None:
     """A design's remedies are written below each other, within its panel's width."""
-    names = ["mainline+receive-outside-lock", "split+send-timeout=5s+ram-outside-lock+yank"] * 4
+    names = ["qemu-5.1+receive-outside-lock", "split+send-timeout=5s+ram-outside-lock+yank"] * 4
     table = a_map(8, 5, steps=6)
     known = {f"design {index}": f"{name}{index}" for index, name in enumerate(names)}
     figure = heatmap.figure(table.assign(design=table["design"].map(known)))
@@ -209,6 +209,6 @@ def test_a_wrong_map_is_refused() -> None:
 
 def test_no_two_designs_look_alike() -> None:
     """Designs differ in colour, dashes and marker at once, so grey is enough to tell them."""
-    looks = [line_of(name) for name in ("qsb", "split", "device-first", "flat", "mainline")]
+    looks = [line_of(name) for name in ("qsb", "split", "device-first", "flat", "qemu-5.1")]
     for part in zip(*looks, strict=True):
         assert len(set(part)) == len(looks)

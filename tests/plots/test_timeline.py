@@ -92,7 +92,7 @@ def runs() -> list[Any]:
         pytest.param(loads(FROZEN), design, id=f"{design}, frozen") for design in ("qsb", "split")
     ]
     real = [
-        pytest.param(None, name, id=name) for name in ("split-fault-kill", "mainline-fault-stop")
+        pytest.param(None, name, id=name) for name in ("split-fault-kill", "qemu-5.1-fault-stop")
     ]
     return [*plain, *frozen, *real]
 

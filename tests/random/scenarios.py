@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
-DESIGNS = ("qsb", "split", "device-first", "flat", "mainline")
+DESIGNS = ("qsb", "split", "device-first", "flat", "qemu-5.1")
 REMEDIES = (
     "",
     "+send-timeout=2s",

@@ -24,7 +24,7 @@ from colosim.scenario.load import load
 if TYPE_CHECKING:
     from colosim.trace.events import Event
 
-DESIGNS = ("qsb", "split", "device-first", "flat", "mainline")
+DESIGNS = ("qsb", "split", "device-first", "flat", "qemu-5.1")
 NETWORKS = ("10gbe", "1gbe", "lab-veth", "lab-veth-200mbit", "wan-5ms")
 FAULTS = (
     "freeze: {}",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = ROOT / "scenarios" / "hang.yaml"
-DESIGNS = ("qsb", "split", "mainline")
+DESIGNS = ("qsb", "split", "qemu-5.1")
 CELLS = ROOT / "results" / "explore" / "hang.csv"
 PICTURE = ROOT / "docs" / "map-of-hang.svg"
 SAMPLE = 41
@@ -84,7 +84,7 @@ def test_the_map_in_the_readme_is_drawn_from_the_kept_cells(
 
 
 def test_the_map_shows_what_the_readme_says_of_it(cells: pd.DataFrame) -> None:
-    """Who hangs: split by its frozen peer, mainline's secondary by a silent primary; qsb by none.
+    """Who hangs: split by its frozen peer, qemu-5.1's secondary by a silent primary; qsb by none.
 
     A lock that an error path leaks hangs each; error returns stop each; none breaks a rule.
     """
@@ -93,7 +93,7 @@ def test_the_map_shows_what_the_readme_says_of_it(cells: pd.DataFrame) -> None:
         design: sorted(set(rows["fault"])) for design, rows in hung.groupby("design", sort=True)
     }
     assert causes == {
-        "mainline": ["freeze", "leak", "vanish"],
+        "qemu-5.1": ["freeze", "leak", "vanish"],
         "qsb": ["leak"],
         "split": ["freeze", "leak"],
     }

@@ -14,8 +14,8 @@ horizon: 1000000 s
 guest: {{ram: {ram}, dirty: {dirty}}}
 network: {{preset: {network}}}
 """
-DESIGNS = ("qsb", "split", "device-first", "flat", "mainline")
-EVENTS = {"qsb": 16, "split": 17, "device-first": 17, "flat": 15, "mainline": 18}
+DESIGNS = ("qsb", "split", "device-first", "flat", "qemu-5.1")
+EVENTS = {"qsb": 16, "split": 17, "device-first": 17, "flat": 15, "qemu-5.1": 18}
 BUDGET = 18
 HOT_AND_COLD = (
     "{hot: {rate: 9000 pages/s, working_set: 8 MiB, pattern: uniform}, "

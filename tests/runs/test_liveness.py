@@ -32,7 +32,7 @@ def names(simulation: Simulation) -> list[str]:
     return [str(event) for _, event, _ in simulation.record]
 
 
-@pytest.mark.parametrize("design", ["qsb", "split", "mainline"])
+@pytest.mark.parametrize("design", ["qsb", "split", "qemu-5.1"])
 def test_a_pair_whose_faults_end_commits_again(design: str) -> None:
     """Without a manager that acts, a frozen peer goes on when faults end, and so does the pair."""
     simulation = run(design, FROZEN, WAIT, "liveness: {until: 20 s, within: 2 s}\n")

@@ -88,7 +88,7 @@ def test_a_summary_says_what_its_tables_say(name: str) -> None:
 CASES = {
     # The request of checkpoint 2 cannot be sent: it has a row, and no time.
     "aborted": (
-        "mainline",
+        "qemu-5.1",
         "faults: [{kill: secondary, at: {checkpoint: 2, step: 'secondary: CHECKPOINT_REQUEST'}}]",
     ),
     # The primary dies 10% into the RAM stream: nothing more can arrive.

@@ -42,7 +42,7 @@ def test_points_and_steps_have_their_columns() -> None:
 def test_checkpoints_agree_with_the_summary(plain: Scenario, design: str) -> None:
     """The medians of the table's rows after the warm-up are those of the summary."""
     run: Any = simulate(plain, design)
-    # The timer of `mainline` lets the next checkpoint begin at the very end.
+    # The timer of `qemu-5.1` lets the next checkpoint begin at the very end.
     committed = run.checkpoints[run.checkpoints.outcome == "committed"]
     rows = committed[committed.checkpoint >= plain.warmup]
     summary = run.summary
@@ -133,7 +133,7 @@ def test_a_hang_leaves_its_hold_and_its_stream_open(frozen: Scenario) -> None:
 
 def test_holds_are_as_long_as_they_say(plain: Scenario) -> None:
     """A hold's length is its release less its begin, and never below zero."""
-    run: Any = simulate(plain, "mainline")
+    run: Any = simulate(plain, "qemu-5.1")
     locks = run.locks
     assert (locks.held_ns == locks.released_ns - locks.got_ns).all()
     assert (locks.got_ns >= locks.wanted_ns).all()
