@@ -11,6 +11,7 @@ import click
 
 from colosim.cli.main import STATUS_FAILED, STATUS_VIOLATED
 from colosim.cli.options import format_option, overrides_option, words_between_commas
+from colosim.trace.fields import VERDICTS
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,16 +19,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from colosim.explore.explore import Exploration
-
-_VERDICTS = (
-    "completed",
-    "failed_over",
-    "unprotected",
-    "stopped",
-    "hung",
-    "split_brain",
-    "violated",
-)
 
 
 @click.command("explore")
@@ -65,7 +56,7 @@ _VERDICTS = (
 @click.option(
     "--find",
     metavar="VERDICT",
-    type=click.Choice(_VERDICTS),
+    type=click.Choice([verdict for verdict in VERDICTS if verdict != "not_applicable"]),
     help="Stop at the first case with this verdict, and shrink its scenario.",
 )
 @click.option(

@@ -8,7 +8,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from colosim.explore.outcome import COLUMNS
-from colosim.runs.verdict import NOT_APPLICABLE, WORST_FIRST
+from colosim.trace.fields import VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from colosim.explore.outcome import Outcome
 
 __all__ = ["as_csv", "as_json", "count_rows", "write_tables"]
-
-VERDICTS = (*reversed(WORST_FIRST), NOT_APPLICABLE)
 
 
 def count_rows(exploration: Exploration) -> tuple[list[str], list[list[str]]]:

@@ -14,6 +14,7 @@ from colosim.runs.liveness import LATE
 from colosim.runs.wording import TIMES, with_unit
 from colosim.scenario.model import StepMoment
 from colosim.trace.events import OTHER, PRIMARY, SECONDARY
+from colosim.trace.fields import VERDICTS
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
     from colosim.scenario.model import Fault
 
-COMPLETED = "completed"
-FAILED_OVER = "failed_over"
-UNPROTECTED = "unprotected"
-STOPPED = "stopped"
-HUNG = "hung"
-SPLIT_BRAIN = "split_brain"
-VIOLATED = "violated"
-NOT_APPLICABLE = "not_applicable"
+(
+    COMPLETED,
+    FAILED_OVER,
+    UNPROTECTED,
+    STOPPED,
+    HUNG,
+    SPLIT_BRAIN,
+    VIOLATED,
+    NOT_APPLICABLE,
+) = VERDICTS
 
 WORST_FIRST = (VIOLATED, SPLIT_BRAIN, HUNG, STOPPED, UNPROTECTED, FAILED_OVER, COMPLETED)
 

@@ -5,7 +5,7 @@ r"""YAML in, validated immutable model out.
 4294967296
 """
 
-from colosim.scenario.bounds import VERDICTS, Bound
+from colosim.scenario.bounds import Bound
 from colosim.scenario.canonical import canonical_json, resolve
 from colosim.scenario.costs import Costs
 from colosim.scenario.load import load, loads
@@ -34,7 +34,6 @@ from colosim.scenario.template import template
 
 __all__ = [
     "DEFAULT_DESIGNS",
-    "VERDICTS",
     "Bound",
     "Costs",
     "Fault",

@@ -1,7 +1,6 @@
 """What a scenario expects of a run's summary: ``pause_ns.p99: < 100 ms``.
 
-Keys are those of ``summary.json``, dotted. A key's unit follows from its first part's suffix
-(``_ns``, ``_bytes``).
+Keys are those of ``summary.json``, dotted (`colosim.trace.fields.SUMMARY`).
 """
 
 from __future__ import annotations
@@ -13,46 +12,25 @@ from typing import TYPE_CHECKING, Any, Final
 from colosim.scenario.document import Mapping, Scalar, marked
 from colosim.scenario.fields import MarkedReader, reject
 from colosim.scenario.units import COUNT, SIZE, TIME, Kind, UnitError, meant, nearest, parse, show
-from colosim.trace.steps import ACCOUNTS, misspelt
+from colosim.trace.fields import (
+    BYTES,
+    NS,
+    NUMBER,
+    SENTENCE,
+    STANDS_FOR,
+    SUMMARY_KEYS,
+    WORD,
+    Field,
+)
+from colosim.trace.steps import misspelt
 
 if TYPE_CHECKING:
     from colosim.scenario.checks import Path
     from colosim.scenario.document import Node
     from colosim.scenario.fields import Tell
 
-VERDICTS: Final = (
-    *("completed", "failed_over", "unprotected", "stopped", "hung", "split_brain", "violated"),
-)
-"""Every verdict of a run, best first."""
-_SIDES: Final = ("primary", "secondary")
-_WORDS: Final = {
-    "verdict": (*VERDICTS, "not_applicable"),
-    "survivor": (*_SIDES, "none"),
-    "scenario": (),
-    "design": (),
-    "digest": (),
-}
-_MAY_BE_ABSENT: Final = "time_to_service_ns"
-_NUMBERS: Final = (
-    *("seed", "wire_bytes", "events", "end_ns", "guest_stopped_ns_longest"),
-    *("monitor_deaf_ns_longest", _MAY_BE_ABSENT, "checkpoints.completed", "checkpoints.aborted"),
-)
-_STATISTICS: Final = (
-    *("pause_ns", "transaction_ns", "ram_ns", *(f"lock_hold_ns.{side}" for side in _SIDES)),
-    "wire_bytes_per_checkpoint",
-)
-_ACCOUNTS: Final = (*ACCOUNTS, "extra_total")
-SUMMARY_KEYS: Final = (
-    *_WORDS,
-    *_NUMBERS,
-    *(
-        f"{key}.{part}"
-        for key in _STATISTICS
-        for part in ("count", "mean", "p50", "p90", "p99", "max")
-    ),
-    *(f"memory_peak_bytes.{side}.{account}" for side in _SIDES for account in _ACCOUNTS),
-)
-"""The dotted keys of a summary; a design may have accounts of memory of its own beside these."""
+_KINDS: Final = {NS: TIME, BYTES: SIZE, NUMBER: COUNT}
+_BOUNDED: Final = {key: field for key, field in SUMMARY_KEYS.items() if field.unit != SENTENCE}
 _ACCOUNT_KEY: Final = re.compile(r"memory_peak_bytes\.(primary|secondary)\.[a-z][a-z0-9_]*")
 _RANGE: Final = re.compile(r"(?P<low>.+?)[ \t]*\.\.[ \t]*(?P<high>.+)")
 _COMPARED: Final = re.compile(r"(?P<operator><=|>=|==|<|>|=)[ \t]*(?P<value>.+)")
@@ -109,17 +87,18 @@ def parse_bound(key: str, text: str) -> Bound:
 
     :raises BoundError: if the summary has no such key, or the bound is no bound of the key's kind.
     """
-    _check_key(key)
+    field = _field(key)
     stated = " ".join(text.split())
     if not stated or len(stated) > _TEXT_CHARACTERS_MAX:
         raise BoundError(f"{show(text)} is no bound; expected {_SUCH_AS}")
-    if key in _WORDS:
-        return _word(key, stated)
+    if field.unit == WORD:
+        return _word(field, stated)
     if stated == "absent":
-        if key != _MAY_BE_ABSENT:
-            raise BoundError(f"'absent' is only for {_MAY_BE_ABSENT}; {key} is always there")
+        if not field.absent:
+            may_be = [f.name for f in SUMMARY_KEYS.values() if f.absent and f.unit in _KINDS]
+            raise BoundError(f"'absent' is only for {', '.join(may_be)}; {key} is always there")
         return Bound(stated, absent=True)
-    kind = _kind(key)
+    kind = COUNT if key.endswith(".count") else _KINDS[field.unit]
     if match := _COMPARED.fullmatch(stated):
         operator, value = match["operator"], _value(match["value"], kind)
         is_most, is_least, is_open = "<" in operator, ">" in operator, "=" not in operator
@@ -137,30 +116,25 @@ def parse_bound(key: str, text: str) -> Bound:
     return Bound(stated, low=low, high=high)
 
 
-def _check_key(key: str) -> None:
-    if key in SUMMARY_KEYS or (
-        _ACCOUNT_KEY.fullmatch(key) and not misspelt(key.rpartition(".")[2], _ACCOUNTS)
-    ):
-        return
-    inner = next((name for name in SUMMARY_KEYS if name.startswith(f"{key}.")), None)
-    near = nearest(key, SUMMARY_KEYS)
-    tops = dict.fromkeys(name.partition(".")[0] for name in SUMMARY_KEYS)
+def _field(key: str) -> Field:
+    """Return what a dotted key of the summary is; a design may have accounts of its own."""
+    if key in _BOUNDED:
+        return _BOUNDED[key]
+    holder, _, account = key.rpartition(".")
+    if _ACCOUNT_KEY.fullmatch(key) and not misspelt(account, STANDS_FOR["ACCOUNT"]):
+        return _BOUNDED[f"{holder}.extra_total"]
+    if key in SUMMARY_KEYS:
+        raise BoundError(f"{show(key)} is a sentence; bound the verdict instead", of_key=True)
+    inner = next((name for name in _BOUNDED if name.startswith(f"{key}.")), None)
+    near = nearest(key, _BOUNDED)
+    tops = dict.fromkeys(name.partition(".")[0] for name in _BOUNDED)
     top = nearest(key.partition(".")[0], tops)
     if top is not None and (near is None or not near.startswith(top)):
-        near = next(name for name in SUMMARY_KEYS if name.partition(".")[0] == top)
+        near = next(name for name in _BOUNDED if name.partition(".")[0] == top)
     hint = f"did you mean {near!r}?" if near else "such are verdict, survivor, pause_ns.p99"
     if inner:
         hint = f"it has parts, such as {inner!r}"
     raise BoundError(f"{show(key)} is not a key of summary.json; {hint}", of_key=True)
-
-
-def _kind(key: str) -> Kind:
-    if key.endswith((".count", ".completed", ".aborted")):
-        return COUNT
-    parts = key.partition(".")[0].split("_")
-    if "ns" in parts:
-        return TIME
-    return SIZE if "bytes" in parts else COUNT
 
 
 def _value(text: str, kind: Kind) -> int:
@@ -176,14 +150,15 @@ def _value(text: str, kind: Kind) -> int:
     return value
 
 
-def _word(key: str, stated: str) -> Bound:
+def _word(field: Field, stated: str) -> Bound:
     match = _COMPARED.fullmatch(stated)
     if match and match["operator"] not in {"=", "=="}:
-        raise BoundError(f"{show(stated)}: {key} is a word and has no order; state it bare")
-    word, words = match["value"] if match else stated, _WORDS[key]
+        raise BoundError(f"{show(stated)}: {field.name} is a word and has no order; state it bare")
+    word = match["value"] if match else stated
+    words = (*field.words, *(("none",) if field.absent else ()))
     if words and word not in words:
         hint = meant(word.replace("-", "_").replace(" ", "_"), words)
-        raise BoundError(f"{show(word)} is no {key}; expected {', '.join(words)}{hint}")
+        raise BoundError(f"{show(word)} is no {field.name}; expected {', '.join(words)}{hint}")
     return Bound(stated, word=word)
 
 

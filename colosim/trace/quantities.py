@@ -3,12 +3,6 @@
 A checkpoint goes from its request to its end (`CheckpointEnded`), or to the next request; one whose
 request could not be sent has an end alone.  What happens outside of all belongs to none.
 
-``pause_ns``: primary's guest stopped to running.  ``transaction_ns``: request sent to running.
-``ram_ns``: VMSTATE_SEND read to RAM in the RAM cache, or to the staging buffer filled where RAM is
-staged.  These are of committed checkpoints only.  ``lock_hold_SIDE_ns``: the longest hold of that
-side's iothread lock that moves state.  ``wire_bytes``: what the primary sends, messages and
-streams.
-
 `colosim.runs.tally` works them out event by event for summaries, `colosim.trace.checkpoint` column
 by column for tables.
 """
@@ -24,7 +18,7 @@ if TYPE_CHECKING:
 
     from colosim.trace.events import Event
 
-__all__ = ["HOLDS", "REQUEST", "SPANS", "WIRE_BYTES", "is_sent", "span"]
+__all__ = ["HOLDS", "MEANINGS", "REQUEST", "SPANS", "WIRE_BYTES", "is_sent", "span"]
 
 REQUEST: Final = Sent(PRIMARY, "CHECKPOINT_REQUEST")
 """With it a checkpoint begins."""
@@ -41,6 +35,16 @@ HOLDS: Final = {side: f"lock_hold_{side}_ns" for side in (PRIMARY, SECONDARY)}
 
 WIRE_BYTES: Final = "wire_bytes"
 """The sum of the values of `is_sent` events."""
+
+MEANINGS: Final = {
+    "pause_ns": "from the primary's guest stopped to running again",
+    "transaction_ns": "from the request sent to the primary's guest running again",
+    "ram_ns": "from VMSTATE_SEND read by the secondary to RAM in its RAM cache, or to its staging "
+    "buffer filled where RAM is staged",
+    "lock_hold_ns": "longest hold of a side's iothread lock that saves, loads or receives state",
+    WIRE_BYTES: "what the primary sends in a checkpoint, messages and streams",
+}
+"""What each is, of one checkpoint."""
 
 
 def span(name: str, points: Mapping[str, int]) -> int | None:

@@ -73,7 +73,7 @@ class Point:
     """A moment of a checkpoint on one side.
 
     `events`: what marks it, whichever comes first (after `after`, if that is given); `begins`: the
-    step of work that begins with it.  If it has neither, more than one event decides
+    step of work that begins with it; `meaning`: what it is where more than one event decides
     (`colosim.trace.checkpoint`).  `qemu25` and `qemu72`: its name in the logs of the lab's QEMU 2.5
     (2.7) and 7.2, ``""`` where they do not have it.
     """
@@ -83,6 +83,7 @@ class Point:
     events: tuple[Event, ...] = ()
     after: Event | None = None
     begins: str = ""
+    meaning: str = ""
     qemu25: str = ""
     qemu72: str = ""
 
@@ -148,11 +149,11 @@ POINTS: Final = (
     _primary("lock_taken", LockGot(*_SAVER), qemu25="P_BQL_GOT"),
     _primary("sync_begin", begins="bitmap sync", qemu72="p_sync_start"),
     _primary("synced", StepDone(PRIMARY, "bitmap sync"), qemu25="P_SYNCED", qemu72="p_sync_end"),
-    _primary("ram_sent", qemu25="P_RAM_STREAMED"),
-    _primary("saved", qemu25="P_SAVED"),
+    _primary("ram_sent", meaning="the RAM stream, sent on its own, ends", qemu25="P_RAM_STREAMED"),
+    _primary("saved", meaning="the last state is staged or sent under the lock", qemu25="P_SAVED"),
     _primary("lock_free", LockReleased(*_SAVER), qemu25="P_BQL_REL"),
     _primary("size_sent", Sent(PRIMARY, _SIZE), qemu72="p_send_vmstate_size"),
-    _primary("sent", qemu25="P_SENT"),
+    _primary("sent", meaning="the stream of what was staged ends", qemu25="P_SENT"),
     # Streamed RAM is loaded once its end mark is there, which comes along with the size.
     _secondary(
         "ram_loaded",
@@ -261,10 +262,15 @@ STEPS: Final = (
 """Steps with a duration.  ``handshake`` is request sent to reply read, ``received wait`` from the
 last byte written to VMSTATE_RECEIVED, ``loaded wait`` from there to VMSTATE_LOADED."""
 
-ACCOUNTS: Final = (
-    *("staging_buffer", "ram_cache", "dirty_bitmap", "cache_bitmap", "stream_buffers"),
-    *("socket_send_buffer", "socket_receive_buffer"),
-)
+ACCOUNTS: Final = {
+    "staging_buffer": "capacity of the buffer for staged state; 0 in a design without one",
+    "ram_cache": "the secondary's copy of guest RAM",
+    "dirty_bitmap": "a bit for each page of guest RAM",
+    "cache_bitmap": "a bit for each page of the RAM cache",
+    "stream_buffers": "buffers of 32 KiB between state and socket",
+    "socket_send_buffer": "what is written and has not left the host yet",
+    "socket_receive_buffer": "what has arrived and is not read yet",
+}
 """The accounts of a host's memory; a design may have others of its own."""
 
 # 'device svae' is 0.91 like 'device save', 'restart' 0.83 like 'start', whose names are both good.

@@ -1,0 +1,147 @@
+"""What results consist of: each key of a summary, with its unit, its meaning and when it is empty.
+
+`SUMMARY` is the one table of these keys: `colosim.runs.summary` fills it, ``expect:`` in a scenario
+bounds them (`colosim.scenario.bounds`), and ``docs/fields.md`` is generated from it. The columns of
+tables are of the same type (`colosim.runs.columns`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Final
+
+from colosim.trace.events import PRIMARY, SECONDARY
+from colosim.trace.quantities import MEANINGS, SPANS, WIRE_BYTES
+from colosim.trace.steps import ACCOUNTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "BYTES",
+    "NS",
+    "NUMBER",
+    "PAGES",
+    "SENTENCE",
+    "SLOPE",
+    "STANDS_FOR",
+    "SUMMARY",
+    "SUMMARY_KEYS",
+    "VERDICTS",
+    "WORD",
+    "Field",
+    "keys_of",
+]
+
+NS: Final = "ns"
+BYTES: Final = "bytes"
+PAGES: Final = "pages of 4 KiB"
+NUMBER: Final = "a number"
+SLOPE: Final = "bytes/ns"
+"""The one unit of real numbers; all other numbers are integers."""
+WORD: Final = "a word"
+SENTENCE: Final = "a sentence"
+
+VERDICTS: Final = {
+    "completed": "the run reached its length, and the pair commits checkpoints",
+    "failed_over": "one guest serves alone, its failover done",
+    "unprotected": "a guest serves, but no checkpoint commits any more",
+    "stopped": "no guest serves, though the survivor's iothread lock is free",
+    "hung": "no guest serves, and the survivor's iothread lock is held for ever",
+    "split_brain": "both guests served at once, the output of each going out",
+    "violated": "a safety rule broke: a fault of the design, or of colosim",
+    "not_applicable": "nothing can be said: the design has no such step, or a fault never came",
+}
+"""How a run ends, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A key of a summary (dotted) or a column of a table.
+
+    A part of the name in capitals stands for each word of `STANDS_FOR`.  `absent`: when there is no
+    value, ``""`` if there always is one; `words`: those that it can be, if they are few.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    absent: str = ""
+    words: tuple[str, ...] = ()
+
+
+STATISTICS: Final = {
+    "count": "how many committed checkpoints after the warm-up have one; a number",
+    "mean": "their mean, rounded half up",
+    "p50": "their median; quantiles are nearest rank, from 10,000 values on at most 0.1% too high",
+    "p90": "their 90% quantile",
+    "p99": "their 99% quantile",
+    "max": "the largest",
+}
+"""What is said of a quantity that each committed checkpoint after the warm-up has."""
+
+STANDS_FOR: Final = {
+    "SIDE": {PRIMARY: "the host whose guest runs at first", SECONDARY: "its replica"},
+    "STATISTIC": STATISTICS,
+    "ACCOUNT": {
+        **ACCOUNTS,
+        "extra_total": "the sum of all accounts of a side",
+    },
+}
+
+_NO_FAULT: Final = "no fault struck, or no guest serves again"
+
+SUMMARY: Final = (
+    Field("scenario", WORD, "name of the scenario"),
+    Field("design", WORD, "name of the design, with its remedies"),
+    Field("seed", NUMBER, "seed of every random stream; 0 of a real run"),
+    Field("digest", WORD, "SHA-256 over the events, in hexadecimal digits"),
+    Field("verdict", WORD, "how the run ended", words=tuple(VERDICTS)),
+    Field(
+        "survivor",
+        WORD,
+        "the side that outlived the fault, or serves alone",
+        "nothing was lost, or both sides were",
+        (PRIMARY, SECONDARY),
+    ),
+    Field("reason", SENTENCE, "why the verdict is what it is"),
+    Field("checkpoints.completed", NUMBER, "checkpoints that were committed, warm-up included"),
+    Field("checkpoints.aborted", NUMBER, "checkpoints that an error or a failover ended"),
+    *(Field(f"{name}.STATISTIC", NS, MEANINGS[name]) for name in SPANS),
+    Field(
+        "lock_hold_ns.SIDE.STATISTIC",
+        NS,
+        f"{MEANINGS['lock_hold_ns']}; one that is open when the run ends counts up to there",
+    ),
+    Field("memory_peak_bytes.SIDE.ACCOUNT", BYTES, "peak of an account of memory over the run"),
+    Field("wire_bytes", BYTES, "what the primary sent in the whole run, messages and streams"),
+    Field("wire_bytes_per_checkpoint.STATISTIC", BYTES, MEANINGS[WIRE_BYTES]),
+    Field("events", NUMBER, "steps of the simulation, those of onlookers left out"),
+    Field("end_ns", NS, "when the run ended"),
+    Field("guest_stopped_ns_longest", NS, "longest time in which no guest served"),
+    Field(
+        "monitor_deaf_ns_longest",
+        NS,
+        "longest time in which a monitor could serve no command, because a thread had the iothread "
+        "lock: the survivor's monitor, either side's if both live",
+    ),
+    Field(
+        "time_to_service_ns",
+        NS,
+        "from a fault until a guest serves again, the longest; 0 if none was kept from serving",
+        _NO_FAULT,
+    ),
+)
+"""The keys of ``summary.json``, in their order; those of a real run are empty where its log does
+not show them.  A design may have accounts of memory of its own."""
+
+
+def keys_of(field: Field) -> Iterator[str]:
+    """Yield the keys that a field stands for."""
+    choices = (STANDS_FOR.get(part, (part,)) for part in field.name.split("."))
+    return (".".join(parts) for parts in product(*choices))
+
+
+SUMMARY_KEYS: Final = {key: field for field in SUMMARY for key in keys_of(field)}
+"""The field of each dotted key."""
