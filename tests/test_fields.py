@@ -31,7 +31,7 @@ Generated from `colosim/trace/fields.py`, `colosim/runs/columns.py` and `colosim
 
 Times are integer nanoseconds since COLO was entered (of a real run: since its first request), sizes
 integer bytes. Where *designs* are named, only these have it, of those that ship. Of a real run,
-what its log does not show is empty as well. What stands in italics is a step, or an event's sentence.
+what its log does not show is empty as well. In italics stands a step, or an event's sentence.
 """
 
 
