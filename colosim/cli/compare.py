@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from colosim.cli.options import format_option, run_options
+from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
     from colosim.analysis.compare import Comparison, Row
@@ -51,7 +52,6 @@ def command(
     """
     from colosim.analysis.compare import compare
     from colosim.cli.outcome import status_of
-    from colosim.cli.progress import Progression
 
     with Progression() as progression:
         comparison = compare(

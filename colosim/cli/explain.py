@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import click
 
-from colosim.cli.options import overrides_option
+from colosim.cli.options import designs_option, overrides_option, seed_option
 
 
 @click.command("explain")
 @click.argument("scenario", metavar="SCENARIO")
-@click.option(
-    "--design",
-    "designs",
-    metavar="DESIGN",
-    multiple=True,
-    help="Explain this design only. Repeatable; without it, the scenario's designs.",
-)
+@designs_option
 @click.option(
     "--format",
     "form",
@@ -24,7 +18,7 @@ from colosim.cli.options import overrides_option
     show_default=True,
     help="Words, or the graph of who waits for whom as Mermaid or DOT, or all as JSON.",
 )
-@click.option("--seed", type=click.IntRange(0), help="Seed, instead of the scenario's.")
+@seed_option
 @overrides_option
 def command(
     scenario: str,

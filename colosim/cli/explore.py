@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import click
 
 from colosim.cli.main import STATUS_FAILED, STATUS_VIOLATED
-from colosim.cli.options import format_option, overrides_option, words_between_commas
+from colosim.cli.options import (
+    command_of,
+    designs_option,
+    format_option,
+    overrides_option,
+    words_between_commas,
+)
+from colosim.cli.progress import Bar
 from colosim.trace.fields import VERDICTS
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from rich.progress import Progress, TaskID
-
     from colosim.explore.explore import Exploration
 
 
 @click.command("explore")
 @click.argument("scenario")
-@click.option(
-    "--designs",
-    metavar="NAME,...",
-    multiple=True,
-    callback=words_between_commas,
-    help="Explore these designs instead of the scenario's, as in split,split+send-timeout=5s.",
-)
+@designs_option
 @click.option(
     "--faults",
     metavar="FAULT,...",
@@ -108,7 +104,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     if shrink is not None and find is None:
         raise click.UsageError("--shrink needs --find: which verdict should it keep?")
     loaded = as_scenario(scenario, overrides)
-    space = Space(loaded, designs, faults, depth, _command_of(scenario, overrides))
+    space = Space(loaded, designs, faults, depth, command_of(scenario, overrides))
     if shrink is not None:
         check_key(space.base, shrink)
     total = space.count()
@@ -116,8 +112,14 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     if only_count:
         return 0
     folder = out / loaded.name
-    with _Bar(total) as bar:
-        explored = explore_space(space, jobs=jobs, find=find, folder=folder, progress=bar.show)
+    with Bar(total) as bar:
+        explored = explore_space(
+            space,
+            jobs=jobs,
+            find=find,
+            folder=folder,
+            progress=lambda finished, _total: bar.show(finished, "cases"),
+        )
     if find is not None:
         return _tell_found(explored, find, shrink, folder, form)
     written = write_tables(explored, folder)
@@ -129,14 +131,6 @@ def command(  # noqa: PLR0913 - click hands every option over by name
         click.echo(f"{path}: written", err=form == "json")
     verdicts = {outcome.verdict for outcome in explored.outcomes}
     return STATUS_VIOLATED if "violated" in verdicts else 0
-
-
-def _command_of(scenario: str, overrides: tuple[str, ...]) -> list[str]:
-    """Return the words that run the scenario as it was given, file and overrides."""
-    words = ["colosim", "run", scenario]
-    for override in overrides:
-        words += ["--set", override]
-    return words
 
 
 def _print_counts(explored: Exploration) -> None:
@@ -201,52 +195,3 @@ def _tell_found(
     if bound is not None:
         click.echo(str(bound))
     return status
-
-
-class _Bar:
-    """Progress with an estimate of what is left, on standard error, on a terminal only."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        """Show the bar."""
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                Progress,
-                TextColumn,
-                TimeRemainingColumn,
-            )
-
-            self._bar = Progress(
-                TextColumn("cases"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("left"),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._task = self._bar.add_task("", total=self._total)
-            self._bar.start()
-        return self
-
-    def show(self, finished: int, _total: int) -> None:
-        """Show how many are finished."""
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=finished)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()

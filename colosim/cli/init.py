@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
+
+from colosim.cli.written import write_whole
 
 _SUFFIX = ".yaml"
 
@@ -23,31 +24,5 @@ def command(name: str, *, force: bool) -> None:
 
     target = Path(name if name.endswith(_SUFFIX) else name + _SUFFIX)
     text = template(target.name.removesuffix(_SUFFIX))
-    try:
-        _write_whole(target, text, replace=force)
-    except FileExistsError as error:
-        message = f"{target} is there already; --force replaces it"
-        raise click.ClickException(message) from error
-    except OSError as error:
-        message = f"cannot write {target}: {error.strerror}"
-        raise click.ClickException(message) from error
-    click.echo(f"{target}: written; next: colosim validate {target}")
-
-
-def _write_whole(target: Path, text: str, *, replace: bool) -> None:
-    """Write the file whole or not at all, through a temporary one beside it.
-
-    :raises FileExistsError: if the file is there and may not be replaced.
-    :raises OSError: if the folder cannot be written.
-    """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with temporary.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        if replace:
-            temporary.replace(target)
-        else:
-            # A link, unlike a rename, fails where a file stands, also one that came just now.
-            target.hardlink_to(temporary)
-    finally:
-        temporary.unlink(missing_ok=True)
+    told = write_whole(target, text.encode(), replace=force)
+    click.echo(f"{told}; next: colosim validate {target}")

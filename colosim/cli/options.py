@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "command_of",
     "design_option",
     "designs_option",
     "format_option",
@@ -44,7 +45,7 @@ designs_option = click.option(
     metavar="NAME,...",
     multiple=True,
     callback=words_between_commas,
-    help="Run these designs instead of the scenario's, as in split,split+send-timeout=5s.",
+    help="These designs instead of the scenario's, as in split,split+send-timeout=5s.",
 )
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), help="Seed of every random stream."
@@ -60,6 +61,11 @@ format_option = click.option(
     show_default=True,
     help="A table for people, or one JSON array with one element a run.",
 )
+
+
+def command_of(source: str, overrides: tuple[str, ...]) -> list[str]:
+    """Return the words that run a scenario as it was given, file and overrides."""
+    return ["colosim", "run", source, *(word for one in overrides for word in ("--set", one))]
 
 
 def run_options(command: Decorated) -> Decorated:

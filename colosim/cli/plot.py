@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from colosim.cli.options import overrides_option, seed_option
+from colosim.cli.options import designs_option, overrides_option, seed_option
+from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from colosim.cli.progress import Progression
     from colosim.runs.run import Run
     from colosim.scenario import Scenario
 
@@ -32,13 +32,7 @@ _PARAMETERS = ("dirty-pages", "bandwidth", "latency", "checkpoint-delay")
 @click.option(
     "--kind", type=click.Choice(_KINDS), default="overview", show_default=True, help="What to draw."
 )
-@click.option(
-    "--design",
-    "designs",
-    metavar="NAME",
-    multiple=True,
-    help="Draw this design only. Repeatable; without it, the scenario's designs.",
-)
+@designs_option
 @click.option(
     "--checkpoint",
     type=click.IntRange(0),
@@ -99,7 +93,6 @@ def command(  # noqa: PLR0913 - click hands every option over by name
 
     The same figure is the same bytes every time.
     """  # noqa: D301 - click reads \b as: do not rewrap
-    from colosim.cli.progress import Progression
     from colosim.cli.sources import name_of, runs_of
     from colosim.plots.style import check_path, save
 

@@ -1,79 +1,72 @@
-"""A progress bar on standard error for runs of more than two seconds, on a terminal only."""
+"""Progress bars on standard error, on a terminal only."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+
+import click
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from rich.progress import Progress, TaskID
-
     from colosim.runs.simulation import Simulation
 
-__all__ = ["Progression"]
+__all__ = ["Bar", "Progression"]
 
-_AFTER_S = 2.0
-_LOOK_EVERY = 256
-_STEPS = 1000
+_CLEARED = "\r\033[K\033[?25h"
+"""To the line's start, the bar away, the cursor back."""
 
 
-class Progression:
-    """Watches simulations, one after another; ``watch`` is their ``prepare``."""
+class Bar:
+    """A bar that comes after so many seconds, says what is left, and goes away at the end."""
 
-    def __init__(self) -> None:
-        self._begun_s = time.monotonic()
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
+    def __init__(self, total: int, *, after_s: float = 0.0) -> None:
+        self._total = total
+        self._from_s = time.monotonic() + after_s
+        self._bar: Any = None
+        self._label = ""
 
     def __enter__(self) -> Self:
         """Begin."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Take the bar away."""
         if self._bar is not None:
-            self._bar.stop()
+            click.echo(_CLEARED, err=True, nl=False)
+
+    def show(self, finished: int, label: str) -> None:
+        """Show how much is finished of what `label` names."""
+        if time.monotonic() < self._from_s or not sys.stderr.isatty():
+            return
+        if self._bar is None or label != self._label:
+            self._label = label
+            click.echo("\r\033[K", err=True, nl=False)
+            self._bar = click.progressbar(length=self._total, label=label, file=sys.stderr)
+        self._bar.update(finished - self._bar.pos)
+
+
+class Progression(Bar):
+    """Watches simulations, one after another; ``watch`` is their ``prepare``."""
+
+    _STEPS = 1000
+    _LOOK_EVERY = 256
+
+    def __init__(self) -> None:
+        super().__init__(self._STEPS, after_s=2.0)
 
     def watch(self, simulation: Simulation) -> None:
         """Show how far this simulation is, if it takes long."""
-        if not sys.stderr.isatty():
-            return
-        seen = 0
+        scenario, seen = simulation.scenario, 0
 
         def closed(_chunk: list[int]) -> None:
             nonlocal seen
             seen += 1
-            if seen % _LOOK_EVERY == 0 and time.monotonic() - self._begun_s > _AFTER_S:
-                self._show(simulation)
+            if seen % self._LOOK_EVERY == 0:
+                done, of = simulation.committed, scenario.checkpoints
+                if of is None:
+                    done, of = simulation.env.now, scenario.duration_ns or scenario.horizon_ns
+                self.show(done * self._STEPS // of, f"{scenario.name} {simulation.design.name}")
 
-        if self._bar is not None and self._task is not None:
-            self._bar.reset(self._task)
-        simulation.record.sinks.append(closed)
-
-    def _show(self, simulation: Simulation) -> None:
-        scenario = simulation.scenario
-        name = f"{scenario.name} {simulation.design.name}"
-        if scenario.checkpoints is not None:
-            done = simulation.committed * _STEPS // scenario.checkpoints
-        else:
-            done = simulation.env.now * _STEPS // (scenario.duration_ns or scenario.horizon_ns)
-        if self._bar is None:
-            self._open()
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, description=name, completed=done)
-
-    def _open(self) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self._bar = Progress(console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task("", total=_STEPS)
-        self._bar.start()
+        if sys.stderr.isatty():
+            simulation.record.sinks.append(closed)

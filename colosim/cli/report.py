@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from colosim.cli.options import run_options
+from colosim.cli.progress import Progression
+from colosim.cli.written import write_whole
 
 if TYPE_CHECKING:
     from colosim.runs.run import Run
@@ -37,13 +39,13 @@ def command(
     file needs no network and nothing beside it: how each run ended, what it cost, why it hung,
     figures, checkpoints, and what it was made of. The same runs are the same bytes.
     """
-    from colosim.cli.progress import Progression
     from colosim.cli.sources import name_of, runs_of
-    from colosim.cli.written import write_whole
     from colosim.plots.report import report
 
     runs: list[Run] = []
     with Progression() as progression:
         for source in sources:
             runs += runs_of(source, designs, seed, overrides, progression.watch)
-    write_whole(output or Path(f"{name_of(sources[0])}-report.html"), report(runs).encode())
+    click.echo(
+        write_whole(output or Path(f"{name_of(sources[0])}-report.html"), report(runs).encode())
+    )

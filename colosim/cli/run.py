@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from colosim.cli.main import STATUS_BAD_INPUT
-from colosim.cli.options import format_option, run_options
+from colosim.cli.options import command_of, format_option, run_options
+from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,6 @@ def command(  # noqa: PLR0913 - click hands every option over by name
             scenarios, designs=designs, seed=seed, overrides=overrides, form=form
         )
     from colosim.cli.outcome import status_of
-    from colosim.cli.progress import Progression
     from colosim.designs import load_design
     from colosim.errors import RunDirectoryError
     from colosim.runs.directory import run_into
@@ -158,9 +158,7 @@ def _replay(
     designs: tuple[str, ...],
 ) -> str:
     """Return the command that runs a scenario again; all but the design, which choices have."""
-    words = ["colosim", "run", source]
-    for override in overrides:
-        words += ["--set", override]
+    words = command_of(source, overrides)
     if seed is not None:
         words += ["--seed", str(seed)]
     if choices is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from colosim.cli.options import design_option, overrides_option, seed_option
+from colosim.cli.written import write_whole
 
 _MERMAID = ".mmd"
 
@@ -45,7 +46,6 @@ def command(
     which Markdown viewers draw. The same run is the same bytes.
     """
     from colosim.cli.sources import run_of
-    from colosim.cli.written import write_whole
     from colosim.plots.bars import typical_checkpoint
     from colosim.plots.sequence import figure, mermaid
     from colosim.plots.style import check_path, save
@@ -57,7 +57,7 @@ def command(
     if output is None:
         click.echo(mermaid(run, number), nl=False)
     elif output.suffix.lower() == _MERMAID:
-        write_whole(output, mermaid(run, number).encode())
+        click.echo(write_whole(output, mermaid(run, number).encode()))
     else:
         save(figure(run, number), output)
         click.echo(f"{output}: written")

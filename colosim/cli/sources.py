@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from colosim.cli.progress import Progression
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -63,7 +65,6 @@ def run_of(source: str, design: str | None, seed: int | None, overrides: Sequenc
 
     :raises DesignError: if it has several and `design` names none.
     """
-    from colosim.cli.progress import Progression
     from colosim.errors import DesignError
     from colosim.runs.run import as_scenario
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from colosim.cli.options import design_option, overrides_option, seed_option
+from colosim.cli.written import write_whole
 
 
 @click.command("timeline")
@@ -38,10 +39,9 @@ def command(
     arrow to its receipt. Times are exact, in ns; the same run is the same bytes.
     """
     from colosim.cli.sources import name_of, run_of
-    from colosim.cli.written import write_whole
     from colosim.plots.timeline import timeline
 
     run = run_of(source, design, seed, overrides)
     name = name_of(source)
     stem = name if name == run.design else f"{name}-{run.design}"
-    write_whole(output or Path(f"{stem}.perfetto-trace"), timeline(run))
+    click.echo(write_whole(output or Path(f"{stem}.perfetto-trace"), timeline(run)))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
-
-import click
 
 from colosim.errors import ColosimError
 
@@ -14,16 +13,24 @@ if TYPE_CHECKING:
 __all__ = ["write_whole"]
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and say so.
+def write_whole(path: Path, content: bytes, *, replace: bool = True) -> str:
+    """Write a file whole or not at all, through another beside it, and return that it is written.
 
-    :raises ColosimError: if it cannot be written.
+    :raises ColosimError: if it cannot be written, or is there and may not be replaced.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(content)
-        partial.replace(path)
+        try:
+            partial.write_bytes(content)
+            if replace:
+                partial.replace(path)
+            else:
+                # A link, unlike a rename, fails where a file stands, also one that came just now.
+                path.hardlink_to(partial)
+        finally:
+            partial.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise ColosimError(f"{path} is there already; --force replaces it") from error
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ColosimError(f"cannot write {path}: {error.strerror}") from error
-    click.echo(f"{path}: written")
+    return f"{path}: written"

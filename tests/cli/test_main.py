@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 #: What only a command needs; none of it may slow down --help.
-HEAVY = {"matplotlib", "numpy", "pandas", "pydantic", "rich", "ruamel", "scipy", "simpy"}
+HEAVY = {"matplotlib", "numpy", "pandas", "pydantic", "ruamel", "scipy", "simpy"}
 
 
 def modules_after(*commands: Sequence[str]) -> set[str]:
@@ -66,7 +66,7 @@ def test_short_runs_load_no_library_of_tables_and_figures(
     conditions = ["idle", "--set", "checkpoints=2"]
     loaded = modules_after(["compare", *conditions], ["run", *conditions, "--tables", "none"])
     assert {"simpy", "pydantic", "ruamel.yaml"} <= loaded
-    assert not {"matplotlib", "numpy", "pandas", "rich", "scipy"} & loaded
+    assert not {"matplotlib", "numpy", "pandas", "scipy"} & loaded
     ours = {name for name in loaded if name.startswith(("colosim.plots", "colosim.measured"))}
     assert not ours | ({"colosim.runs.tables", "colosim.runs.frames"} & loaded)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("pandas", "numpy", "matplotlib", "click", "rich", "simpy", "scipy")
+HEAVY = ("pandas", "numpy", "matplotlib", "click", "simpy", "scipy")
 
 
 def test_scenario_imports_nothing_heavy() -> None:
