@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,19 +120,12 @@ def command(  # noqa: PLR0913 - click hands every option over by name
 
 
 def _of_runs(kind: str, runs: Sequence[Run], checkpoint: int | None) -> Drawing:
-    from colosim.plots import distribution, gantt, hang, memory, overview
-
-    if kind == "overview":
-        return lambda: overview.figure(runs, checkpoint), lambda: overview.data(runs, checkpoint)
-    if kind == "gantt":
-        return lambda: gantt.figure(runs, checkpoint), lambda: gantt.data(runs, checkpoint)
+    drawn = import_module(f"colosim.plots.{kind}")
+    if kind in {"overview", "gantt"}:
+        return lambda: drawn.figure(runs, checkpoint), lambda: drawn.data(runs, checkpoint)
     if checkpoint is not None:
         raise click.UsageError("--checkpoint is for the kinds 'gantt' and 'overview'")
-    if kind == "memory":
-        return lambda: memory.figure(runs), lambda: memory.data(runs)
-    if kind == "distribution":
-        return lambda: distribution.figure(runs), lambda: distribution.data(runs)
-    return lambda: hang.figure(runs), lambda: hang.data(runs)
+    return lambda: drawn.figure(runs), lambda: drawn.data(runs)
 
 
 def _against(
@@ -160,14 +154,11 @@ def _scenario(source: str, overrides: Sequence[str]) -> Scenario:
 def _of_table(kind: str, path: Path, designs: Sequence[str]) -> Drawing:
     import pandas as pd
 
-    from colosim.plots import heatmap, validation
-
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise click.UsageError(f"{path} is no CSV file that can be read: {error}") from error
     if designs and "design" in table:
         table = table[table["design"].isin(designs)]
-    if kind == "heatmap":
-        return lambda: heatmap.figure(table), lambda: heatmap.data(table)
-    return lambda: validation.figure(table), lambda: validation.data(table)
+    drawn = import_module(f"colosim.plots.{kind}")
+    return lambda: drawn.figure(table), lambda: drawn.data(table)

@@ -279,4 +279,15 @@ def _kind(value: object) -> type[Fault]:
     return FAULT_KINDS[kinds[0]]
 
 
-AnyFault = Annotated[Fault, Forms(_kind, *FAULT_KINDS.values(), apart=False)]
+AnyFault = Annotated[
+    FreezeFault
+    | ThawFault
+    | KillFault
+    | VanishFault
+    | HealFault
+    | SlowFault
+    | FailFault
+    | BusyFault
+    | DisconnectFault,
+    Forms(_kind, *FAULT_KINDS.values(), apart=False),
+]

@@ -14,7 +14,6 @@ from types import FunctionType, NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
-from pydantic_core import core_schema
 
 from colosim.scenario.checks import Check
 from colosim.scenario.fields import Measure, Reader
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.fields import FieldInfo
 
 
@@ -190,27 +188,6 @@ class Forms:
     def exclusive(self) -> tuple[tuple[str, ...], ...]:
         """Groups of keys of which only one may be given."""
         return tuple(tuple(form.keys()) for form in sections_in(self)) if self._apart else ()
-
-    def _read(self, value: object) -> Any:
-        chosen = self.choose(value)
-        return chosen.read(value) if isinstance(chosen, Reader) else chosen.model_validate(value)
-
-    def __get_pydantic_core_schema__(
-        self, _source: object, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        """Validate by the form that is chosen."""
-        members = [Annotated[int, m] if isinstance(m, Reader) else m for m in self.members]
-        return core_schema.no_info_plain_validator_function(
-            lambda value: value if isinstance(value, Section) else self._read(value),
-            json_schema_input_schema=handler.generate_schema(Union[tuple(members)]),  # noqa: UP007 - of members at hand
-        )
-
-    def __get_pydantic_json_schema__(
-        self, made: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        """Describe every form."""
-        schema = handler(made)
-        return {"oneOf": schema.pop("anyOf"), **schema}
 
 
 def shape(field: FieldInfo) -> Any:
