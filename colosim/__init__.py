@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from colosim.analysis.compare import Comparison, compare
-    from colosim.analysis.explanation import Explanation, explain
+    from colosim.analysis.explain import Explanation, explain
     from colosim.designs.design import Design
     from colosim.errors import (
         ColosimError,
@@ -70,7 +70,7 @@ _HOMES = {
     "Design": "colosim.designs.design",
     "DesignError": "colosim.errors",
     "Difference": "colosim.runs.difference",
-    "Explanation": "colosim.analysis.explanation",
+    "Explanation": "colosim.analysis.explain",
     "HangError": "colosim.errors",
     "ImportedRun": "colosim.measured.imported",
     "InvariantError": "colosim.errors",
@@ -85,7 +85,7 @@ _HOMES = {
     "check": "colosim.runs.check",
     "compare": "colosim.analysis.compare",
     "diff": "colosim.runs.difference",
-    "explain": "colosim.analysis.explanation",
+    "explain": "colosim.analysis.explain",
     "import_run": "colosim.measured.imported",
     "read_run": "colosim.runs.stored",
     "run": "colosim.runs.run",

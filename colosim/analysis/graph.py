@@ -1,18 +1,14 @@
-"""The wait-for graph as such: nodes, edges, and the chains from what waits down to its cause.
+"""The wait-for graph as such: nodes, edges, chains from what waits down to its cause, drawings.
 
 A node waits for at most one other, so from every node one chain leads to its end.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["Chain", "Edge", "Kind", "Node", "WaitForGraph"]
+__all__ = ["Chain", "Edge", "Kind", "Node", "WaitForGraph", "dot", "mermaid"]
 
 
 class Kind(StrEnum):
@@ -83,38 +79,30 @@ class WaitForGraph:
     at_ns: int
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
-    _targets: Mapping[str, Edge] = field(init=False, repr=False, compare=False)
-    _nodes: Mapping[str, Node] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Index the nodes and edges."""
-        object.__setattr__(self, "_targets", {edge.waiter: edge for edge in self.edges})
-        object.__setattr__(self, "_nodes", {node.key: node for node in self.nodes})
 
     def node(self, key: str) -> Node:
         """Return the node of this key.
 
         :raises KeyError: if there is none.
         """
-        return self._nodes[key]
+        return {node.key: node for node in self.nodes}[key]
 
     def waits_for(self, key: str) -> Edge | None:
         """Return the edge out of the node `key`, None if it waits for nothing."""
-        return self._targets.get(key)
+        return next((edge for edge in self.edges if edge.waiter == key), None)
 
     def chain(self, key: str) -> Chain:
         """Return the chain from the node `key` down to its cause.
 
         :raises KeyError: if there is no such node.
         """
-        nodes, edges = [self._nodes[key]], []
-        seen = {key}
-        while (edge := self._targets.get(nodes[-1].key)) is not None:
+        nodes, edges = [self.node(key)], []
+        while (edge := self.waits_for(nodes[-1].key)) is not None:
             edges.append(edge)
-            if edge.target in seen:
+            target = self.node(edge.target)
+            if target in nodes:
                 return Chain(tuple(nodes), tuple(edges), cycle=True)
-            seen.add(edge.target)
-            nodes.append(self._nodes[edge.target])
+            nodes.append(target)
         return Chain(tuple(nodes), tuple(edges), cycle=False)
 
     @property
@@ -127,7 +115,7 @@ class WaitForGraph:
             if edge.waiter not in reached:
                 roots.append(edge.waiter)
                 reached |= {node.key for node in self.chain(edge.waiter).nodes}
-        return tuple(self._nodes[key] for key in roots)
+        return tuple(self.node(key) for key in roots)
 
     @property
     def chains(self) -> tuple[Chain, ...]:
@@ -149,3 +137,69 @@ class WaitForGraph:
                 known |= {node.key for node in cycle}
                 found.append(cycle)
         return tuple(found)
+
+
+# ---- drawings ------------------------------------------------------------------------------------
+
+_LINE = "\n"
+
+_SHAPES = {
+    Kind.GUEST: ('(["{}"])', "oval"),
+    Kind.COMMAND: ('[/"{}"/]', "parallelogram"),
+    Kind.THREAD: ('["{}"]', "box"),
+    Kind.LOCK: ('{{{{"{}"}}}}', "hexagon"),
+    Kind.BUFFER: ('[("{}")]', "cylinder"),
+    Kind.MANAGER: ('(["{}"])', "oval"),
+    Kind.PEER: ('(("{}"))', "doublecircle"),
+    Kind.NETWORK: ('(("{}"))', "doublecircle"),
+    Kind.TIMER: ('(("{}"))', "doublecircle"),
+}
+"""How each kind of node is written in Mermaid, and its shape in DOT."""
+
+
+def _label(node: Node, newline: str) -> str:
+    return f"{node.label}{newline}{node.state}" if node.state else node.label
+
+
+def _since(edge: Edge, newline: str) -> str:
+    label = edge.label.rstrip(",")
+    if edge.since_ns is None:
+        return label
+    return f"{label}{newline}since {edge.since_ns / 1e9:.6f} s"
+
+
+def mermaid(graph: WaitForGraph, title: str) -> str:
+    """Return the graph as a Mermaid flowchart with `title` as a comment."""
+    lines = [f"%% {title}", "flowchart TD"]
+    number = {node.key: f"n{index}" for index, node in enumerate(graph.nodes)}
+    for node in graph.nodes:
+        shape = _SHAPES[node.kind][0].format(_label(node, "<br/>"))
+        lines.append(f"    {number[node.key]}{shape}")
+    for edge in graph.edges:
+        text = _since(edge, "<br/>")
+        lines.append(f'    {number[edge.waiter]} -->|"{text}"| {number[edge.target]}')
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def dot(graph: WaitForGraph, title: str) -> str:
+    """Return the graph as a DOT digraph named `title`."""
+    nodes = [
+        f"    {_quoted(node.key)} [label={_quoted(_label(node, _LINE))}, "
+        f"shape={_SHAPES[node.kind][1]}];"
+        for node in graph.nodes
+    ]
+    edges = [
+        f"    {_quoted(edge.waiter)} -> {_quoted(edge.target)} "
+        f"[label={_quoted(_since(edge, _LINE))}];"
+        for edge in graph.edges
+    ]
+    head = [
+        f"digraph {_quoted(title)} {{",
+        "    node [fontname=sans];",
+        "    edge [fontname=sans];",
+    ]
+    return "\n".join([*head, *nodes, *edges, "}"]) + "\n"

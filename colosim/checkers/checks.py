@@ -9,13 +9,12 @@ from colosim.checkers.checkpoints import MonotoneEpochs, OutputCommit, TornState
 from colosim.checkers.processes import FrozenProcess, LockDiscipline, OnePrimary
 from colosim.checkers.violation import Broken, Violation
 from colosim.trace.events import ProcessChanged
-from colosim.trace.record import event_of
+from colosim.trace.record import event_of, typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from colosim.checkers.checker import Checker, Handler, Pair
-    from colosim.trace.events import Event
 
 __all__ = ["RULES", "Checks"]
 
@@ -106,7 +105,7 @@ class Checks:
             checker.rule,
             chunk[at],
             broken,
-            events=typed(around),
+            events=list(typed(around)),
             at=place,
             replay=self.replay,
         )
@@ -132,18 +131,10 @@ class Checks:
         """Take a rule that broke at `at_ns`, by the state of the pair, for the violation."""
         if self.violation is None:
             self._keep(
-                Violation(rule, at_ns, broken, events=typed(self._before), replay=self.replay)
+                Violation(rule, at_ns, broken, events=list(typed(self._before)), replay=self.replay)
             )
 
     def _keep(self, violation: Violation) -> None:
         self.violation = violation
         if self.on_violation is not None:
             self.on_violation()
-
-
-def typed(flat: Sequence[int]) -> list[tuple[int, Event, int]]:
-    """Return events, flat as in the record, as (time in ns, event, value)."""
-    ints = iter(flat)
-    return [
-        (at_ns, event_of(code), value) for at_ns, code, value in zip(ints, ints, ints, strict=True)
-    ]

@@ -33,7 +33,7 @@ def command(
     checkpoint that the fault struck, who holds the iothread lock, who waits for whom, and what
     would release it; a run that recovered says what did. JSON is one array, an element a design.
     """
-    from colosim.analysis.explanation import explain
+    from colosim.analysis.explain import explain
     from colosim.runs.run import as_scenario
 
     loaded = as_scenario(scenario, overrides)

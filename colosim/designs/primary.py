@@ -17,7 +17,7 @@ from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
 from colosim.network.section import Section
 from colosim.network.tcp import StreamError
-from colosim.trace.events import PRIMARY, PagesCounted, Staged, StreamBroken
+from colosim.trace.events import CHECKPOINT_TIMER, PRIMARY, PagesCounted, Staged, StreamBroken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,7 @@ class Primary(Side):
         if due <= now:
             return
         self.failover.sleeper = self.thread
-        yield from self.thread.wait(self.thread.sleep(due - now), "the checkpoint timer")
+        yield from self.thread.wait(self.thread.sleep(due - now), CHECKPOINT_TIMER)
         self.failover.sleeper = None
 
     # ---- the guest -----------------------------------------------------------------------------

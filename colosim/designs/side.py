@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast
 from colosim.errors import DesignError
 from colosim.network.tcp import StreamError
 from colosim.trace.events import (
+    ROOM_FOR,
     FunctionFailed,
     Received,
     Sent,
@@ -210,7 +211,7 @@ class Side:
             self.outgoing.values.append(value)
         blocks = self.outgoing.send(amount)
         if blocks is not None:
-            yield from self.thread.wait(blocks, f"room in its send buffer ({name})")
+            yield from self.thread.wait(blocks, ROOM_FOR.format(name))
         self.outgoing.wrote()
         self.sent_at_ns[name] = self.env.now
         self._record.add(self._codes[Sent, name], amount)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
-from colosim.explore.freed import freed_by
+from colosim.analysis.recovery import freed_by
 from colosim.runs.simulation import Simulation
 from colosim.runs.summary import deaf_longest_ns
 from colosim.runs.verdict import judge
@@ -16,24 +16,6 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
 
 __all__ = ["COLUMNS", "Outcome", "ended", "run_case"]
-
-COLUMNS: Final = (
-    "design",
-    "side",
-    "step",
-    "when",
-    "fault",
-    "victim",
-    "choices",
-    "verdict",
-    "survivor",
-    "service_lost_ns",
-    "monitor_deaf_ns",
-    "freed_by",
-    "checkpoints",
-    "reason",
-    "digest",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +49,10 @@ class Outcome:
         return asdict(self)
 
 
+COLUMNS = tuple(field.name for field in fields(Outcome))
+"""The names of what is said of a case, in order."""
+
+
 def ended(simulation: Simulation, replay: str | None = None) -> Judgement:
     """Run a simulation with every safety checker on, and return how it ended.
 
@@ -84,20 +70,15 @@ def run_case(base: Scenario, case: Case, replay: str | None = None) -> Outcome:
     """
     simulation = Simulation(case.scenario(base), case.design)
     judgement = ended(simulation, replay)
-    chosen = case.choices
     return Outcome(
         design=case.design,
-        side=chosen["side"],
-        step=chosen["step"],
-        when=chosen["when"],
-        fault=chosen["fault"],
-        victim=chosen["victim"],
+        **{name: case.choices[name] for name in ("side", "step", "when", "fault", "victim")},
         choices=case.text,
         verdict=judgement.verdict,
         survivor=judgement.survivor,
         service_lost_ns=simulation.service.stopped_longest_ns,
         monitor_deaf_ns=deaf_longest_ns(simulation, judgement.survivor),
-        freed_by=freed_by(simulation, judgement),
+        freed_by=freed_by(list(simulation.record), judgement),
         checkpoints=simulation.committed,
         reason=judgement.reason,
         digest=simulation.record.digest,

@@ -29,24 +29,11 @@ if TYPE_CHECKING:
 __all__ = ["Results", "digest_of"]
 
 _DIGITS = 16
-_ROOMS = (
-    "scenario",
-    "engine",
-    "host",
-    "network",
-    "designs",
-    "cluster",
-    "faults",
-    "runs",
-    "explore",
-)
 
 
 def digest_of(scenario: Scenario, designs: Sequence[str]) -> str:
     """Return a digest of everything that the cases of a scenario depend on but their choices."""
-    package = Path(colosim.__file__).parent
-    folders = [package / name for name in _ROOMS]
-    files = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    files = sorted(Path(colosim.__file__).parent.rglob("*.py"))
     own = {design.name for design in OWN}
     files += [Path(inspect.getfile(load_design(design))) for design in sorted(set(designs) - own)]
     digest = hashlib.sha256()

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABORTED",
+    "CHECKPOINT_TIMER",
     "COMMITTED",
     "OTHER",
     "PRIMARY",
+    "ROOM_FOR",
     "SECONDARY",
     "ByManager",
     "CallFailed",
@@ -85,6 +87,11 @@ OTHER: Final = {PRIMARY: SECONDARY, SECONDARY: PRIMARY}
 
 ABORTED: Final = "aborted"
 COMMITTED: Final = "committed"
+
+ROOM_FOR: Final = "room in its send buffer ({})"
+"""What a thread waits for that has no room for a message."""
+CHECKPOINT_TIMER: Final = "the checkpoint timer"
+"""What a thread waits for until its next checkpoint is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +260,12 @@ class WaitBegan(OnSide):
     sentence = "{thread} waits for {what_for}"
     thread: str
     what_for: str
+
+    @property
+    def step(self) -> str:
+        """What it waits for; of a full buffer, the step or message that has no room in it."""
+        what_for, room = self.what_for, ROOM_FOR.partition("{")[0]
+        return what_for[len(room) : -1] if what_for.startswith(room) else what_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,12 @@ from colosim.trace.events import Event, parse
 from colosim.trace.steps import check_spelling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["BATCH", "DIGEST_FORMAT", "Codes", "Record", "code_of", "event_of", "name_of"]
+    Timed = tuple[int, Event, int]
+    """When an event happens, in ns, the event and its value."""
+
+__all__ = ["BATCH", "DIGEST_FORMAT", "Codes", "Record", "code_of", "event_of", "name_of", "typed"]
 
 _NAMES: dict[int, str] = {}
 # A signed 64-bit integer; CPython packs a `ssize_t`, where it has that width, twice as fast.
@@ -183,11 +186,16 @@ class Record:
         self.flush()
         return self._digest.hexdigest()
 
-    def __iter__(self) -> Iterator[tuple[int, Event, int]]:
+    def __iter__(self) -> Iterator[Timed]:
         """Yield (time_ns, event, value) of every kept event."""
-        flat = iter(self.chunks)
-        for at_ns, code, value in zip(flat, flat, flat, strict=True):
-            yield at_ns, event_of(code), value
+        return typed(self.chunks)
+
+
+def typed(flat: Iterable[int]) -> Iterator[Timed]:
+    """Yield (time_ns, event, value) of flat events: time, code, value, time, ..."""
+    ints = iter(flat)
+    for at_ns, code, value in zip(ints, ints, ints, strict=True):
+        yield at_ns, event_of(code), value
 
 
 def _byteswapped(packed: bytes) -> bytes:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from colosim.analysis.drawing import dot, mermaid
-from colosim.analysis.waiting import Edge, Kind, Node, WaitForGraph
+from colosim.analysis.graph import Edge, Kind, Node, WaitForGraph, dot, mermaid
 
 GRAPH = WaitForGraph(
     0,

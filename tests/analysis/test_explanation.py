@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import colosim
-from colosim.analysis.explanation import WIDTH, Explanation, explain
-from colosim.analysis.release import BY_ITSELF, IF_DONE, NEVER
-from colosim.analysis.waiting import Kind
-from colosim.analysis.wording import Told, tell
+from colosim.analysis.explain import WIDTH, Explanation, explain
+from colosim.analysis.graph import Kind
+from colosim.analysis.timeline import Told, tell
+from colosim.analysis.ways_out import BY_ITSELF, IF_DONE, NEVER
 from colosim.runs.run import simulate
 from colosim.scenario import loads
 from colosim.trace.events import parse

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from colosim.analysis.explanation import explain
+from colosim.analysis.explain import explain
 from tests.analysis.cases import STREAM, scenario
 
 FREEZE = f"freeze: secondary, {STREAM}"

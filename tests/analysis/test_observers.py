@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from colosim.analysis.levels import buffer_levels
-from colosim.analysis.waiting import wait_for_graph
+from colosim.analysis.buffers import buffer_levels
+from colosim.analysis.wait_for import wait_for_graph
 from colosim.runs.run import simulate
 from colosim.runs.summary import summarise
 from colosim.runs.tables import rows_of

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from colosim.analysis.explanation import Explanation, explain
-from colosim.analysis.release import BY_ITSELF, IF_DONE, NEVER, Release
+from colosim.analysis.explain import Explanation, explain
+from colosim.analysis.ways_out import BY_ITSELF, IF_DONE, NEVER, Release
 from colosim.host.failover import COMMAND
 from colosim.runs.simulation import Simulation
 from colosim.trace.events import CallFailed, ConnectionTimedOut, Event

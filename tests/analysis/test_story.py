@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from colosim.analysis.explanation import Explanation, explain
+from colosim.analysis.explain import Explanation, explain
 from colosim.runs.simulation import Simulation
 from colosim.trace.events import COMMITTED, CheckpointEnded
 from tests.analysis.cases import STREAM, scenario

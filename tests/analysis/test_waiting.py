@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colosim.analysis.waiting import Edge, Kind, Node, WaitForGraph, wait_for_graph
+from colosim.analysis.graph import Edge, Kind, Node, WaitForGraph
+from colosim.analysis.wait_for import wait_for_graph
 from colosim.runs.verdict import HUNG, judge
 from tests.analysis.cases import STREAM, simulated
 

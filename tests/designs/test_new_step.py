@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from colosim.analysis.explanation import explain
+from colosim.analysis.explain import explain
 from colosim.designs import registry
 from colosim.explore.cases import Space
 from colosim.plots import gantt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from colosim.analysis.explanation import explain
+from colosim.analysis.explain import explain
 from colosim.errors import ColosimError
 from colosim.plots import distribution, gantt, hang, memory, overview, sequence
 from colosim.plots.bars import typical_checkpoint

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from colosim.analysis.wording import purpose_of
+from colosim.analysis.timeline import purpose_of
 from colosim.plots.lanes import PROTOCOL_THREADS, events_of, request_of
 from colosim.plots.rows import whole
 from colosim.plots.units import short_time

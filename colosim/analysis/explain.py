@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from colosim.analysis import drawing
-from colosim.analysis.ahead import Outlook
-from colosim.analysis.graph import WaitForGraph
-from colosim.analysis.story import Story, observe, standing, story
-from colosim.analysis.telling import WIDTH, stopped_ns, text_of
-from colosim.analysis.wording import duration, moment_of, place
+from colosim.analysis.graph import WaitForGraph, dot, mermaid
+from colosim.analysis.outlook import Outlook
+from colosim.analysis.recovery import HEAL, RESET, THAW, YANKED, freed_before, served
+from colosim.analysis.report_text import WIDTH, stopped_ns, text_of
+from colosim.analysis.standing import observe, standing
+from colosim.analysis.timeline import Story, duration, moment_of, place, story
+from colosim.analysis.wait_for import SIDES
 from colosim.host.failover import COMMAND
 from colosim.runs.run import as_scenario
 from colosim.runs.verdict import (
@@ -22,36 +23,21 @@ from colosim.runs.verdict import (
     Judgement,
     judge,
 )
-from colosim.trace.events import (
-    COMMITTED,
-    OTHER,
-    PRIMARY,
-    SECONDARY,
-    CallFailed,
-    CheckpointEnded,
-    FaultEnded,
-    JobScheduled,
-    PoweredOff,
-    ProcessChanged,
-    ServesAlone,
-)
+from colosim.trace.events import OTHER, JobScheduled, PoweredOff, ProcessChanged, ServesAlone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from colosim.analysis.story import Seen, Standing
+    from colosim.analysis.recovery import Ending
+    from colosim.analysis.standing import Standing
+    from colosim.analysis.timeline import Seen
     from colosim.designs.design import Design
-    from colosim.host.monitor import Command
     from colosim.runs.simulation import Simulation
     from colosim.scenario.model import Scenario
-    from colosim.trace.events import Event
-
-    Timed = tuple[int, Event, int]
 
 __all__ = ["WIDTH", "Explanation", "explain"]
 
-SIDES = (PRIMARY, SECONDARY)
 _WENT_ON = {COMPLETED, NOT_APPLICABLE}
 
 
@@ -91,12 +77,12 @@ class Explanation:
     @property
     def mermaid(self) -> str:
         """The wait-for graph as a Mermaid flowchart."""
-        return drawing.mermaid(self._graph, self._drawn)
+        return mermaid(self._graph, self._drawn)
 
     @property
     def dot(self) -> str:
         """The wait-for graph as a DOT digraph."""
-        return drawing.dot(self._graph, self._drawn)
+        return dot(self._graph, self._drawn)
 
     @property
     def _graph(self) -> WaitForGraph:
@@ -147,7 +133,7 @@ def explain(
         judgement = Judgement(NOT_APPLICABLE, None, f"the design has no step {steps}")
         return _explanation(simulation, judgement, seen, None, ())
     judgement = judge(simulation)
-    at_ns = _moment_before_release(simulation, judgement, seen)
+    at_ns = _moment_before_release(judgement, seen)
     end_ns, struck = simulation.end_ns, tuple(simulation.injector.struck)
     outlook = Outlook(loaded, design, seed, end_ns if at_ns is None else at_ns, end_ns, struck)
     if at_ns is None:
@@ -155,7 +141,7 @@ def explain(
         stands = standing(simulation, seen, None if over else outlook)
         return _explanation(simulation, judgement, seen, stands, ())
     earlier = standing(*observe(loaded, design, seed, at_ns), outlook)
-    return _explanation(simulation, judgement, seen, earlier, _released_by(simulation, seen))
+    return _explanation(simulation, judgement, seen, earlier, _released_by(seen))
 
 
 def _explanation(
@@ -186,22 +172,7 @@ def _explanation(
 # ---- runs that recovered -------------------------------------------------------------------------
 
 
-class _Freed(NamedTuple):
-    """What let a survivor's COLO thread go on: when, and a clause that says what."""
-
-    at_ns: int
-    why: str
-
-
-def _served(simulation: Simulation, side: str) -> Command | None:
-    """Return the first failover command that `side`'s monitor has served."""
-    commands = simulation.hosts[side].monitor.commands
-    return next(
-        (one for one in commands if one.name == COMMAND and one.served_ns is not None), None
-    )
-
-
-def _moment_before_release(simulation: Simulation, judgement: Judgement, seen: Seen) -> int | None:
+def _moment_before_release(judgement: Judgement, seen: Seen) -> int | None:
     """Return the last moment at which the side that serves alone had to wait; None if none did.
 
     That is just before what freed it, if a command waited for that or the cluster manager did it
@@ -210,92 +181,61 @@ def _moment_before_release(simulation: Simulation, judgement: Judgement, seen: S
     side = judgement.survivor
     if judgement.verdict not in {FAILED_OVER, SPLIT_BRAIN} or side is None:
         return None
-    command = _served(simulation, side)
-    if command is None or command.served_ns is None:
+    command = served(seen.marks, side)
+    if command is None:
         return None
-    freed = _freed(seen.events, side, command)
-    waited = freed is not None and (freed.at_ns >= command.sent_ns or freed.why == _YANKED)
-    return max(0, (freed.at_ns if freed is not None and waited else command.served_ns) - 1)
+    freed = freed_before(seen.events, side, command)
+    if freed is not None and (freed.at_ns >= command.sent_ns or freed.why == YANKED):
+        return max(0, freed.at_ns - 1)
+    return max(0, command.served_ns - 1)
 
 
-def _released_by(simulation: Simulation, seen: Seen) -> tuple[str, ...]:
-    """Say in sentences what let the survivor be told, and when it served again."""
+def _released_by(seen: Seen) -> tuple[str, ...]:
+    """Say in sentences what let a survivor be told, and when it served again."""
     said: list[str] = []
     for side in SIDES:
-        command = _served(simulation, side)
-        if not simulation.failovers[side].done or command is None or command.served_ns is None:
+        command = served(seen.marks, side)
+        alone = [at_ns for at_ns, event, _ in seen.marks if event == ServesAlone(side)]
+        if command is None or not alone:
             continue
-        served_ns = command.served_ns
-        if served_ns == command.sent_ns:
-            said.append(
-                f"The {side}'s monitor served {COMMAND} at once, at {moment_of(served_ns)}: "
-                "its iothread lock was free."
-            )
-        else:
-            said.append(
-                f"The {side}'s monitor served {COMMAND} at {moment_of(served_ns)}, "
-                f"{duration(served_ns - command.sent_ns)} after it was sent."
-            )
-        freed = _freed(seen.events, side, command)
+        at, late_ns = moment_of(command.served_ns), command.served_ns - command.sent_ns
+        said.append(
+            f"The {side}'s monitor served {COMMAND} at {at}, {duration(late_ns)} after it was sent."
+            if late_ns
+            else f"The {side}'s monitor served {COMMAND} at once, at {at}: "
+            "its iothread lock was free."
+        )
+        freed = freed_before(seen.events, side, command)
         if freed is not None:
-            said.append(f"Before that, {freed.why} ({moment_of(freed.at_ns)}).")
+            why = _why_freed(freed, OTHER[side], seen)
+            said.append(f"Before that, {why} ({moment_of(freed.at_ns)}).")
         said += [
             "The failover was postponed, as a checkpoint was just being loaded, and asked for "
             f"again at {moment_of(at_ns)}."
             for at_ns, event, _ in seen.events
             if isinstance(event, JobScheduled) and event.side == side
         ]
-        alone = [at for at, event, _ in seen.marks if event == ServesAlone(side)]
-        if alone:
-            said.append(
-                f"The {side} serves alone from {moment_of(alone[-1])} on, "
-                f"{duration(alone[-1] - served_ns)} after the command was served."
-            )
+        said.append(
+            f"The {side} serves alone from {moment_of(alone[-1])} on, "
+            f"{duration(alone[-1] - command.served_ns)} after the command was served."
+        )
     return tuple(said)
 
 
-_YANKED = "yank had shut the connection down"
-
-
-def _freed(events: list[Timed], side: str, command: Command) -> _Freed | None:
-    """Return what let the COLO thread go on before `command` was served, since the last commit.
-
-    That is how its connection failed first, or, while the command waited, its peer that went on or
-    the link that came back.
-    """
-    peer = OTHER[side]
-    served_ns = command.served_ns or 0
-    committed = CheckpointEnded(COMMITTED)
-    commits = [at for at, event, _ in events if event == committed and at <= served_ns]
-    last_ns = max(commits, default=-1)
-    killed = off = False
-    back: dict[Event, str] = {
-        ProcessChanged(peer, "thawed"): f"the {peer}'s process had gone on, and the stream with it",
-        **{FaultEnded(where): f"{place(where)} had come back" for where in (peer, "network")},
-    }
-    found: _Freed | None = None
-    for at_ns, event, _ in events:
-        off = off or event == PoweredOff(peer)
-        killed = killed or (event == ProcessChanged(peer, "killed") and not off)
-        if not last_ns < at_ns <= served_ns:
-            continue
-        if isinstance(event, CallFailed) and event.side == side and event.why != "shut down":
-            return _Freed(at_ns, _why_failed(event.why, peer, killed=killed))
-        if event in back and command.sent_ns <= at_ns < served_ns:
-            found = _Freed(at_ns, back[event])
-    return found
-
-
-def _why_failed(reason: str, peer: str, *, killed: bool) -> str:
-    """Say, of the reason for which a send or a receive failed, what had happened."""
+def _why_freed(freed: Ending, peer: str, seen: Seen) -> str:
+    """Say what had happened that let a COLO thread go on."""
+    killed, off = ProcessChanged(peer, "killed"), PoweredOff(peer)
+    ends = [event for at, event, _ in seen.marks if at <= freed.at_ns and event in {killed, off}]
     return {
+        THAW: f"the {peer}'s process had gone on, and the stream with it",
+        HEAL: f"{place(freed.where)} had come back",
         "connection timed out": "TCP had given the connection up",
         "send timed out": "the send had timed out",
-        "yanked": _YANKED,
-        "connection reset": (
+        YANKED: "yank had shut the connection down",
+        RESET: (
             f"the {peer} had been killed and its kernel sent a reset"
-            if killed
+            if ends[:1] == [killed]
             else f"the {peer} had shut the connection down, and reset it"
         ),
         "end of stream": f"the {peer} had shut the connection down",
-    }.get(reason, f"the connection had failed ({reason})")
+    }.get(freed.why, f"the connection had failed ({freed.why})")

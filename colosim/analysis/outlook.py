@@ -7,24 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from colosim.host.failover import COMMAND
 from colosim.network.tcp import give_up_ns
 from colosim.runs.simulation import Simulation
-from colosim.scenario.model import HealFault, KillFault, RandomMoment, ThawFault
-from colosim.trace.events import COMMITTED, CheckpointEnded
-from colosim.trace.record import event_of
+from colosim.scenario.model import RandomMoment
+from colosim.trace.events import COMMITTED, PRIMARY, SECONDARY, CheckpointEnded
+from colosim.trace.record import typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.designs.design import Design
     from colosim.scenario.model import Fault, Scenario
-    from colosim.trace.events import Event
+    from colosim.trace.record import Timed
 
     Act = Callable[[Simulation], object]
-    Timed = tuple[int, Event, int]
 
-__all__ = ["Outlook", "comes_back", "connected", "killed", "powered_off", "told", "yanked"]
+__all__ = ["Act", "Outlook"]
 
 HOUR_NS = 3600 * 10**9
 _ENOUGH_COMMITS = 2
@@ -35,9 +33,8 @@ class _Watch:
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
-        self._commits = 0
+        self._commits = self._met = 0
         self._begin: int | None = None
-        self._met = 0
         self.events: list[Timed] = []
 
     def begin(self) -> None:
@@ -47,11 +44,9 @@ class _Watch:
         before, self._met = self._met, self._met + len(chunk) // 3
         if self._begin is None:
             return
-        flat = iter(chunk[3 * max(0, self._begin - before) :])
-        for at_ns, code, value in zip(flat, flat, flat, strict=True):
-            event = event_of(code)
-            self.events.append((at_ns, event, value))
-            self._commits += event == CheckpointEnded(COMMITTED)
+        fresh = list(typed(chunk[3 * max(0, self._begin - before) :]))
+        self.events += fresh
+        self._commits += sum(event == CheckpointEnded(COMMITTED) for _, event, _ in fresh)
         if self._commits >= _ENOUGH_COMMITS:
             self._simulation.env.finish()
 
@@ -75,8 +70,7 @@ class Outlook(NamedTuple):
         watches: list[_Watch] = []
 
         def prepare(simulation: Simulation) -> None:
-            watch = _Watch(simulation)
-            watches.append(watch)
+            watches.append(watch := _Watch(simulation))
             simulation.record.sinks.append(watch)
 
             def begin() -> None:
@@ -93,87 +87,36 @@ class Outlook(NamedTuple):
         return watches[0].events
 
     def _longer(self) -> Scenario:
-        """Return the scenario with a run that goes on long enough for every timer to expire."""
+        """Return the scenario with a run that goes on long enough for every timer to expire.
+
+        Faults are those that are planned, and of those at random the ones that struck.
+        """
         scenario = self.scenario
         network, manager, liveness = scenario.network, scenario.manager, scenario.liveness
-        watched = [manager.watch(side) for side in ("primary", "secondary")]
         enough_ns = (
             HOUR_NS
             + 2 * give_up_ns(network.rto_ns, network.retries2)
             + 2 * (network.user_timeout_ns or 0)
             + 2 * (network.send_timeout_ns or 0)
-            + sum(map(sum, watched))
+            + sum(sum(manager.watch(side)) for side in (PRIMARY, SECONDARY))
             + manager.delay_ns
             + manager.fence_time_ns
             + manager.yank_wait_ns
             + sum((fault.at_ns or 0) + (fault.for_ns or 0) for fault in scenario.faults)
         )
         until_ns = max(self.at_ns, self.ended_ns) + enough_ns
-        if liveness is not None:
-            liveness = liveness.model_copy(update={"within_ns": until_ns})
-        return scenario.model_copy(
-            update={
-                "checkpoints": None,
-                "duration_ns": until_ns,
-                "warmup": 0,
-                "liveness": liveness,
-                "faults": self._faults(),
-            }
-        )
-
-    def _faults(self) -> tuple[Fault, ...]:
-        """Return the faults as planned, those at random as they struck."""
-        planned = [one for one in self.scenario.faults if not isinstance(one.at, RandomMoment)]
+        planned = [one for one in scenario.faults if not isinstance(one.at, RandomMoment)]
         drawn = [
             fault.model_copy(update={"at": at_ns})
             for at_ns, fault in self.struck
             if isinstance(fault.at, RandomMoment)
         ]
-        return (*planned, *drawn)
-
-
-# ---- what can be done ----------------------------------------------------------------------------
-
-
-def comes_back(where: str, *, frozen: bool = False) -> Act:
-    """Let a frozen process go on, or what vanished be as before."""
-
-    def act(simulation: Simulation) -> None:
-        fault = (
-            ThawFault.model_construct(at=0, thaw=where)
-            if frozen
-            else HealFault.model_construct(at=0, heal=where)
+        return scenario.model_copy(
+            update={
+                "checkpoints": None,
+                "duration_ns": until_ns,
+                "warmup": 0,
+                "liveness": liveness and liveness.model_copy(update={"within_ns": until_ns}),
+                "faults": (*planned, *drawn),
+            }
         )
-        simulation.injector.strike(fault)
-
-    return act
-
-
-def killed(side: str) -> Act:
-    """Kill `side`'s process."""
-    return lambda simulation: simulation.injector.strike(KillFault.model_construct(at=0, kill=side))
-
-
-def powered_off(side: str) -> Act:
-    """Power `side`'s host off."""
-    return lambda simulation: simulation.manager.power_off(side)
-
-
-def yanked(side: str) -> Act:
-    """Yank `side`'s migration connection, out of band."""
-    return lambda simulation: simulation.failovers[side].yank()
-
-
-def told(side: str) -> Act:
-    """Send the failover command to `side`'s monitor."""
-
-    def act(simulation: Simulation) -> None:
-        run = simulation.failovers[side].lost_heartbeat
-        simulation.hosts[side].monitor.send(COMMAND, run)
-
-    return act
-
-
-def connected(side: str) -> Act:
-    """Let the cluster manager be connected to `side`'s monitor again."""
-    return lambda simulation: simulation.manager.connected(side)

@@ -1,66 +1,73 @@
-"""A run as a story: its last checkpoint's events, and how the pair stands at a moment of it."""
+"""A run as a timeline: events of its last checkpoint, or of one that a fault struck, in words."""
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from colosim.analysis.levels import FullSince, buffer_levels
-from colosim.analysis.release import releases
-from colosim.analysis.waiting import losses, step_of, wait_for_graph
-from colosim.analysis.wording import Told, tell
-from colosim.runs.simulation import Simulation
 from colosim.trace.events import (
     COMMITTED,
     PRIMARY,
     ByManager,
     CheckpointEnded,
-    CommandReceived,
+    ColoExit,
     CommandServed,
+    ConnectionTimedOut,
+    FailoverPostponed,
     FailureInjected,
     FaultEnded,
     FaultsOver,
     FaultStruck,
+    GuestRunning,
+    GuestStopped,
+    JobScheduled,
+    LivenessMissed,
+    LockGot,
+    LockReleased,
+    LockWanted,
+    MemoryLevel,
     OnSide,
+    PagesCounted,
+    PeerLost,
     PoweredOff,
     ProcessChanged,
+    Received,
     Sent,
     ServesAlone,
+    Staged,
+    StepDone,
+    StreamBegan,
+    StreamBroken,
+    StreamEnded,
+    WaitBegan,
+    WaitEnded,
 )
 from colosim.trace.purpose import Purpose
-from colosim.trace.record import event_of
+from colosim.trace.steps import step_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from colosim.analysis.ahead import Outlook
-    from colosim.analysis.graph import WaitForGraph
-    from colosim.analysis.levels import BufferLevels
-    from colosim.analysis.release import Release
-    from colosim.designs.design import Design
-    from colosim.scenario.model import Scenario
+    from colosim.runs.simulation import Simulation
     from colosim.trace.events import Event
+    from colosim.trace.record import Timed
 
-    Timed = tuple[int, Event, int]
+__all__ = [
+    "FAULTS",
+    "Happening",
+    "Seen",
+    "Story",
+    "Told",
+    "duration",
+    "moment_of",
+    "place",
+    "purpose_of",
+    "seconds",
+    "size",
+    "story",
+    "tell",
+]
 
-__all__ = ["Happening", "Hold", "Seen", "Standing", "Story", "observe", "standing", "story"]
-
-_KEPT_CHUNKS = 16
-_COMMITTED = CheckpointEnded(COMMITTED)
-_REQUEST = Sent(PRIMARY, "CHECKPOINT_REQUEST")
-_FAULTS = (FaultStruck, FailureInjected)
-_MARKS = (
-    *_FAULTS,
-    FaultEnded,
-    FaultsOver,
-    ByManager,
-    ProcessChanged,
-    CommandReceived,
-    CommandServed,
-    ServesAlone,
-)
-"""What faults and manager do, and what comes of it."""
+MS, S = 1_000_000, 1_000_000_000
+MIB = 1 << 20
 
 
 class Seen(NamedTuple):
@@ -70,37 +77,151 @@ class Seen(NamedTuple):
     marks: list[Timed]
 
 
-class _Tail:
-    """Keeps of a record its last transactions, the last one in which a fault struck, and marks."""
+class Told(NamedTuple):
+    """An event in words: who does it (a side, or the fault, manager or pair), and what."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
-        self._last: deque[list[int]] = deque(maxlen=_KEPT_CHUNKS)
-        self._struck: list[int] = []
-        self._faults = 0
-        self._marks: list[Timed] = []
-
-    def __call__(self, chunk: list[int]) -> None:
-        kept = list(chunk)
-        self._last.append(kept)
-        faults = len(self._simulation.injector.struck)
-        if faults > self._faults:
-            self._faults = faults
-            self._struck = kept
-        self._marks += [one for one in _typed(kept) if isinstance(one[1], _MARKS)]
-
-    def seen(self) -> Seen:
-        """Return what is kept, in order."""
-        chunks = list(self._last)
-        if self._struck and not any(chunk is self._struck for chunk in chunks):
-            chunks.insert(0, self._struck)
-        return Seen([one for chunk in chunks for one in _typed(chunk)], self._marks)
+    who: str
+    what: str
 
 
-def _typed(chunk: list[int]) -> Iterator[Timed]:
-    flat = iter(chunk)
-    for at_ns, code, value in zip(flat, flat, flat, strict=True):
-        yield at_ns, event_of(code), value
+def duration(time_ns: int) -> str:
+    """Return a duration as people read it: ms up to ten seconds, s beyond."""
+    return f"{time_ns / MS:.3f} ms" if abs(time_ns) < 10 * S else f"{time_ns / S:.3f} s"
+
+
+def seconds(time_ns: int) -> str:
+    """Return a setting in seconds."""
+    return f"{time_ns / S:g} s"
+
+
+def moment_of(time_ns: int) -> str:
+    """Return a point in time, in seconds since COLO was entered."""
+    return f"{time_ns / S:.6f} s"
+
+
+def size(amount: int) -> str:
+    """Return an amount of bytes: MiB from one on, else bytes."""
+    return f"{amount / MIB:.2f} MiB" if amount >= MIB else f"{amount} B"
+
+
+_FAULTS = {
+    "freeze": "the {0}'s process freezes; its kernel goes on",
+    "thaw": "the {0}'s process is to go on",
+    "kill": "the {0}'s process is killed",
+    "vanish": "{1} vanishes: nothing comes back from it",
+    "heal": "{1} heals",
+    "slow": "{1} gets slow",
+    "fail": "a function of the {0} is to fail",
+    "busy": "the {0}'s main loop is busy with what is none of COLO's",
+    "disconnect": "the cluster manager loses its connection to the {0}'s monitor",
+}
+_PURPOSES = {
+    Purpose.STOP: "stop the guest",
+    Purpose.START: "start the guest",
+    Purpose.MONITOR: "serve the monitor",
+    Purpose.FAILOVER: "fail over",
+    Purpose.SAVE: "save the state",
+    Purpose.LOAD: "load the state",
+    Purpose.RECEIVE: "receive RAM",
+    Purpose.BUSY: "do work of its own",
+}
+_CHANGES = {
+    "frozen": "its threads stop",
+    "thawed": "its threads go on",
+    "killed": "its kernel tears its memory down, then resets",
+}
+_EXITS = {"error": "leaves COLO with an error", "request": "leaves COLO on request"}
+#: Steps that only say again what another event beside them says.
+_LEFT_OUT = {"stop", "start", "bitmap sync", "failover"}
+FAULTS = (FaultStruck, FailureInjected)
+_COMMITTED = CheckpointEnded(COMMITTED)
+_REQUEST = Sent(PRIMARY, "CHECKPOINT_REQUEST")
+
+
+def place(where: str) -> str:
+    """Return the network, or the host of a side."""
+    return "the network" if where == "network" else f"the {where}'s host"
+
+
+def purpose_of(purpose: str) -> str:
+    """Return what a lock is held for, as a verb."""
+    return _PURPOSES[Purpose(purpose)]
+
+
+def tell(event: Event, value: int) -> Told | None:  # noqa: C901 - a case for each kind
+    """Return an event of the record in words, or None if it is bookkeeping."""
+    match event:
+        case MemoryLevel() | WaitBegan() | WaitEnded():
+            return None
+        case StepDone(_, step) if step in _LEFT_OUT:
+            return None
+        case FailureInjected(side, function, leaks):
+            return Told("fault", f"the {side}'s {function} fails{' and leaks the lock' * leaks}")
+        case OnSide(side):
+            return Told(side, _of_side(event, value))
+        case FaultStruck(kind, where):
+            words = _FAULTS.get(kind, f"{kind} {where}")
+            return Told("fault", words.format(where, place(where)))
+        case FaultEnded(where):
+            return Told("fault", f"{place(where)} is as before")
+        case FaultsOver():
+            return Told("fault", "all faults end")
+        case PeerLost(side):
+            return Told("manager", f"takes the {side} for lost")
+        case PoweredOff(side):
+            return Told("manager", f"powers the {side} off")
+        case ByManager():
+            return Told("manager", event.what)
+        case CheckpointEnded(outcome):
+            return Told("pair", f"checkpoint {value} {outcome}")
+        case LivenessMissed():
+            return Told("liveness", "the limit has passed")
+    return Told("pair", str(event))
+
+
+def _of_side(event: OnSide, value: int) -> str:  # noqa: C901, PLR0912 - a case for each kind
+    match event:
+        case LockWanted(_, thread, purpose):
+            return f"{thread} waits for the iothread lock ({purpose})"
+        case LockGot(_, thread, purpose):
+            late = f", after {duration(value)}" if value else ""
+            return f"{thread} takes the iothread lock ({purpose}){late}"
+        case LockReleased(_, thread):
+            return f"{thread} releases the lock, {duration(value)}"
+        case Sent() | Received() | StreamEnded() | ServesAlone():
+            return event.what
+        case StreamBegan(_, step):
+            return f"{step} begins: {size(value)}"
+        case StreamBroken(_, step):
+            return f"the send of the {step} fails"
+        case StepDone(side, step) if step_of(side, step) is not None:
+            return f"{step}, {duration(value)}"
+        case PagesCounted(_, "dirty"):
+            return f"{value} dirty pages"
+        case PagesCounted(_, "flushed"):
+            return f"{value} pages from the RAM cache"
+        case Staged():
+            return f"{size(value)} in the staging buffer"
+        case GuestRunning():
+            return "guest runs"
+        case GuestStopped():
+            return f"guest stops, had run {duration(value)}"
+        case ProcessChanged(_, state):
+            return _CHANGES[state]
+        case ConnectionTimedOut():
+            return "its kernel gives the connection up: timed out"
+        case CommandServed(_, command, True):
+            return f"{command}, served out of band, without the lock"
+        case CommandServed(_, command):
+            late = f"after {duration(value)}" if value else "at once"
+            return f"monitor serves {command}, {late}"
+        case ColoExit(_, reason):
+            return _EXITS[reason]
+        case FailoverPostponed():
+            return "postpones the failover: it is just loading a checkpoint"
+        case JobScheduled():
+            return "asks for the postponed failover again"
+    return f"{event.what} ({value})" if value else event.what
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,33 +235,6 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """Who holds the iothread lock of one side, since when, for what and at which step.
-
-    `leaked`: the thread has left COLO, and nothing in it gives the lock back.
-    """
-
-    side: str
-    thread: str
-    purpose: str
-    step: str
-    since_ns: int
-    leaked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How the pair stands at `at_ns`; `lost` says of each side that is lost how."""
-
-    at_ns: int
-    lost: dict[str, str]
-    graph: WaitForGraph
-    holds: tuple[Hold, ...]
-    buffers: tuple[BufferLevels, BufferLevels]
-    releases: tuple[Release, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Story:
     """The events that matter, from `begins_ns` on.
 
@@ -151,74 +245,6 @@ class Story:
     begins_ns: int
     checkpoint: int | None
     happenings: tuple[Happening, ...]
-
-
-def observe(
-    scenario: Scenario,
-    design: str | type[Design],
-    seed: int | None,
-    until_ns: int | None = None,
-    *,
-    checks: bool = False,
-) -> tuple[Simulation, Seen]:
-    """Run one design, up to `until_ns` if that is given; return it with what was seen of it.
-
-    A run that stops earlier is the longer one's beginning, event by event.  `checks`: whether the
-    safety checkers watch it, as they do a run's.
-    """
-    if until_ns is not None:
-        scenario = scenario.model_copy(
-            update={"checkpoints": None, "duration_ns": until_ns, "warmup": 0}
-        )
-    tails: list[_Tail] = []
-
-    def listen(simulation: Simulation) -> None:
-        tail = _Tail(simulation)
-        tails.append(tail)
-        simulation.record.sinks.append(tail)
-        network = simulation.scenario.network
-        capacities = (network.send_buffer_bytes, network.receive_buffer_bytes)
-        for direction in (simulation.connection.to_secondary, simulation.connection.to_primary):
-            direction.listeners.append(FullSince(capacities))
-
-    simulation = Simulation(scenario, design, seed=seed, keep=False, prepare=listen)
-    if checks:
-        simulation.check()
-    if not simulation.missing_steps():
-        simulation.run()
-    return simulation, tails[0].seen()
-
-
-def standing(simulation: Simulation, seen: Seen, outlook: Outlook | None = None) -> Standing:
-    """Return how the pair stands at the end of a simulation.
-
-    `outlook` looks on from there; without one nothing is said of what would release anybody.
-    """
-    graph = wait_for_graph(simulation, seen.events, seen.marks)
-    holds = tuple(
-        _hold(simulation, side)
-        for side, host in simulation.hosts.items()
-        if host.lock.owner is not None and not host.dead
-    )
-    lost = losses(simulation, seen.marks)
-    return Standing(
-        simulation.end_ns,
-        {side: loss.how for side, loss in lost.items()},
-        graph,
-        holds,
-        buffer_levels(simulation),
-        () if outlook is None else releases(simulation, graph, lost, outlook),
-    )
-
-
-def _hold(simulation: Simulation, side: str) -> Hold:
-    lock = simulation.hosts[side].lock
-    owner = lock.owner
-    assert owner is not None  # noqa: S101 - asked by the caller
-    end = simulation.primary if side == "primary" else simulation.secondary
-    leaked = end.exited and owner is end.thread
-    step = "" if leaked or lock.purpose == Purpose.BUSY else step_of(owner)
-    return Hold(side, owner.name, lock.purpose, step, lock.since_ns, leaked=leaked)
 
 
 # ---- the events that are told --------------------------------------------------------------------
@@ -251,7 +277,7 @@ class _Chapter:
         self._events = events
         self._recovered = recovered
         self._commits = [index for index, one in enumerate(events) if one[1] == _COMMITTED]
-        self._faults = [index for index, one in enumerate(events) if isinstance(one[1], _FAULTS)]
+        self._faults = [index for index, one in enumerate(events) if isinstance(one[1], FAULTS)]
 
     def bounds(self) -> tuple[int, int | None, int]:
         """Return where the story begins, with which checkpoint (None: between two), and its end.

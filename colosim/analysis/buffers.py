@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from colosim.network.fluid import Point
     from colosim.network.transfer import Transfer
     from colosim.runs.simulation import Simulation
+    from colosim.scenario.model import Network
 
 __all__ = ["BufferLevels", "FullSince", "buffer_levels"]
 
@@ -42,33 +43,28 @@ class BufferLevels:
         return self.receive_bytes >= self.receive_capacity_bytes
 
 
-class _Full:
-    """Follows since when the buffers of one direction have been full."""
-
-    def __init__(self, capacities: tuple[int, int]) -> None:
-        self._capacities = capacities
-        self.since: list[int | None] = [None, None]
-
-    def see(self, at_ns: int, *levels: int) -> None:
-        for index, level in enumerate(levels):
-            if level < self._capacities[index]:
-                self.since[index] = None
-            elif self.since[index] is None:
-                self.since[index] = at_ns
-
-
 class FullSince:
-    """Listens to a direction, and keeps only since when each buffer has been full."""
+    """Listens to a direction, and keeps only since when each of its two buffers has been full."""
 
-    def __init__(self, capacities: tuple[int, int]) -> None:
-        self.full = _Full(capacities)
+    def __init__(self, network: Network, *since_ns: int | None) -> None:
+        self.capacities = (network.send_buffer_bytes, network.receive_buffer_bytes)
+        self.since_ns: tuple[int | None, ...] = since_ns or (None, None)
 
     def bulk_begins(self, transfer: Transfer) -> None:
         """Hear of a bulk write in closed form: it fills no buffer for good."""
 
     def levels(self, sending: Point, receiving: Point) -> None:
         """Hear of a breakpoint."""
-        self.full.see(*(-int(-one // 1) for one in (sending.at, sending.level, receiving.level)))
+        self.see(*(-int(-one // 1) for one in (sending.at, sending.level, receiving.level)))
+
+    def see(self, at_ns: int, *levels: int) -> None:
+        """Hear how full both buffers are at a time, in bytes."""
+        self.since_ns = tuple(
+            None if level < capacity else at_ns if since_ns is None else since_ns
+            for level, capacity, since_ns in zip(
+                levels, self.capacities, self.since_ns, strict=True
+            )
+        )
 
 
 def buffer_levels(simulation: Simulation) -> tuple[BufferLevels, BufferLevels]:
@@ -84,21 +80,17 @@ def buffer_levels(simulation: Simulation) -> tuple[BufferLevels, BufferLevels]:
 
 
 def _levels(simulation: Simulation, direction: Ends) -> BufferLevels:
-    network = simulation.scenario.network
-    capacities = (network.send_buffer_bytes, network.receive_buffer_bytes)
-    full = _Full(capacities)
-    for listener in direction.listeners:
-        if isinstance(listener, FullSince):
-            full.since[:] = listener.full.since
+    heard = (one.since_ns for one in direction.listeners if isinstance(one, FullSince))
+    full = FullSince(simulation.scenario.network, *next(heard, ()))
     sending, receiving = direction.levels_at(simulation.end_ns, full.see)
     return BufferLevels(
         direction.sender,
         direction.receiver,
         sending,
-        capacities[0],
+        full.capacities[0],
         receiving,
-        capacities[1],
-        full.since[0],
-        full.since[1],
+        full.capacities[1],
+        full.since_ns[0],
+        full.since_ns[1],
         direction.write_error is not None,
     )
