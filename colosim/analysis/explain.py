@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from colosim.analysis.graph import WaitForGraph, dot, mermaid
+from colosim.analysis.left_out import LeftOut, left_out_of
 from colosim.analysis.outlook import Outlook
 from colosim.analysis.recovery import HEAL, RESET, THAW, YANKED, freed_before, served
 from colosim.analysis.report_text import WIDTH, stopped_ns, text_of
@@ -49,6 +50,7 @@ class Explanation:
     released: the graph of who waited for whom, lock holds, buffers, and what would have released
     them (None if nobody had to wait for a fault).  `guest_stopped_ns` is the stop that lasts, or
     the longest that there was; `time_to_service_ns` is None if no guest ever served again.
+    `left_out` is what the model leaves out and could change what is said here.
     """
 
     scenario: str
@@ -63,6 +65,7 @@ class Explanation:
     story: Story
     standing: Standing | None
     released_by: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
     text: str
 
     def __str__(self) -> str:
@@ -152,6 +155,7 @@ def _explanation(
     released_by: tuple[str, ...],
 ) -> Explanation:
     told = story(simulation, seen, recovered=judgement.verdict in _WENT_ON)
+    left_out = left_out_of(simulation, judgement, seen)
     return Explanation(
         simulation.scenario.name,
         type(simulation.design).name,
@@ -165,7 +169,8 @@ def _explanation(
         told,
         stands,
         released_by,
-        text_of(simulation, judgement, seen, told, stands, released_by),
+        left_out,
+        text_of(simulation, judgement, seen, told, stands, released_by, left_out),
     )
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from colosim.analysis.buffers import BufferLevels
     from colosim.analysis.graph import Chain
+    from colosim.analysis.left_out import LeftOut
     from colosim.analysis.standing import Standing
     from colosim.analysis.timeline import Seen, Story
     from colosim.analysis.ways_out import Release
@@ -60,6 +61,7 @@ def text_of(
     told: Story,
     stands: Standing | None,
     released_by: Sequence[str],
+    left_out: Sequence[LeftOut],
 ) -> str:
     """Return the whole text: what came of it, what was given, the story, how the pair stands."""
     name = type(simulation.design).name
@@ -73,6 +75,9 @@ def text_of(
         parts += _standing_text(simulation, judgement, stands)
     if released_by:
         parts.append("\n".join(["What released it", *(_item(text) for text in released_by)]))
+    if left_out:
+        items = (_item(f"{one.id}: {one.changes}") for one in left_out)
+        parts.append("\n".join(["What the model leaves out here", *items]))
     return _ascii("\n\n".join(parts) + "\n")
 
 
@@ -327,15 +332,12 @@ def facts(simulation: Simulation, seen: Seen) -> list[tuple[str, str]]:
         rows.append(("Fault", f"{moment_of(at_ns)}: {text}"))
     if len(struck) > FAULTS_TOLD:
         rows.append(("", f"and {len(struck) - FAULTS_TOLD} more"))
-    did = _did(simulation, seen.marks)
+    did = _did(simulation, seen)
     if struck or did:
         rows += _manager(simulation, did)
     for fault in simulation.injector.never_struck:
         rows.append(("Fault", f"{_fault(fault)}: its moment never came"))
     return rows
-
-
-# ---- faults --------------------------------------------------------------------------------------
 
 
 def _fault(fault: Fault) -> str:
@@ -361,9 +363,6 @@ def _fault(fault: Fault) -> str:
 def _lasting(time_ns: int) -> str:
     """Return a setting in the unit in which people give it."""
     return seconds(time_ns) if time_ns >= 1000 * MS else f"{time_ns / MS:g} ms"
-
-
-# ---- cluster manager -----------------------------------------------------------------------------
 
 
 def _manager(simulation: Simulation, did: list[str]) -> list[tuple[str, str]]:
@@ -393,19 +392,19 @@ def _watched(settings: Manager) -> str:
     return ", ".join(f"{words} of the {side}" for side, words in said.items())
 
 
-def _did(simulation: Simulation, marks: Sequence[Timed]) -> list[str]:
+def _did(simulation: Simulation, seen: Seen) -> list[str]:
     """Return what the cluster manager saw and did, a sentence each."""
-    told = ((at_ns, _doing(simulation, at_ns, event)) for at_ns, event, _ in marks)
+    told = ((at_ns, _doing(simulation, seen, at_ns, event)) for at_ns, event, _ in seen.marks)
     return [f"{moment_of(at_ns)}: {text}" for at_ns, text in told if text]
 
 
-def _doing(simulation: Simulation, at_ns: int, event: Event) -> str:
+def _doing(simulation: Simulation, seen: Seen, at_ns: int, event: Event) -> str:
     """Return one event of the cluster manager's as a sentence, nothing if it is none of its own."""
     match event:
         case CommandServed(side, command, True):
             return f"{command} to the {side}, served out of band"
         case CommandReceived(side, command):
-            return f"{command} to the {side}, {_fate(simulation, side, command, at_ns)}"
+            return f"{command} to the {side}, {_fate(seen.marks, side, command, at_ns)}"
         case CommandDropped():
             return ""
         case PeerLost(side):
@@ -419,16 +418,14 @@ def _doing(simulation: Simulation, at_ns: int, event: Event) -> str:
     return ""
 
 
-def _fate(simulation: Simulation, side: str, name: str, sent_ns: int) -> str:
+def _fate(marks: Sequence[Timed], side: str, command: str, sent_ns: int) -> str:
     """Say what became of a command."""
-    for command in simulation.hosts[side].monitor.commands:
-        if (command.name, command.sent_ns) != (name, sent_ns):
-            continue
-        if command.dropped_ns is not None:
-            return f"lost with its client {duration(command.dropped_ns - sent_ns)} later"
-        if command.served_ns is not None:
-            wait_ns = command.served_ns - sent_ns
-            return f"served {duration(wait_ns)} later" if wait_ns else "served at once"
+    served, dropped = CommandServed(side, command), CommandDropped(side, command)
+    for at_ns, event, waited_ns in marks:
+        if event == served and at_ns - waited_ns == sent_ns:
+            return f"served {duration(waited_ns)} later" if waited_ns else "served at once"
+        if event == dropped and at_ns >= sent_ns:
+            return f"lost with its client {duration(at_ns - sent_ns)} later"
     return "never served"
 
 

@@ -1,0 +1,135 @@
+"""What the model leaves out of a real COLO pair, and which conclusions that could change.
+
+``docs/model.md`` has the same table; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from colosim.runs.verdict import NOT_APPLICABLE
+from colosim.trace.events import (
+    SECONDARY,
+    LockGot,
+    LockReleased,
+    LockWanted,
+    PoweredOff,
+    ProcessChanged,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from colosim.analysis.timeline import Seen
+    from colosim.runs.simulation import Simulation
+    from colosim.runs.verdict import Judgement
+    from colosim.trace.record import Timed
+
+__all__ = ["LEFT_OUT", "LeftOut", "left_out_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A mechanism that the model leaves out: where it applies, what it could change, who says so.
+
+    `changes` is what could be otherwise in a run to which it applies; `applies` says to which.
+    """
+
+    id: str
+    what: str
+    applies: str
+    changes: str
+    source: str
+
+
+LEFT_OUT = (
+    LeftOut(
+        "disk",
+        "the replicated disk, which every stop of the guest flushes with the lock held",
+        "the secondary, its host or the network fell silent",
+        "a flush to a silent secondary can hang the primary until its block node is yanked",
+        "measured on pairs of QEMU 7.2.22 and 11.1.3; bdrv_flush_all in do_vm_stop",
+    ),
+    LeftOut(
+        "lock-handover",
+        "a mutex that whoever gives it back may have again before those who wait",
+        "a thread wanted the lock again within 20 us of giving it to another that waited",
+        "another thread may hold the lock next: a command is served sooner, later or never",
+        "measured: 300, 299, 236 and 133 of 300 times at 0, 5, 10 and 20 us in between",
+    ),
+    LeftOut(
+        "vcpu",
+        "virtual CPUs, which stand still once their guest needs the lock that another holds",
+        "a guest was running while a living process's lock was held at the end, or a main loop was "
+        "busy",
+        "a guest that is told to run may serve nobody meanwhile",
+        "measured on pairs of QEMU 7.2.22 and 11.1.3: no CPU time while the main loop hung",
+    ),
+    LeftOut(
+        "clients",
+        "clients and colo-compare, which holds the guest's output back until both sides agree",
+        "a fault struck, and a guest serves at the end",
+        "service may come back later than the guest, or not at all",
+        "net/colo-compare.c",
+    ),
+    LeftOut(
+        "congestion-control",
+        "what TCP's congestion control does after a silence",
+        "a frozen process went on",
+        "the connection may carry almost nothing for another 0.2 s (BBR's PROBE_RTT)",
+        "inferred from the lab's thawed runs (validation.md)",
+    ),
+    LeftOut(
+        "packet-loss",
+        "a link that loses some packets",
+        "a fault struck the network",
+        "retransmission timeouts (200 ms and more) lengthen pauses that the link's rate does not",
+        "assumed: RFC 6298, and Linux's TCP_RTO_MIN",
+    ),
+)
+"""Every such mechanism, those first that can change a verdict."""
+
+_AGAIN_NS = 20_000
+"""How soon a thread that wants the lock again may have it before those who wait (measured)."""
+_SILENT = {"freeze", "vanish"}
+"""What lets a host fall silent; a killed process resets the disk's connection too (measured)."""
+
+
+def left_out_of(simulation: Simulation, judgement: Judgement, seen: Seen) -> tuple[LeftOut, ...]:
+    """Return what is left out and could change what is said of a run that has been judged."""
+    if judgement.verdict == NOT_APPLICABLE:
+        return ()
+    struck = [fault for _, fault in simulation.injector.struck]
+    living = [host for host in simulation.hosts.values() if not host.dead and not host.frozen]
+    applies = {
+        "disk": PoweredOff(SECONDARY) in (event for _, event, _ in seen.marks)
+        or any(one.kind in _SILENT and one.target in {SECONDARY, "network"} for one in struck),
+        "lock-handover": contested(seen.events),
+        "vcpu": any(one.kind == "busy" for one in struck)
+        or any(host.guest.running and host.lock.owner is not None for host in living),
+        "clients": bool(struck) and simulation.service.serving,
+        "congestion-control": any(
+            isinstance(event, ProcessChanged) and event.state == "thawed"
+            for _, event, _ in seen.marks
+        ),
+        "packet-loss": any(one.target == "network" for one in struck),
+    }
+    return tuple(one for one in LEFT_OUT if applies[one.id])
+
+
+def contested(events: Iterable[Timed]) -> bool:
+    """Whether a thread wanted the lock again as soon as it had let a waiting thread have it."""
+    waiting: set[tuple[str, str]] = set()
+    handed: dict[tuple[str, str], int] = {}
+    for at_ns, event, _ in events:
+        match event:
+            case LockWanted(side, thread):
+                if at_ns <= handed.get((side, thread), -_AGAIN_NS - 1) + _AGAIN_NS:
+                    return True
+                waiting.add((side, thread))
+            case LockGot(side, thread):
+                waiting.discard((side, thread))
+            case LockReleased(side, thread) if any(other == side for other, _ in waiting):
+                handed[side, thread] = at_ns
+    return False
