@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from colosim.analysis.wait_for import follow_waits
 from colosim.host.failover import COMMAND
 from colosim.runs.verdict import COMPLETED, NOT_APPLICABLE
 from colosim.trace.events import (
@@ -21,7 +22,6 @@ from colosim.trace.events import (
     ProcessChanged,
     ServesAlone,
     StreamBegan,
-    WaitBegan,
     WaitEnded,
 )
 from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD
@@ -29,6 +29,7 @@ from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from colosim.analysis.wait_for import Waits
     from colosim.runs.verdict import Judgement
     from colosim.trace.record import Timed
 
@@ -67,52 +68,53 @@ class Served(NamedTuple):
 
 
 class _Colo(NamedTuple):
-    """A side with its COLO thread."""
+    """A side's COLO thread, and the peer for which it waits."""
 
     side: str
     thread: str
     peer: str
 
 
-def endings(events: Iterable[Timed], side: str) -> Iterator[Ending]:  # noqa: C901 - a case for each kind
+def endings(events: Iterable[Timed], side: str) -> Iterator[Ending]:  # noqa: C901 - a case for each
     """Yield what let the COLO thread of `side` go on, until it leaves COLO.
 
-    A thaw of the peer, or a link that carries again, has let it go on if it was waiting then and
-    its wait does not end otherwise; a reset comes of what they let through.
+    It was let go on by a link that carries again, or a thaw of its peer, if it waited for its peer
+    then and its wait does not end otherwise; a reset comes of what they let through.  Of a peer
+    that sleeps, or itself waits for a message, the record does not tell whether it was held up.
     """
     colo = _Colo(side, CHECKPOINT_THREAD if side == PRIMARY else INCOMING_THREAD, OTHER[side])
-    began_ns: int | None = None
+    waits: Waits = {}
     kept: list[Ending] = []
     silent: set[str] = set()
     stream = ""
-    writes = False
     for at_ns, event, _ in events:
-        waits = began_ns is not None
+        wait = waits.get((side, colo.thread))
+        for_peer = wait is not None and not wait.on_lock and wait.step != CHECKPOINT_TIMER
         match event:
             case ColoExit(colo.side):
                 return
             case StreamBegan(colo.side, step):
                 stream = step
-            case WaitBegan(colo.side, colo.thread, what) if what != CHECKPOINT_TIMER:
-                began_ns, writes = at_ns, what == stream
             case WaitEnded(colo.side, colo.thread):
                 yield from kept
-                began_ns = None
-                kept.clear()
+                kept = []
             case CallFailed(colo.side, _, why):
                 if why == RESET:
                     yield from kept
-                kept.clear()
-                yield Ending(at_ns, why, waited=began_ns is not None and began_ns < at_ns)
-            case ProcessChanged(colo.peer, "thawed") if waits:
+                kept = []
+                waited = wait is not None and for_peer and wait.since_ns < at_ns
+                yield Ending(at_ns, why, waited=waited)
+            case ProcessChanged(colo.peer, "thawed") if for_peer:
                 kept.append(Ending(at_ns, THAW))
             case FaultStruck("vanish", where):
                 silent.add(where)
-            # What is only slow keeps nobody but who sends much.
             case FaultEnded(where):
-                if waits and (where in silent or writes):
+                # What is only slow keeps nobody but who sends much.
+                sends = wait is not None and wait.step == stream
+                if for_peer and (where in silent or sends):
                     kept.append(Ending(at_ns, HEAL, where=where))
                 silent.discard(where)
+        follow_waits(waits, at_ns, event)
 
 
 def served(marks: Iterable[Timed], side: str) -> Served | None:

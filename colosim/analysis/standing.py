@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from colosim.analysis.buffers import FullSince, buffer_levels
-from colosim.analysis.timeline import FAULTS, Seen
+from colosim.analysis.timeline import FAULT_EVENTS, Seen
 from colosim.analysis.wait_for import SIDES, colo_end, losses, open_waits, wait_for_graph
 from colosim.analysis.ways_out import releases
 from colosim.runs.simulation import Simulation
@@ -36,7 +36,7 @@ __all__ = ["Hold", "Standing", "observe", "standing"]
 
 _KEPT_CHUNKS = 16
 _MARKS = (
-    *FAULTS,
+    *FAULT_EVENTS,
     FaultEnded,
     FaultsOver,
     ByManager,
@@ -91,7 +91,7 @@ class _Tail:
         marks = [one for one in events if isinstance(one[1], _MARKS)]
         self._last.append(events)
         self._marks += marks
-        if any(isinstance(event, FAULTS) for _, event, _ in marks):
+        if any(isinstance(event, FAULT_EVENTS) for _, event, _ in marks):
             self._struck = events
 
     def seen(self) -> Seen:

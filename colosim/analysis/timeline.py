@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from colosim.trace.record import Timed
 
 __all__ = [
-    "FAULTS",
+    "FAULT_EVENTS",
     "Happening",
     "Seen",
     "Story",
@@ -104,7 +104,7 @@ def size(amount: int) -> str:
     return f"{amount / MIB:.2f} MiB" if amount >= MIB else f"{amount} B"
 
 
-_FAULTS = {
+_FAULT_WORDS = {
     "freeze": "the {0}'s process freezes; its kernel goes on",
     "thaw": "the {0}'s process is to go on",
     "kill": "the {0}'s process is killed",
@@ -132,8 +132,8 @@ _CHANGES = {
 }
 _EXITS = {"error": "leaves COLO with an error", "request": "leaves COLO on request"}
 #: Steps that only say again what another event beside them says.
-_LEFT_OUT = {"stop", "start", "bitmap sync", "failover"}
-FAULTS = (FaultStruck, FailureInjected)
+_SAID_TWICE = {"stop", "start", "bitmap sync", "failover"}
+FAULT_EVENTS = (FaultStruck, FailureInjected)
 _COMMITTED = CheckpointEnded(COMMITTED)
 _REQUEST = Sent(PRIMARY, "CHECKPOINT_REQUEST")
 
@@ -153,14 +153,14 @@ def tell(event: Event, value: int) -> Told | None:  # noqa: C901 - a case for ea
     match event:
         case MemoryLevel() | WaitBegan() | WaitEnded():
             return None
-        case StepDone(_, step) if step in _LEFT_OUT:
+        case StepDone(_, step) if step in _SAID_TWICE:
             return None
         case FailureInjected(side, function, leaks):
             return Told("fault", f"the {side}'s {function} fails{' and leaks the lock' * leaks}")
         case OnSide(side):
             return Told(side, _of_side(event, value))
         case FaultStruck(kind, where):
-            words = _FAULTS.get(kind, f"{kind} {where}")
+            words = _FAULT_WORDS.get(kind, f"{kind} {where}")
             return Told("fault", words.format(where, place(where)))
         case FaultEnded(where):
             return Told("fault", f"{place(where)} is as before")
@@ -277,7 +277,9 @@ class _Chapter:
         self._events = events
         self._recovered = recovered
         self._commits = [index for index, one in enumerate(events) if one[1] == _COMMITTED]
-        self._faults = [index for index, one in enumerate(events) if isinstance(one[1], FAULTS)]
+        self._faults = [
+            index for index, one in enumerate(events) if isinstance(one[1], FAULT_EVENTS)
+        ]
 
     def bounds(self) -> tuple[int, int | None, int]:
         """Return where the story begins, with which checkpoint (None: between two), and its end.

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from colosim.host.process import Thread
     from colosim.network.ends import Ends
     from colosim.runs.simulation import Simulation
+    from colosim.trace.events import Event
     from colosim.trace.record import Timed
 
 __all__ = [
@@ -44,7 +45,9 @@ __all__ = [
     "VANISHED",
     "Loss",
     "Wait",
+    "Waits",
     "colo_end",
+    "follow_waits",
     "losses",
     "open_waits",
     "wait_for_graph",
@@ -68,6 +71,11 @@ class Wait(NamedTuple):
 
     step: str
     since_ns: int
+    on_lock: bool = False
+
+
+Waits = dict[tuple[str, str], Wait]
+"""What each thread that waits does wait for, by side and name."""
 
 
 def losses(marks: Iterable[Timed]) -> dict[str, Loss]:
@@ -92,17 +100,22 @@ def losses(marks: Iterable[Timed]) -> dict[str, Loss]:
     }
 
 
-def open_waits(events: Iterable[Timed]) -> dict[tuple[str, str], Wait]:
-    """Return what each thread, by side and name, waits for at the end of `events`."""
-    waits: dict[tuple[str, str], Wait] = {}
+def follow_waits(waits: Waits, at_ns: int, event: Event) -> None:
+    """Keep `waits` up to date with an event."""
+    match event:
+        case WaitBegan(side, thread):
+            waits[side, thread] = Wait(event.step, at_ns)
+        case LockWanted(side, thread, purpose):
+            waits[side, thread] = Wait(purpose, at_ns, on_lock=True)
+        case WaitEnded(side, thread) | LockGot(side, thread):
+            waits.pop((side, thread), None)
+
+
+def open_waits(events: Iterable[Timed]) -> Waits:
+    """Return what threads wait for at the end of `events`."""
+    waits: Waits = {}
     for at_ns, event, _ in events:
-        match event:
-            case WaitBegan(side, thread):
-                waits[side, thread] = Wait(event.step, at_ns)
-            case LockWanted(side, thread, purpose):
-                waits[side, thread] = Wait(purpose, at_ns)
-            case WaitEnded(side, thread) | LockGot(side, thread):
-                waits.pop((side, thread), None)
+        follow_waits(waits, at_ns, event)
     return waits
 
 

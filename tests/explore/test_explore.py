@@ -106,6 +106,25 @@ def test_only_what_ended_a_wait_freed_it(
     assert outcome.freed_by == freed_by.format("x-colo-lost-heartbeat")
 
 
+@pytest.mark.parametrize(
+    ("text", "freed_by"),
+    [
+        ("side=primary, step=VMSTATE_LOADED, when=after, fault=freeze 50 ms", None),
+        ("side=primary, step=start, when=after, fault=freeze 1 s, victim=primary", "thaw"),
+        ("side=secondary, step=cache flush, when=before, fault=freeze 1 ms, victim=primary", None),
+        ("side=secondary, step=cache flush, when=before, fault=freeze 1 ms", "thaw"),
+    ],
+)
+def test_who_works_is_freed_by_nothing(
+    explored: Exploration, text: str, freed_by: str | None
+) -> None:
+    """A thaw that comes while the other side works has freed nobody."""
+    space = Space(explored.scenario, ["split"])
+    victim = "" if "victim" in text else ", victim=secondary"
+    outcome = run_case(space.base, space.replay(text + victim))
+    assert (outcome.verdict, outcome.freed_by) == ("completed", freed_by)
+
+
 def test_a_printed_choice_replays_to_the_same_digest(
     conditions: Scenario, explored: Exploration
 ) -> None:
