@@ -143,7 +143,7 @@ def standing(simulation: Simulation, seen: Seen, outlook: Outlook | None = None)
         graph,
         _holds(simulation, seen),
         buffer_levels(simulation),
-        () if outlook is None else releases(simulation, seen.events, graph, lost, outlook),
+        () if outlook is None else releases(simulation, graph, lost, outlook),
     )
 
 

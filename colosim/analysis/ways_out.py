@@ -16,7 +16,6 @@ from colosim.analysis.wait_for import (
     SIDES,
     VANISHED,
     colo_end,
-    open_waits,
 )
 from colosim.host.failover import COMMAND
 from colosim.network.tcp import give_up_ns
@@ -31,11 +30,8 @@ from colosim.trace.events import (
     LockReleased,
     MonitorRegained,
     ProcessChanged,
-    Received,
-    Sent,
     ServesAlone,
-    StepDone,
-    StreamEnded,
+    WaitEnded,
 )
 from colosim.trace.purpose import Purpose
 
@@ -78,17 +74,10 @@ class _End(NamedTuple):
 
 
 def releases(
-    simulation: Simulation,
-    events: Sequence[Timed],
-    graph: WaitForGraph,
-    lost: Mapping[str, Loss],
-    outlook: Outlook,
+    simulation: Simulation, graph: WaitForGraph, lost: Mapping[str, Loss], outlook: Outlook
 ) -> tuple[Release, ...]:
-    """Return what releases the sides that live and wait, and what does not.
-
-    `events` are the last ones of the simulation's record.
-    """
-    ways = [_Ways(simulation, events, graph, lost, outlook, side) for side in SIDES]
+    """Return what releases the sides that live and wait, and what does not."""
+    ways = [_Ways(simulation, graph, lost, outlook, side) for side in SIDES]
     waiting = [one for one in ways if one.side not in lost and one.waits]
     if not waiting:
         return ()
@@ -106,7 +95,6 @@ class _Ways:
     def __init__(
         self,
         simulation: Simulation,
-        events: Sequence[Timed],
         graph: WaitForGraph,
         lost: Mapping[str, Loss],
         outlook: Outlook,
@@ -122,17 +110,11 @@ class _Ways:
         self.colo = colo_end(simulation, side)
         self.sent = any(one.name == COMMAND for one in self.host.monitor.unserved)
         """Whether its monitor has the command and has not served it."""
-        thread = self.colo.thread.name
-        wait = open_waits(events).get((side, thread))
-        edge = graph.waits_for(f"{side}: {thread}")
+        self.thread = self.colo.thread.name
+        edge = graph.waits_for(f"{side}: {self.thread}")
         buffers = {f"{side}: send buffer": "send", f"{side}: receive buffer": "receive"}
         self.does = None if edge is None else buffers.get(edge.target)
         """What the COLO thread waits in: its ``send``, its ``receive``, or neither."""
-        self._goes_on = {
-            kind(side, wait.step)
-            for kind in (StepDone, StreamEnded, Sent, Received)
-            if wait and self.does
-        }
         self._coming: Sequence[Timed] = ()
         self._natural: _End | None = None
         """How the wait on the connection ends by itself, None if it does not."""
@@ -178,18 +160,17 @@ class _Ways:
     def _end_in(self, events: Sequence[Timed]) -> _End | None:
         """Return how the COLO thread's wait on the connection ends in `events`."""
         for at_ns, event, _ in events if self.does else ():
-            if event in self._goes_on:
-                return _End(at_ns, None)
             match event:
                 case CallFailed(self.side, _, why):
                     return None if why == SHUT_DOWN else _End(at_ns, why)
+                case WaitEnded(self.side, self.thread):
+                    return _End(at_ns, None)
         return None
 
     def _effect(self, end: _End, events: Sequence[Timed], first: str = "") -> str:
         """Say what comes of the end of the wait, after what comes first."""
         said = [f"{first}the {self.does} {'goes on' if end.reason is None else 'fails'}"]
-        thread = self.colo.thread.name
-        released = (LockReleased(self.side, thread, purpose) for purpose in Purpose)
+        released = (LockReleased(self.side, self.thread, purpose) for purpose in Purpose)
         if self.colo.holds_lock and _time_of(events, *released) is not None:
             said.append("the lock is given back")
         if self.sent and _served(self.side, events) is not None:
@@ -343,11 +324,10 @@ class _Ways:
         if served is not None:
             self.add(BY_ITSELF, event, "the command is served", served[0])
             return
-        thread = self.colo.thread
-        gets = (LockGot(side, thread.name, purpose) for purpose in Purpose)
-        got = _time_of(self._coming, *gets)
-        if got is not None and any(waiter is thread for waiter, _, _ in lock.queue):
-            self.add(BY_ITSELF, event, f"its {thread.name} gets the lock", got)
+        gets = (LockGot(side, self.thread, purpose) for purpose in Purpose)
+        got_ns = _time_of(self._coming, *gets)
+        if got_ns is not None and any(one is self.colo.thread for one, _, _ in lock.queue):
+            self.add(BY_ITSELF, event, f"its {self.thread} gets the lock", got_ns)
 
     def _if_peer_changes(self) -> None:
         """Try to let a frozen peer go on, to kill it, and to power its host off."""

@@ -209,9 +209,9 @@ class Space:
         faults: list[Fault] = []
         for number in range(self.depth):
             label = "" if number == 0 else f" {number + 1}"
-            side = choose("side" + label, _unique(step.side for step, _, _ in moments))
+            side = choose("side" + label, list(dict.fromkeys(step.side for step, _, _ in moments)))
             here = [entry for entry in moments if entry[0].side == side]
-            name = choose("step" + label, _unique(step.name for step, _, _ in here))
+            name = choose("step" + label, list(dict.fromkeys(step.name for step, _, _ in here)))
             here = [entry for entry in here if entry[0].name == name]
             step = here[0][0]
             more = [] if exact or step.kind in {SENDS, RECEIVES} else [_ANY_SHARE]
@@ -226,20 +226,16 @@ class Space:
     def _fault(self, step: Step, when: str, words: str, victim: str) -> Fault:
         key = (step, when, words, victim)
         if key not in self._made:
-            self._made[key] = self._new_fault(step, when, words, victim)
+            moment = when if when in {BEFORE, AFTER} else "during"
+            at: dict[str, object] = {
+                "checkpoint": CHECKPOINT,
+                "step": f"{step.side}: {moment} {step.name}",
+            }
+            if when not in {BEFORE, AFTER, WAITING}:
+                share = share_ppm(step, when, self._room_bytes)
+                at["progress"] = f"{share // PPM_PER_PERCENT}.{share % PPM_PER_PERCENT:04}%"
+            self._made[key] = fault_of(words, victim, at)
         return self._made[key]
-
-    def _new_fault(self, step: Step, when: str, words: str, victim: str) -> Fault:
-        at: dict[str, object] = {"checkpoint": CHECKPOINT, "step": f"{step.side}: {step.name}"}
-        if when in {BEFORE, AFTER}:
-            at["step"] = f"{step.side}: {when} {step.name}"
-        elif when == WAITING:
-            at["step"] = f"{step.side}: during {step.name}"
-        else:
-            share = share_ppm(step, when, self._room_bytes)
-            at["step"] = f"{step.side}: during {step.name}"
-            at["progress"] = f"{share // PPM_PER_PERCENT}.{share % PPM_PER_PERCENT:04}%"
-        return fault_of(words, victim, at)
 
 
 def replayed(scenario: Scenario, text: str, designs: Sequence[str] = ()) -> Scenario:
@@ -259,10 +255,6 @@ def replayed(scenario: Scenario, text: str, designs: Sequence[str] = ()) -> Scen
         )
     name = f"{scenario.name[:_NAME_CHARACTERS]}-case-{sha256(case.text.encode()).hexdigest()[:8]}"
     return case.scenario(space.base).model_copy(update={"name": name})
-
-
-def _unique(names: Iterator[str] | Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(names))
 
 
 def moments_of(step: Step, room_bytes: int) -> list[str]:

@@ -20,7 +20,7 @@ from colosim.explore.outcome import Outcome
 from colosim.scenario import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from io import TextIOWrapper
     from types import TracebackType
 
@@ -59,9 +59,9 @@ class Results:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         whole = 0
         if self.path.is_file():
-            for line in _whole_lines(self.path.read_bytes()):
+            for line in self.path.read_bytes().splitlines(keepends=True):
                 outcome = _outcome(line)
-                if outcome is None:
+                if outcome is None or not line.endswith(b"\n"):
                     break
                 self._found[outcome.choices] = outcome
                 whole += len(line)
@@ -80,10 +80,6 @@ class Results:
         if self._stream is not None:
             self._stream.close()
 
-    def __len__(self) -> int:
-        """Return how many cases are finished."""
-        return len(self._found)
-
     def get(self, choices: str) -> Outcome | None:
         """Return the outcome of a finished case, or None."""
         return self._found.get(choices)
@@ -94,10 +90,6 @@ class Results:
         if self._stream is not None:
             self._stream.write("".join(json.dumps(one.to_dict()) + "\n" for one in outcomes))
             self._stream.flush()
-
-
-def _whole_lines(data: bytes) -> Iterator[bytes]:
-    return (line for line in data.splitlines(keepends=True) if line.endswith(b"\n"))
 
 
 def _outcome(line: bytes) -> Outcome | None:

@@ -177,11 +177,10 @@ def _simpler_than(value: Any) -> list[str]:
     return [f"{simple}{tail}" for simple in (0, *_SIMPLE) if simple < int(number)]
 
 
+# --- from what value on ---------------------------------------------------------------------------
+
 _CHECKPOINTS_MOST: Final = 10_000
 """A longer run is not tried: it would take more than a second each time."""
-
-
-# --- from what value on ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +288,7 @@ class _Field:
             self._whole_dirty()
             parts = ["guest", "dirty", "pages"]
         self._names: list[str] = []
+        measure: Measure | None = None
         holder: Any = self._scenario
         for part in parts:
             fields = getattr(type(holder), "model_fields", {})
@@ -296,14 +296,15 @@ class _Field:
             if name is None:
                 raise ChoicesError(f"{key!r} is no key of this scenario")
             self._names.append(name)
-            self._measure = measure_of(fields[name])
+            measure = measure_of(fields[name])
             holder = getattr(holder, name)
-        if not isinstance(holder, int) or isinstance(holder, bool) or self._measure is None:
+        if not isinstance(holder, int) or isinstance(holder, bool) or measure is None:
             raise ChoicesError(f"{key!r} is no quantity that can be made smaller")
+        self._measure = measure
         self._unit = PAGE_BYTES if self._names[-1] == "ram_bytes" else 1
         self.value = holder // self._unit
-        self.least = self._last_valid(-(-self._of_measure.least // self._unit))
-        most = self._of_measure.most // self._unit
+        self.least = self._last_valid(-(-self._measure.least // self._unit))
+        most = self._measure.most // self._unit
         if self._names[-1] == "checkpoints":
             most = max(self.value, _CHECKPOINTS_MOST)
         self.most = self._last_valid(most)
@@ -332,14 +333,9 @@ class _Field:
             guest = guest.model_copy(update={"dirty": dirty})
             self._scenario = self._scenario.model_copy(update={"guest": guest})
 
-    @property
-    def _of_measure(self) -> Measure:
-        assert self._measure is not None  # noqa: S101 - __init__ refuses what has none
-        return self._measure
-
     def text(self, value: int) -> str:
         """Return a value as a scenario writes it, with what it counts."""
-        text = self._of_measure.text(value * self._unit)
+        text = self._measure.text(value * self._unit)
         return f"{text} pages" if text.isdigit() and self._names[-1] == "pages" else text
 
     def with_value(self, value: int) -> Scenario:
