@@ -227,43 +227,43 @@ class _Builder:
             return key
         host = self.simulation.hosts[side]
         wanted = [purpose for waiter, purpose, _ in host.lock.queue if waiter is thread]
+        wait = self.waits.get((side, thread.name))
+        since_ns = None if wait is None else wait.since_ns
         if side in self.losses:
             self.lost(key, side)
         elif wanted:
-            wait = self.waits.get((side, thread.name))
-            label = f"waits, to {purpose_of(wanted[0])}, for"
-            self.edge(key, self.lock(side), label, None if wait is None else wait.since_ns)
+            self.edge(key, self.lock(side), f"waits, to {purpose_of(wanted[0])}, for", since_ns)
         elif thread is host.monitor.thread:
             if self.simulation.failovers[side].joining:
-                self.edge(key, self.colo_thread(side), "waits for the end of")
+                self.edge(key, self.colo_thread(side), "waits for the end of", since_ns)
         elif thread is colo.thread and not ended:
-            self.at_work(key, colo)
+            self.colo(key, colo, wait)
         return key
 
-    def at_work(self, key: str, colo: Side) -> None:
+    def colo(self, key: str, colo: Side, wait: Wait | None) -> None:
         """Follow what a COLO thread waits for that neither is lost nor wants the lock."""
-        side, thread = colo.name, colo.thread
-        wait = self.waits.get((side, thread.name), Wait("", 0))
-        levels = self.levels[side]
+        side, thread, levels = colo.name, colo.thread, self.levels[colo.name]
+        step, since_ns = ("", None) if wait is None else (wait.step, wait.since_ns)
         if colo.outgoing.writer_blocked and levels.send_full:
             buffer = self.send_buffer(colo.outgoing)
+            # Its wait began with its write, but it is blocked since nothing is taken any more.
             since = [levels.send_full_since_ns]
             if buffer in self.edges:
                 since.append(self.edges[buffer].since_ns)
             known = [at_ns for at_ns in since if at_ns is not None]
-            since_ns = max(known) if len(known) == len(since) else None
-            self.edge(key, buffer, f"is blocked in its send ({wait.step}) by", since_ns)
+            full_ns = max(known) if len(known) == len(since) else None
+            self.edge(key, buffer, f"is blocked in its send ({step}) by", full_ns)
         elif colo.incoming.reader_blocked:
             buffer = self.empty_buffer(colo.incoming)
-            self.edge(key, buffer, f"waits in its receive ({wait.step}) on")
+            self.edge(key, buffer, f"waits in its receive ({step}) on", since_ns)
         elif colo.exited and not colo.failover.posted:
             target = self.failover_command(side)
             sender = f" {COMMAND} from" if target == _MANAGER else ""
-            self.edge(key, target, f"has left COLO and waits for{sender}")
+            self.edge(key, target, f"has left COLO and waits for{sender}", since_ns)
         elif thread.asleep_until_ns is not None:
             timer, due = f"{side}: checkpoint timer", f"{thread.asleep_until_ns / 1e9:.6f} s"
             self.add(timer, Kind.TIMER, side, "the checkpoint delay", f"due at {due}")
-            self.edge(key, timer, "waits for the end of")
+            self.edge(key, timer, "waits for the end of", since_ns)
 
     # ---- lock and buffers ----------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from colosim.analysis.graph import Edge, Kind, Node, WaitForGraph
 from colosim.analysis.wait_for import wait_for_graph
 from colosim.runs.verdict import HUNG, judge
+from colosim.trace.events import WaitBegan
 from tests.analysis.cases import STREAM, simulated
 
 
@@ -55,6 +56,26 @@ def test_the_edges_say_since_when() -> None:
     assert wants.since_ns == simulation.manager.lost["secondary"]
     assert held.since_ns == simulation.hosts["primary"].lock.since_ns
     assert frozen.since_ns == simulation.hosts["secondary"].frozen_ns
+
+
+def test_every_thread_that_waits_does_so_since_its_wait_began() -> None:
+    """In its receive, after it has left COLO and until its timer: as the record says."""
+    cases = {
+        ("qemu-5.1", f"freeze: primary, {STREAM}"): "secondary: COLO incoming thread",
+        ("split", f"kill: secondary, {STREAM}"): "primary: checkpoint thread",
+        ("qemu-5.1", ""): "primary: checkpoint thread",
+    }
+    for (design, fault), thread in cases.items():
+        overrides = ("manager.policy=wait",)
+        simulation = simulated(design, *filter(None, [fault]), overrides=overrides)
+        began = [
+            at_ns
+            for at_ns, event, _ in simulation.record
+            if isinstance(event, WaitBegan) and f"{event.side}: {event.thread}" == thread
+        ]
+        edge = wait_for_graph(simulation).waits_for(thread)
+        assert edge is not None
+        assert edge.since_ns == began[-1]
 
 
 def test_a_secondary_that_receives_under_its_lock_waits_for_the_frozen_primary() -> None:
