@@ -1,15 +1,16 @@
 """A pytest plugin that collects scenario files with an ``expect:`` as tests, one a design.
 
-It is installed with colosim and does nothing unless asked: ``pytest --colosim``, or
-``colosim = true`` in pytest's configuration. Then every ``.yaml`` or ``.yml`` file that has a
-top-level ``expect:`` is a test file; each design that the scenario names is one test, which passes
-when every bound that holds for the design is met. ``pytest --colosim scenarios/hang.yaml`` needs
-nothing else.
+It is installed with colosim and does nothing unless asked: ``pytest --colosim``, or ``colosim =
+true`` in pytest's configuration. Then every ``.yaml`` or ``.yml`` file that has a top-level
+``expect:``, or a ``name:`` and what looks like a misspelt one, is a test file; each design that the
+scenario names is one test, which passes when every bound that holds for the design is met. ``pytest
+--colosim scenarios/hang.yaml`` needs nothing else.
 """
 
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ScenarioFile", "ScenarioItem"]
 
 _SUFFIXES = frozenset({".yaml", ".yml"})
-_EXPECT = re.compile(rb"^expect[ \t]*:", re.MULTILINE)
+_KEY = re.compile(r"^([^\s#:]+)[ \t]*:", re.MULTILINE)
 #: A larger file is no scenario (the loader refuses it too), and is not read.
 _SIZE_LIMIT_BYTES = 1 << 20
 
@@ -39,9 +40,16 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFi
         return None
     if file_path.suffix not in _SUFFIXES or file_path.stat().st_size > _SIZE_LIMIT_BYTES:
         return None
-    if _EXPECT.search(file_path.read_bytes()) is None:
-        return None
-    return ScenarioFile.from_parent(parent, path=file_path)
+    keys = _KEY.findall(file_path.read_text(encoding="utf-8", errors="replace"))
+    if "expect" in keys or ("name" in keys and any(map(_like_expect, keys))):
+        return ScenarioFile.from_parent(parent, path=file_path)
+    return None
+
+
+def _like_expect(key: str) -> bool:
+    """Tell whether a key is a misspelling of ``expect``: loading the scenario will say so."""
+    word = key.strip("'\"").lower()
+    return word.startswith("expect") or bool(get_close_matches(word, ["expect"], cutoff=0.8))
 
 
 class ScenarioFile(pytest.File):

@@ -66,8 +66,17 @@ def test_the_configuration_can_ask_too(pytester: pytest.Pytester, checked: list[
 
 def test_a_scenario_without_bounds_is_no_test(pytester: pytest.Pytester) -> None:
     """YAML files that expect nothing, scenarios or not, are left alone."""
-    pytester.makefile(".yaml", small="name: small\n", other="a: [")
+    pytester.makefile(".yaml", small="name: small\n", other="a: [", export="name: x\nexport: y\n")
     pytester.runpytest_inprocess("--colosim").assert_outcomes()
+
+
+@pytest.mark.parametrize("key", ["expects", "Expect", "expct", "expected", "'expectation'"])
+def test_a_misspelt_expect_is_an_error(pytester: pytest.Pytester, key: str) -> None:
+    """A scenario whose bounds stand under a misspelt key fails, as it does in ``colosim check``."""
+    pytester.makefile(".yaml", small=SCENARIO.replace("expect:", f"{key}:"))
+    result = pytester.runpytest_inprocess("--colosim")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*small.yaml:3:1: the key * is unknown*"])
 
 
 def test_a_wrong_scenario_is_an_error_with_its_faults(pytester: pytest.Pytester) -> None:

@@ -8,7 +8,7 @@ import click
 
 from colosim.cli.written import write_whole
 
-_SUFFIX = ".yaml"
+_SUFFIXES = {".yaml", ".yml"}
 
 
 @click.command("init")
@@ -18,11 +18,14 @@ def command(name: str, *, force: bool) -> None:
     """Write a commented scenario to start from.
 
     NAME is the scenario's name; the file is NAME.yaml in the current folder, or in the folder that
-    stands before the name. The file is written whole or not at all.
+    stands before the name. A NAME that ends in .yaml or .yml is the file itself. It is written
+    whole or not at all.
     """
     from colosim.scenario import template
 
-    target = Path(name if name.endswith(_SUFFIX) else name + _SUFFIX)
-    text = template(target.name.removesuffix(_SUFFIX))
+    target = Path(name)
+    if target.suffix.lower() not in _SUFFIXES:
+        target = Path(f"{name}.yaml")
+    text = template(target.stem)
     told = write_whole(target, text.encode(), replace=force)
     click.echo(f"{told}; next: colosim validate {target}")

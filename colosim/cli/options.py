@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from colosim.trace.fields import SEED_MAX
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,7 +50,7 @@ designs_option = click.option(
     help="These designs instead of the scenario's, as in split,split+send-timeout=5s.",
 )
 seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), help="Seed of every random stream."
+    "--seed", type=click.IntRange(0, SEED_MAX), help="Seed of every random stream."
 )
 design_option = click.option(
     "--design", metavar="NAME", help="Which design's run, where a source has several."

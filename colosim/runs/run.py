@@ -257,6 +257,8 @@ def simulate(
     else:
         simulation.run()
         judgement = judge(simulation)
+    if seed is not None:
+        scenario = scenario.model_copy(update={"seed": seed})
     return Run(
         scenario, summarise(simulation, judgement), simulation=simulation, listening=listening
     )

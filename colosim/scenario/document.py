@@ -179,7 +179,7 @@ class _Builder:
         """Return the one document of ``text``."""
         reader = YAML(typ="safe", pure=True)
         try:
-            return self._document(iter(reader.parse(text)))
+            return self._document(iter(reader.parse(text)), text)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             where = self._place(mark.line, mark.column) if mark is not None else self._place(0, 0)
@@ -197,11 +197,17 @@ class _Builder:
             said = _plain_words(str(error).splitlines()[0] if str(error) else type(error).__name__)
             raise _error(self._file, *self._place(0, 0), f"not YAML: {said}") from None
 
-    def _document(self, events: Iterator[Event]) -> Node:
+    def _document(self, events: Iterator[Event], text: str) -> Node:
         root: Node | None = None
         for event in events:
-            if isinstance(event, DocumentStartEvent) and root is not None:
-                self._refuse(event, "a second YAML document begins; a scenario is one document")
+            if isinstance(event, DocumentStartEvent):
+                if root is not None:
+                    self._refuse(event, "a second YAML document begins; a scenario is one document")
+                if event.version not in {None, (1, 2)}:
+                    stated = ".".join(map(str, event.version))
+                    where = self._place(f"\n{text}".partition("\n%YAML")[0].count("\n"), 0)
+                    what = f"'%YAML {stated}' is asked for; a scenario is YAML 1.2"
+                    raise _error(self._file, *where, what)
             if isinstance(event, _BEGINS):
                 root = self._node(event, events)
         if root is None:

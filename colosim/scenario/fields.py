@@ -44,6 +44,11 @@ TIME_NS_MAX: Final = 10**15
 SIZE_BYTES_MAX: Final = 1 << 50
 """No size of a scenario is larger: 1 PiB."""
 PAGES_MAX: Final = SIZE_BYTES_MAX // PAGE_BYTES
+_DEVICES: Final = {
+    *("CON", "PRN", "AUX", "NUL"),
+    *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10)),
+}
+"""What Windows has instead of files of these names, whatever their ending."""
 NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
@@ -226,6 +231,17 @@ class Text(Reader):
         return {"type": "string", "maxLength": self.characters_max, **pattern}
 
 
+class FileName(Text):
+    """A text after which folders are called: Windows must be able to have them too."""
+
+    def read(self, value: object) -> str:
+        """Return the name."""
+        name = super().read(value)
+        if name.endswith(".") or name.partition(".")[0].upper() in _DEVICES:
+            raise reject(f"{show(name)} can be no folder's name on Windows; expected another")
+        return name
+
+
 Time = Annotated[int, Measure(TIME, 0, TIME_NS_MAX)]
 TimeAbove0 = Annotated[int, Measure(TIME, 1, TIME_NS_MAX)]
 TimeOrNone = Annotated[int | None, Measure(TIME, 1, TIME_NS_MAX)]
@@ -234,7 +250,7 @@ Side = Annotated[str, Choice(("primary", "secondary"), "a side")]
 Switch = Annotated[bool, Flag()]
 Name = Annotated[
     str,
-    Text(
+    FileName(
         "a name of letters, digits, '.', '_' and '-' that begins with a letter or digit",
         NAME_PATTERN,
         100,

@@ -56,6 +56,7 @@ from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK
 from colosim.scenario.reading import Reading
 from colosim.scenario.section import Example, Section
 from colosim.scenario.units import text_of
+from colosim.trace.fields import SEED_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +114,7 @@ class Scenario(Section):
         default=DEFAULT_DESIGNS, min_length=1
     )
     """Designs to run, in the order of tables."""
-    seed: Annotated[int, Measure(units.COUNT, 0, 2**64 - 1)] = 1
+    seed: Annotated[int, Measure(units.COUNT, 0, SEED_MAX)] = 1
     """Seed of every random stream."""
     model: Annotated[str, Choice(("fast", "reference"), "a model of lock and network")] = "fast"
     """How lock and network are computed: in closed form, or ('reference') step by step by stock

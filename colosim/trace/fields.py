@@ -23,6 +23,7 @@ __all__ = [
     "NS",
     "NUMBER",
     "PAGES",
+    "SEED_MAX",
     "SENTENCE",
     "SLOPE",
     "STANDS_FOR",
@@ -54,6 +55,10 @@ VERDICTS: Final = {
     "not_applicable": "nothing can be said: the design has no such step, or a fault never came",
 }
 """How a run ends, best first."""
+
+
+SEED_MAX: Final = 2**64 - 1
+"""No seed is larger."""
 
 
 @dataclass(frozen=True, slots=True)

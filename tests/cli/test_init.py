@@ -40,6 +40,16 @@ def test_init_takes_a_file_name_in_a_folder(folder: Path) -> None:
     assert names(folder / "mine") == ["web.yaml"]
 
 
+@pytest.mark.parametrize(
+    ("given", "file"), [("web.yml", "web.yml"), ("web.YAML", "web.YAML"), ("v1.2", "v1.2.yaml")]
+)
+def test_init_writes_the_path_that_it_is_given(folder: Path, given: str, file: str) -> None:
+    """A name with an ending of YAML is the file, and no other is written."""
+    assert main(["init", given]) == 0
+    assert names(folder) == [file]
+    assert main(["validate", file]) == 0
+
+
 def test_init_leaves_a_file_that_is_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without ``--force`` a file that is there stays as it is, and the status is 2."""
     (folder / "web.yaml").write_text("mine", encoding="utf-8")
@@ -57,7 +67,9 @@ def test_init_replaces_when_forced(folder: Path) -> None:
     assert main(["validate", "web.yaml"]) == 0
 
 
-@pytest.mark.parametrize("name", ["-web", "a b", "web:1", 'we"b', "we\nb", "ü", ""])
+@pytest.mark.parametrize(
+    "name", ["-web", "a b", "web:1", 'we"b', "we\nb", "ü", "", "CON", "nul.1", "web."]
+)
 def test_init_refuses_a_name_that_no_scenario_has(name: str, folder: Path) -> None:
     """A name that scenarios may not have is bad input, and nothing is written."""
     assert main(["init", "--", name]) == 2

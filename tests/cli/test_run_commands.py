@@ -47,6 +47,35 @@ def test_run_leaves_the_same_run_alone(folder: Path, capsys: pytest.CaptureFixtu
     assert main([*other, "--force"]) == 0
 
 
+def test_the_scenario_of_a_run_with_a_seed_replays_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the manifest of ``--seed 7`` has as its scenario gives the same run without a seed."""
+    drawn = ["run", "--design", "split", "--set", "network.ack_tick_phase=random"]
+    assert main([*drawn, "plain.yaml", "--seed", "7", "--out", "seven"]) == 0
+    assert main([*drawn, "plain.yaml", "--out", "own"]) == 0
+    manifest = json.loads((folder / "seven/plain/split/manifest.json").read_text())
+    (folder / "again.yaml").write_text(manifest["scenario"])
+    assert main(["run", "--design", "split", "again.yaml", "--out", "again"]) == 0
+    capsys.readouterr()
+    seven, again = ["seven/plain/split"], ["again/plain/split"]
+    assert main(["diff", *seven, *again]) == 0
+    assert main(["diff", *seven, "own/plain/split"]) == 1
+
+
+@pytest.mark.parametrize("command", ["run", "explain", "plot", "sequence", "report"])
+def test_a_seed_is_bounded_as_in_a_file(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """What ``seed:`` refuses, every command's ``--seed`` refuses, and nothing is written."""
+    before = sorted(folder.iterdir())
+    for seed in (2**64, -1):
+        assert main(["validate", "plain.yaml", "--set", f"seed={seed}"]) == 2
+        assert main([command, "plain.yaml", "--seed", str(seed)]) == 2
+    assert "18446744073709551615" in capsys.readouterr().err
+    assert sorted(folder.iterdir()) == before
+
+
 def test_json_is_one_array_and_nothing_else(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

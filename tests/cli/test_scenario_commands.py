@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,26 @@ def test_every_fault_of_every_file_is_reported(
     assert key.startswith("bad.yaml:4:1: ")
     assert "seed" in key
     assert missing.startswith("none.yaml:1:1: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"name: x\n", ("-: valid\n", "")),
+        (b"name: x\nsede: 1\n", ("", "-:2:1: the key 'sede' is unknown; did you mean 'seed'?\n")),
+        (b"", ("", "-:1:1: the file is empty; expected a scenario, at least 'name: NAME'\n")),
+    ],
+)
+def test_validate_reads_standard_input(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: bytes,
+    told: tuple[str, str],
+) -> None:
+    """``validate -`` is ``validate`` of what it is given."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert main(["validate", "-"]) == (2 if told[1] else 0)
+    assert capsys.readouterr() == told
 
 
 def test_validate_wants_a_scenario(capsys: pytest.CaptureFixture[str]) -> None:

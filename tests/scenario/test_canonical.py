@@ -47,7 +47,9 @@ FAULTS = st.one_of(
 )
 SCENARIOS = st.fixed_dictionaries(
     {
-        "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
+        "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True).filter(
+            lambda name: not name.endswith(".")
+        ),
         "description": st.text(st.characters(codec="utf-8"), max_size=40),
         "seed": st.integers(0, 2**64 - 1),
         "checkpoint_delay_ns": TIMES,
