@@ -16,10 +16,15 @@ __all__ = ["write_whole"]
 def write_whole(path: Path, content: bytes, *, replace: bool = True) -> str:
     """Write a file whole or not at all, through another beside it, and return that it is written.
 
+    What is there and is no plain file, such as a device or a link, is written to and not replaced.
+
     :raises ColosimError: if it cannot be written, or is there and may not be replaced.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        if replace and (path.is_symlink() or (path.exists() and not path.is_file())):
+            path.write_bytes(content)
+            return f"{path}: written"
         try:
             partial.write_bytes(content)
             if replace:

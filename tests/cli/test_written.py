@@ -1,0 +1,65 @@
+"""Files that commands write."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from colosim.cli.main import main
+from colosim.cli.written import write_whole
+from colosim.errors import ColosimError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    """What stood there is gone, and so is what the content went through."""
+    path = tmp_path / "a.txt"
+    path.write_text("old and longer")
+    assert write_whole(path, b"new") == f"{path}: written"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    """The file that a link leads to has the content, and the link is a link."""
+    link, target = tmp_path / "link", tmp_path / "target"
+    link.symlink_to(target)
+    write_whole(link, b"new")
+    assert (link.is_symlink(), target.read_text()) == (True, "new")
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    """Somebody who reads a pipe gets the content, and the pipe stays one."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=write_whole, args=(pipe, b"new"))
+    writer.start()
+    assert pipe.read_bytes() == b"new"
+    writer.join()
+    assert pipe.is_fifo()
+
+
+def test_what_cannot_be_written_is_one_message(tmp_path: Path) -> None:
+    """A folder in place of the file, or none around it, is said, and nothing is left."""
+    for path in (tmp_path, tmp_path / "none" / "a.txt", tmp_path / ("n" * 300)):
+        with pytest.raises(ColosimError, match=f"cannot write {path}: "):
+            write_whole(path, b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_writes_through_a_link_only_when_forced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link is there already; with ``--force`` the scenario stands where it leads."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "web.yaml").symlink_to("other.yaml")
+    assert main(["init", "web"]) == 2
+    assert not (tmp_path / "other.yaml").exists()
+    assert main(["init", "web", "--force"]) == 0
+    assert main(["validate", "other.yaml"]) == 0
+    assert (tmp_path / "web.yaml").is_symlink()
