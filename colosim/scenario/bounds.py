@@ -5,6 +5,7 @@ Keys are those of ``summary.json``, dotted (`colosim.trace.fields.SUMMARY`).
 
 from __future__ import annotations
 
+import operator
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,8 @@ from colosim.trace.fields import (
 from colosim.trace.steps import misspelt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from colosim.scenario.checks import Path
     from colosim.scenario.document import Node
     from colosim.scenario.fields import Tell
@@ -34,6 +37,14 @@ _BOUNDED: Final = {key: field for key, field in SUMMARY_KEYS.items() if field.un
 _ACCOUNT_KEY: Final = re.compile(r"memory_peak_bytes\.(primary|secondary)\.[a-z][a-z0-9_]*")
 _RANGE: Final = re.compile(r"(?P<low>.+?)[ \t]*\.\.[ \t]*(?P<high>.+)")
 _COMPARED: Final = re.compile(r"(?P<operator><=|>=|==|<|>|=)[ \t]*(?P<value>.+)")
+_OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+    "==": operator.eq,
+}
 _SUCH_AS: Final = "such as '< 100 ms', '>= 3' or '1 ms .. 5 ms'"
 _TEXT_CHARACTERS_MAX: Final = 200
 _MOST: Final = 10**21
@@ -49,33 +60,19 @@ class BoundError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A bound on one value of the summary.
+    """A bound on one value of the summary: `tests` has operators, each with what it compares to.
 
-    ``low`` and ``high`` are in the key's base unit and None where open; ``word`` is set instead for
-    texts; ``absent`` means that there must be no value at all.
+    Numbers are in the key's base unit; None is no value at all.
     """
 
     text: str
-    low: int | None = None
-    high: int | None = None
-    low_open: bool = False
-    high_open: bool = False
-    word: str | None = None
-    absent: bool = False
+    tests: tuple[tuple[str, int | str | None], ...]
 
     def holds(self, value: float | str | None) -> bool:
         """Tell whether ``value`` (None: not there) keeps within the bound."""
-        if self.absent:
-            return value is None
-        if self.word is not None:
-            return ("none" if value is None else value) == self.word
-        if value is None or isinstance(value, str):
-            return False
-        if self.low is not None and (value < self.low or (self.low_open and value == self.low)):
-            return False
-        return self.high is None or not (
-            value > self.high or (self.high_open and value == self.high)
-        )
+        if value is None:
+            return self.tests in {(("==", None),), (("==", "none"),)}
+        return all(_OPERATORS[sign](value, bound) for sign, bound in self.tests)
 
     def __str__(self) -> str:
         """Return the bound as the scenario states it."""
@@ -97,23 +94,17 @@ def parse_bound(key: str, text: str) -> Bound:
         if not field.absent:
             may_be = [f.name for f in SUMMARY_KEYS.values() if f.absent and f.unit in _KINDS]
             raise BoundError(f"'absent' is only for {', '.join(may_be)}; {key} is always there")
-        return Bound(stated, absent=True)
+        return Bound(stated, (("==", None),))
     kind = COUNT if key.endswith(".count") else _KINDS[field.unit]
     if match := _COMPARED.fullmatch(stated):
-        operator, value = match["operator"], _value(match["value"], kind)
-        is_most, is_least, is_open = "<" in operator, ">" in operator, "=" not in operator
-        return Bound(
-            stated,
-            low=None if is_most else value,
-            high=None if is_least else value,
-            low_open=is_least and is_open,
-            high_open=is_most and is_open,
-        )
+        return Bound(stated, ((match["operator"], _value(match["value"], kind)),))
     match = _RANGE.fullmatch(stated)
-    low, high = (_value(end, kind) for end in (match.groups() if match else (stated, stated)))
+    if not match:
+        return Bound(stated, (("==", _value(stated, kind)),))
+    low, high = (_value(end, kind) for end in match.groups())
     if low > high:
         raise BoundError(f"{show(stated)} is an empty range; the lower end comes first")
-    return Bound(stated, low=low, high=high)
+    return Bound(stated, ((">=", low), ("<=", high)))
 
 
 def _field(key: str) -> Field:
@@ -159,7 +150,7 @@ def _word(field: Field, stated: str) -> Bound:
     if words and word not in words:
         hint = meant(word.replace("-", "_").replace(" ", "_"), words)
         raise BoundError(f"{show(word)} is no {field.name}; expected {', '.join(words)}{hint}")
-    return Bound(stated, word=word)
+    return Bound(stated, (("==", word),))
 
 
 class Expectations(MarkedReader):

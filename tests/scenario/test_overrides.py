@@ -36,9 +36,9 @@ def test_sets_values() -> None:
         scenario.hosts.secondary.costs.reset_ns,
         scenario.hosts.primary.costs.reset_ns,
         scenario.faults[0].at_ns,
-        scenario.expect["split"]["pause_ns.p99"].high,
+        scenario.expect["split"]["pause_ns.p99"].tests,
         scenario.designs,
-    ) == (3, 6_000_000, 1_000_000, 10_800_000, 3_000_000_000, 100_000_000, ("split",))
+    ) == (3, 6_000_000, 1_000_000, 10_800_000, 3_000_000_000, (("<", 100_000_000),), ("split",))
 
 
 def test_replaces_what_excludes_it() -> None:
