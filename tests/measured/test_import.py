@@ -26,6 +26,7 @@ from colosim.measured.sources import histories
 from colosim.runs.columns import COLUMNS, TABLES
 from colosim.runs.tables import rows_of
 from colosim.trace.events import CheckpointEnded, ColoExit, Received, Sent
+from colosim.trace.fields import SUMMARY_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +70,12 @@ def test_every_stage_is_as_the_lab_derived_it(name: str) -> None:
             assert row[key] is None if value is None else abs(row[key] - value) <= PRINT_NS
         for key in ("dirty_pages", "flush_pages", "wire_bytes", "staging_buffer_content_bytes"):
             assert row[key] == getattr(one, key)
+
+
+def test_a_real_run_has_the_keys_of_a_summary() -> None:
+    """Its summary has every key that a simulated run's has, in the order of their table."""
+    summary = import_run(PRIMARY, SECONDARY).summary
+    assert list(summary) == list(dict.fromkeys(key.partition(".")[0] for key in SUMMARY_KEYS))
 
 
 def test_the_directory_reads_back_as_any_run(tmp_path: Path) -> None:
