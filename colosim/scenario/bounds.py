@@ -205,5 +205,6 @@ class Expectations(MarkedReader):
         """Return a mapping of mappings."""
         examples = ["< 100 ms", "<= 5 MiB", ">= 3", "1 ms .. 5 ms", "hung"]
         bound = {"type": ["string", "integer"], "examples": examples}
-        bounds = {"type": "object", "additionalProperties": bound}
+        keys = {"anyOf": [{"enum": [*_BOUNDED]}, {"pattern": f"^{_ACCOUNT_KEY.pattern}$"}]}
+        bounds = {"type": "object", "propertyNames": keys, "additionalProperties": bound}
         return {"type": "object", "additionalProperties": bounds}
