@@ -39,7 +39,9 @@ def test_written_scenarios_pass(text: str) -> None:
     assert [error.message for error in VALIDATOR.iter_errors(parsed(text))] == []
 
 
-@pytest.mark.parametrize("name", ["units", "keys", "shapes", "presets", "no_name", "misspelt_bound"])
+@pytest.mark.parametrize(
+    "name", ["units", "keys", "shapes", "presets", "no_name", "misspelt_bound"]
+)
 def test_invalid_scenarios_fail(name: str) -> None:
     """An editor finds faults of units, keys, shapes and names by itself."""
     assert not VALIDATOR.is_valid(
