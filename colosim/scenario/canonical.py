@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from colosim.scenario.fields import Words
@@ -86,7 +87,8 @@ def _block(value: dict[str, Any], depth: int) -> Iterator[str]:
             yield from _list(item, depth + 1)
         elif isinstance(item, Words):
             yield f"{name} >-"
-            yield from (f"{margin}  {line}" for line in _filled(item))
+            lines = wrap(" ".join(item), _LINE_CHARACTERS, break_on_hyphens=False)
+            yield from (f"{margin}  {line}" for line in lines)
         else:
             yield f"{name} {_scalar(item)}"
 
@@ -100,18 +102,6 @@ def _list(items: list[Any], depth: int) -> Iterator[str]:
             yield from (f"{margin}  {line}" for line in lines[1:])
         else:
             yield f"{margin}- {_scalar(item)}"
-
-
-def _filled(words: Words) -> Iterator[str]:
-    line: list[str] = []
-    width = 0
-    for word in words:
-        if width + len(word) > _LINE_CHARACTERS and line:
-            yield " ".join(line)
-            line, width = [], 0
-        line.append(word)
-        width += len(word) + 1
-    yield " ".join(line)
 
 
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/ %")

@@ -234,9 +234,7 @@ class Scenario(Section):
         key, end_ns = self._end
         for index, fault in entries(self.faults):
             if fault.at_ns is not None and fault.at_ns > end_ns:
-                after = (
-                    f"the fault at {text_of(fault.at_ns, units.TIME)} is after the end of the run"
-                )
+                after = f"the fault at {_time(fault.at_ns)} is after the end of the run"
                 message = f"{after} ({key} {_time(end_ns)})"
                 yield Conflict(message, (("faults", index, "at"), (key,)))
 
@@ -270,10 +268,8 @@ class Scenario(Section):
         until_ns = None if self.liveness is None else self.liveness.until_ns
         for index, fault in entries(self.faults):
             if until_ns is not None and fault.at_ns is not None and fault.at_ns >= until_ns:
-                before = (
-                    f"the fault at {text_of(fault.at_ns, units.TIME)} is not before the end of all"
-                )
-                message = f"{before} faults (liveness.until {text_of(until_ns, units.TIME)})"
+                before = f"the fault at {_time(fault.at_ns)} is not before the end of all faults"
+                message = f"{before} (liveness.until {_time(until_ns)})"
                 yield Conflict(message, (("faults", index, "at"), ("liveness", "until")))
 
     @property

@@ -102,7 +102,12 @@ SUMMARY: Final = (
     Field("design", WORD, "name of the design, with its remedies"),
     Field("seed", NUMBER, "seed of every random stream; 0 of a real run"),
     Field("digest", WORD, "SHA-256 over the events, in hexadecimal digits"),
-    Field("verdict", WORD, "how the run ended", words=tuple(VERDICTS)),
+    Field(
+        "verdict",
+        WORD,
+        "how the run ended (`unknown` of a real run whose log ends within a checkpoint)",
+        words=tuple(VERDICTS),
+    ),
     Field(
         "survivor",
         WORD,
@@ -122,7 +127,9 @@ SUMMARY: Final = (
     Field("memory_peak_bytes.SIDE.ACCOUNT", BYTES, "peak of an account of memory over the run"),
     Field("wire_bytes", BYTES, "what the primary sent in the whole run, messages and streams"),
     Field("wire_bytes_per_checkpoint.STATISTIC", BYTES, MEANINGS[WIRE_BYTES]),
-    Field("events", NUMBER, "steps of the simulation, those of onlookers left out"),
+    Field(
+        "events", NUMBER, "steps of the simulation, less those of onlookers; of a real run, events"
+    ),
     Field("end_ns", NS, "when the run ended"),
     Field("guest_stopped_ns_longest", NS, "longest time in which no guest served"),
     Field(
