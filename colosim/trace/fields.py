@@ -127,9 +127,7 @@ SUMMARY: Final = (
     Field("memory_peak_bytes.SIDE.ACCOUNT", BYTES, "peak of an account of memory over the run"),
     Field("wire_bytes", BYTES, "what the primary sent in the whole run, messages and streams"),
     Field("wire_bytes_per_checkpoint.STATISTIC", BYTES, MEANINGS[WIRE_BYTES]),
-    Field(
-        "events", NUMBER, "steps of the simulation, less those of onlookers; of a real run, events"
-    ),
+    Field("events", NUMBER, "steps of the simulation, not of onlookers; of a real run, events"),
     Field("end_ns", NS, "when the run ended"),
     Field("guest_stopped_ns_longest", NS, "longest time in which no guest served"),
     Field(
