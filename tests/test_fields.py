@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colosim.designs import load_designs
-from colosim.runs.columns import ROWS, TABLE_FIELDS
+from colosim.runs.columns import ROWS, SLOPE, TABLE_FIELDS
 from colosim.runs.run import simulate
 from colosim.scenario import loads
 from colosim.trace import events
-from colosim.trace.fields import STANDS_FOR, SUMMARY, VERDICTS
+from colosim.trace.fields import BYTES, NS, STANDS_FOR, SUMMARY, VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -146,3 +147,14 @@ def test_the_page_of_keys_and_columns_is_that_of_the_types(pytestconfig: pytest.
     if pytestconfig.getoption("--update-results"):
         PAGE.write_text(made, encoding="utf-8", newline="\n")
     assert PAGE.read_text(encoding="utf-8") == made
+
+
+def test_a_name_says_its_unit() -> None:
+    """A time has ``ns`` in its name and a size ``bytes``, as the promise of results.md has it."""
+    fields = [
+        *SUMMARY,
+        *(field for table_fields in TABLE_FIELDS.values() for field in table_fields),
+    ]
+    for unit in (NS, BYTES):
+        named = {field.name for field in fields if unit in re.split(r"[_.]", field.name)}
+        assert {field.name for field in fields if field.unit == unit} == named - {SLOPE}
