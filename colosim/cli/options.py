@@ -65,9 +65,11 @@ format_option = click.option(
 )
 
 
-def command_of(source: str, overrides: tuple[str, ...]) -> list[str]:
-    """Return the words that run a scenario as it was given, file and overrides."""
-    return ["colosim", "run", source, *(word for one in overrides for word in ("--set", one))]
+def command_of(source: str, overrides: tuple[str, ...], seed: int | None = None) -> list[str]:
+    """Return the words that run a scenario as it was given: file, overrides and seed."""
+    seeded = () if seed is None else ("--seed", str(seed))
+    settings = (word for one in overrides for word in ("--set", one))
+    return ["colosim", "run", source, *settings, *seeded]
 
 
 def run_options(command: Decorated) -> Decorated:

@@ -17,17 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from colosim.runs.run import Run
-    from colosim.scenario.model import Scenario
 
-_COLUMNS = (
-    "design",
-    "verdict",
-    "pause\np50",
-    "pause\np99",
-    "lock held\np50",
-    "staging\nbuffer",
-    "service\nback after",
-)
+_SHOWN = {
+    "pause\np50": "pause_ns.p50",
+    "pause\np99": "pause_ns.p99",
+    "lock held\np50": "lock_hold_ns.primary.p50",
+    "staging\nbuffer": "memory_peak_bytes.primary.staging_buffer",
+    "service\nback after": "time_to_service_ns",
+}
+"""The columns of the table, each with its key of the summary."""
+_BECAME = {"written": "written", "unchanged": "the same run is there already, left alone"}
 
 
 @click.command("run")
@@ -90,12 +89,14 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     from colosim.runs.run import as_scenario
 
     loaded = [as_scenario(scenario, overrides) for scenario in scenarios]
-    replays = [
-        _replay(name, overrides=overrides, seed=seed, choices=choices, designs=designs)
-        for name in scenarios
-    ]
+    case = _case(choices, designs)
+    replays = [shlex.join([*command_of(name, overrides, seed), *case]) for name in scenarios]
     if choices is not None:
-        loaded, designs = _replayed(loaded, choices, designs, twice=twice), ()
+        from colosim.explore.cases import replayed
+
+        if twice:
+            raise click.UsageError("--choices and --check-determinism do not go together")
+        loaded, designs = [replayed(scenario, choices, designs) for scenario in loaded], ()
     if twice:
         from colosim.cli.determinism import compare_processes
 
@@ -149,22 +150,11 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     return status
 
 
-def _replay(
-    source: str,
-    *,
-    overrides: tuple[str, ...],
-    seed: int | None,
-    choices: str | None,
-    designs: tuple[str, ...],
-) -> str:
-    """Return the command that runs a scenario again; all but the design, which choices have."""
-    words = command_of(source, overrides)
-    if seed is not None:
-        words += ["--seed", str(seed)]
-    if choices is not None:
-        words += ["--design", ",".join(designs)] if designs else []
-        words += ["--choices", choices]
-    return shlex.join(words)
+def _case(choices: str | None, designs: tuple[str, ...]) -> list[str]:
+    """Return the words that choose a case, if one is chosen."""
+    if choices is None:
+        return []
+    return [*(["--design", ",".join(designs)] if designs else []), "--choices", choices]
 
 
 def _violations(runs: Sequence[Run]) -> list[str]:
@@ -176,20 +166,6 @@ def _violations(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _replayed(
-    scenarios: list[Scenario], choices: str, designs: tuple[str, ...], *, twice: bool
-) -> list[Scenario]:
-    """Return the scenarios of the case that `choices` chooses under each."""
-    from colosim.explore.cases import replayed
-
-    if twice:
-        raise click.UsageError("--choices and --check-determinism do not go together")
-    return [replayed(scenario, choices, designs) for scenario in scenarios]
-
-
-_BECAME = {"written": "written", "unchanged": "the same run is there already, left alone"}
-
-
 def _print_runs(name: str, runs: Sequence[Run]) -> None:
     from colosim.cli.show import print_sentence, print_table, verdict_style
     from colosim.runs.summary import value_of
@@ -198,22 +174,13 @@ def _print_runs(name: str, runs: Sequence[Run]) -> None:
     rows = []
     for run in runs:
         cells = [run.design, run.verdict]
-        for key in _KEYS:
+        for key in _SHOWN.values():
             head, _, part = key.rpartition(".")
             counted = not part.startswith("p") or value_of(run.summary, f"{head}.count")
             cells.append(in_words(key, value_of(run.summary, key) if counted else None))
         rows.append(cells)
     styles = {run.verdict: verdict_style(run.verdict) for run in runs}
-    print_table(name, _COLUMNS, rows, styles=styles)
+    print_table(name, ("design", "verdict", *_SHOWN), rows, styles=styles)
     for run in runs:
         if run.verdict not in {"completed", "failed_over", "violated"}:
             print_sentence(f"{run.design}: {run.reason}")
-
-
-_KEYS = (
-    "pause_ns.p50",
-    "pause_ns.p99",
-    "lock_hold_ns.primary.p50",
-    "memory_peak_bytes.primary.staging_buffer",
-    "time_to_service_ns",
-)
