@@ -34,10 +34,10 @@ class WriteLoad(Section):
     pattern: Annotated[str, Choice(("round-robin", "uniform"), "a write pattern")] = "round-robin"
     """round-robin: each page in turn; uniform: each write to a random page of the working set."""
 
-    def needs(self) -> Iterator[list[_Need]]:
-        """Yield what has to fit into RAM; what comes later matters if the first fits."""
+    def needs(self) -> Iterator[_Need]:
+        """Yield what has to fit into RAM."""
         pages = self.working_set_pages
-        yield [(("working_set",), pages, f"a working set of {pages} pages does not fit into")]
+        yield ("working_set",), pages, f"a working set of {pages} pages does not fit into"
 
 
 class FixedDirty(Section):
@@ -48,9 +48,9 @@ class FixedDirty(Section):
     pages: Annotated[int, Measure(units.PAGES, 0, PAGES_MAX)] = 2000
     """Dirty pages a checkpoint."""
 
-    def needs(self) -> Iterator[list[_Need]]:
+    def needs(self) -> Iterator[_Need]:
         """Yield what has to fit into RAM."""
-        yield [(("pages",), self.pages, f"{self.pages} dirty pages do not fit into")]
+        yield ("pages",), self.pages, f"{self.pages} dirty pages do not fit into"
 
 
 class RateDirty(WriteLoad):
@@ -65,17 +65,14 @@ class HotColdDirty(Section):
     cold: WriteLoad
     """The large set that is written seldom."""
 
-    def needs(self) -> Iterator[list[_Need]]:
+    def needs(self) -> Iterator[_Need]:
         """Yield what has to fit into RAM: each set, then both."""
-        yield [
-            ((key, *path), pages, words)
-            for key, load in (("hot", self.hot), ("cold", self.cold))
-            for each in load.needs()
-            for path, pages, words in each
-        ]
+        for key, load in (("hot", self.hot), ("cold", self.cold)):
+            for path, pages, words in load.needs():
+                yield (key, *path), pages, words
         both = self.hot.working_set_pages + self.cold.working_set_pages
         words = f"hot and cold set together have {both} pages, more than"
-        yield [(("cold", "working_set"), both, words)]
+        yield ("cold", "working_set"), both, words
 
 
 class MeasuredDirty(Section):
@@ -99,10 +96,10 @@ class MeasuredDirty(Section):
         blame = "column" if "column" in given else "csv"
         return {"measured_pages": column(folder / file, file, str(name), blame)}
 
-    def needs(self) -> Iterator[list[_Need]]:
+    def needs(self) -> Iterator[_Need]:
         """Yield what has to fit into RAM."""
         most = max(self.measured_pages)
-        yield [(("csv",), most, f"the measured {most} dirty pages do not fit into")]
+        yield ("csv",), most, f"the measured {most} dirty pages do not fit into"
 
 
 def _form(value: object) -> type[Section]:
@@ -156,12 +153,10 @@ class Guest(Section):
     @check("ram", "dirty")
     def _holds_what_is_dirtied(self) -> Iterator[Conflict]:
         shown = f"RAM of {text_of(self.ram_bytes, units.SIZE)} ({self.ram_pages} pages)"
-        for needs in self.dirty.needs():
-            found = [
-                Conflict(f"{words} the guest's {shown}", (("dirty", *path), ("ram",)))
-                for path, pages, words in needs
-                if pages > self.ram_pages
-            ]
-            yield from found
-            if found:
-                return
+        found = [
+            Conflict(f"{words} the guest's {shown}", (("dirty", *path), ("ram",)))
+            for path, pages, words in self.dirty.needs()
+            if pages > self.ram_pages
+        ]
+        # The sum of all comes last, and says nothing new where a part of it does not fit.
+        yield from found[:-1] or found

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from colosim.errors import ScenarioError, ScenarioFault
-from colosim.scenario.units import nearest, show
+from colosim.scenario.units import meant, show
 
 
 @cache
@@ -43,22 +43,13 @@ def find(path_or_name: str | Path) -> Path:
     except (OSError, ValueError) as error:
         message = f"{show(name)} is no path: {getattr(error, 'strerror', None) or error}"
         raise ScenarioError([ScenarioFault("<command line>", 1, 1, message)]) from None
-    names = shipped()
-    folder = shipped_folder()
-    known = name.removesuffix(".yaml")
+    names, folder, known = shipped(), shipped_folder(), name.removesuffix(".yaml")
     if folder is not None and known in names:
         return folder / f"{known}.yaml"
     if is_there and not is_folder:
         return path
-    what = (
-        "is a folder; expected a scenario file"
-        if is_folder
-        else "is neither a file nor a shipped scenario"
-    )
-    near = nearest(known, names)
-    hint = f"; did you mean {near!r}?" if near else ""
-    raise ScenarioError([ScenarioFault(_printable(name), 1, 1, f"{show(name)} {what}{hint}")])
-
-
-def _printable(name: str) -> str:
-    return show(name)[1:-1]
+    what = "is neither a file nor a shipped scenario"
+    if is_folder:
+        what = "is a folder; expected a scenario file"
+    message = f"{show(name)} {what}{meant(known, names)}"
+    raise ScenarioError([ScenarioFault(show(name)[1:-1], 1, 1, message)])
