@@ -51,7 +51,7 @@ from colosim.scenario.hosts import Host, Hosts
 from colosim.scenario.liveness import Liveness
 from colosim.scenario.manager import Manager, Watch
 from colosim.scenario.network import Framing, Network
-from colosim.scenario.overrides import set_values
+from colosim.scenario.overrides import override
 from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK
 from colosim.scenario.reading import Reading
 from colosim.scenario.section import Example, Section
@@ -183,7 +183,7 @@ class Scenario(Section):
         }
         root = marked(plain_keys(self, stated=True, but=kept), f"scenario {self.name}")
         assert isinstance(root, Mapping)  # noqa: S101 - keys make a mapping
-        faults = set_values(Scenario, root, values)
+        faults = override(Scenario, root, values.items(), "vary")
         made: Scenario = Reading(root, faults, FilePath(), Scenario).whole(kept)
         return made
 

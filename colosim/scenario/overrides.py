@@ -6,7 +6,7 @@ Both set values in a document, which is then read as a file is.
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from colosim.errors import ScenarioError, ScenarioFault
 from colosim.scenario.canonical import plain_keys
@@ -15,44 +15,32 @@ from colosim.scenario.section import Forms, Section, all_keys, measure_in
 from colosim.scenario.units import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from collections.abc import Mapping as MappingOf
+    from collections.abc import Iterable
 
     from colosim.scenario.document import Node
 
 _PARTS_MAX: Final = 10
-_T = TypeVar("_T")
 
 
-def override(model: type[Section], root: Mapping, settings: Iterable[str]) -> list[ScenarioFault]:
-    """Apply each ``key=value`` to the tree, in order, and return what is wrong with them.
-
-    A dotted key leads into mappings (made where there are none) and, by number, into lists. The
-    value is YAML; ``null`` takes the key out, so that its default holds. Keys that exclude the one
-    set are taken out, and with ``designs`` what the file expects of designs no longer among them.
-    """
-    return _all_set(model, root, "--set", settings, _Setting.of_text)
-
-
-def set_values(
-    model: type[Section], root: Mapping, values: MappingOf[str, object]
-) -> list[ScenarioFault]:
-    """Apply values of Python to the tree as `override` applies texts."""
-    return _all_set(model, root, "vary", values.items(), _Setting.of_value)
-
-
-def _all_set(
+def override(
     model: type[Section],
     root: Mapping,
-    file: str,
-    settings: Iterable[_T],
-    read_one: Callable[[_Setting, _T], tuple[str, Node]],
+    settings: Iterable[str | tuple[str, object]],
+    file: str = "--set",
 ) -> list[ScenarioFault]:
+    """Apply each ``key=value``, or key and value of Python, in order; return what is wrong.
+
+    A dotted key leads into mappings (made where there are none) and, by number, into lists. A
+    text's value is YAML; ``null`` takes the key out, so that its default holds. Keys that exclude
+    the one set are taken out, and with ``designs`` what the file expects of designs no longer among
+    them. ``file`` stands for the file in faults.
+    """
     faults: list[ScenarioFault] = []
     for line, given in enumerate(settings, start=1):
         setting = _Setting(model, file, line)
         try:
-            setting.apply(root, *read_one(setting, given))
+            of_one = setting.of_text(given) if isinstance(given, str) else setting.of_value(*given)
+            setting.apply(root, *of_one)
         except ScenarioError as error:
             faults += error.faults
     _forget_other_designs(root, file)
@@ -102,9 +90,8 @@ class _Setting:
             raise ScenarioError(faults)
         return key, value
 
-    def of_value(self, setting: tuple[str, object]) -> tuple[str, Node]:
+    def of_value(self, key: str, value: object) -> tuple[str, Node]:
         """Return a key and its value of Python as a document would have it."""
-        key, value = setting
         path = tuple(part for part in _parts(key) if not part.isdecimal())
         return key, marked(self._plain(value, path), self._file, self._line)
 
