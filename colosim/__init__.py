@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         ScenarioError,
         ScenarioFault,
     )
-    from colosim.measured.imported import ImportedRun, import_run
+    from colosim.measured.imported import ImportedRun, import_run, import_runs
     from colosim.runs.check import Outcome, check
     from colosim.runs.difference import Difference, diff
     from colosim.runs.directory import write_run
@@ -58,6 +58,7 @@ __all__ = [
     "diff",
     "explain",
     "import_run",
+    "import_runs",
     "read_run",
     "run",
     "write_run",
@@ -87,6 +88,7 @@ _HOMES = {
     "diff": "colosim.runs.difference",
     "explain": "colosim.analysis.explain",
     "import_run": "colosim.measured.imported",
+    "import_runs": "colosim.measured.imported",
     "read_run": "colosim.runs.stored",
     "run": "colosim.runs.run",
     "write_run": "colosim.runs.directory",

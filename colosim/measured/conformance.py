@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from colosim.measured.history import READY, STAGES
-from colosim.measured.protocol import REQUEST, Protocol, protocols
+from colosim.measured.events import READY, REQUEST, STAGES
+from colosim.measured.protocol import Protocol, protocols
 from colosim.trace.events import (
     PRIMARY,
     SECONDARY,
@@ -31,12 +31,12 @@ from colosim.trace.events import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from colosim.measured.history import Happening, History
+    from colosim.measured.events import Happening, History
 
 __all__ = ["Deviation", "Identification", "deviation", "identify"]
 
-_RELEASED = ("qemu-5.1", "flat")
-"""Designs of QEMU's releases; the others were series of patches."""
+_RELEASED = ("qemu-5.1", "qemu-11", "qemu-3.1", "flat")
+"""Designs of QEMU's releases, the likeliest first; the others were series of patches."""
 _REPEATED = StepDone(PRIMARY, "bitmap sync")
 """What a version of QEMU may do more than once in a row."""
 _SKIPPED = StepDone(SECONDARY, "cache flush")
@@ -113,7 +113,10 @@ class _Follower:
         """Take an event; return the one that cannot be, and what could, if there is one."""
         event = happening.event
         if isinstance(event, FailoverChanged | FailoverPostponed | ColoExit | CommandServed):
-            self._at = {_At(at.position, ending=True) for at in self._at}
+            ending = {_At(at.position, ending=True) for at in self._at}
+            # A yank shuts connections down, but maybe not that of the migration.
+            may_go_on = isinstance(event, CommandServed) and event.command == "yank"
+            self._at = self._at | ending if may_go_on else ending
             return None
         if not self._concerns(event):
             return None
@@ -211,7 +214,7 @@ def deviation(protocol: Protocol, history: History) -> Deviation | None:
             what, expected = wrong
             return Deviation(
                 design=protocol.design,
-                source=history.source,
+                source=history.log.source,
                 side=history.side,
                 line=what.line,
                 event=what.event,

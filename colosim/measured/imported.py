@@ -9,43 +9,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colosim.designs.registry import load_design
-from colosim.engine.environment import Environment
-from colosim.errors import LogError
-from colosim.measured import conditions, rundir
-from colosim.measured.books import SEEN_LIMIT_NS, UNSEEN_NS, Entry, entries
+from colosim.errors import DesignError, LogError
+from colosim.measured import conditions
 from colosim.measured.conformance import Deviation, Identification, identify
-from colosim.measured.history import STAGES
-from colosim.measured.interleave import SidedEvent, clock_offset_ns, interleave
+from colosim.measured.events import REQUEST, STAGES
 from colosim.measured.measurement import WARMUP
-from colosim.measured.outcome import summary_of
-from colosim.measured.protocol import REQUEST, protocol_of
-from colosim.measured.rows import Rows
+from colosim.measured.merge import KNOWN_LIMIT, UNKNOWN, Entry, clock_offset_ns, entries, interleave
+from colosim.measured.notes import is_run_folder, read_notes
+from colosim.measured.protocol import protocol_of
+from colosim.measured.real_summary import digest_of, summary_of
+from colosim.measured.real_tables import BesideLog, tables_of
 from colosim.measured.samples import read_samples
-from colosim.measured.sources import histories, log_files
-from colosim.runs.columns import COLUMNS, TABLES
+from colosim.measured.sessions import log_files, sessions
+from colosim.runs.columns import COLUMNS
 from colosim.runs.directory import RunDirectory
 from colosim.runs.run import Run
 from colosim.runs.stored import MANIFEST
-from colosim.runs.tables import Tables, rows_of, table_of
+from colosim.runs.tables import rows_of
 from colosim.scenario import loads
-from colosim.trace.events import PRIMARY, CheckpointEnded, Received, Sent, StreamEnded
-from colosim.trace.record import Record, code_of
+from colosim.trace.events import PRIMARY, SECONDARY, Event, Received, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from os import PathLike
 
-    from colosim.measured.history import History
+    from colosim.measured.events import History
     from colosim.measured.measurement import MeasuredRun
+    from colosim.measured.notes import Notes
     from colosim.runs.tables import Table
     from colosim.scenario import Scenario
-    from colosim.trace.events import Event
 
-    Timed = tuple[int, Event, int]
-
-__all__ = ["ImportedRun", "import_run", "write_imported"]
-
-_VALUE_MAX = (1 << 62) - 1
+__all__ = ["ImportedRun", "import_run", "import_runs", "read_measured", "write_imported"]
 
 
 class ImportedRun(Run):
@@ -54,6 +48,7 @@ class ImportedRun(Run):
     `scenario` has its conditions as far as they are known; `seed` is 0.  `identification` says
     which designs the logs can come from, `deviation` where they part from the design that they are
     taken to be of (None: nowhere), `source` what its manifest says of where it comes from.
+    `measured` is a run of the lab under its conditions, None of other logs.
     """
 
     def __init__(
@@ -61,31 +56,48 @@ class ImportedRun(Run):
         scenario: Scenario,
         summary: dict[str, Any],
         *,
-        events: Sequence[Timed],
-        rows: dict[str, list[Sequence[Any]]],
+        record: Sequence[Entry],
+        tables: dict[str, Table],
         identification: Identification,
         deviation: Deviation | None,
         source: dict[str, Any],
+        measured: MeasuredRun | None,
     ) -> None:
         super().__init__(scenario, summary)
-        self._events = events
-        self._rows = rows
+        self._record = record
+        self._made = tables
         self.identification = identification
         self.deviation = deviation
         self.source = source
+        self.measured = measured
 
     def iter_events(self) -> Iterator[tuple[int, Event, int]]:
         """Return (time_ns, event, value) of every event; time 0 where the logs have no times."""
-        return iter(self._events)
+        return iter(self._record)
 
     @cached_property
     def tables(self) -> dict[str, Table]:
         """Every table as columns."""
-        return {table: table_of(COLUMNS[table], self._rows[table]) for table in TABLES}
+        return self._made
 
 
 def import_run(*paths: str | PathLike[str], design: str | None = None) -> ImportedRun:
     """Read a real run: a run folder of the lab, or one or two logs (one a side).
+
+    :param design: the design that the logs are of; None takes one that they can come from.
+    :raises LogError: if they cannot be read, show nothing of COLO, or are of several sessions.
+    :raises DesignError: if there is no such design.
+    """
+    runs = import_runs(*paths, design=design)
+    if len(runs) > 1:
+        raise LogError(
+            f"{paths[0]}: COLO was entered {len(runs)} times, each is a run: see import_runs"
+        )
+    return runs[0]
+
+
+def import_runs(*paths: str | PathLike[str], design: str | None = None) -> list[ImportedRun]:
+    """Read the real runs of a run folder of the lab, or of one or two logs: one a COLO session.
 
     :param design: the design that the logs are of; None takes one that they can come from.
     :raises LogError: if they cannot be read, or show nothing of COLO.
@@ -96,17 +108,38 @@ def import_run(*paths: str | PathLike[str], design: str | None = None) -> Import
     if design is not None:
         load_design(design)
     folder = Path(paths[0])
-    measured = None
+    notes = None
+    samples: list[Entry] = []
     if folder.is_dir():
         if len(paths) > 1:
             raise LogError(f"{folder} is a run folder: it is a run of its own")
-        if rundir.is_run_directory(folder):
-            measured = rundir.read(folder)
-        told = histories(log_files(folder))
+        if is_run_folder(folder):
+            notes = read_notes(folder)
+            _check_design(folder, notes)
+        found = sessions(log_files(folder))
         samples = read_samples(folder)
     else:
-        told, samples = histories(paths), []
-    return _Import(told, measured, samples, design).run()
+        found = sessions(paths)
+    if notes is not None and len(found) > 1:
+        raise LogError(f"{folder}: COLO was entered {len(found)} times, and its notes are of one")
+    numbers = [""] if len(found) == 1 else [f"-{number}" for number in range(1, len(found) + 1)]
+    return [
+        _Import(told, notes, samples, design, number).run()
+        for number, told in zip(numbers, found, strict=True)
+    ]
+
+
+def read_measured(folder: str | PathLike[str]) -> MeasuredRun:
+    """Return the run of a run folder of the lab, under its conditions.
+
+    :raises LogError: if it is no such folder, its logs or notes cannot be read, or its design is
+        none of colosim's.
+    """
+    if not is_run_folder(folder):
+        read_notes(folder)  # which says what is missing
+    measured = import_run(folder).measured
+    assert measured is not None  # noqa: S101 - it has notes
+    return measured
 
 
 def write_imported(run: ImportedRun, target: Path, *, force: bool = False) -> str:
@@ -118,6 +151,17 @@ def write_imported(run: ImportedRun, target: Path, *, force: bool = False) -> st
         directory.open_tables()
         directory.write(run.tables)
         return directory.commit(run, force=force)
+
+
+def _check_design(folder: Path, notes: Notes) -> None:
+    """Refuse a run of a design that colosim does not have: it is never taken for another.
+
+    :raises LogError: with the design that the notes mean.
+    """
+    try:
+        load_design(notes.design)
+    except DesignError as error:
+        raise LogError(f"{folder}: a run of QEMU {notes.qemu}, {notes.design}: {error}") from error
 
 
 class _SourcedDirectory(RunDirectory):
@@ -134,42 +178,63 @@ class _SourcedDirectory(RunDirectory):
 
 
 class _Import:
-    """One import, step by step."""
+    """One import, step by step.  `number` tells the sessions of one log apart."""
 
     def __init__(
         self,
-        told: list[History],
-        measured: MeasuredRun | None,
-        samples: list[SidedEvent],
+        told: Sequence[History],
+        notes: Notes | None,
+        samples: list[Entry],
         design: str | None,
+        number: str,
     ) -> None:
         self._told = told
-        self._measured = measured
+        self._notes = notes
         self._samples = samples
+        self._number = number
         self._identification = identification = identify(told)
-        possible = identification.designs
-        if design is None and measured is not None and measured.design in possible:
-            design = measured.design
-        self._design = design or identification.nearest()
-        self._timed = all(history.has_times for history in told)
+        # What the notes say of locks and channels is in no trace.
+        noted = None if notes is None else notes.design
+        self._design = design or noted or identification.nearest()
+        if any(history.log.multifd for history in told) and "+multifd" not in self._design:
+            raise LogError(
+                f"{told[0].log.source}: RAM was sent through multifd channels, which "
+                f"{self._design} does not have; name the design with --design, as in "
+                "qemu-11+multifd=4"
+            )
+        self._timed = all(history.timed for history in told)
         self._sides = {history.side: history for history in told}
-        self._leading = "primary" if "primary" in self._sides else "secondary"
+        self._leading = PRIMARY if PRIMARY in self._sides else SECONDARY
 
     def run(self) -> ImportedRun:
         """Put the run together."""
         offset_ns = 0
         if self._timed and len(self._told) > 1:
-            offset_ns = clock_offset_ns(self._sides["primary"], self._sides["secondary"])
-        entered = list(self._entries(offset_ns))
-        rows = self._rows(entered)
-        seen = [(at, event, value) for at, event, value in entered if at != UNSEEN_NS]
-        scenario = self._scenario()
+            offset_ns = clock_offset_ns(self._sides[PRIMARY], self._sides[SECONDARY])
+        events, zero = self._from_request(offset_ns)
+        every = [
+            *_with_samples(entries(self._placed(events, zero), self._told), self._sampled(zero))
+        ]
+        record = [
+            entry if entry.value != UNKNOWN else entry._replace(value=0)
+            for entry in every
+            if entry.time_ns != UNKNOWN
+        ]
+        tables = tables_of(every, self._beside_log(), timed=self._timed)
+        measured = None
+        if self._notes is not None:
+            rows = (
+                dict(zip(COLUMNS["checkpoints"], row, strict=True))
+                for row in rows_of(tables["checkpoints"])
+            )
+            measured = self._notes.run(rows, zero)
+        scenario = self._scenario(measured)
         summary = summary_of(
             scenario,
             self._design,
-            rows.rows,
-            seen,
-            digest=_digest(seen),
+            tables,
+            every,
+            digest=digest_of(record),
             timed=self._timed,
             shows_locks=any(history.kind == STAGES for history in self._told),
         )
@@ -177,36 +242,36 @@ class _Import:
         return ImportedRun(
             scenario,
             summary,
-            events=seen,
-            rows=rows.rows,
+            record=record,
+            tables=tables,
             identification=self._identification,
             deviation=deviation,
             source=self._provenance(offset_ns, deviation),
+            measured=measured,
         )
 
     # ---- events --------------------------------------------------------------------------------
 
-    def _entries(self, offset_ns: int) -> Iterator[Entry]:
-        """Yield the record, from the first request on, in time since that."""
+    def _from_request(self, offset_ns: int) -> tuple[list[Entry], int]:
+        """Return the events from the first request on, and the time of that."""
         events = interleave(self._told, timed=self._timed, offset_ns=offset_ns)
         request = (Sent if self._leading == PRIMARY else Received)(self._leading, REQUEST)
         first = next((index for index, one in enumerate(events) if one.event == request), 0)
         events = events[first:]
         zero = events[0].time_ns if events and self._timed else 0
-        leader = self._sides[self._leading]
-        entered = entries(
-            [self._placed(one, zero) for one in events],
-            sides=self._sides,
-            shows_guest=leader.kind == STAGES or "guest" in leader.shows,
-        )
-        yield from _with_samples(entered, self._sampled(zero))
+        return events, zero
 
-    def _placed(self, event: SidedEvent, zero: int) -> SidedEvent:
-        time_ns = event.time_ns - zero
-        if abs(time_ns) >= SEEN_LIMIT_NS:
-            source = self._sides[event.event.side].source
-            raise LogError(f"{source}: two of its times are more than 36 years apart")
-        return event._replace(time_ns=time_ns, value=min(event.value, _VALUE_MAX))
+    def _placed(self, events: list[Entry], zero: int) -> list[Entry]:
+        return [
+            one if one.time_ns == UNKNOWN else one._replace(time_ns=self._since(zero, one.time_ns))
+            for one in events
+        ]
+
+    def _since(self, zero: int, time_ns: int) -> int:
+        if abs(time_ns - zero) >= KNOWN_LIMIT:
+            source = self._told[0].log.source
+            raise LogError(f"{source}: two of its times are more than 9 years apart")
+        return time_ns - zero
 
     def _sampled(self, zero: int) -> list[Entry]:
         """Return the samples' entries; of what was before the first request the last level."""
@@ -218,64 +283,33 @@ class _Import:
             entry = Entry(time_ns - zero, event, value)
             if entry.time_ns <= 0:
                 before[event] = entry._replace(time_ns=0)
-            elif entry.time_ns < SEEN_LIMIT_NS:
+            elif entry.time_ns < KNOWN_LIMIT:
                 later.append(entry)
         return [*before.values(), *later]
 
-    # ---- tables --------------------------------------------------------------------------------
-
-    def _rows(self, entered: list[Entry]) -> Rows:
-        protocol = protocol_of(self._design)
-        rows = Rows(
-            timed=self._timed,
-            sides=self._sides,
-            streams_ram=protocol.streams_ram(),
-            ram_loaded_ns=_ram_loaded(entered),
-            wire_bytes=self._wire_bytes(),
-            dirty_pages=self._dirty_pages(),
-        )
-        tables = Tables()
-        flat: list[int] = []
-        for time_ns, event, value in entered:
-            flat += (time_ns, code_of(event), value)
-        for found in (tables.feed(flat), tables.finish(0)):
-            for name, table in found.items():
-                for row in rows_of(table):
-                    rows.write(name, row)
-        return rows
-
-    def _wire_bytes(self) -> dict[int, int]:
-        found: dict[int, int] = {}
-        if self._measured is not None:
-            found = {
-                number: one.wire_bytes
-                for number, one in enumerate(self._measured.checkpoints)
-                if one.wire_bytes is not None
-            }
+    def _beside_log(self) -> BesideLog:
+        """Return what is known of the checkpoints that the events do not say."""
+        wire_bytes = {} if self._notes is None else dict(self._notes.wire_bytes)
         for history in self._told:
-            found |= history.wire_bytes
-        return found
-
-    def _dirty_pages(self) -> dict[int, int]:
-        if self._measured is None:
-            return {}
-        return {
-            number: one.dirty_pages
-            for number, one in enumerate(self._measured.checkpoints)
-            if one.dirty_pages is not None
-        }
+            wire_bytes |= history.wire_bytes
+        return BesideLog(
+            streams_ram=protocol_of(self._design).streams_ram(),
+            dirty_pages={} if self._notes is None else self._notes.dirty_pages,
+            wire_bytes=wire_bytes,
+            set_back=frozenset(history.side for history in self._told if history.backwards),
+        )
 
     # ---- what is said of it --------------------------------------------------------------------
 
-    def _scenario(self) -> Scenario:
+    def _scenario(self, measured: MeasuredRun | None) -> Scenario:
         """Return the conditions as far as they are known: of a plain log, a name alone."""
-        measured = self._measured
         if measured is None:
+            source = self._told[0].log.source
             return loads(
-                f'name: "{_name_of(Path(self._told[0].source))}"\n'
+                f'name: "{_name_of(Path(source))}{self._number}"\n'
                 f"designs: [{self._design}]\n"
                 "description: imported from QEMU's log; its conditions are not known\n",
-                file=self._told[0].source,
+                file=source,
             )
         count = max(1, len(measured.checkpoints))
         scenario = conditions.scenario(measured, conditions.dirty_model(measured), count)
@@ -284,22 +318,18 @@ class _Import:
         )
 
     def _provenance(self, offset_ns: int, deviation: Deviation | None) -> dict[str, Any]:
-        measured = self._measured
+        notes = self._notes
         kinds = {history.kind for history in self._told}
-        logs = []
-        for history in self._told:
-            shown = Path(history.source).name  # no path of this machine is written
-            logs.append(replace(history, source=shown).provenance())
         if deviation is not None:
             deviation = replace(deviation, source=Path(deviation.source).name)
         return {
             "kind": "lab stage lines" if kinds == {STAGES} else "QEMU trace log",
-            "run": None if measured is None else measured.name,
-            "qemu": None if measured is None else measured.qemu,
-            "conditions": None if measured is None else asdict(measured.conditions),
-            "fault": None if measured is None or measured.fault is None else asdict(measured.fault),
-            "logs": logs,
-            "clock_offset_ns": offset_ns,
+            "run": None if notes is None else notes.name,
+            "qemu": None if notes is None else notes.qemu,
+            "conditions": None if notes is None else asdict(notes.conditions),
+            "fault": None if notes is None or notes.fault is None else asdict(notes.fault),
+            "logs": [history.provenance() for history in self._told],
+            "clock_offset_ns": offset_ns if self._timed and len(self._told) > 1 else None,
             "designs_possible": list(self._identification.designs),
             "deviation": None if deviation is None else deviation.as_json(),
         }
@@ -310,9 +340,9 @@ def _name_of(log: Path) -> str:
     stem = log.name
     for ending in (".gz", ".log", ".txt"):
         stem = stem.removesuffix(ending)
-    if stem in {"primary", "secondary"}:
+    if stem in {PRIMARY, SECONDARY}:
         stem = log.resolve().parent.name
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64] or "log"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:60] or "log"
 
 
 def _with_samples(entered: Iterator[Entry], samples: list[Entry]) -> Iterator[Entry]:
@@ -320,7 +350,7 @@ def _with_samples(entered: Iterator[Entry], samples: list[Entry]) -> Iterator[En
     index = 0
     for entry in entered:
         while (
-            entry.time_ns != UNSEEN_NS
+            entry.time_ns != UNKNOWN
             and index < len(samples)
             and samples[index].time_ns <= entry.time_ns
         ):
@@ -328,25 +358,3 @@ def _with_samples(entered: Iterator[Entry], samples: list[Entry]) -> Iterator[En
             index += 1
         yield entry
     yield from samples[index:]
-
-
-def _ram_loaded(entered: list[Entry]) -> dict[int, int]:
-    """Return by checkpoint when the secondary's RAM stream was loaded, where a log says so."""
-    found: dict[int, int] = {}
-    number = 0
-    for time_ns, event, value in entered:
-        match event:
-            case StreamEnded("secondary", "RAM load"):
-                found.setdefault(number, time_ns)
-            case CheckpointEnded():
-                number = value + 1
-    return found
-
-
-def _digest(seen: list[Timed]) -> str:
-    """Return the SHA-256 over the record, as a simulated run's."""
-    record = Record(Environment(), keep=False)
-    for time_ns, event, value in seen:
-        record.pending += (time_ns, code_of(event), value)
-    record.close()
-    return record.digest

@@ -1,4 +1,4 @@
-"""The plain trace log of a QEMU, of any version that had COLO, read into typed events.
+"""The plain trace log of a QEMU, of any version that had COLO, read into its events.
 
 Such a log comes from ``-trace 'colo_*' -trace migrate_set_state -trace 'migration_bitmap_sync*'
 -trace runstate_set -D FILE``.  An event may be written as
@@ -6,150 +6,51 @@ Such a log comes from ``-trace 'colo_*' -trace migrate_set_state -trace 'migrati
 * ``13074@1795397505.096507:colo_send_message Send 'vmstate-send' message``  (log backend, always so
   before QEMU 5.1, later with ``-msg timestamp=on``)
 * ``colo_send_message Send 'vmstate-send' message``  (later, without it)
-* ``2026-01-17T10:00:00.096507Z colo_send_message Send 'vmstate-send' message``  (a log whose lines
-  carry a date)
+* ``2026-01-17T10:00:00.096507Z colo_send_message Send 'vmstate-send' message``  (QEMU 11 with
+  ``-msg timestamp=on``)
 * ``colo_send_message 12.345 pid=13074 msg=b'vmstate-send'``  (simpletrace.py; the number is the
   time since the event before, in microseconds)
 
-Anything else on a line, before an event or on lines of its own, is not an error: trace events that
-say nothing of COLO are counted, and so are lines that are no trace event at all.  A last line that
-was cut off in the middle of an event is dropped and reported.
-Message names of older series (``checkpoint-new``, ``COLO_COMMAND_...``) are given by their present
-names.
+Anything else on a line, before an event or on lines of its own, is not an error: trace events of
+other subsystems and the monitor's own (``{"timestamp": ...}``) are counted, and so are lines that
+are no event at all.  A last line that was cut off in the middle of an event is dropped and
+reported.  Message names of older series (``checkpoint-new``, ``COLO_COMMAND_...``) are given by
+their present names.
 """
 
 from __future__ import annotations
 
-import gzip
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from colosim.errors import LogError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from os import PathLike
 
-__all__ = [
-    "BitmapSync",
-    "CacheFlush",
-    "ColoEvent",
-    "FailoverState",
-    "GuestState",
-    "Log",
-    "LogEvent",
-    "MessageReceived",
-    "MessageSent",
-    "MigrationState",
-    "MonitorCommand",
-    "RamLoaded",
-    "RunState",
-    "UnknownLine",
-    "parse",
-    "read",
-]
+__all__ = ["Log", "LogEvent", "UnknownLine", "parse"]
 
 
-@dataclass(frozen=True, slots=True)
-class LogEvent:
-    """An event: its line (1-based), its trace name, and where known its time and thread.
+class LogEvent(NamedTuple):
+    """An event: its line (1-based), its trace name, where known its time and thread, and its words.
 
     ``time_ns`` counts from what the log's clock counts from: the epoch, or with simpletrace.py the
-    log's first event.  None in a log without times.
+    log's first event.  ``words``: of a message its present name as the designs spell it
+    (``VMSTATE_SEND``), of a state change the states (old and new where the log has both), of
+    pages their number, of another event the rest of its line.
     """
 
     line: int
     name: str
     time_ns: int | None
     thread: int | None
+    words: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MessageSent(LogEvent):
-    """A COLO message was written and flushed; ``message`` is its present name, as in QAPI."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class MessageReceived(LogEvent):
-    """A COLO message was read."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class GuestState(LogEvent):
-    """COLO stopped or started this side's guest (colo_vm_state_change)."""
-
-    running: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RunState(LogEvent):
-    """The run state changed; states by name, or by number where that is all the log has."""
-
-    old: str | None
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
-class MigrationState(LogEvent):
-    """The migration state changed; by name, or by number in QEMU before 2.9."""
-
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class FailoverState(LogEvent):
-    """The failover state changed."""
-
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class BitmapSync(LogEvent):
-    """The dirty bitmap's sync began (``dirty_pages`` None) or ended.
-
-    QEMU prints a counter that it resets about once a second, not the pages of this sync alone.
-    """
-
-    dirty_pages: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class CacheFlush(LogEvent):
-    """The flush of the RAM cache into guest RAM began (with its pages) or ended (None)."""
-
-    dirty_pages: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class RamLoaded(LogEvent):
-    """The secondary has read one whole RAM stream."""
-
-
-@dataclass(frozen=True, slots=True)
-class MonitorCommand(LogEvent):
-    """The monitor began to serve a command such as ``x_colo_lost_heartbeat``, or had served it."""
-
-    command: str
-    begin: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ColoEvent(LogEvent):
-    """A COLO event that has no type of its own; ``arguments`` is the rest of its line."""
-
-    arguments: str
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownLine:
-    """A line without any event that is known here."""
+class UnknownLine(NamedTuple):
+    """A line without any event."""
 
     line: int
     text: str
@@ -157,12 +58,11 @@ class UnknownLine:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What one side's log holds.
+    """What one log file holds.
 
-    ``side`` is ``primary`` or ``secondary`` as the directions of the messages show, None if they
-    show nothing (or both: two sides in one file).  ``other_events`` counts lines that hold a trace
-    event of no interest here, ``unknown_lines`` those that hold none (blank ones apart);
-    ``unknown`` has the first few of these.
+    ``other_events`` counts lines that hold an event of no interest here, ``unknown_lines`` those
+    that hold none (blank ones apart); ``unknown`` has the first few of these.  ``multifd``: RAM was
+    sent through channels of its own, as events of theirs show.
     """
 
     source: str
@@ -172,62 +72,43 @@ class Log:
     unknown_lines: int
     unknown: tuple[UnknownLine, ...]
     truncated: bool
-    side: str | None
-
-    @property
-    def has_times(self) -> bool:
-        """Whether every event has a time."""
-        return all(event.time_ns is not None for event in self.events)
+    multifd: bool = False
 
 
-_UNKNOWN_KEPT = 5
-_LINE_LIMIT = 4096
+_UNKNOWN_KEPT: Final = 5
+_LINE_LIMIT: Final = 4096
+_NAME_LIMIT: Final = 64
 
-_HEAD = re.compile(
+_HEAD: Final = re.compile(
     r"(?:(?P<thread>\d+)@(?P<seconds>\d+)\.(?P<fraction>\d{1,9}):|(?<![\w.-]))"
     r"(?P<name>colo_\w+|runstate_set|migrate_set_state|migration_bitmap_sync_(?:start|end)"
     r"|ram_load_complete|qmp_(?:enter|exit)_\w+)(?=\s|$)"
 )
-_OTHER = re.compile(r"\d+@\d+\.\d+:\w+")
-_DATE = re.compile(
+_DATE: Final = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)"
     r"(?:[.,](?P<fraction>\d{1,9}))?(?P<zone>Z|[+-]\d\d:?\d\d)?"
 )
-_SIMPLE = re.compile(r"\s*(?P<delta>\d+(?:\.\d+)?)(?:\s+pid=(?P<thread>\d+))?(?P<rest>.*)")
-_QUOTED = re.compile(r"'(?P<word>[^']*)'")
-_ASSIGNED = re.compile(r"(?P<key>\w+)=b?(?P<quote>['\"]?)(?P<value>[\w.-]*)(?P=quote)")
+_OTHER: Final = re.compile(
+    r"\d+@\d+\.\d+:\w+"
+    rf"|^{_DATE.pattern}\s+[a-z]\w*(?!\S)"
+    r"|^[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?!\S)"
+    r'|^\{"timestamp": \{'
+)
+"""An event of another subsystem in one of the spellings, or one that the monitor reports."""
+_MULTIFD: Final = re.compile(r"\bmultifd_(?:send|recv|new_send)\w*")
+_SIMPLE: Final = re.compile(r"\s*(?P<delta>\d+(?:\.\d+)?)(?:\s+pid=(?P<thread>\d+))?(?P<rest>.*)")
+_QUOTED: Final = re.compile(r"'(?P<word>[^']*)'")
+_ASSIGNED: Final = re.compile(r"(?P<key>\w+)=b?(?P<quote>['\"]?)(?P<value>[\w.-]*)(?P=quote)")
 
-_OLD_MESSAGES = {
-    "checkpoint-new": "checkpoint-request",
-    "checkpoint-suspended": "checkpoint-reply",
-    "checkpoint-send": "vmstate-send",
-    "checkpoint-received": "vmstate-received",
-    "checkpoint-loaded": "vmstate-loaded",
+_NOW: Final = {"colo_put_cmd": "colo_send_message", "colo_get_cmd": "colo_receive_message"}
+"""Trace names of older series, and the present ones."""
+_OLD_MESSAGES: Final = {
+    "CHECKPOINT_NEW": "CHECKPOINT_REQUEST",
+    "CHECKPOINT_SUSPENDED": "CHECKPOINT_REPLY",
+    "CHECKPOINT_SEND": "VMSTATE_SEND",
+    "CHECKPOINT_RECEIVED": "VMSTATE_RECEIVED",
+    "CHECKPOINT_LOADED": "VMSTATE_LOADED",
 }
-_FROM_PRIMARY = {
-    "checkpoint-request",
-    "vmstate-send",
-    "vmstate-size",
-    "guest-shutdown",
-    "migrate-ram-background",
-}
-_FROM_SECONDARY = {"checkpoint-ready", "checkpoint-reply", "vmstate-received", "vmstate-loaded"}
-
-
-def read(path: str | PathLike[str]) -> Log:
-    """Read a log from a file, also a gzipped one.
-
-    :raises LogError: if it cannot be read, or holds no COLO event.
-    """
-    file = Path(path)
-    try:
-        if file.suffix == ".gz":
-            with gzip.open(file, "rt", encoding="utf-8", errors="replace") as lines:
-                return parse(lines, source=str(path))
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            return parse(lines, source=str(path))
-    except (OSError, EOFError) as error:
-        raise LogError(f"{path}: cannot be read: {error}") from error
 
 
 def parse(lines: Iterable[str], source: str = "log") -> Log:
@@ -238,10 +119,8 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
     reader = _Reader()
     events: list[LogEvent] = []
     unknown: list[UnknownLine] = []
-    other_events = 0
-    unknown_lines = 0
-    truncated = False
-    number = 0
+    number = other_events = unknown_lines = 0
+    truncated = multifd = False
     for number, line in enumerate(lines, start=1):
         text = line[:_LINE_LIMIT].rstrip("\r\n")
         whole = line.endswith("\n")
@@ -253,6 +132,7 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
             truncated = True
         elif _OTHER.search(text):
             other_events += 1
+            multifd = multifd or bool(_MULTIFD.search(text))
         else:
             unknown_lines += 1
             if len(unknown) < _UNKNOWN_KEPT:
@@ -263,14 +143,14 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
             "was QEMU started with -trace 'colo_*' and this file as its -D?"
         )
     return Log(
-        source=source,
-        events=tuple(events),
-        lines=number,
-        other_events=other_events,
-        unknown_lines=unknown_lines,
-        unknown=tuple(unknown),
-        truncated=truncated,
-        side=_side(events),
+        source,
+        tuple(events),
+        number,
+        other_events,
+        unknown_lines,
+        tuple(unknown),
+        truncated,
+        multifd,
     )
 
 
@@ -295,9 +175,10 @@ class _Reader:
                 time_ns = self._elapsed_ns
                 thread = int(simple["thread"]) if simple["thread"] else None
                 rest = simple["rest"].strip()
-            event = _typed(head["name"], rest, number, time_ns, thread)
-            if event is not None:
-                yield event
+            name = _NOW.get(head["name"], head["name"])
+            words = _WORDS.get(name, _rest)(rest)
+            if words is not None:
+                yield LogEvent(number, name, time_ns, thread, words)
 
     @staticmethod
     def looks_cut(text: str) -> bool:
@@ -323,8 +204,7 @@ def _stamp(head: re.Match[str], before: str) -> tuple[int | None, int | None]:
         moment = datetime.fromisoformat(date["date"] + (date["zone"] or "+00:00"))
     except ValueError:
         return None, None
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    since = moment - epoch
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     fraction = (date["fraction"] or "").ljust(9, "0")
     return (since.days * 86_400 + since.seconds) * 10**9 + int(fraction), None
 
@@ -334,123 +214,78 @@ def _decimal_ns(text: str, exponent: int) -> int:
     return int(whole + fraction.ljust(exponent, "0")[:exponent])
 
 
-def _typed(
-    name: str, rest: str, line: int, time_ns: int | None, thread: int | None
-) -> LogEvent | None:
-    """Return the event of this trace name, None if its arguments are not as they must be."""
-    if command := re.fullmatch(r"qmp_(?P<phase>enter|exit)_(?P<command>\w+)", name):
-        begin = command["phase"] == "enter"
-        return MonitorCommand(line, name, time_ns, thread, command["command"], begin)
-    make = _TYPES.get(name)
-    if make is None:
-        return ColoEvent(line, name, time_ns, thread, rest)
-    try:
-        return make(rest, (line, name, time_ns, thread))
-    except ValueError:
+# ---- the words of an event: None where its arguments are not as they must be ---------------------
+
+_Words = tuple[str, ...] | None
+
+
+def _rest(rest: str) -> _Words:
+    return (rest,) if rest else ()
+
+
+def _none(_rest_of_line: str) -> _Words:
+    return ()
+
+
+def _message(rest: str) -> _Words:
+    """Return the one word of a message: quoted in the log backend, assigned in simpletrace."""
+    assigned = (found["value"] for found in _ASSIGNED.finditer(rest) if found["key"] == "msg")
+    quoted = (found["word"] for found in _QUOTED.finditer(rest))
+    word = next(assigned, None) or next(quoted, None)
+    if word is None:
         return None
-
-
-_Place = tuple[int, str, int | None, int | None]
-
-
-def _word(rest: str, key: str) -> str:
-    """Return the one word of an event: quoted in the log backend, assigned in simpletrace."""
-    for found in _ASSIGNED.finditer(rest):
-        if found["key"] == key:
-            return found["value"]
-    quoted = _QUOTED.search(rest)
-    if quoted is None:
-        raise ValueError(rest)
-    return quoted["word"]
-
-
-def _message(rest: str) -> str:
-    name = _word(rest, "msg").lower().replace("_", "-")
-    for prefix in ("colo-message-", "colo-command-", "colo-"):
+    name = re.sub(r"[^A-Z0-9_]", "?", word.upper().replace("-", "_"))[:_NAME_LIMIT]
+    for prefix in ("COLO_MESSAGE_", "COLO_COMMAND_", "COLO_"):
         name = name.removeprefix(prefix)
-    return _OLD_MESSAGES.get(name, name)
+    return (_OLD_MESSAGES.get(name, name),)
 
 
-def _sent(rest: str, place: _Place) -> LogEvent:
-    return MessageSent(*place, message=_message(rest))
-
-
-def _received(rest: str, place: _Place) -> LogEvent:
-    return MessageReceived(*place, message=_message(rest))
-
-
-def _guest_state(rest: str, place: _Place) -> LogEvent:
+def _guest(rest: str) -> _Words:
     words = [found["word"] for found in _QUOTED.finditer(rest)]
-    new = words[-1] if words else ""
-    if new not in {"run", "stop", "running", "stopped"}:
-        raise ValueError(rest)
-    return GuestState(*place, running=new.startswith("run"))
+    states = {"run": "run", "running": "run", "stop": "stop", "stopped": "stop"}
+    return (states[words[-1]],) if words and words[-1] in states else None
 
 
-_RUN_STATES = re.compile(
+_RUN_STATES: Final = re.compile(
     r"current_run_state[ =](?P<old>\d+)(?: \((?P<old_name>[\w-]+)\))?.*?"
     r"new_state[ =](?P<new>\d+)(?: \((?P<new_name>[\w-]+)\))?"
 )
+"""The old state is there from QEMU 2.12 on, the names from 4.2 on."""
 
 
-def _run_state(rest: str, place: _Place) -> LogEvent:
+def _run_state(rest: str) -> _Words:
     if found := _RUN_STATES.search(rest):
-        return RunState(
-            *place, old=found["old_name"] or found["old"], new=found["new_name"] or found["new"]
-        )
-    return RunState(*place, old=None, new=_new_state(rest))
+        return found["old_name"] or found["old"], found["new_name"] or found["new"]
+    return _state(rest)
 
 
-def _new_state(rest: str) -> str:
+def _state(rest: str) -> _Words:
     found = re.search(r"new[ _]state[ =]b?'?(?P<state>[\w-]+)", rest)
-    if found is None:
-        raise ValueError(rest)
-    return found["state"]
+    return None if found is None else (found["state"][:_NAME_LIMIT],)
 
 
-def _migration_state(rest: str, place: _Place) -> LogEvent:
-    return MigrationState(*place, state=_new_state(rest))
-
-
-def _failover_state(rest: str, place: _Place) -> LogEvent:
-    return FailoverState(*place, state=_new_state(rest))
-
-
-def _dirty_pages(rest: str) -> int:
+def _pages(rest: str) -> _Words:
     found = re.search(r"dirty_pages[ =](?P<pages>0x[0-9a-fA-F]+|\d+)", rest)
     if found is None:
-        raise ValueError(rest)
-    return int(found["pages"], 0) if found["pages"].startswith("0x") else int(found["pages"])
+        return None
+    return (str(int(found["pages"], 16 if found["pages"].startswith("0x") else 10)),)
 
 
-_TYPES: dict[str, Callable[[str, _Place], LogEvent]] = {
-    "colo_send_message": _sent,
-    "colo_put_cmd": _sent,
-    "colo_receive_message": _received,
-    "colo_get_cmd": _received,
-    "colo_vm_state_change": _guest_state,
-    "colo_failover_set_state": _failover_state,
-    "colo_flush_ram_cache_begin": lambda rest, place: CacheFlush(
-        *place, dirty_pages=_dirty_pages(rest)
-    ),
-    "colo_flush_ram_cache_end": lambda _, place: CacheFlush(*place, dirty_pages=None),
-    "migration_bitmap_sync_start": lambda _, place: BitmapSync(*place, dirty_pages=None),
-    "migration_bitmap_sync_end": lambda rest, place: BitmapSync(
-        *place, dirty_pages=_dirty_pages(rest)
-    ),
+def _exit_code(rest: str) -> _Words:
+    found = re.search(r"exit_code[ =](?P<code>-?\d+)", rest)
+    return ("0",) if found is None else (found["code"],)
+
+
+_WORDS: Final[dict[str, Callable[[str], _Words]]] = {
+    "colo_send_message": _message,
+    "colo_receive_message": _message,
+    "colo_vm_state_change": _guest,
+    "colo_failover_set_state": _state,
+    "colo_flush_ram_cache_begin": _pages,
+    "colo_flush_ram_cache_end": _none,
+    "migration_bitmap_sync_start": _none,
+    "migration_bitmap_sync_end": _pages,
     "runstate_set": _run_state,
-    "migrate_set_state": _migration_state,
-    "ram_load_complete": lambda _, place: RamLoaded(*place),
+    "migrate_set_state": _state,
+    "ram_load_complete": _exit_code,
 }
-
-
-def _side(events: Iterable[LogEvent]) -> str | None:
-    sides = set()
-    for event in events:
-        if isinstance(event, MessageSent | MessageReceived):
-            sent = isinstance(event, MessageSent)
-            if event.message in _FROM_PRIMARY:
-                sides.add("primary" if sent else "secondary")
-            elif event.message in _FROM_SECONDARY:
-                sides.add("secondary" if sent else "primary")
-    return sides.pop() if len(sides) == 1 else None

@@ -14,6 +14,7 @@ from typing import Any
 
 from colosim.errors import LogError
 from colosim.measured.measurement import (
+    NUMBERS,
     STAGES,
     Conditions,
     FaultResult,
@@ -27,14 +28,7 @@ _FOLDER = Path(__file__).parent / "tables"
 SCHEMA = 1
 """Version of the tables' layout."""
 
-_NUMBERS = (
-    "request_ns",
-    "dirty_pages",
-    "flush_pages",
-    "wire_bytes",
-    "staging_buffer_content_bytes",
-    "staging_buffer_capacity_bytes",
-)
+_NUMBERS = ("request_ns", *NUMBERS)
 
 
 @lru_cache(maxsize=1)

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "NUMBERS",
     "QUANTITIES",
     "STAGES",
     "WARMUP",
@@ -81,6 +82,15 @@ QUANTITIES = (
     "dirty_pages",
 )
 """What a run is compared by: properties of `MeasuredCheckpoint`, None where not measured."""
+
+NUMBERS = (
+    "dirty_pages",
+    "flush_pages",
+    "wire_bytes",
+    "staging_buffer_content_bytes",
+    "staging_buffer_capacity_bytes",
+)
+"""What a checkpoint has beside its times."""
 
 _WRITE_END = {"split": "p_ram_sent", "qsb": "p_sent", "flat": "p_sent", "qemu-5.1": "p_size_sent"}
 _RECEIVED_WHOLE = {

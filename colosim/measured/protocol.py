@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from colosim.designs.registry import load_design, load_designs
-from colosim.measured.history import STAGES
+from colosim.measured.events import REQUEST, STAGES
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
 from colosim.trace.events import (
@@ -35,11 +35,10 @@ from colosim.trace.purpose import Purpose
 from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD
 
 if TYPE_CHECKING:
-    from colosim.measured.history import History
+    from colosim.measured.events import History
 
 __all__ = ["Protocol", "protocol_of", "protocols"]
 
-REQUEST = "CHECKPOINT_REQUEST"
 _BEGINS: dict[str, OnSide] = {
     PRIMARY: Sent(PRIMARY, REQUEST),
     SECONDARY: Received(SECONDARY, REQUEST),

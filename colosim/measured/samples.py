@@ -15,7 +15,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from colosim.errors import LogError
-from colosim.measured.interleave import SidedEvent
+from colosim.measured.merge import Entry
 from colosim.trace.events import MemoryLevel
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ ACCOUNTS = {
 """The account that a column feeds, and its unit in bytes."""
 
 
-def read_samples(folder: Path) -> list[SidedEvent]:
+def read_samples(folder: Path) -> list[Entry]:
     """Return the changes of the accounts in ``samples.csv.gz``, none if there is no such file.
 
     :raises LogError: if it cannot be read.
@@ -51,7 +51,7 @@ def read_samples(folder: Path) -> list[SidedEvent]:
         raise LogError(f"{path}: a number is none: {error!r}") from error
 
 
-def _changes(rows: list[dict[str, str]]) -> list[SidedEvent]:
+def _changes(rows: list[dict[str, str]]) -> list[Entry]:
     last: dict[MemoryLevel, int] = {}
     found = []
     for row in rows:
@@ -65,5 +65,5 @@ def _changes(rows: list[dict[str, str]]) -> list[SidedEvent]:
                 event = MemoryLevel(side, account)
                 if last.get(event) != level:
                     last[event] = level
-                    found.append(SidedEvent(time_ns, event, level))
+                    found.append(Entry(time_ns, event, level))
     return found

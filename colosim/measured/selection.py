@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colosim.errors import LogError
-from colosim.measured import measured, rundir
+from colosim.measured import measured
+from colosim.measured.imported import read_measured
+from colosim.measured.notes import is_run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +34,8 @@ def select(sources: Sequence[str]) -> tuple[list[MeasuredRun], list[str]]:
     passed_over: list[str] = []
     for source in sources:
         path = Path(source)
-        if rundir.is_run_directory(path):
-            run = rundir.read(path)
+        if is_run_folder(path):
+            run = read_measured(path)
             runs.setdefault(run.name, run)
         elif path.exists():
             passed_over.append(source)

@@ -8,10 +8,13 @@ from colosim.trace.events import ABORTED, COMMITTED, PRIMARY, SECONDARY
 from colosim.trace.quantities import HOLDS, SPANS, WIRE_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from colosim.runs.simulation import Simulation
+    from colosim.runs.tally import Tally
     from colosim.runs.verdict import Judgement
 
-__all__ = ["memory_peaks", "summarise", "value_of"]
+__all__ = ["STAGING", "deaf_longest_ns", "laid_out", "memory_peaks", "summarise", "value_of"]
 
 STAGING = "staging_buffer"
 
@@ -25,42 +28,69 @@ def memory_peaks(simulation: Simulation, side: str) -> dict[str, int]:
     return dict([*sorted(accounts), total])
 
 
-def deaf_longest_ns(simulation: Simulation, survivor: str | None) -> int:
+def deaf_longest_ns(tally: Tally, survivor: str | None) -> int:
     """Return how long a monitor was deaf at most: the survivor's, or either's if both live.
 
     A process that is frozen or dead is nobody's monitor any more.
     """
     sides = (PRIMARY, SECONDARY) if survivor is None else (survivor,)
-    return max(simulation.tally.deaf_ns[side] for side in sides)
+    return max(tally.deaf_ns[side] for side in sides)
 
 
 def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
     """Return the summary of a simulation that has run (or could not: `not_applicable`)."""
     tally = simulation.tally
+    return laid_out(
+        scenario=simulation.scenario.name,
+        design=simulation.design.name,
+        seed=simulation.seed,
+        digest=simulation.record.digest,
+        judgement=judgement,
+        outcomes=tally.outcomes,
+        distribution=lambda name: tally.distribution(name).summary(),
+        memory_peaks={side: memory_peaks(simulation, side) for side in (PRIMARY, SECONDARY)},
+        wire_bytes=tally.wire_bytes,
+        events=simulation.env.events,
+        end_ns=simulation.end_ns,
+        guest_stopped_ns_longest=simulation.service.stopped_longest_ns,
+        monitor_deaf_ns_longest=deaf_longest_ns(tally, judgement.survivor),
+        time_to_service_ns=simulation.service.time_to_service_ns,
+    )
+
+
+def laid_out(
+    *,
+    scenario: str,
+    design: str,
+    seed: int,
+    digest: str,
+    judgement: Judgement,
+    outcomes: Mapping[str, int],
+    distribution: Callable[[str], dict[str, int] | None],
+    memory_peaks: Mapping[str, Mapping[str, int | None]],
+    **rest: int | None,
+) -> dict[str, Any]:
+    """Return a summary, of a simulated or of a real run; None is what was not measured.
+
+    `outcomes`: checkpoints by outcome.  `distribution` returns that of a quantity of
+    `colosim.trace.quantities`.  `rest`: ``wire_bytes``, and the keys with a number each that are
+    last in the summary.
+    """
     return {
-        "scenario": simulation.scenario.name,
-        "design": simulation.design.name,
-        "seed": simulation.seed,
-        "digest": simulation.record.digest,
+        "scenario": scenario,
+        "design": design,
+        "seed": seed,
+        "digest": digest,
         "verdict": judgement.verdict,
         "survivor": judgement.survivor,
         "reason": judgement.reason,
-        "checkpoints": {
-            "completed": tally.outcomes[COMMITTED],
-            "aborted": tally.outcomes[ABORTED],
-        },
-        **{name: tally.distribution(name).summary() for name in SPANS},
-        "lock_hold_ns": {side: tally.distribution(HOLDS[side]).summary() for side in HOLDS},
-        "memory_peak_bytes": {
-            side: memory_peaks(simulation, side) for side in (PRIMARY, SECONDARY)
-        },
-        "wire_bytes": tally.wire_bytes,
-        "wire_bytes_per_checkpoint": tally.distribution(WIRE_BYTES).summary(),
-        "events": simulation.env.events,
-        "end_ns": simulation.end_ns,
-        "guest_stopped_ns_longest": simulation.service.stopped_longest_ns,
-        "monitor_deaf_ns_longest": deaf_longest_ns(simulation, judgement.survivor),
-        "time_to_service_ns": simulation.service.time_to_service_ns,
+        "checkpoints": {"completed": outcomes[COMMITTED], "aborted": outcomes[ABORTED]},
+        **{name: distribution(name) for name in SPANS},
+        "lock_hold_ns": {side: distribution(HOLDS[side]) for side in HOLDS},
+        "memory_peak_bytes": memory_peaks,
+        "wire_bytes": rest.pop("wire_bytes"),
+        "wire_bytes_per_checkpoint": distribution(WIRE_BYTES),
+        **rest,
     }
 
 

@@ -46,15 +46,16 @@ if TYPE_CHECKING:
     from colosim.trace.columns import Bools, Columns, Ints, Words
     from colosim.trace.events import Event
 
-__all__ = ["UNFINISHED", "Checkpoints"]
+__all__ = ["UNFINISHED", "WAITS", "Checkpoints"]
 
 UNFINISHED: Final = "unfinished"
 """The outcome of a checkpoint that neither was committed nor aborted."""
 
-_WAITS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+WAITS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "primary_handshake_ns": ("primary_request", ("primary_reply",)),
     "primary_loaded_wait_ns": ("primary_received", ("primary_loaded",)),
 }
+"""What one side waits from one point to another."""
 _COUNTED: Final = (
     ("dirty_pages", PagesCounted(PRIMARY, "dirty")),
     ("flush_pages", PagesCounted(SECONDARY, "flushed")),
@@ -91,7 +92,7 @@ class Checkpoints:
         self._count(rows)
         self._mark(rows)
         self._spend(rows)
-        for name, (begin, ends) in {**_WAITS, **SPANS}.items():
+        for name, (begin, ends) in {**WAITS, **SPANS}.items():
             rows.columns[name] = rows.between(begin, ends)
         outcomes = rows.outcomes()
         for name in SPANS:

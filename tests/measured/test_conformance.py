@@ -12,9 +12,10 @@ from colosim.designs.registry import OWN, load_designs
 from colosim.errors import LogError
 from colosim.measured import log
 from colosim.measured.conformance import deviation, identify
-from colosim.measured.history import TRACE, Happening, History, of_trace
+from colosim.measured.events import TRACE, Happening, History
+from colosim.measured.log import Log
 from colosim.measured.protocol import protocol_of
-from colosim.measured.sources import histories
+from colosim.measured.sessions import log_files, sessions, sessions_of
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
 from colosim.trace.events import GuestRunning, GuestStopped, OnSide, Received, Sent
@@ -29,15 +30,18 @@ DESIGNS = sorted(load_designs())
 
 
 def told(lines: Sequence[str]) -> History:
-    """Return the history of a log of one side."""
-    (history,) = of_trace(log.parse(lines, source="x.log"))
+    """Return the history of a log of one side and one session."""
+    ((history,),) = sessions_of(log.parse(lines, source="x.log"))
     return history
 
 
 def where(lines: Sequence[str], design: str = "qemu-5.1") -> tuple[int, str] | None:
-    """Return line and event of a log's first deviation from a design."""
-    found = deviation(protocol_of(design), told(lines))
-    return None if found is None else (found.line, found.event.what)
+    """Return line and event of the first deviation of a log of one side from a design."""
+    for (history,) in sessions_of(log.parse(lines, source="x.log")):
+        found = deviation(protocol_of(design), history)
+        if found is not None:
+            return found.line, found.event.what
+    return None
 
 
 def line_of(lines: Sequence[str], words: str, nth: int = 0) -> int:
@@ -91,7 +95,8 @@ def test_a_log_of_messages_alone_is_of_any_design() -> None:
 def test_lab_runs_that_end_in_a_failover_conform(name: str) -> None:
     """Aborted checkpoints and failovers are part of what a design does."""
     folder = DATA / name
-    found = identify(histories([folder / f"{side}.log.gz" for side in ("primary", "secondary")]))
+    (session,) = sessions(log_files(folder))
+    found = identify(session)
     assert found.designs == (name.removesuffix("-fault-kill").removesuffix("-fault-stop"),)
 
 
@@ -194,7 +199,7 @@ def test_lines_between_are_of_no_matter() -> None:
     """Other output between any two lines of a log changes nothing but the lines' numbers."""
     noisy = [line for one in PRIMARY for line in ("qemu: warning: something\n", one)]
     assert where(noisy) is None
-    assert told(noisy).unknown_lines == len(PRIMARY)
+    assert told(noisy).log.unknown_lines == len(PRIMARY)
     del noisy[2 * line_of(PRIMARY, "'run' => 'stop'", 1) + 1]
     assert where(noisy) == (2 * line_of(PRIMARY, "'vmstate-send'", 1) + 1, "sends VMSTATE_SEND")
 
@@ -227,15 +232,11 @@ def simulated(run: Simulation, side: str) -> History:
     )
     return History(
         side=side,
-        source="simulated",
         kind=TRACE,
+        log=Log("simulated", (), len(happenings), 0, 0, (), truncated=False),
         happenings=happenings,
         shows=frozenset({"guest", "bitmap sync", "RAM load", "cache flush"}),
         entered=True,
-        lines=len(happenings),
-        other_events=0,
-        unknown_lines=0,
-        truncated=False,
     )
 
 
@@ -243,4 +244,4 @@ def test_a_log_that_shows_no_side_is_an_error() -> None:
     """COLO events without a message or a hint do not say whose they are."""
     lines = ["1@1.0:colo_failover_set_state new state require\n"]
     with pytest.raises(LogError, match="none that shows whether the primary or the secondary"):
-        of_trace(log.parse(lines))
+        sessions_of(log.parse(lines))

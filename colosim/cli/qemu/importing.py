@@ -37,18 +37,19 @@ def command(
     """Turn a real run into a run directory, with the tables that a simulated run has.
 
     A LOG is what QEMU writes with -trace 'colo_*' -D LOG, of one side or one of each; a RUN_DIR is
-    a folder with primary.log.gz and secondary.log.gz, and each is a run of its own. Without
-    --design it is taken to be of a design that it can come from. The exit status is 1 if a log has
-    an event that the design cannot produce; its tables are written all the same.
+    a folder with primary.log.gz and secondary.log.gz, and each is a run of its own. So is each time
+    that COLO was entered anew. Without --design it is taken to be of a design that it can come
+    from. The exit status is 1 if a log has an event that the design cannot produce; its tables are
+    written all the same.
     """
-    from colosim.measured.imported import import_run, write_imported
+    from colosim.measured.imported import import_runs, write_imported
 
     folders = [path for path in paths if path.is_dir()]
     logs = [path for path in paths if not path.is_dir()]
     status = 0
     summaries = []
-    for run_paths in [*((folder,) for folder in folders), *((tuple(logs),) if logs else ())]:
-        run = import_run(*run_paths, design=design)
+    groups = [*((folder,) for folder in folders), *((tuple(logs),) if logs else ())]
+    for run in [run for group in groups for run in import_runs(*group, design=design)]:
         target = out / run.scenario.name / run.design
         became = write_imported(run, target, force=force)
         summaries.append(run.summary)
@@ -67,15 +68,11 @@ def command(
 
 def _describe(run: ImportedRun) -> list[str]:
     """Return what was read, in a few lines."""
+    from colosim.cli.qemu.identify import described
     from colosim.runs.summary import value_of
     from colosim.runs.wording import in_words
 
-    lines = []
-    for log in run.source["logs"]:
-        notes = [f"{log['lines']} lines", f"{log['unknown_lines']} unknown"]
-        notes += ["its last line is cut off"] if log["truncated"] else []
-        notes += [] if log["times"] else ["no times, so no durations"]
-        lines.append(f"{log['source']}: {log['side']}, {', '.join(notes)}")
+    lines = [described(log) for log in run.source["logs"]]
     if run.source["clock_offset_ns"]:
         ahead = in_words("offset_ns", abs(run.source["clock_offset_ns"]))
         way = "ahead" if run.source["clock_offset_ns"] > 0 else "behind"

@@ -1,4 +1,4 @@
-"""Reading the lab's run folders."""
+"""Reading the lab's run folders: notes, and logs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from colosim.errors import LogError
-from colosim.measured import rundir
+from colosim.measured.imported import import_run, read_measured
 from colosim.measured.measurement import Conditions, FaultResult, MeasuredCheckpoint, MeasuredRun
+from colosim.measured.notes import is_run_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 CONFIG25 = {
@@ -34,23 +36,58 @@ CONFIG72: dict[str, Any] = {
     "quickack": 0,
     "action": None,
 }
-CSV25 = """\
-k,P_BEGIN,P_STOPPED,P_BQL_GOT,P_RAM_STREAMED,P_BQL_REL,P_LOADED,P_STARTED,S_VMSTATE_SEND,S_RAM_LOADED,\
-dirty_pages,flush_pages,buffer_bytes,p_buffer_capacity,stream_bytes
-0,2141.038204,2141.038869,2141.038906,2141.5,2141.6,2141.8,2141.900001,2141.0389,2141.7,3,3,12665,4194304,25187
-1,2142.5,2142.6,2142.7,,,,,,,4,,,,
-"""
-CSV72 = """\
-k,p_send_request,p_vm_stopped,p_recv_loaded,p_vm_resumed,s_recv_request,p_dirty_pages,s_flush_pages,wire_bytes
-0,1795397505.096507,1795397505.096771,1795397505.213339,1795397505.213668,1795397505.096208,24505,24506,
-"""
+CSV25 = "k,P_BEGIN\n0,2141.038204\n1,2142.5\n"
+LOGS25 = {
+    "primary": """\
+TS 2141.038204 P_BEGIN 100 rss_kib 1
+TS 2141.038869 P_STOPPED 0 rss_kib 1
+TS 2141.038902 P_BQL_WANT 0 rss_kib 1
+TS 2141.038906 P_BQL_GOT 0 rss_kib 1
+TS 2141.038920 P_SYNCED 3 rss_kib 1
+TS 2141.5 P_RAM_STREAMED 12606 rss_kib 1
+TS 2141.55 P_SAVED 12665 rss_kib 1
+TS 2141.6 P_BQL_REL 4194304 rss_kib 1
+TS 2141.8 P_LOADED 0 rss_kib 1
+TS 2141.900001 P_STARTED 25287 rss_kib 1
+TS 2142.5 P_BEGIN 25287 rss_kib 1
+TS 2142.6 P_STOPPED 0 rss_kib 1
+TS 2142.7 P_BQL_GOT 0 rss_kib 1
+""",
+    "secondary": """\
+TS 2141.038900 S_VMSTATE_SEND 0 rss_kib 1
+TS 2141.7 S_RAM_LOADED 0 rss_kib 1
+TS 2141.75 S_FLUSH_BEGIN 3 rss_kib 1
+TS 2141.76 S_FLUSH_END 0 rss_kib 1
+""",
+}
+CSV72 = "k,p_send_request,p_dirty_pages,wire_bytes\n0,1795397505.096507,24505,\n"
+LOGS72 = {
+    "primary": """\
+9@1795397505.000000:colo_receive_message Receive 'checkpoint-ready' message
+9@1795397505.096507:colo_send_message Send 'checkpoint-request' message
+9@1795397505.096771:colo_vm_state_change Change 'run' => 'stop'
+9@1795397505.213339:colo_receive_message Receive 'vmstate-loaded' message
+9@1795397505.213668:colo_vm_state_change Change 'stop' => 'run'
+""",
+    "secondary": """\
+8@1795397505.000000:colo_send_message Send 'checkpoint-ready' message
+8@1795397505.096208:colo_receive_message Receive 'checkpoint-request' message
+8@1795397505.2:colo_flush_ram_cache_begin dirty_pages 24506
+8@1795397505.21:colo_flush_ram_cache_end
+""",
+}
 
 
-def write(folder: Path, meta: dict[str, Any], table: str) -> Path:
+def write(
+    folder: Path, meta: dict[str, Any], table: str, logs: Mapping[str, str] | None = None
+) -> Path:
     """Write a run folder of the lab."""
     folder.mkdir()
     (folder / "meta.json").write_text(json.dumps(meta))
     (folder / "checkpoints.csv").write_text(table)
+    logs = logs or (LOGS25 if "P_BEGIN" in table else LOGS72)
+    for side, text in logs.items():
+        (folder / f"{side}.log").write_text(text)
     return folder
 
 
@@ -72,7 +109,7 @@ def meta72(mode: str = "tun pair + netdelay.py", **more: Any) -> dict[str, Any]:
 
 def test_a_qemu_25_folder_becomes_a_run(tmp_path: Path) -> None:
     """Conditions in a scenario's words, stages in whole nanoseconds, what is missing left out."""
-    run = rundir.read(write(tmp_path / "split-x", meta25(), CSV25))
+    run = read_measured(write(tmp_path / "split-x", meta25(), CSV25))
     assert run == MeasuredRun(
         name="qemu25/split-x",
         design="split",
@@ -103,10 +140,16 @@ def test_a_qemu_25_folder_becomes_a_run(tmp_path: Path) -> None:
                 stages={
                     "p_stopped": 665_000,
                     "s_vmstate_send": 696_000,
+                    "p_lock_wanted": 698_000,
                     "p_lock_taken": 702_000,
+                    "p_sync_begin": 702_000,
+                    "p_synced": 716_000,
                     "p_ram_sent": 461_796_000,
+                    "p_saved": 511_796_000,
                     "p_lock_free": 561_796_000,
                     "s_ram_loaded": 661_796_000,
+                    "s_flush_begin": 711_796_000,
+                    "s_flush_end": 721_796_000,
                     "p_loaded": 761_796_000,
                     "p_resumed": 861_797_000,
                 },
@@ -114,12 +157,16 @@ def test_a_qemu_25_folder_becomes_a_run(tmp_path: Path) -> None:
             MeasuredCheckpoint(
                 design="split",
                 request_ns=1_461_796_000,
-                dirty_pages=4,
+                dirty_pages=None,
                 flush_pages=None,
                 wire_bytes=None,
                 staging_buffer_content_bytes=None,
-                staging_buffer_capacity_bytes=None,
-                stages={"p_stopped": 100_000_000, "p_lock_taken": 200_000_000},
+                staging_buffer_capacity_bytes=4194304,
+                stages={
+                    "p_stopped": 100_000_000,
+                    "p_lock_wanted": 200_000_000,
+                    "p_lock_taken": 200_000_000,
+                },
             ),
         ),
         fault=None,
@@ -137,7 +184,7 @@ def test_a_qemu_25_folder_becomes_a_run(tmp_path: Path) -> None:
 
 def test_a_qemu_72_folder_becomes_a_run(tmp_path: Path) -> None:
     """Half the round trip is the latency, TUN frames have 1500 bytes, 0 Mbit/s is no limit."""
-    run = rundir.read(write(tmp_path / "base_x", meta72(), CSV72))
+    run = read_measured(write(tmp_path / "base_x", meta72(), CSV72))
     assert (run.name, run.design, run.qemu, run.fault) == (
         "qemu72/base_x",
         "qemu-5.1",
@@ -162,6 +209,8 @@ def test_a_qemu_72_folder_becomes_a_run(tmp_path: Path) -> None:
     assert one.stages == {
         "s_request": -299_000,
         "p_stopped": 264_000,
+        "s_flush_begin": 103_493_000,
+        "s_flush_end": 113_493_000,
         "p_loaded": 116_832_000,
         "p_resumed": 117_161_000,
     }
@@ -179,7 +228,7 @@ def test_a_qemu_25_fault_is_read_with_what_came_of_it(tmp_path: Path) -> None:
         "heartbeat_answered_s_after_cont": 0.220669,
         "resumed_s_after_cont": 0.215713,
     }
-    fault = rundir.read(write(tmp_path / "f", meta25(result), CSV25)).fault
+    fault = read_measured(write(tmp_path / "f", meta25(result), CSV25)).fault
     assert fault == FaultResult(
         fault="freeze",
         victim="secondary",
@@ -213,7 +262,7 @@ def test_a_qemu_72_fault_that_a_yank_ended_was_not_served(tmp_path: Path) -> Non
             "yank_to_running_s": 0.018072,
         },
     )
-    run = rundir.read(write(tmp_path / "f", meta, CSV72))
+    run = read_measured(write(tmp_path / "f", meta, CSV72))
     assert (run.conditions.retries2, run.conditions.frame_bytes) == (3, 1514)
     assert run.fault == FaultResult(
         fault="vanish",
@@ -238,7 +287,7 @@ def test_a_qemu_72_fault_that_a_yank_ended_was_not_served(tmp_path: Path) -> Non
         ("{", CSV25, "cannot be read"),
         ("{}", CSV25, "not as a run of the lab is written"),
         (json.dumps(meta25()), "k,a\n0,1\n", "neither P_BEGIN nor p_send_request"),
-        (json.dumps(meta25()), CSV25.replace("2142.5", "soon"), "not as a run of the lab"),
+        (json.dumps(meta72()), CSV72.replace("24505", "many"), "not as a run of the lab"),
         (json.dumps(meta25() | {"qemu": "?"}), CSV25, "no QEMU version"),
     ],
 )
@@ -249,21 +298,49 @@ def test_a_folder_that_is_no_run_is_an_error(
     (tmp_path / "meta.json").write_text(meta)
     (tmp_path / "checkpoints.csv").write_text(table)
     with pytest.raises(LogError, match=message) as caught:
-        rundir.read(tmp_path)
+        read_measured(tmp_path)
     assert str(tmp_path) in str(caught.value)
 
 
 def test_a_folder_without_its_files_is_told_from_a_run(tmp_path: Path) -> None:
     """A folder that lacks either file is no run directory."""
     run = write(tmp_path / "run", meta25(), CSV25)
-    assert rundir.is_run_directory(run)
+    assert is_run_folder(run)
     (run / "checkpoints.csv").unlink()
-    assert not rundir.is_run_directory(run)
+    assert not is_run_folder(run)
     with pytest.raises(LogError, match=r"it has no checkpoints\.csv"):
-        rundir.read(run)
+        read_measured(run)
 
 
 def test_a_run_in_which_nothing_happened_has_no_checkpoints(tmp_path: Path) -> None:
-    """A table with a header alone is a run of no checkpoints."""
-    header = CSV25.splitlines(keepends=True)[0]
-    assert rundir.read(write(tmp_path / "run", meta25(), header)).checkpoints == ()
+    """Logs that only show the entry into COLO are a run of no checkpoints."""
+    logs = {side: text.splitlines(keepends=True)[0] for side, text in LOGS72.items()}
+    header = CSV72.splitlines(keepends=True)[0]
+    assert read_measured(write(tmp_path / "run", meta72(), header, logs)).checkpoints == ()
+
+
+def test_a_name_that_is_not_known_is_an_error(tmp_path: Path) -> None:
+    """An unknown design, fault, victim or QEMU is never taken for another, and told with the file.
+
+    A run of multifd channels is never taken for a plain one.
+    """
+    action = {"fault": "stop", "victim": "secondary", "when": "idle"}
+    fault25 = {"fault": "stop", "victim": "secondary", "trigger": "P_SYNCED"}
+    wrong: dict[str, dict[str, Any]] = {
+        "no design is called 'splt'; there are old-qsb, split, old-qio": meta25()
+        | {"config": CONFIG25 | {"design": "splt"}},
+        "no fault is called 'stopp'; there are stop, kill": meta25(fault25 | {"fault": "stopp"}),
+        "no side is called 'both'": meta25(fault25 | {"victim": "both"}),
+        "no fault is called 'sotp'": meta72(config={"action": action | {"fault": "sotp"}}),
+        "no design is known for QEMU 4.2.0": meta72(qemu="QEMU emulator version 4.2.0"),
+        "a run of QEMU 8.2.0, qemu-5.1.multifd=3": meta72(
+            qemu="QEMU emulator version 8.2.0", config={"channels": 3}
+        ),
+    }
+    for number, (message, meta) in enumerate(wrong.items()):
+        lab25 = meta["config"].get("design")
+        folder = write(tmp_path / str(number), meta, CSV25 if lab25 else CSV72)
+        for read in (read_measured, import_run):
+            with pytest.raises(LogError, match=message) as caught:
+                read(folder)
+            assert str(folder) in str(caught.value)

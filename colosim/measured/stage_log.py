@@ -1,10 +1,16 @@
-"""Stage lines of the lab's QEMU 2.5 and 2.7 as a history: see `colosim.measured.history`."""
+"""The stage lines of the lab's QEMU 2.5 and 2.7: ``TS SECONDS STAGE VALUE rss_kib KIB``.
+
+Those binaries had print statements instead of traces.  The lines show the iothread lock too, which
+no trace of QEMU's does.  Lines of any other form (errors that QEMU prints) are counted.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from colosim.measured.history import STAGES, Happening, History
+from colosim.measured.events import REQUEST, STAGES, Happening, History, clocked, since
+from colosim.measured.log import Log, LogEvent, UnknownLine
 from colosim.trace.events import (
     PRIMARY,
     SECONDARY,
@@ -30,17 +36,88 @@ from colosim.trace.purpose import Purpose
 from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from colosim.measured.stagelog import Stage, StageLog
     from colosim.trace.events import OnSide
 
-__all__ = ["of_stages"]
+__all__ = ["of_stages", "parse_stages", "side_of", "streams_ram"]
 
-_SAVE = (PRIMARY, CHECKPOINT_THREAD, Purpose.SAVE)
-_LOAD = (SECONDARY, INCOMING_THREAD, Purpose.LOAD)
-_MESSAGES_BEFORE_RAM = 8
+_STAGE: Final = re.compile(
+    r"TS (?P<seconds>\d{1,12})\.(?P<fraction>\d{1,9}) (?P<name>[PSF]_[A-Z_]{1,30}) "
+    r"(?P<value>\d{1,18}) rss_kib (?P<rss>\d{1,12})",
+    re.ASCII,
+)
+_UNKNOWN_KEPT: Final = 5
+_NS: Final = 10**9
+_SAVE: Final = (PRIMARY, CHECKPOINT_THREAD, Purpose.SAVE)
+_LOAD: Final = (SECONDARY, INCOMING_THREAD, Purpose.LOAD)
+_MESSAGES_BEFORE_RAM: Final = 8
 """CHECKPOINT_REQUEST and VMSTATE_SEND, which the counter of streamed bytes includes."""
+
+
+def parse_stages(lines: Iterable[str], source: str) -> Log:
+    """Read stage lines, each an event whose words are its value and the resident set in KiB.
+
+    The log may have none.
+    """
+    stages: list[LogEvent] = []
+    unknown: list[UnknownLine] = []
+    number = unknown_lines = 0
+    truncated = False
+    for number, line in enumerate(lines, start=1):
+        text = line.rstrip("\r\n")
+        found = _STAGE.fullmatch(text)
+        if not line.endswith("\n") and (found or text.startswith("TS ")):
+            truncated = True
+        elif found:
+            time_ns = int(found["seconds"]) * _NS + int(found["fraction"].ljust(9, "0"))
+            words = found["value"], found["rss"]
+            stages.append(LogEvent(number, found["name"], time_ns, None, words))
+        elif text.strip():
+            unknown_lines += 1
+            if len(unknown) < _UNKNOWN_KEPT:
+                unknown.append(UnknownLine(number, text[:200]))
+    return Log(source, tuple(stages), number, 0, unknown_lines, tuple(unknown), truncated)
+
+
+def side_of(log: Log) -> str | None:
+    """Return which side wrote stage lines, None if no stage of either is there."""
+    first = (event.name[0] for event in log.events if event.name[0] in "PS")
+    return {"P": PRIMARY, "S": SECONDARY}.get(next(first, ""))
+
+
+def streams_ram(log: Log) -> bool:
+    """Tell whether RAM was streamed before the size rather than staged."""
+    return any(event.name in {"P_RAM_STREAMED", "S_RAM_LOADED"} for event in log.events)
+
+
+def of_stages(log: Log, side: str, *, split: bool) -> History:
+    """Return the history of one side; `split`: RAM was streamed, as stages of either side show."""
+    own = side[0].upper()
+    events, backwards = clocked(log.events, lambda event: event.name in {"P_BEGIN", "S_REQ"})
+    teller = _Teller(side, split=split)
+    for event in events:
+        if event.name[0] in {own, "F"}:
+            value, resident_kib = map(int, event.words)
+            teller.tell(Stage(event.line, event.name, event.time_ns, value, resident_kib * 1024))
+    return History(
+        side=side,
+        kind=STAGES,
+        log=log,
+        happenings=tuple(teller.told),
+        backwards=backwards,
+        wire_bytes=teller.wire_bytes,
+    )
+
+
+class Stage(NamedTuple):
+    """One stage: its line (1-based), CLOCK_MONOTONIC, value, and the resident set in bytes."""
+
+    line: int
+    name: str
+    time_ns: int | None
+    value: int
+    resident_bytes: int
 
 
 class _Teller:
@@ -59,9 +136,7 @@ class _Teller:
         self._failover = False
 
     def tell(self, stage: Stage) -> None:
-        """Add what `stage` says, if it is one of this side's or of its failover."""
-        if stage.name[0] not in {self.side[0].upper(), "F"}:
-            return
+        """Add what `stage` says."""
         if stage.resident_bytes != self._resident:
             self._resident = stage.resident_bytes
             self.add(stage, MemoryLevel(self.side, "process_resident"), self._resident)
@@ -70,14 +145,19 @@ class _Teller:
             tell(self, stage)
         self._at[stage.name] = stage
 
-    def add(self, stage: Stage, event: OnSide, value: int = 0) -> None:
+    def add(self, stage: Stage, event: OnSide, value: int | None = 0) -> None:
         """Add what a line of the log means."""
         self.told.append(Happening(stage.line, stage.time_ns, event, value))
 
-    def since(self, earlier: str, stage: Stage) -> int:
-        """Return the time since a stage of the same checkpoint, 0 if it was not reached."""
+    def since(self, earlier: str, stage: Stage) -> int | None:
+        """Return the time since a stage of the same checkpoint, None if it was not reached."""
         before = self._at.get(earlier)
-        return 0 if before is None else max(0, stage.time_ns - before.time_ns)
+        return None if before is None else since(before.time_ns, stage.time_ns)
+
+    def value_at(self, name: str) -> int | None:
+        """Return the value of a stage of the same checkpoint, None if it was not reached."""
+        before = self._at.get(name)
+        return None if before is None else before.value
 
     def capacity(self, stage: Stage) -> None:
         """Note the staging buffer's size, if it changed."""
@@ -92,7 +172,7 @@ class _Teller:
         started = self._at.get("P_STARTED")
         self._at = {"P_STARTED": started} if started is not None else {}
         self._checkpoint += 1
-        self.add(stage, Sent(PRIMARY, "CHECKPOINT_REQUEST"), 4)
+        self.add(stage, Sent(PRIMARY, REQUEST), 4)
 
     def stopped(self, stage: Stage) -> None:
         """The guest is stopped."""
@@ -108,31 +188,26 @@ class _Teller:
         self.add(stage, StepDone(PRIMARY, "bitmap sync"), self.since("P_BQL_GOT", stage))
         self.add(stage, PagesCounted(PRIMARY, "dirty"), stage.value)
         if self._split:
-            self._begin_stream(stage, "RAM stream", 0)
+            self._begin_stream(stage, "RAM stream", None)
 
-    def _begin_stream(self, stage: Stage, step: str, amount: int) -> None:
+    def _begin_stream(self, stage: Stage, step: str, amount: int | None) -> None:
         self._stream_begin = len(self.told)
         self.add(stage, StreamBegan(PRIMARY, step), amount)
 
     def streamed(self, stage: Stage) -> None:
         """The last page is in the socket."""
-        begun = self._at.get("P_BEGIN")
-        amount = 0 if begun is None else stage.value - begun.value - _MESSAGES_BEFORE_RAM
-        amount = max(0, amount)
+        sent = self.value_at("P_BEGIN")
+        amount = None if sent is None else max(0, stage.value - sent - _MESSAGES_BEFORE_RAM)
         if self._stream_begin >= 0:
             self.told[self._stream_begin] = self.told[self._stream_begin]._replace(value=amount)
         self.add(stage, StreamEnded(PRIMARY, "RAM stream"), amount)
 
     def saved(self, stage: Stage) -> None:
         """Everything is saved."""
-        step, begin = (
-            ("device save", "P_RAM_STREAMED")
-            if self._split
-            else (
-                "vmstate save",
-                "P_SYNCED",
-            )
-        )
+        if self._split:
+            step, begin = "device save", "P_RAM_STREAMED"
+        else:
+            step, begin = "vmstate save", "P_SYNCED"
         self.add(stage, StepDone(PRIMARY, step), self.since(begin, stage))
         self.add(stage, Staged(PRIMARY), stage.value)
 
@@ -140,8 +215,7 @@ class _Teller:
         """The lock is free, and the staged content is sent from now on."""
         self.capacity(stage)
         self.add(stage, LockReleased(*_SAVE), self.since("P_BQL_GOT", stage))
-        content = self._at.get("P_SAVED")
-        self._begin_stream(stage, self._staged, 0 if content is None else content.value)
+        self._begin_stream(stage, self._staged, self.value_at("P_SAVED"))
 
     @property
     def _staged(self) -> str:
@@ -155,23 +229,22 @@ class _Teller:
         """The guest runs again."""
         self.add(stage, StepDone(PRIMARY, "start"), self.since("P_LOADED", stage))
         self.add(stage, GuestRunning(PRIMARY))
-        begun = self._at.get("P_BEGIN")
-        if begun is not None:
-            self.wire_bytes[self._checkpoint] = stage.value - begun.value
+        sent = self.value_at("P_BEGIN")
+        if sent is not None:
+            self.wire_bytes[self._checkpoint] = stage.value - sent
 
     # ---- secondary -----------------------------------------------------------------------------
 
     def request(self, stage: Stage) -> None:
         """The request was read."""
         self._at = {}
-        self.add(stage, Received(SECONDARY, "CHECKPOINT_REQUEST"), 4)
+        self.add(stage, Received(SECONDARY, REQUEST), 4)
 
     def filled(self, stage: Stage) -> None:
         """The staging buffer is filled."""
         self.capacity(stage)
-        size = self._at.get("S_SIZE")
         step = "device fill" if self._split else "vmstate fill"
-        self.add(stage, StreamEnded(SECONDARY, step), 0 if size is None else size.value)
+        self.add(stage, StreamEnded(SECONDARY, step), self.value_at("S_SIZE"))
 
     def flush_begins(self, stage: Stage) -> None:
         """The flush begins; where RAM was staged, the time since the reset was its load."""
@@ -180,10 +253,10 @@ class _Teller:
 
     def flush_ends(self, stage: Stage) -> None:
         """The RAM cache is in guest RAM."""
-        begun = self._at.get("S_FLUSH_BEGIN")
         self.add(stage, StepDone(SECONDARY, "cache flush"), self.since("S_FLUSH_BEGIN", stage))
-        if begun is not None:
-            self.add(stage, PagesCounted(SECONDARY, "flushed"), begun.value)
+        pages = self.value_at("S_FLUSH_BEGIN")
+        if pages is not None:
+            self.add(stage, PagesCounted(SECONDARY, "flushed"), pages)
 
     def loaded(self, stage: Stage) -> None:
         """The lock is free after the load."""
@@ -264,23 +337,3 @@ _TOLD: dict[str, Callable[[_Teller, Stage], None]] = {
     "F_P_RESUMED": _Teller.resumed,
     "F_S_RESUMED": _Teller.resumed,
 }
-
-
-def of_stages(log: StageLog, side: str, *, split: bool) -> History:
-    """Return the history of one side; `split`: RAM was streamed, as stages of either side show."""
-    teller = _Teller(side, split=split)
-    for stage in log.stages:
-        teller.tell(stage)
-    return History(
-        side=side,
-        source=log.source,
-        kind=STAGES,
-        happenings=tuple(teller.told),
-        shows=frozenset(),
-        entered=False,
-        lines=log.lines,
-        other_events=0,
-        unknown_lines=log.unknown_lines,
-        truncated=log.truncated,
-        wire_bytes=teller.wire_bytes,
-    )

@@ -1,0 +1,317 @@
+"""A real log as typed events: what one side did, in the words of a simulated run's record.
+
+Events are those of `colosim.trace.events`, so that tables, summaries, figures and the check against
+a design's protocol know one language only.  A step's duration is the time between the two points
+of the log that stand around it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from colosim.trace.events import (
+    CommandServed,
+    FailoverChanged,
+    FunctionFailed,
+    GuestRunning,
+    GuestStopped,
+    MigrationChanged,
+    PagesCounted,
+    Received,
+    Sent,
+    ServesAlone,
+    StepDone,
+    StreamEnded,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from colosim.measured.log import Log, LogEvent
+    from colosim.trace.events import OnSide
+
+__all__ = ["READY", "REQUEST", "STAGES", "TRACE", "Happening", "History", "clocked", "of_trace"]
+
+TRACE, STAGES = "trace", "stages"
+"""What kind of log: QEMU's own trace events, or the lab's stage lines."""
+
+READY: Final = "CHECKPOINT_READY"
+REQUEST: Final = "CHECKPOINT_REQUEST"
+
+_MESSAGE_BYTES: Final = {"VMSTATE_SIZE": 12}
+_CODE_BYTES: Final = 4
+_RUN_STATES: Final = {"9": "running", "15": "colo"}
+"""QEMU's numbers of run states, where a log has no names (before 4.2)."""
+_ENTRY_STATES: Final = {"setup", "active", "colo"}
+_SHOWS: Final = {
+    "colo_vm_state_change": "guest",
+    "runstate_set": "guest",
+    "migration_bitmap_sync_start": "bitmap sync",
+    "migration_bitmap_sync_end": "bitmap sync",
+    "ram_load_complete": "RAM load",
+    "colo_flush_ram_cache_begin": "cache flush",
+    "colo_flush_ram_cache_end": "cache flush",
+}
+
+
+class Happening(NamedTuple):
+    """One event of one side: its line, its time and its value, None where the log has none."""
+
+    line: int
+    time_ns: int | None
+    event: OnSide
+    value: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What one side's log tells of one COLO session.
+
+    ``shows`` has the kinds of step that this log would show if they happened, beside messages:
+    ``guest``, ``bitmap sync``, ``RAM load``, ``cache flush``.  ``entered``: the log has the entry
+    into COLO, so its first checkpoint is seen from its beginning.  ``timed``: every event of the
+    log has a time.  ``backwards``: the lines at which its clock ran backwards; from there to the
+    next checkpoint no event has a time.  ``wire_bytes``: by number of the checkpoint, bytes sent to
+    the secondary, where the log has them.
+    """
+
+    side: str
+    kind: str
+    log: Log
+    happenings: tuple[Happening, ...]
+    shows: frozenset[str] = frozenset()
+    entered: bool = False
+    timed: bool = True
+    backwards: tuple[int, ...] = ()
+    wire_bytes: dict[int, int] = field(default_factory=dict)
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what a manifest says of this log; no path of this machine."""
+        return {
+            "source": Path(self.log.source).name,
+            "side": self.side,
+            "kind": self.kind,
+            "lines": self.log.lines,
+            "other_events": self.log.other_events,
+            "unknown_lines": self.log.unknown_lines,
+            "truncated": self.log.truncated,
+            "times": self.timed,
+            "clock_ran_backwards_at_lines": list(self.backwards),
+            "multifd": self.log.multifd,
+        }
+
+
+def clocked(
+    events: Iterable[LogEvent], begins: Callable[[LogEvent], bool]
+) -> tuple[list[LogEvent], tuple[int, ...]]:
+    """Return events on a clock that never runs backwards, and the lines at which it did.
+
+    What a clock says after it was set back cannot be told from a duration, so events from there
+    on have no time, until one `begins` a checkpoint; then the clock goes on from where it was.
+    """
+    found, backwards = [], []
+    latest = shift = 0
+    lost = False
+    for event in events:
+        if event.time_ns is None:
+            found.append(event)
+            continue
+        time_ns = event.time_ns + shift
+        if found and time_ns < latest:
+            backwards.append(event.line)
+            shift += latest - time_ns
+            time_ns = latest
+            lost = True
+        latest = time_ns
+        lost = lost and not begins(event)
+        found.append(event._replace(time_ns=None if lost else time_ns))
+    return found, tuple(backwards)
+
+
+def of_trace(log: Log, side: str, events: Sequence[LogEvent]) -> History:
+    """Return the history of one side of a trace log, from its events."""
+    names = {event.name for event in events}
+    on_clock, backwards = clocked(events, lambda event: event.words == (REQUEST,))
+    teller = _Teller(side, shows_guest="colo_vm_state_change" in names)
+    for event in on_clock:
+        if tell := _TOLD.get(event.name):
+            tell(teller, event)
+    return History(
+        side=side,
+        kind=TRACE,
+        log=log,
+        happenings=tuple(teller.told),
+        shows=frozenset(_SHOWS[name] for name in names & _SHOWS.keys()),
+        entered=any(_enters(event) for event in events),
+        timed=all(event.time_ns is not None for event in events),
+        backwards=backwards,
+    )
+
+
+def _enters(event: LogEvent) -> bool:
+    return event.words == (READY,) or (
+        event.name == "migrate_set_state" and event.words[-1] in _ENTRY_STATES
+    )
+
+
+class _Teller:
+    """Turns the events of one side's log into happenings, one after the other.
+
+    `shows_guest`: COLO's own events say when the guest stops and runs.
+    """
+
+    def __init__(self, side: str, *, shows_guest: bool) -> None:
+        self.told: list[Happening] = []
+        self._side = side
+        self._shows_guest = shows_guest
+        self._running_since: int | None = None
+        self._last: OnSide | None = None
+        self._message_ns: int | None = None
+        self._flush: tuple[int | None, int] | None = None
+        self._sync: int | None = None
+        self._counter = _DirtyCounter()
+        self._failover = False
+
+    def add(self, event: LogEvent, told: OnSide, value: int | None = 0) -> None:
+        """Add what a line of the log means."""
+        self.told.append(Happening(event.line, event.time_ns, told, value))
+
+    def message(self, event: LogEvent) -> None:
+        """A message was sent or read."""
+        (name,) = event.words
+        if name == READY:
+            self._failover = False  # entered anew
+        kind = Sent if event.name == "colo_send_message" else Received
+        self._last, self._message_ns = kind(self._side, name), event.time_ns
+        self.add(event, self._last, _MESSAGE_BYTES.get(name, _CODE_BYTES))
+
+    def guest(self, event: LogEvent) -> None:
+        """COLO stopped or started the guest."""
+        self._guest(event, running=event.words == ("run",))
+
+    def _guest(self, event: LogEvent, *, running: bool) -> None:
+        spent = since(self._message_ns, event.time_ns)
+        if running:
+            self._running_since = event.time_ns
+            if self._last == Received(self._side, "VMSTATE_LOADED"):
+                self.add(event, StepDone(self._side, "start"), spent)
+            self.add(event, GuestRunning(self._side))
+        else:
+            match self._last:
+                case Received(_, "CHECKPOINT_REPLY" | "CHECKPOINT_REQUEST"):
+                    self.add(event, StepDone(self._side, "stop"), spent)
+            ran_ns = since(self._running_since, event.time_ns)
+            self.add(event, GuestStopped(self._side), ran_ns)
+
+    def run_state(self, event: LogEvent) -> None:
+        """Take a run state where no COLO event tells of the guest: in a failover, or in no log."""
+        if self._shows_guest and not self._failover:
+            return
+        state = _RUN_STATES.get(event.words[-1], event.words[-1])
+        if state in {"running", "colo"}:
+            self._guest(event, running=state == "running")
+        if state == "running" and self._failover:
+            self.add(event, ServesAlone(self._side))
+
+    def migration(self, event: LogEvent) -> None:
+        """The migration's state changed."""
+        self.add(event, MigrationChanged(self._side, event.words[-1]))
+
+    def failover(self, event: LogEvent) -> None:
+        """The failover's state changed."""
+        self._failover = True
+        self.add(event, FailoverChanged(self._side, event.words[-1]))
+
+    def sync_begins(self, event: LogEvent) -> None:
+        """A bitmap sync begins."""
+        self._sync = event.time_ns
+        self._counter.begins(event.time_ns)
+
+    def sync_ends(self, event: LogEvent) -> None:
+        """A bitmap sync has ended."""
+        spent = since(self._sync, event.time_ns)
+        self._sync = None
+        self.add(event, StepDone(self._side, "bitmap sync"), spent)
+        pages = self._counter.ends(event.time_ns, int(event.words[0]))
+        if pages is not None:
+            self.add(event, PagesCounted(self._side, "dirty"), pages)
+
+    def flush_begins(self, event: LogEvent) -> None:
+        """A cache flush begins."""
+        self._flush = event.time_ns, int(event.words[0])
+
+    def flush_ends(self, event: LogEvent) -> None:
+        """A cache flush has ended."""
+        begun, pages = self._flush or (None, None)
+        self._flush = None
+        self.add(event, StepDone(self._side, "cache flush"), since(begun, event.time_ns))
+        if pages is not None:
+            self.add(event, PagesCounted(self._side, "flushed"), pages)
+
+    def loaded(self, event: LogEvent) -> None:
+        """A RAM stream was read to its end, or to an error."""
+        ended = event.words == ("0",)
+        told = StreamEnded if ended else FunctionFailed
+        self.add(event, told(self._side, "RAM load"))
+
+    def lost_heartbeat(self, event: LogEvent) -> None:
+        """The monitor serves the command that begins a failover."""
+        self.add(event, CommandServed(self._side, "x-colo-lost-heartbeat"))
+
+    def yank(self, event: LogEvent) -> None:
+        """The monitor shuts connections down, out of band."""
+        self.add(event, CommandServed(self._side, "yank", out_of_band=True))
+
+
+_TOLD: Final[dict[str, Callable[[_Teller, LogEvent], None]]] = {
+    "colo_send_message": _Teller.message,
+    "colo_receive_message": _Teller.message,
+    "colo_vm_state_change": _Teller.guest,
+    "runstate_set": _Teller.run_state,
+    "migrate_set_state": _Teller.migration,
+    "colo_failover_set_state": _Teller.failover,
+    "migration_bitmap_sync_start": _Teller.sync_begins,
+    "migration_bitmap_sync_end": _Teller.sync_ends,
+    "colo_flush_ram_cache_begin": _Teller.flush_begins,
+    "colo_flush_ram_cache_end": _Teller.flush_ends,
+    "ram_load_complete": _Teller.loaded,
+    "qmp_enter_x_colo_lost_heartbeat": _Teller.lost_heartbeat,
+    "qmp_enter_yank": _Teller.yank,
+}
+
+
+def since(begun: int | None, ended: int | None) -> int | None:
+    """Return the time between two points of a log, None if either has none."""
+    return None if begun is None or ended is None else ended - begun
+
+
+class _DirtyCounter:
+    """Dirty pages of one sync, from a counter that QEMU resets about once a second.
+
+    After a sync that ends more than 1 s after the last reset it begins again from 0
+    (migration_bitmap_sync in migration/ram.c).  Without times, or once the clock was set back,
+    nothing can be said.
+    """
+
+    def __init__(self) -> None:
+        self._counted: int | None = 0
+        self._reset_ns: int | None = None
+
+    def begins(self, time_ns: int | None) -> None:
+        """A sync begins: the first one starts the period."""
+        if self._reset_ns is None:
+            self._reset_ns = time_ns
+
+    def ends(self, time_ns: int | None, counter: int) -> int | None:
+        """A sync ends with this counter; return its own pages."""
+        if time_ns is None or self._counted is None:
+            self._counted = None
+            return None
+        pages = counter - self._counted if counter >= self._counted else counter
+        self._counted = counter
+        if self._reset_ns is None or time_ns > self._reset_ns + 10**9:
+            self._counted = 0
+            self._reset_ns = time_ns
+        return pages

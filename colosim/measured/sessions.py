@@ -1,0 +1,263 @@
+"""Whose logs these are: files of a real run, the COLO sessions in each, and the sides of a session.
+
+A log may be of one side, or of two processes that write to one file; it may be gzipped; and after a
+failover a process may enter COLO again, perhaps in the other role.  Each session is a run.
+
+A message has a direction, so each one sent or received is a vote for a side.  One vote against many
+is a message on the wrong side, which the check against the protocol reports; many on both sides are
+two processes, told apart by their threads.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from colosim.errors import LogError
+from colosim.measured import log
+from colosim.measured.events import READY, REQUEST, of_trace
+from colosim.measured.stage_log import of_stages, parse_stages, side_of, streams_ram
+from colosim.trace.events import PRIMARY, SECONDARY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from os import PathLike
+
+    from colosim.measured.events import History
+    from colosim.measured.log import Log, LogEvent
+
+    Session = list[History]
+    """The histories of one session, at most one a side, the primary's first."""
+
+__all__ = ["log_files", "sessions", "sessions_of"]
+
+_SIDES: Final = (PRIMARY, SECONDARY)
+_MESSAGES: Final = {"colo_send_message", "colo_receive_message"}
+_FROM_PRIMARY: Final = {REQUEST, "VMSTATE_SEND", "VMSTATE_SIZE", "GUEST_SHUTDOWN"}
+_FROM_SECONDARY: Final = {READY, "CHECKPOINT_REPLY", "VMSTATE_RECEIVED", "VMSTATE_LOADED"}
+_HINTS: Final = {
+    "migration_bitmap_sync_start": PRIMARY,
+    "migration_bitmap_sync_end": PRIMARY,
+    "colo_flush_ram_cache_begin": SECONDARY,
+    "colo_flush_ram_cache_end": SECONDARY,
+    "ram_load_complete": SECONDARY,
+}
+"""Events that are no messages, and the only side on which they happen."""
+_BETWEEN: Final = {
+    "colo_failover_set_state",
+    "migrate_set_state",
+    "qmp_enter_x_colo_lost_heartbeat",
+}
+"""Of these there is one between two sessions of a process."""
+_BOTH_LEAST: Final = 4
+"""Fewer messages than this of one side do not make a second side."""
+_BOTH_SHARE: Final = 4
+"""One message in so many must be of the other side to make it one."""
+_LOGS_MAX: Final = 2
+
+
+def log_files(folder: Path) -> list[Path]:
+    """Return the logs of a lab run folder, the primary's first.
+
+    :raises LogError: if it has none.
+    """
+    found = [
+        folder / f"{side}.log{ending}"
+        for side in _SIDES
+        for ending in (".gz", "")
+        if (folder / f"{side}.log{ending}").is_file()
+    ]
+    if not found:
+        raise LogError(f"{folder}: no primary.log or secondary.log in it (.gz or not)")
+    return found
+
+
+def sessions(paths: Sequence[str | PathLike[str]]) -> list[Session]:
+    """Return the COLO sessions of one or two logs, in their order.
+
+    :raises LogError: if a log cannot be read, has no COLO event, shows no side, if both are of one
+        side, or if it is not told which sessions of them belong together.
+    """
+    if len(paths) > _LOGS_MAX:
+        raise LogError(f"{len(paths)} logs are given; a run has one log a side")
+    texts = [(str(path), _lines(Path(path))) for path in paths]
+    staged = [parse_stages(lines, source) for source, lines in texts]
+    split = any(map(streams_ram, staged))
+    of_logs: list[list[Session]] = []
+    for (source, lines), stages in zip(texts, staged, strict=True):
+        side = side_of(stages)
+        if side is None:
+            of_logs.append(sessions_of(log.parse(lines, source)))
+        else:
+            of_logs.append([[of_stages(stages, side, split=split)]])
+    return of_logs[0] if len(of_logs) == 1 else _together(*of_logs)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise LogError(f"{path}: cannot be read: {error}") from error
+    return list(io.StringIO(data.decode("utf-8", errors="replace"), newline="\n"))
+
+
+# ---- sessions of two logs ------------------------------------------------------------------------
+
+
+def _together(one: list[Session], other: list[Session]) -> list[Session]:
+    """Return the sessions of two logs; those that one of them does not have stand alone."""
+    fewer, more = sorted((one, other), key=len)
+    first = _places(fewer, more)
+    last = _places(fewer[::-1], more[::-1])
+    if first is None or last is None:
+        if len(more) == 1:
+            name, same = fewer[0][0], more[0][0]
+            raise LogError(
+                f"{name.log.source} and {same.log.source} are both of the {name.side}; "
+                "a run has one log a side"
+            )
+        raise _apart(one, other)
+    if first != [len(more) - 1 - place for place in reversed(last)]:
+        raise _apart(one, other)
+    peers = dict(zip(first, fewer, strict=True))
+    return [
+        sorted([*session, *peers.get(place, [])], key=lambda history: history.side)
+        for place, session in enumerate(more)
+    ]
+
+
+def _apart(one: list[Session], other: list[Session]) -> LogError:
+    counts = " and ".join(
+        f"{sessions[0][0].log.source} has {len(sessions)} COLO sessions"
+        for sessions in (one, other)
+    )
+    return LogError(f"{counts}, and which belong together is not told: give the logs one by one")
+
+
+def _places(fewer: list[Session], more: list[Session]) -> list[int] | None:
+    """Return where sessions have their peers, each as early as it can; None if one has none."""
+    places: list[int] = []
+    for session in fewer:
+        sides = {history.side for history in session}
+        begin = places[-1] + 1 if places else 0
+        fits = (
+            place
+            for place in range(begin, len(more))
+            if sides.isdisjoint(history.side for history in more[place])
+        )
+        place = next(fits, None)
+        if place is None:
+            return None
+        places.append(place)
+    return places
+
+
+# ---- sessions and sides of one log ---------------------------------------------------------------
+
+
+def sessions_of(whole: Log) -> list[Session]:
+    """Return the sessions of a trace log, each with its sides.
+
+    :raises LogError: if nothing in it shows a side.
+    """
+    return [
+        [of_trace(whole, side, own) for side, own in _sides(whole.source, events)]
+        for events in _cut(whole.events)
+    ]
+
+
+def _cut(events: Sequence[LogEvent]) -> Iterator[Sequence[LogEvent]]:
+    """Yield each session's events: COLO is entered anew after a failover, or by another process."""
+    begin = 0
+    for place in [place for place, event in enumerate(events) if event.words == (READY,)]:
+        cut = _new_session(events[begin:place], events[place])
+        if cut is not None:
+            yield events[begin : begin + cut]
+            begin += cut
+    yield events[begin:]
+
+
+def _new_session(before: Sequence[LogEvent], ready: LogEvent) -> int | None:
+    """Return at which of the events before it a new session begins, None if it goes on."""
+    spoken = [
+        place
+        for place, event in enumerate(before)
+        if event.name in _MESSAGES and event.words != (READY,)
+    ]
+    if not spoken:
+        return None
+    between = range(spoken[-1] + 1, len(before))
+    setups = [place for place in between if before[place].words == ("setup",)]
+    ended = any(before[place].name in _BETWEEN for place in between)
+    failed = any(event.name == "colo_failover_set_state" for event in before)
+    if ended or failed or before[spoken[-1]].thread != ready.thread:
+        return setups[0] if setups else len(before)
+    return None
+
+
+def _sides(source: str, events: Sequence[LogEvent]) -> list[tuple[str, Sequence[LogEvent]]]:
+    """Return the sides that a session's events are of, each with its own in order.
+
+    Of two sides in one file, events of a thread that shows no side are left out.
+    """
+    votes = Counter(side for event in events if (side := _vote(event)) is not None)
+    if not votes:
+        votes = Counter(side for event in events if (side := _hint(event)) is not None)
+    if not votes:
+        raise LogError(
+            f"{source}: it has COLO events, but none that shows whether the primary or the "
+            "secondary wrote it"
+        )
+    side, most = max(votes.items(), key=lambda item: (item[1], item[0]))
+    other = votes.total() - most
+    if other >= _BOTH_LEAST and other * _BOTH_SHARE >= votes.total():
+        side_of_thread = _threads(events)
+        found: dict[str, list[LogEvent]] = {one: [] for one in _SIDES}
+        for event in events:
+            if event.thread is None:
+                own = _vote(event) or _hint(event)
+            else:
+                own = side_of_thread.get(event.thread)
+            if own is not None:
+                found[own].append(event)
+        if all(found.values()):
+            return list(found.items())
+    return [(side, events)]
+
+
+def _vote(event: LogEvent) -> str | None:
+    """Return the side that a message was sent or received by, None for other events."""
+    if event.name not in _MESSAGES:
+        return None
+    sent = event.name == "colo_send_message"
+    if event.words[0] in _FROM_PRIMARY:
+        return PRIMARY if sent else SECONDARY
+    if event.words[0] in _FROM_SECONDARY:
+        return SECONDARY if sent else PRIMARY
+    return None
+
+
+def _hint(event: LogEvent) -> str | None:
+    """Return the only side on which an event that is no message happens."""
+    if event.name == "migrate_set_state" and event.words == ("setup",):
+        return PRIMARY
+    if event.name == "runstate_set" and event.words[0] == "inmigrate":
+        return SECONDARY
+    return _HINTS.get(event.name)
+
+
+def _threads(events: Sequence[LogEvent]) -> dict[int, str]:
+    """Return of which side each thread is."""
+    by_thread: dict[int, Counter[str]] = {}
+    for event in events:
+        side = _vote(event) or _hint(event)
+        if event.thread is not None and side is not None:
+            # A message says more than a hint: a thread that speaks is known by its messages.
+            by_thread.setdefault(event.thread, Counter())[side] += 8 if _vote(event) else 1
+    return {thread: max(votes, key=lambda one: votes[one]) for thread, votes in by_thread.items()}
