@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from colosim.errors import LogError
 from colosim.host.failover import COMMAND
 from colosim.measured import conditions
 from colosim.runs.simulation import Simulation
@@ -39,7 +40,7 @@ IDLE_NS = 78_000_000
 THAWED_NS = 5_000_000_000
 """How long after the last try a frozen victim was let go on."""
 AFTERWARDS_NS = 60_000_000_000
-_KINDS = {"freeze", "kill", "vanish"}
+_KINDS = {"freeze", "kill", "vanish", "none"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +159,8 @@ class _Harness:
         assert self._simulation is not None  # noqa: S101 - attached
         fault = self._fault
         if fault.fault != "none":
-            kind = fault.fault if fault.fault in _KINDS else "vanish"
-            self._simulation.injector.strike(_fault_model(self._simulation, kind, fault.victim))
+            model = _fault_model(self._simulation, fault.fault, fault.victim)
+            self._simulation.injector.strike(model)
         hands_off = fault.hands_off_ns
         for k in range(POLLS if fault.polls else 0):
             self._at(hands_off * (2 * k + 1) // (2 * POLLS), self._poll)
@@ -233,10 +234,13 @@ def simulate_fault(run: MeasuredRun, costs: Mapping[str, Any] | None = None) -> 
     """Return what the simulated survivor of a fault run does.
 
     :raises ValueError: if no fault struck in the run.
+    :raises LogError: if its fault is none of the simulator's.
     """
     fault = run.fault
     if fault is None:
         raise ValueError(f"no fault struck in {run.name}")
+    if fault.fault not in _KINDS:
+        raise LogError(f"{run.name}: the fault {fault.fault!r} cannot be simulated")
     last = run.checkpoints[-1].request_ns if run.checkpoints else 0
     duration = last + fault.hands_off_ns + fault.patience_ns + AFTERWARDS_NS
     scenario = conditions.scenario(

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "FAULTS",
     "NUMBERS",
     "QUANTITIES",
     "STAGES",
@@ -82,6 +83,10 @@ QUANTITIES = (
     "dirty_pages",
 )
 """What a run is compared by: properties of `MeasuredCheckpoint`, None where not measured."""
+
+FAULTS = ("freeze", "kill", "vanish", "channel", "none")
+"""What can have struck: ``channel`` cuts off one of several multifd channels; with ``none`` the
+lost-heartbeat command alone was sent."""
 
 NUMBERS = (
     "dirty_pages",
@@ -241,6 +246,14 @@ class FaultResult:
     offset_ns: int = 0
     hands_off_ns: int = 10_000_000_000
     patience_ns: int = 10_000_000_000
+
+    def __post_init__(self) -> None:
+        """Refuse a fault that is not known.
+
+        :raises ValueError: with those that are.
+        """
+        if self.fault not in FAULTS:
+            raise ValueError(f"no fault is called {self.fault!r}; there are {', '.join(FAULTS)}")
 
     @property
     def monitor_answered(self) -> bool:

@@ -303,20 +303,30 @@ def provenance(runs: Sequence[Named]) -> Iterator[str]:
     """Yield what each run was made of: enough to make it again."""
     for name, run in runs:
         made = versions() if run.path is None else read_manifest(run.path)["versions"]
+        source = _source(run)
         facts = {
             "scenario": run.scenario.name,
             "design": run.design,
-            "seed": str(run.seed),
+            **({"seed": str(run.seed)} if source is None else _noted(source)),
             "digest": f"SHA-256 {run.digest}",
             "made with": ", ".join(f"{key} {value}" for key, value in made.items()),
         }
-        source = _source(run)
-        if source is not None:
-            logs = ", ".join(str(log.get("source", log)) for log in source.get("logs", ()))
-            facts["imported from"] = f"{source.get('kind', 'a log')}: {logs}"
         pairs = [element("dt", words(key)) + element("dd", words(facts[key])) for key in facts]
-        text = element("pre", words(resolve(run.scenario).rstrip()))
         yield element("h3", words(name))
         yield element("dl", *pairs)
-        title = f"scenario of {name}, every default filled in"
-        yield _details(title, scrolled(text, f"Scenario of {name}"))
+        if source is None:  # of a real run a scenario has no more than stands above
+            text = element("pre", words(resolve(run.scenario).rstrip()))
+            title = f"scenario of {name}, every default filled in"
+            yield _details(title, scrolled(text, f"Scenario of {name}"))
+
+
+def _noted(source: dict[str, Any]) -> dict[str, str]:
+    """Return what is known of a real run: its logs, and its conditions where they were noted."""
+    logs = ", ".join(str(log.get("source", log)) for log in source.get("logs", ()))
+    conditions = source.get("conditions") or {}
+    noted = ", ".join(f"{key} {value}" for key, value in conditions.items() if value is not None)
+    return {
+        "imported from": f"{source.get('kind', 'a log')}: {logs}",
+        "QEMU": source.get("qemu") or "not known",
+        "conditions": noted or "not known",
+    }
