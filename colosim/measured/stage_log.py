@@ -36,7 +36,7 @@ from colosim.trace.purpose import Purpose
 from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from colosim.trace.events import OnSide
 
@@ -94,12 +94,12 @@ def streams_ram(log: Log) -> bool:
 def of_stages(log: Log, side: str, *, split: bool) -> History:
     """Return the history of one side; `split`: RAM was streamed, as stages of either side show."""
     own = side[0].upper()
-    events, backwards = clocked(log.events, lambda event: event.name in {"P_BEGIN", "S_REQ"})
+    events, backwards = clocked(log.events, lambda event: event.name in _BEGINS)
     teller = _Teller(side, split=split)
-    for event in events:
-        if event.name[0] in {own, "F"}:
-            value, resident_kib = map(int, event.words)
-            teller.tell(Stage(event.line, event.name, event.time_ns, value, resident_kib * 1024))
+    for line, name, time_ns, _, words in events:
+        if name[0] in {own, "F"}:
+            value, resident_kib = map(int, words)
+            teller.tell(_Stage(line, name, time_ns, value), resident_kib * 1024)
     return History(
         side=side,
         kind=STAGES,
@@ -110,14 +110,90 @@ def of_stages(log: Log, side: str, *, split: bool) -> History:
     )
 
 
-class Stage(NamedTuple):
-    """One stage: its line (1-based), CLOCK_MONOTONIC, value, and the resident set in bytes."""
+class _Stage(NamedTuple):
+    """One stage: its line (1-based), CLOCK_MONOTONIC, and the value printed beside it."""
 
     line: int
     name: str
     time_ns: int | None
     value: int
-    resident_bytes: int
+
+
+class _Value(NamedTuple):
+    """The value of an event: that of the stage, or of an earlier one of the same checkpoint."""
+
+    of: str = ""
+
+
+class _Since(NamedTuple):
+    """The value of an event: the time since an earlier stage of the same checkpoint."""
+
+    stage: str
+
+
+_P, _S = PRIMARY, SECONDARY
+_VALUE: Final = _Value()
+_CODE, _CODE_AND_SIZE = 4, 12
+_BEGINS: Final = {"P_BEGIN": Sent(_P, REQUEST), "S_REQ": Received(_S, REQUEST)}
+"""What begins a checkpoint on each side."""
+
+_Meaning = tuple[tuple["OnSide", "int | _Value | _Since"], ...]
+
+
+def _meanings(*, split: bool) -> dict[str, _Meaning]:
+    """Return what each stage means, and the value of each event; a split design streams RAM."""
+    if split:
+        stream, fill, saved = "device stream", "device fill", "device save"
+        loaded: _Meaning = ()
+    else:
+        stream, fill, saved = "RAM stream", "vmstate fill", "vmstate save"
+        loaded = ((StepDone(_S, "RAM load"), _Since("S_RESET")),)
+    return {
+        **{name: ((event, _CODE),) for name, event in _BEGINS.items()},
+        "P_REPLY": ((Received(_P, "CHECKPOINT_REPLY"), _CODE),),
+        "P_STOPPED": (
+            (StepDone(_P, "stop"), _Since("P_REPLY")),
+            (GuestStopped(_P), _Since("P_STARTED")),
+        ),
+        "P_BQL_WANT": ((LockWanted(*_SAVE), 0),),
+        "P_BQL_GOT": ((LockGot(*_SAVE), _Since("P_BQL_WANT")),),
+        "P_SYNCED": (
+            (StepDone(_P, "bitmap sync"), _Since("P_BQL_GOT")),
+            (PagesCounted(_P, "dirty"), _VALUE),
+        ),
+        "P_SAVED": (
+            (StepDone(_P, saved), _Since("P_RAM_STREAMED" if split else "P_SYNCED")),
+            (Staged(_P), _VALUE),
+        ),
+        "P_BQL_REL": (
+            (MemoryLevel(_P, "staging_buffer"), _VALUE),
+            (LockReleased(*_SAVE), _Since("P_BQL_GOT")),
+            (StreamBegan(_P, stream), _Value("P_SAVED")),
+        ),
+        "P_SENT": ((StreamEnded(_P, stream), _VALUE),),
+        "P_RECEIVED": ((Received(_P, "VMSTATE_RECEIVED"), _CODE),),
+        "P_LOADED": ((Received(_P, "VMSTATE_LOADED"), _CODE),),
+        "P_STARTED": ((StepDone(_P, "start"), _Since("P_LOADED")), (GuestRunning(_P), 0)),
+        "S_VMSTATE_SEND": ((Received(_S, "VMSTATE_SEND"), _CODE),),
+        "S_RAM_LOADED": ((StreamEnded(_S, "RAM load"), _VALUE),),
+        "S_SIZE": ((Received(_S, "VMSTATE_SIZE"), _CODE_AND_SIZE),),
+        "S_FILLED": (
+            (MemoryLevel(_S, "staging_buffer"), _VALUE),
+            (StreamEnded(_S, fill), _Value("S_SIZE")),
+        ),
+        "S_BQL_GOT": ((LockGot(*_LOAD), 0),),
+        "S_RESET": ((StepDone(_S, "reset"), _Since("S_BQL_GOT")),),
+        "S_FLUSH_BEGIN": loaded,
+        "S_FLUSH_END": (
+            (StepDone(_S, "cache flush"), _Since("S_FLUSH_BEGIN")),
+            (PagesCounted(_S, "flushed"), _Value("S_FLUSH_BEGIN")),
+        ),
+        "S_BQL_REL": (
+            (StepDone(_S, "device load"), _Since("S_FLUSH_END")),
+            (LockReleased(*_LOAD), _Since("S_BQL_GOT")),
+        ),
+        "S_LOADED_SENT": ((Sent(_S, "VMSTATE_LOADED"), _CODE),),
+    }
 
 
 class _Teller:
@@ -127,213 +203,73 @@ class _Teller:
         self.side = side
         self.told: list[Happening] = []
         self.wire_bytes: dict[int, int] = {}
+        self._meanings = _meanings(split=split)
         self._split = split
-        self._at: dict[str, Stage] = {}
+        self._at: dict[str, _Stage] = {}
         self._checkpoint = -1
-        self._stream_begin = -1
-        self._capacity = -1
-        self._resident = -1
-        self._failover = False
+        self._ram_begin = -1
+        self._levels: dict[OnSide, int | None] = {}
 
-    def tell(self, stage: Stage) -> None:
-        """Add what `stage` says."""
-        if stage.resident_bytes != self._resident:
-            self._resident = stage.resident_bytes
-            self.add(stage, MemoryLevel(self.side, "process_resident"), self._resident)
-        tell = _TOLD.get(stage.name)
-        if tell is not None:
-            tell(self, stage)
+    def tell(self, stage: _Stage, resident_bytes: int) -> None:
+        """Add what a stage says."""
+        self._add(stage, MemoryLevel(self.side, "process_resident"), resident_bytes)
+        if stage.name in _BEGINS:
+            self._at = {name: at for name, at in self._at.items() if name == "P_STARTED"}
+            self._checkpoint += 1
+        for event, value in self._meanings.get(stage.name, ()):
+            if isinstance(value, int):
+                self._add(stage, event, value)
+            elif isinstance(value, _Value):
+                self._add(stage, event, self._value(value.of) if value.of else stage.value)
+            elif value.stage in self._at or not isinstance(event, StepDone):
+                self._add(stage, event, self._since(value.stage, stage))
+        self._tell_streams(stage)
+        self._tell_end(stage)
         self._at[stage.name] = stage
 
-    def add(self, stage: Stage, event: OnSide, value: int | None = 0) -> None:
-        """Add what a line of the log means."""
+    def _add(self, stage: _Stage, event: OnSide, value: int | None = 0) -> None:
+        """Add an event; of a level of memory only if it changed."""
+        if isinstance(event, MemoryLevel):
+            if self._levels.get(event) == value:
+                return
+            self._levels[event] = value
         self.told.append(Happening(stage.line, stage.time_ns, event, value))
 
-    def since(self, earlier: str, stage: Stage) -> int | None:
-        """Return the time since a stage of the same checkpoint, None if it was not reached."""
-        before = self._at.get(earlier)
-        return None if before is None else since(before.time_ns, stage.time_ns)
+    def _since(self, earlier: str, stage: _Stage) -> int | None:
+        begun = self._at.get(earlier)
+        return None if begun is None else since(begun.time_ns, stage.time_ns)
 
-    def value_at(self, name: str) -> int | None:
-        """Return the value of a stage of the same checkpoint, None if it was not reached."""
+    def _value(self, name: str) -> int | None:
         before = self._at.get(name)
         return None if before is None else before.value
 
-    def capacity(self, stage: Stage) -> None:
-        """Note the staging buffer's size, if it changed."""
-        if stage.value != self._capacity:
-            self._capacity = stage.value
-            self.add(stage, MemoryLevel(self.side, "staging_buffer"), stage.value)
+    def _tell_streams(self, stage: _Stage) -> None:
+        """Tell of bytes: values of the primary's stages count all that it has sent."""
+        sent = self._value("P_BEGIN")
+        match stage.name:
+            case "P_SYNCED" if self._split:
+                self._ram_begin = len(self.told)
+                self._add(stage, StreamBegan(PRIMARY, "RAM stream"), None)
+            case "P_RAM_STREAMED":
+                amount = None if sent is None else max(0, stage.value - sent - _MESSAGES_BEFORE_RAM)
+                if self._ram_begin >= 0:
+                    begun = self.told[self._ram_begin]
+                    self.told[self._ram_begin] = begun._replace(value=amount)
+                self._add(stage, StreamEnded(PRIMARY, "RAM stream"), amount)
+            case "P_STARTED" if sent is not None:
+                self.wire_bytes[self._checkpoint] = stage.value - sent
 
-    # ---- primary -------------------------------------------------------------------------------
-
-    def begin(self, stage: Stage) -> None:
-        """The request is about to be sent."""
-        started = self._at.get("P_STARTED")
-        self._at = {"P_STARTED": started} if started is not None else {}
-        self._checkpoint += 1
-        self.add(stage, Sent(PRIMARY, REQUEST), 4)
-
-    def stopped(self, stage: Stage) -> None:
-        """The guest is stopped."""
-        self.add(stage, StepDone(PRIMARY, "stop"), self.since("P_REPLY", stage))
-        self.add(stage, GuestStopped(PRIMARY), self.since("P_STARTED", stage))
-
-    def taken(self, stage: Stage) -> None:
-        """The lock is taken to save."""
-        self.add(stage, LockGot(*_SAVE), self.since("P_BQL_WANT", stage))
-
-    def synced(self, stage: Stage) -> None:
-        """The dirty pages are known; a split design begins to stream them."""
-        self.add(stage, StepDone(PRIMARY, "bitmap sync"), self.since("P_BQL_GOT", stage))
-        self.add(stage, PagesCounted(PRIMARY, "dirty"), stage.value)
-        if self._split:
-            self._begin_stream(stage, "RAM stream", None)
-
-    def _begin_stream(self, stage: Stage, step: str, amount: int | None) -> None:
-        self._stream_begin = len(self.told)
-        self.add(stage, StreamBegan(PRIMARY, step), amount)
-
-    def streamed(self, stage: Stage) -> None:
-        """The last page is in the socket."""
-        sent = self.value_at("P_BEGIN")
-        amount = None if sent is None else max(0, stage.value - sent - _MESSAGES_BEFORE_RAM)
-        if self._stream_begin >= 0:
-            self.told[self._stream_begin] = self.told[self._stream_begin]._replace(value=amount)
-        self.add(stage, StreamEnded(PRIMARY, "RAM stream"), amount)
-
-    def saved(self, stage: Stage) -> None:
-        """Everything is saved."""
-        if self._split:
-            step, begin = "device save", "P_RAM_STREAMED"
-        else:
-            step, begin = "vmstate save", "P_SYNCED"
-        self.add(stage, StepDone(PRIMARY, step), self.since(begin, stage))
-        self.add(stage, Staged(PRIMARY), stage.value)
-
-    def freed(self, stage: Stage) -> None:
-        """The lock is free, and the staged content is sent from now on."""
-        self.capacity(stage)
-        self.add(stage, LockReleased(*_SAVE), self.since("P_BQL_GOT", stage))
-        self._begin_stream(stage, self._staged, self.value_at("P_SAVED"))
-
-    @property
-    def _staged(self) -> str:
-        return "device stream" if self._split else "RAM stream"
-
-    def sent(self, stage: Stage) -> None:
-        """The staged content is in the socket."""
-        self.add(stage, StreamEnded(PRIMARY, self._staged), stage.value)
-
-    def started(self, stage: Stage) -> None:
-        """The guest runs again."""
-        self.add(stage, StepDone(PRIMARY, "start"), self.since("P_LOADED", stage))
-        self.add(stage, GuestRunning(PRIMARY))
-        sent = self.value_at("P_BEGIN")
-        if sent is not None:
-            self.wire_bytes[self._checkpoint] = stage.value - sent
-
-    # ---- secondary -----------------------------------------------------------------------------
-
-    def request(self, stage: Stage) -> None:
-        """The request was read."""
-        self._at = {}
-        self.add(stage, Received(SECONDARY, REQUEST), 4)
-
-    def filled(self, stage: Stage) -> None:
-        """The staging buffer is filled."""
-        self.capacity(stage)
-        step = "device fill" if self._split else "vmstate fill"
-        self.add(stage, StreamEnded(SECONDARY, step), self.value_at("S_SIZE"))
-
-    def flush_begins(self, stage: Stage) -> None:
-        """The flush begins; where RAM was staged, the time since the reset was its load."""
-        if not self._split:
-            self.add(stage, StepDone(SECONDARY, "RAM load"), self.since("S_RESET", stage))
-
-    def flush_ends(self, stage: Stage) -> None:
-        """The RAM cache is in guest RAM."""
-        self.add(stage, StepDone(SECONDARY, "cache flush"), self.since("S_FLUSH_BEGIN", stage))
-        pages = self.value_at("S_FLUSH_BEGIN")
-        if pages is not None:
-            self.add(stage, PagesCounted(SECONDARY, "flushed"), pages)
-
-    def loaded(self, stage: Stage) -> None:
-        """The lock is free after the load."""
-        if "S_FLUSH_END" in self._at:
-            self.add(stage, StepDone(SECONDARY, "device load"), self.since("S_FLUSH_END", stage))
-        self.add(stage, LockReleased(*_LOAD), self.since("S_BQL_GOT", stage))
-
-    # ---- the end -------------------------------------------------------------------------------
-
-    def exits(self, stage: Stage) -> None:
-        """The COLO thread leaves its loop; the value says whether a failover was asked for."""
-        self.add(stage, ColoExit(self.side, "request" if stage.value else "error"))
-
-    def resumed(self, stage: Stage) -> None:
-        """The guest runs, on this side alone."""
-        self.add(stage, GuestRunning(self.side))
-        self.add(stage, ServesAlone(self.side))
-
-
-def _means(event: OnSide, value: int | None = None) -> Callable[[_Teller, Stage], None]:
-    """Return what adds an event, with the stage's value unless one is given."""
-
-    def tell(teller: _Teller, stage: Stage) -> None:
-        teller.add(stage, event, stage.value if value is None else value)
-
-    return tell
-
-
-def _after(event: OnSide, earlier: str) -> Callable[[_Teller, Stage], None]:
-    """Return what adds an event with the time since an earlier stage."""
-
-    def tell(teller: _Teller, stage: Stage) -> None:
-        teller.add(stage, event, teller.since(earlier, stage))
-
-    return tell
-
-
-def _failover(state: str) -> Callable[[_Teller, Stage], None]:
-    """Return what adds that the failover is in this state."""
-    return lambda teller, stage: teller.add(stage, FailoverChanged(teller.side, state))
-
-
-def _served(teller: _Teller, stage: Stage) -> None:
-    teller.add(stage, CommandServed(teller.side, "x-colo-lost-heartbeat"))
-
-
-_TOLD: dict[str, Callable[[_Teller, Stage], None]] = {
-    "P_BEGIN": _Teller.begin,
-    "P_REPLY": _means(Received(PRIMARY, "CHECKPOINT_REPLY"), 4),
-    "P_STOPPED": _Teller.stopped,
-    "P_BQL_WANT": _means(LockWanted(*_SAVE), 0),
-    "P_BQL_GOT": _Teller.taken,
-    "P_SYNCED": _Teller.synced,
-    "P_RAM_STREAMED": _Teller.streamed,
-    "P_SAVED": _Teller.saved,
-    "P_BQL_REL": _Teller.freed,
-    "P_SENT": _Teller.sent,
-    "P_RECEIVED": _means(Received(PRIMARY, "VMSTATE_RECEIVED"), 4),
-    "P_LOADED": _means(Received(PRIMARY, "VMSTATE_LOADED"), 4),
-    "P_STARTED": _Teller.started,
-    "P_LOOP_EXIT": _Teller.exits,
-    "S_REQ": _Teller.request,
-    "S_VMSTATE_SEND": _means(Received(SECONDARY, "VMSTATE_SEND"), 4),
-    "S_RAM_LOADED": _means(StreamEnded(SECONDARY, "RAM load")),
-    "S_SIZE": _means(Received(SECONDARY, "VMSTATE_SIZE"), 12),
-    "S_FILLED": _Teller.filled,
-    "S_BQL_GOT": _means(LockGot(*_LOAD), 0),
-    "S_RESET": _after(StepDone(SECONDARY, "reset"), "S_BQL_GOT"),
-    "S_FLUSH_BEGIN": _Teller.flush_begins,
-    "S_FLUSH_END": _Teller.flush_ends,
-    "S_BQL_REL": _Teller.loaded,
-    "S_LOADED_SENT": _means(Sent(SECONDARY, "VMSTATE_LOADED"), 4),
-    "S_LOOP_EXIT": _Teller.exits,
-    "F_QMP": _served,
-    "F_BH": _failover("handling"),
-    "F_P_DONE": _failover("completed"),
-    "F_S_DONE": _failover("completed"),
-    "F_P_RESUMED": _Teller.resumed,
-    "F_S_RESUMED": _Teller.resumed,
-}
+    def _tell_end(self, stage: _Stage) -> None:
+        """Tell of the end of COLO on this side."""
+        match stage.name:
+            case "P_LOOP_EXIT" | "S_LOOP_EXIT":
+                self._add(stage, ColoExit(self.side, "request" if stage.value else "error"))
+            case "F_QMP":
+                self._add(stage, CommandServed(self.side, "x-colo-lost-heartbeat"))
+            case "F_BH":
+                self._add(stage, FailoverChanged(self.side, "handling"))
+            case "F_P_DONE" | "F_S_DONE":
+                self._add(stage, FailoverChanged(self.side, "completed"))
+            case "F_P_RESUMED" | "F_S_RESUMED":
+                self._add(stage, GuestRunning(self.side))
+                self._add(stage, ServesAlone(self.side))
