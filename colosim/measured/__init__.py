@@ -1,5 +1,6 @@
-"""Real QEMU COLO: runs as they were measured, and the logs that QEMU writes.
+"""Real QEMU COLO: the logs that QEMU writes, runs as they were measured, what is learnt of them.
 
-``measured`` has the tables that ship with colosim, ``rundir`` reads the run folders of the lab,
-``log`` reads the plain trace log of any QEMU.  Nothing here imports pandas.
+Every log becomes the same typed events (``events``, ``stage_log``), both sides one record
+(``merge``), that record the tables and the summary that a simulated run has (``imported``).
+``measured`` has the tables that ship with colosim.  Nothing here imports pandas.
 """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from colosim.errors import LogError
 from colosim.host.failover import COMMAND
 from colosim.measured import conditions
+from colosim.measured.measurement import Aftermath
 from colosim.runs.simulation import Simulation
 from colosim.trace.events import OTHER, PRIMARY, SECONDARY
 
@@ -44,7 +45,7 @@ _KINDS = {"freeze", "kill", "vanish", "none"}
 
 
 @dataclass(frozen=True, slots=True)
-class SimulatedFault:
+class SimulatedFault(Aftermath):
     """What the simulated survivor did, in the words of `FaultResult`; None where it did not."""
 
     monitor_answered: bool
@@ -53,11 +54,6 @@ class SimulatedFault:
     yank_running_ns: int | None
     thaw_command_ns: int | None
     thaw_running_ns: int | None
-
-    @property
-    def command_served(self) -> bool:
-        """Whether the command was served, and a guest ran, without further help."""
-        return self.command_ns is not None and self.running_ns is not None
 
 
 def _answer(_main_loop: Thread) -> Generator[Event, None, None]:
@@ -69,28 +65,27 @@ def _answer(_main_loop: Thread) -> Generator[Event, None, None]:
 class _Harness:
     """What stood around a fault run: the trigger, the fault, polls, the command, yank or thaw."""
 
-    def __init__(self, run: MeasuredRun, fault: FaultResult) -> None:
+    def __init__(self, run: MeasuredRun, fault: FaultResult, simulation: Simulation) -> None:
         self._checkpoint = sum(one.complete for one in run.checkpoints)
         self._design = run.design
         self._fault = fault
         self._due = True
-        self._simulation: Simulation | None = None
+        self._simulation = simulation
+        self.survivor = OTHER[fault.victim]
+        """The side that was asked."""
+        self._monitor = simulation.hosts[self.survivor].monitor
+        self._failover = simulation.failovers[self.survivor]
         self.polls: list[Command] = []
         self.command: Command | None = None
         self.running_at_ns: int | None = None
         self.yanked_ns: int | None = None
         self.thawed_ns: int | None = None
+        self._wait_for_the_step()
 
-    @property
-    def survivor(self) -> str:
-        """The side that was asked."""
-        return OTHER[self._fault.victim]
-
-    def attach(self, simulation: Simulation) -> None:
-        """Wait in `simulation` for the step at which the fault is to strike."""
-        self._simulation = simulation
-        simulation.hosts[self.survivor].monitor.expects_commands = True
-        failover = simulation.failovers[self.survivor]
+    def _wait_for_the_step(self) -> None:
+        """Wait for the step at which the fault is to strike."""
+        simulation, failover = self._simulation, self._failover
+        self._monitor.expects_commands = True
         told = failover.on_takeover
 
         def took_over() -> None:
@@ -144,7 +139,6 @@ class _Harness:
     # ---- what is done --------------------------------------------------------------------------
 
     def _at(self, delay_ns: int, act: Callable[[], None]) -> None:
-        assert self._simulation is not None  # noqa: S101 - attached
         env = self._simulation.env
         env.call_at(env.now + delay_ns, act)
 
@@ -156,7 +150,6 @@ class _Harness:
             self._at(self._fault.offset_ns + own_ns, self._strike)
 
     def _strike(self) -> None:
-        assert self._simulation is not None  # noqa: S101 - attached
         fault = self._fault
         if fault.fault != "none":
             model = _fault_model(self._simulation, fault.fault, fault.victim)
@@ -167,29 +160,22 @@ class _Harness:
         self._at(hands_off, self._send_command)
 
     def _poll(self) -> None:
-        assert self._simulation is not None  # noqa: S101 - attached
-        monitor = self._simulation.hosts[self.survivor].monitor
-        self.polls.append(monitor.send("query-status", _answer))
+        self.polls.append(self._monitor.send("query-status", _answer))
 
     def _send_command(self) -> None:
-        assert self._simulation is not None  # noqa: S101 - attached
-        simulation, fault = self._simulation, self._fault
-        monitor = simulation.hosts[self.survivor].monitor
-        failover = simulation.failovers[self.survivor]
-        self.command = monitor.send(COMMAND, failover.lost_heartbeat)
+        fault = self._fault
+        self.command = self._monitor.send(COMMAND, self._failover.lost_heartbeat)
         if fault.yank_running_ns is not None:
             self._at(fault.patience_ns, self._yank)
         elif fault.fault == "freeze" and not fault.command_served:
             self._at(fault.patience_ns + THAWED_NS, self._thaw)
 
     def _yank(self) -> None:
-        assert self._simulation is not None  # noqa: S101 - attached
         if self.running_at_ns is None:
             self.yanked_ns = self._simulation.env.now
-            self._simulation.failovers[self.survivor].yank()
+            self._failover.yank()
 
     def _thaw(self) -> None:
-        assert self._simulation is not None  # noqa: S101 - attached
         if self.running_at_ns is None:
             self.thawed_ns = self._simulation.env.now
             simulation = self._simulation
@@ -252,8 +238,12 @@ def simulate_fault(run: MeasuredRun, costs: Mapping[str, Any] | None = None) -> 
         duration_ns=duration,
         manager={"policy": "wait", "fence": False},
     )
-    harness = _Harness(run, fault)
-    simulation = Simulation(scenario, run.design, keep=False, prepare=harness.attach)
-    simulation.run()
+    harnesses: list[_Harness] = []
+
+    def prepare(simulation: Simulation) -> None:
+        harnesses.append(_Harness(run, fault, simulation))
+
+    simulation = Simulation(scenario, run.design, keep=False, prepare=prepare).run()
+    (harness,) = harnesses
     dispatch = simulation.hosts[harness.survivor].costs.lost_heartbeat_ns
     return harness.result(dispatch)

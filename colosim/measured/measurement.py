@@ -5,40 +5,8 @@ moment at which the primary had sent CHECKPOINT_REQUEST (`P_BEGIN` in the QEMU 2
 just before it).  The clocks of both sides are one, but the lines are printed after the act, so a
 secondary's stage may be a few microseconds below zero.
 
-Stages, in the order in which they can happen (no run has all of them):
-
-=================  ==============================================================================
-``s_request``      secondary: CHECKPOINT_REQUEST read
-``s_stopped``      secondary: guest stopped (qemu-5.1)
-``s_reply``        secondary: CHECKPOINT_REPLY sent
-``p_reply``        primary: CHECKPOINT_REPLY read
-``p_stopped``      primary: guest stopped
-``p_vmstate_send`` primary: VMSTATE_SEND sent
-``s_vmstate_send`` secondary: VMSTATE_SEND read
-``p_lock_wanted``  primary: about to take the iothread lock to save
-``p_lock_taken``   primary: has it
-``p_sync_begin``   primary: dirty bitmap sync begins
-``p_synced``       primary: dirty bitmap synced, the page loop begins
-``p_ram_sent``     primary: the last page is in the socket (split)
-``p_saved``        primary: everything saved
-``p_lock_free``    primary: iothread lock released
-``p_size_sent``    primary: VMSTATE_SIZE sent, hence all RAM before it (qemu-5.1)
-``p_sent``         primary: the staging buffer is in the socket (QEMU 2.5, 2.7)
-``s_ram_loaded``   secondary: RAM is in the RAM cache (split, qemu-5.1)
-``s_size``         secondary: VMSTATE_SIZE read
-``s_filled``       secondary: staging buffer filled
-``s_received``     secondary: VMSTATE_RECEIVED sent (qemu-5.1)
-``p_received``     primary: VMSTATE_RECEIVED read
-``s_lock_taken``   secondary: has the iothread lock to load
-``s_reset``        secondary: devices reset
-``s_flush_begin``  secondary: RAM cache to guest RAM, begin
-``s_flush_end``    secondary: and end
-``s_lock_free``    secondary: iothread lock released
-``s_resumed``      secondary: guest runs (qemu-5.1)
-``s_loaded``       secondary: VMSTATE_LOADED sent
-``p_loaded``       primary: VMSTATE_LOADED read
-``p_resumed``      primary: guest runs
-=================  ==============================================================================
+A stage is a point of `colosim.trace.steps`: ``p_saved`` is the primary's ``saved``, ``s_filled``
+the secondary's ``filled``; no run has all of them.
 """
 
 from __future__ import annotations
@@ -58,6 +26,7 @@ __all__ = [
     "QUANTITIES",
     "STAGES",
     "WARMUP",
+    "Aftermath",
     "Conditions",
     "FaultResult",
     "MeasuredCheckpoint",
@@ -87,6 +56,9 @@ QUANTITIES = (
 FAULTS = ("freeze", "kill", "vanish", "channel", "none")
 """What can have struck: ``channel`` cuts off one of several multifd channels; with ``none`` the
 lost-heartbeat command alone was sent."""
+
+MOMENTS = ("idle", "reply", "stream", "load")
+"""When it struck: between checkpoints, after the request, in the RAM stream, in the load."""
 
 NUMBERS = (
     "dirty_pages",
@@ -217,8 +189,40 @@ class MeasuredCheckpoint:
         return self.between(_WRITE_END[self.design], _RECEIVED_WHOLE[self.design])
 
 
+class Aftermath:
+    """What became of the side that survived a fault, measured or simulated."""
+
+    __slots__ = ()
+
+    command_ns: int | None
+    running_ns: int | None
+    yank_running_ns: int | None
+    thaw_command_ns: int | None
+    thaw_running_ns: int | None
+
+    @property
+    def command_served(self) -> bool:
+        """Whether x_colo_lost_heartbeat was served without a yank and without the victim's help."""
+        return self.command_ns is not None and self.running_ns is not None
+
+    @property
+    def yank_freed_it(self) -> bool:
+        """Whether a guest ran after a yank."""
+        return self.yank_running_ns is not None
+
+    @property
+    def thaw_freed_it(self) -> bool:
+        """Whether a guest ran once the victim was let go on."""
+        return self.thaw_running_ns is not None
+
+    @property
+    def guest_ran_again(self) -> bool:
+        """Whether a guest ran at all."""
+        return self.command_served or self.yank_freed_it or self.thaw_freed_it
+
+
 @dataclass(frozen=True, slots=True)
-class FaultResult:
+class FaultResult(Aftermath):
     """What a fault led to on the side that survived.
 
     ``polls`` queries of the survivor's monitor were sent before anything was done,
@@ -248,22 +252,18 @@ class FaultResult:
     patience_ns: int = 10_000_000_000
 
     def __post_init__(self) -> None:
-        """Refuse a fault that is not known.
+        """Refuse a fault, or a moment, that is not known.
 
         :raises ValueError: with those that are.
         """
-        if self.fault not in FAULTS:
-            raise ValueError(f"no fault is called {self.fault!r}; there are {', '.join(FAULTS)}")
+        for what, name, names in (("fault", self.fault, FAULTS), ("moment", self.when, MOMENTS)):
+            if name not in names:
+                raise ValueError(f"no {what} is called {name!r}; there are {', '.join(names)}")
 
     @property
     def monitor_answered(self) -> bool:
         """Whether every query of the survivor's monitor was answered (true if none was sent)."""
         return self.polls == self.polls_answered
-
-    @property
-    def command_served(self) -> bool:
-        """Whether x_colo_lost_heartbeat was served without a yank and without the victim's help."""
-        return self.command_ns is not None and self.running_ns is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from colosim.errors import LogError
 from colosim.measured.measurement import (
+    MOMENTS,
     NUMBERS,
     Conditions,
     FaultResult,
@@ -153,6 +154,10 @@ def _victim(name: object) -> str:
     return _known("side", name, {side: side for side in ("primary", "secondary")})
 
 
+def _moment(name: object) -> str:
+    return _known("moment", name, {moment: moment for moment in MOMENTS})
+
+
 # ---- QEMU 2.5 and 2.7 ----------------------------------------------------------------------------
 
 
@@ -187,7 +192,7 @@ def _fault25(result: dict[str, Any], config: dict[str, Any]) -> FaultResult:
     return FaultResult(
         fault=_known("fault", result["fault"], _FAULTS),
         victim=_victim(result["victim"]),
-        when=_TRIGGERS.get(result["trigger"], config["when"]),
+        when=_TRIGGERS.get(result["trigger"]) or _moment(config["when"]),
         polls=len(polls),
         polls_answered=len(answered),
         poll_ns_max=max(map(_ns, answered), default=None),
@@ -258,7 +263,7 @@ def _fault72(result: dict[str, Any], action: dict[str, Any]) -> FaultResult:
     return FaultResult(
         fault=kind,
         victim=victim,
-        when=action["when"],
+        when=_moment(action["when"]),
         polls=len(polls),
         polls_answered=len(answered),
         poll_ns_max=max(answered, default=None),

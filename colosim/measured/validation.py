@@ -9,14 +9,14 @@ Quantiles are nearest-rank.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from colosim.measured import conditions
 from colosim.measured.cost_file import attributes
 from colosim.measured.fault_runs import simulate_fault
 from colosim.measured.fit import fit
-from colosim.measured.measurement import QUANTITIES, WARMUP, nearest_rank
+from colosim.measured.measurement import QUANTITIES, WARMUP, Aftermath, nearest_rank
 from colosim.measured.replay import simulate_closed_loop, simulate_open_loop
 
 if TYPE_CHECKING:
@@ -37,6 +37,15 @@ __all__ = [
     "validate",
 ]
 
+_LOOKED_AT = (
+    "monitor_answered",
+    "command_served",
+    "guest_ran_again",
+    "yank_freed_it",
+    "thaw_freed_it",
+)
+_HELP = {"yank_freed_it", "thaw_freed_it"}
+"""Looked at only where it helped."""
 STAGES = tuple(quantity for quantity in QUANTITIES if quantity != "dirty_pages")
 RUNS_TO_CROSS_VALIDATE = 3
 _MEDIAN, _P25, _P75, _P90 = 50, 25, 75, 90
@@ -89,41 +98,19 @@ class FaultComparison:
 
     def shown(self) -> dict[str, tuple[Any, Any]]:
         """Return each thing that was looked at, (measured, simulated); None where not looked at."""
-        measured, simulated = self.measured, self.simulated
-        found: dict[str, tuple[Any, Any]] = {}
-        if measured.polls:
-            found["monitor_answered"] = (measured.monitor_answered, simulated.monitor_answered)
-        found["command_served"] = (measured.command_served, simulated.command_served)
-        served = measured.command_served
-        found["guest_ran_again"] = (
-            served or measured.yank_running_ns is not None or measured.thaw_running_ns is not None,
-            simulated.command_served
-            or simulated.yank_running_ns is not None
-            or simulated.thaw_running_ns is not None,
-        )
-        if measured.yank_running_ns is not None or simulated.yank_running_ns is not None:
-            found["yank_freed_it"] = (
-                measured.yank_running_ns is not None,
-                simulated.yank_running_ns is not None,
-            )
-        if measured.thaw_running_ns is not None or simulated.thaw_running_ns is not None:
-            found["thaw_freed_it"] = (
-                measured.thaw_running_ns is not None,
-                simulated.thaw_running_ns is not None,
-            )
-        return found
+        found = {
+            name: (getattr(self.measured, name), getattr(self.simulated, name))
+            for name in _LOOKED_AT
+        }
+        if not self.measured.polls:
+            del found["monitor_answered"]
+        return {name: both for name, both in found.items() if name not in _HELP or any(both)}
 
     def times(self) -> dict[str, tuple[int | None, int | None]]:
         """Return the times that were measured, (measured, simulated), in ns."""
         return {
             name: (getattr(self.measured, name), getattr(self.simulated, name))
-            for name in (
-                "command_ns",
-                "running_ns",
-                "yank_running_ns",
-                "thaw_command_ns",
-                "thaw_running_ns",
-            )
+            for name in Aftermath.__annotations__
             if getattr(self.measured, name) is not None
         }
 
@@ -291,7 +278,7 @@ def _with_repeats(runs: Sequence[MeasuredRun], found: list[ValidatedRun]) -> lis
     for run, validated in zip(runs, found, strict=True):
         others = alike[_condition(run)]
         stages = tuple(_with_spread(stage, others) for stage in validated.stages)
-        result.append(ValidatedRun(validated.id, validated.design, stages, validated.fault))
+        result.append(replace(validated, stages=stages))
     return result
 
 
@@ -299,9 +286,7 @@ def _with_spread(stage: StageComparison, others: Iterable[ValidatedRun]) -> Stag
     medians = [same.measured for run in others if (same := run.stage(stage.name)) is not None]
     if len(medians) < 2:  # noqa: PLR2004 - one run has no spread
         return stage
-    values = {name: getattr(stage, name) for name in StageComparison.__slots__}
-    values["repeats"] = max(medians) / min(medians) - 1
-    return StageComparison(**values)
+    return replace(stage, repeats=max(medians) / min(medians) - 1)
 
 
 def overall(

@@ -330,6 +330,10 @@ def test_a_name_that_is_not_known_is_an_error(tmp_path: Path) -> None:
         "no design is called 'splt'; there are old-qsb, split, old-qio": meta25()
         | {"config": CONFIG25 | {"design": "splt"}},
         "no fault is called 'stopp'; there are stop, kill": meta25(fault25 | {"fault": "stopp"}),
+        "no moment is called 'later'": meta72(
+            config={"action": action | {"when": "later"}},
+            result={"poll_hands_off": [], "yank_used": False, "heartbeat_answered": False},
+        ),
         "no side is called 'both'": meta25(fault25 | {"victim": "both"}),
         "no fault is called 'sotp'": meta72(config={"action": action | {"fault": "sotp"}}),
         "no design is known for QEMU 4.2.0": meta72(qemu="QEMU emulator version 4.2.0"),
