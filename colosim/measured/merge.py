@@ -31,14 +31,24 @@ from colosim.trace.events import (
     Sent,
     ServesAlone,
 )
+from colosim.trace.record import code_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from colosim.measured.events import Happening, History
     from colosim.trace.events import Event
 
-__all__ = ["KNOWN_LIMIT", "SKEW_NS", "UNKNOWN", "Entry", "clock_offset_ns", "entries", "interleave"]
+__all__ = [
+    "KNOWN_LIMIT",
+    "SKEW_NS",
+    "UNKNOWN",
+    "Entry",
+    "clock_offset_ns",
+    "entries",
+    "flat_of",
+    "interleave",
+]
 
 UNKNOWN: Final = -(1 << 60)
 """A time or a value that no log shows; several in one sum still show that it is unknown."""
@@ -56,6 +66,13 @@ class Entry(NamedTuple):
     time_ns: int
     event: Event
     value: int
+
+
+def flat_of(entries: Iterable[Entry]) -> list[int]:
+    """Return entries flat, as a record has them: time, code, value, time, ..."""
+    return [
+        number for time_ns, event, value in entries for number in (time_ns, code_of(event), value)
+    ]
 
 
 # ---- one clock -----------------------------------------------------------------------------------

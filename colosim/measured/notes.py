@@ -172,9 +172,7 @@ def _lab25(name: str, meta: dict[str, Any]) -> Notes:
             working_set_pages=config["pages"],
             write_rate=config["rate"],
             checkpoint_delay_ns=config["delay"] * _MS,
-            bandwidth_bits=config["bw"] * 10**6 or None,
-            burst_bytes=_TOKEN_BUCKET_BURST if config["bw"] else 0,
-            payload_bytes=1448,
+            **_link(config["bw"]),
             frame_bytes=1514,
             latency_ns=0,
             congestion_control="bbr",
@@ -202,9 +200,7 @@ def _fault25(result: dict[str, Any], config: dict[str, Any]) -> FaultResult:
         yank_running_ns=None,
         thaw_command_ns=_optional(result.get("heartbeat_answered_s_after_cont")),
         thaw_running_ns=_optional(result.get("resumed_s_after_cont")),
-        offset_ns=_ns(config.get("offset", 0)),
-        hands_off_ns=_ns(config.get("hands_off", 10)),
-        patience_ns=_ns(config.get("hb_wait", 10)),
+        **_waits(config),
     )
 
 
@@ -215,7 +211,6 @@ def _lab72(name: str, meta: dict[str, Any], rows: list[dict[str, str]]) -> Notes
     config = meta["config"]
     qemu = _version(meta["qemu"])
     tun = not meta["network"]["mode"].startswith("veth")
-    rate = config["bw"]
     numbers: dict[str, dict[int, int]] = {
         kind: {
             number: int(Decimal(row[column])) for number, row in enumerate(rows) if row.get(column)
@@ -231,9 +226,7 @@ def _lab72(name: str, meta: dict[str, Any], rows: list[dict[str, str]]) -> Notes
             working_set_pages=config["ws_pages"],
             write_rate=config["rate"],
             checkpoint_delay_ns=config["delay"] * _MS,
-            bandwidth_bits=rate * 10**6 or None,
-            burst_bytes=_TOKEN_BUCKET_BURST if rate else 0,
-            payload_bytes=1448,
+            **_link(config["bw"]),
             frame_bytes=1500 if tun else 1514,
             latency_ns=int(Decimal(config["rtt"]) * _MS / 2),
             congestion_control=config["cc"],
@@ -273,10 +266,26 @@ def _fault72(result: dict[str, Any], action: dict[str, Any]) -> FaultResult:
         yank_running_ns=_optional(result.get("yank_to_running_s")),
         thaw_command_ns=None,
         thaw_running_ns=None,
-        offset_ns=_ns(action.get("offset", 0)),
-        hands_off_ns=_ns(action.get("hands_off", 10)),
-        patience_ns=_ns(action.get("hb_wait", 10)),
+        **_waits(action),
     )
+
+
+def _link(mbit_per_s: int) -> dict[str, Any]:
+    """Return the token bucket of a run, 0 for none; a frame carries 1448 bytes of payload."""
+    return {
+        "bandwidth_bits": mbit_per_s * 10**6 or None,
+        "burst_bytes": _TOKEN_BUCKET_BURST if mbit_per_s else 0,
+        "payload_bytes": 1448,
+    }
+
+
+def _waits(given: Mapping[str, Any]) -> dict[str, int]:
+    """Return when the harness acted, in seconds or by its own defaults."""
+    return {
+        "offset_ns": _ns(given.get("offset", 0)),
+        "hands_off_ns": _ns(given.get("hands_off", 10)),
+        "patience_ns": _ns(given.get("hb_wait", 10)),
+    }
 
 
 def _version(text: str) -> str:

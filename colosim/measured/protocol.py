@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from colosim.designs.registry import load_design, load_designs
 from colosim.measured.events import REQUEST, STAGES
+from colosim.measured.stage_log import SHOWN
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
 from colosim.trace.events import (
@@ -22,17 +23,12 @@ from colosim.trace.events import (
     CheckpointEnded,
     GuestRunning,
     GuestStopped,
-    LockGot,
-    LockReleased,
     OnSide,
     Received,
     Sent,
-    Staged,
     StepDone,
     StreamEnded,
 )
-from colosim.trace.purpose import Purpose
-from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD
 
 if TYPE_CHECKING:
     from colosim.measured.events import History
@@ -56,43 +52,6 @@ faults:
     at: {checkpoint: 1, step: "primary: RAM stream", progress: 40%}
 """
 
-_SAVE = (PRIMARY, CHECKPOINT_THREAD, Purpose.SAVE)
-_LOAD = (SECONDARY, INCOMING_THREAD, Purpose.LOAD)
-_STAGE_EVENTS: dict[str, frozenset[OnSide]] = {
-    PRIMARY: frozenset(
-        {
-            Sent(PRIMARY, REQUEST),
-            Received(PRIMARY, "CHECKPOINT_REPLY"),
-            GuestStopped(PRIMARY),
-            LockGot(*_SAVE),
-            StepDone(PRIMARY, "bitmap sync"),
-            StreamEnded(PRIMARY, "RAM stream"),
-            Staged(PRIMARY),
-            LockReleased(*_SAVE),
-            StreamEnded(PRIMARY, "device stream"),
-            Received(PRIMARY, "VMSTATE_RECEIVED"),
-            Received(PRIMARY, "VMSTATE_LOADED"),
-            GuestRunning(PRIMARY),
-        }
-    ),
-    SECONDARY: frozenset(
-        {
-            Received(SECONDARY, REQUEST),
-            Received(SECONDARY, "VMSTATE_SEND"),
-            StreamEnded(SECONDARY, "RAM load"),
-            Received(SECONDARY, "VMSTATE_SIZE"),
-            StreamEnded(SECONDARY, "vmstate fill"),
-            StreamEnded(SECONDARY, "device fill"),
-            LockGot(*_LOAD),
-            StepDone(SECONDARY, "reset"),
-            StepDone(SECONDARY, "cache flush"),
-            LockReleased(*_LOAD),
-            Sent(SECONDARY, "VMSTATE_LOADED"),
-        }
-    ),
-}
-"""What the lab's stage lines show of a checkpoint: always all of it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
@@ -114,8 +73,7 @@ class Protocol:
         """Return the events of one checkpoint that this kind of log would show, in order."""
         events = self.events[history.side]
         if history.kind == STAGES:
-            visible = _STAGE_EVENTS[history.side]
-            return tuple(event for event in events if event in visible)
+            return tuple(event for event in events if event in SHOWN)
         return tuple(event for event in events if _visible(event, history.shows))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colosim.engine.environment import Environment
-from colosim.measured.merge import UNKNOWN
+from colosim.measured.merge import UNKNOWN, flat_of
 from colosim.runs.statistics import Quantiles
 from colosim.runs.summary import STAGING, deaf_longest_ns, laid_out
 from colosim.runs.tally import Tally
@@ -27,7 +27,7 @@ from colosim.trace.events import (
     ServesAlone,
 )
 from colosim.trace.reading import Reading
-from colosim.trace.record import Record, code_of
+from colosim.trace.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +45,7 @@ UNKNOWN_END: Final = "unknown"
 def digest_of(record: Sequence[Entry]) -> str:
     """Return the SHA-256 over the record, as a simulated run's."""
     made = Record(Environment(), keep=False)
-    for time_ns, event, value in record:
-        made.pending += (time_ns, code_of(event), value)
+    made.pending += flat_of(record)
     made.close()
     return made.digest
 
@@ -109,10 +108,7 @@ def _deaf_longest(shown: Sequence[Entry], end_ns: int | None, judgement: Judgeme
     if end_ns is None:
         return None
     tally = Tally()
-    flat: list[int] = []
-    for time_ns, event, value in shown:
-        flat += (time_ns, code_of(event), value)
-    Reading(tally.on).feed(flat)
+    Reading(tally.on).feed(flat_of(shown))
     tally.finish(end_ns)
     return deaf_longest_ns(tally, judgement.survivor)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from colosim.measured.merge import KNOWN_LIMIT, UNKNOWN
+from colosim.measured.merge import KNOWN_LIMIT, UNKNOWN, flat_of
 from colosim.runs.tables import Tables, joined
 from colosim.trace.checkpoint import WAITS
 from colosim.trace.columns import IntColumn
@@ -23,7 +23,6 @@ from colosim.trace.events import (
     StreamEnded,
 )
 from colosim.trace.quantities import SPANS
-from colosim.trace.record import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,11 +53,8 @@ class BesideLog:
 
 def tables_of(entries: Sequence[Entry], beside: BesideLog, *, timed: bool) -> dict[str, Table]:
     """Return every table of a real run; `timed`: its logs have times."""
-    flat: list[int] = []
-    for time_ns, event, value in entries:
-        flat += (time_ns, code_of(event), value)
     made = Tables()
-    found, left = made.feed(flat), made.finish(0)
+    found, left = made.feed(flat_of(entries)), made.finish(0)
     for name, table in left.items():
         found[name] = joined([found[name], table])
     found["events"] = _events(found["events"])

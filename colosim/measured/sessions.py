@@ -113,31 +113,23 @@ def _lines(path: Path) -> list[str]:
 def _together(one: list[Session], other: list[Session]) -> list[Session]:
     """Return the sessions of two logs; those that one of them does not have stand alone."""
     fewer, more = sorted((one, other), key=len)
-    first = _places(fewer, more)
-    last = _places(fewer[::-1], more[::-1])
-    if first is None or last is None:
-        if len(more) == 1:
-            name, same = fewer[0][0], more[0][0]
-            raise LogError(
-                f"{name.log.source} and {same.log.source} are both of the {name.side}; "
-                "a run has one log a side"
-            )
-        raise _apart(one, other)
-    if first != [len(more) - 1 - place for place in reversed(last)]:
-        raise _apart(one, other)
+    first, last = _places(fewer, more), _places(fewer[::-1], more[::-1])
+    if first is None and len(more) == 1:
+        raise LogError(
+            f"{one[0][0].log.source} and {other[0][0].log.source} are both of the "
+            f"{one[0][0].side}; a run has one log a side"
+        )
+    if first is None or last is None or first != [len(more) - 1 - place for place in last[::-1]]:
+        counts = " and ".join(
+            f"{sessions[0][0].log.source} has {len(sessions)} COLO sessions"
+            for sessions in (one, other)
+        )
+        raise LogError(f"{counts}, and which belong together is not told: give the logs one by one")
     peers = dict(zip(first, fewer, strict=True))
     return [
         sorted([*session, *peers.get(place, [])], key=lambda history: history.side)
         for place, session in enumerate(more)
     ]
-
-
-def _apart(one: list[Session], other: list[Session]) -> LogError:
-    counts = " and ".join(
-        f"{sessions[0][0].log.source} has {len(sessions)} COLO sessions"
-        for sessions in (one, other)
-    )
-    return LogError(f"{counts}, and which belong together is not told: give the logs one by one")
 
 
 def _places(fewer: list[Session], more: list[Session]) -> list[int] | None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from colosim.trace.events import OnSide
 
-__all__ = ["of_stages", "parse_stages", "side_of", "streams_ram"]
+__all__ = ["SHOWN", "of_stages", "parse_stages", "side_of", "streams_ram"]
 
 _STAGE: Final = re.compile(
     r"TS (?P<seconds>\d{1,12})\.(?P<fraction>\d{1,9}) (?P<name>[PSF]_[A-Z_]{1,30}) "
@@ -194,6 +194,21 @@ def _meanings(*, split: bool) -> dict[str, _Meaning]:
         ),
         "S_LOADED_SENT": ((Sent(_S, "VMSTATE_LOADED"), _CODE),),
     }
+
+
+SHOWN: Final = frozenset(
+    event
+    for split in (True, False)
+    for meaning in _meanings(split=split).values()
+    for event, _ in meaning
+    if not isinstance(event, StepDone | StreamBegan | LockWanted | MemoryLevel | PagesCounted)
+) | {
+    StreamEnded(_P, "RAM stream"),
+    StepDone(_P, "bitmap sync"),
+    StepDone(_S, "reset"),
+    StepDone(_S, "cache flush"),
+}
+"""What each line shows of a checkpoint in whatever design: always all of it, in the same order."""
 
 
 class _Teller:
