@@ -147,7 +147,7 @@ def write_imported(run: ImportedRun, target: Path, *, force: bool = False) -> st
 
     :raises RunDirectoryError: as `RunDirectory.commit`.
     """
-    with _SourcedDirectory(target, run.source) as directory:
+    with _SourcedDirectory(target, run) as directory:
         directory.open_tables()
         directory.write(run.tables)
         return directory.commit(run, force=force)
@@ -165,16 +165,24 @@ def _check_design(folder: Path, notes: Notes) -> None:
 
 
 class _SourcedDirectory(RunDirectory):
-    """A run directory whose manifest says where the run comes from."""
+    """A run directory whose manifest says where the run comes from, and only its own conditions."""
 
-    def __init__(self, target: Path, source: dict[str, Any]) -> None:
+    def __init__(self, target: Path, run: ImportedRun) -> None:
         super().__init__(target)
-        self._source = source
+        self._more: dict[str, Any] = {"source": run.source}
+        if run.measured is None:
+            self._more["scenario"] = _unknown_conditions(run.scenario.name, run.design)
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
-        if name == MANIFEST:
-            content = {**content, "source": self._source}
-        super()._write_json(name, content)
+        super()._write_json(name, content | self._more if name == MANIFEST else content)
+
+
+def _unknown_conditions(name: str, design: str) -> str:
+    """Return the scenario of a run of which no conditions are known."""
+    return (
+        f'name: "{name}"\ndesigns: ["{design}"]\n'
+        "description: imported from QEMU's log; its conditions are not known\n"
+    )
 
 
 class _Import:
@@ -305,12 +313,8 @@ class _Import:
         """Return the conditions as far as they are known: of a plain log, a name alone."""
         if measured is None:
             source = self._told[0].log.source
-            return loads(
-                f'name: "{_name_of(Path(source))}{self._number}"\n'
-                f"designs: [{self._design}]\n"
-                "description: imported from QEMU's log; its conditions are not known\n",
-                file=source,
-            )
+            name = f"{_name_of(Path(source))}{self._number}"
+            return loads(_unknown_conditions(name, self._design), file=source)
         count = max(1, len(measured.checkpoints))
         scenario = conditions.scenario(measured, conditions.dirty_model(measured), count)
         return scenario.model_copy(

@@ -282,6 +282,12 @@ def test_what_was_not_measured_is_nowhere_a_number(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text("utf-8"))
     assert manifest["source"]["conditions"] is None
     assert manifest["source"]["clock_offset_ns"] is None
+    assert manifest["scenario"].splitlines() == [
+        'name: "qemu72-primary"',
+        'designs: ["qemu-5.1"]',
+        "description: imported from QEMU's log; its conditions are not known",
+    ]
+    assert colosim.read_run(tmp_path / "run").scenario == run.scenario
     for shown in (run, colosim.read_run(tmp_path / "run")):
         text = report([shown])
         for default in ("kvm-xeon", "1 GiB", "2000 pages", "every default"):
