@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from colosim.measured.events import READY, REQUEST, STAGES
-from colosim.measured.protocol import Protocol, protocols
+from colosim.measured.protocol import Protocol, protocol_of, protocols
 from colosim.trace.events import (
     PRIMARY,
     SECONDARY,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from colosim.measured.events import Happening, History
 
-__all__ = ["Deviation", "Identification", "deviation", "identify"]
+__all__ = ["Deviation", "Identification", "deviation", "identify", "parts_from"]
 
 _RELEASED = ("qemu-5.1", "qemu-11", "qemu-3.1", "flat")
 """Designs of QEMU's releases, the likeliest first; the others were series of patches."""
@@ -243,14 +243,7 @@ class Identification:
 
 def identify(histories: Sequence[History]) -> Identification:
     """Return the designs that can have written all of these logs."""
-    shown = frozenset().union(*(history.shows for history in histories))
-    first: dict[str, dict[int, Deviation]] = {}
-    for protocol in protocols():
-        found = first[protocol.design] = {}
-        for index, history in enumerate(histories):
-            wrong = deviation(protocol, _showing(history, shown))
-            if wrong is not None:
-                found[index] = wrong
+    first = {protocol.design: _parted(protocol, histories) for protocol in protocols()}
     excluded = {}
     for design, found in first.items():
         if not found:
@@ -264,6 +257,22 @@ def identify(histories: Sequence[History]) -> Identification:
         )
         excluded[design] = replace(wrong, could=could)
     return Identification(tuple(design for design in first if not first[design]), excluded)
+
+
+def parts_from(design: str, histories: Sequence[History]) -> Deviation | None:
+    """Return where logs part from a design, also one with options behind its name; None: nowhere.
+
+    :raises colosim.errors.DesignError: if there is no such design.
+    """
+    found = _parted(protocol_of(design), histories)
+    return found[min(found)] if found else None
+
+
+def _parted(protocol: Protocol, histories: Sequence[History]) -> dict[int, Deviation]:
+    """Return the first deviation of each log that has one, by the log's number."""
+    shown = frozenset().union(*(history.shows for history in histories))
+    found = ((k, deviation(protocol, _showing(one, shown))) for k, one in enumerate(histories))
+    return {index: wrong for index, wrong in found if wrong is not None}
 
 
 def _showing(history: History, shown: frozenset[str]) -> History:

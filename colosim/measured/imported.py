@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from colosim.designs.registry import load_design
 from colosim.errors import DesignError, LogError
 from colosim.measured import conditions
-from colosim.measured.conformance import Deviation, Identification, identify
+from colosim.measured.conformance import Deviation, Identification, identify, parts_from
 from colosim.measured.events import REQUEST, STAGES
 from colosim.measured.measurement import WARMUP
 from colosim.measured.merge import KNOWN_LIMIT, UNKNOWN, Entry, clock_offset_ns, entries, interleave
@@ -220,9 +220,8 @@ class _Import:
         if self._timed and len(self._told) > 1:
             offset_ns = clock_offset_ns(self._sides[PRIMARY], self._sides[SECONDARY])
         events, zero = self._from_request(offset_ns)
-        every = [
-            *_with_samples(entries(self._placed(events, zero), self._told), self._sampled(zero))
-        ]
+        entered = entries(self._placed(events, zero), self._told)
+        every = list(_with_samples(entered, self._sampled(zero)))
         record = [
             entry if entry.value != UNKNOWN else entry._replace(value=0)
             for entry in every
@@ -246,7 +245,8 @@ class _Import:
             timed=self._timed,
             shows_locks=any(history.kind == STAGES for history in self._told),
         )
-        deviation = self._identification.excluded.get(self._design)
+        excluded = self._identification.excluded
+        deviation = excluded.get(self._design) or parts_from(self._design, self._told)
         return ImportedRun(
             scenario,
             summary,

@@ -115,6 +115,14 @@ def test_who_holds_the_lock_is_in_no_trace() -> None:
         assert deviation(protocol_of(design), history) is None
 
 
+def test_a_design_with_options_is_held_against_the_log_too() -> None:
+    """A remedy behind the name of a design does not hide what the design cannot have written."""
+    assert import_run(PRIMARY, SECONDARY, design="qemu-5.1+yank").deviation is None
+    parted = import_run(PRIMARY, SECONDARY, design="split+yank").deviation
+    assert parted is not None
+    assert (parted.design, parted.side, parted.line) == ("split+yank", "secondary", 14)
+
+
 @pytest.mark.parametrize(
     "line",
     [
