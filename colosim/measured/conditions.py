@@ -130,8 +130,13 @@ def network(run: MeasuredRun, first_request_ns: int, *, faulty: bool = False) ->
 
 
 def _send_buffer_bytes(run: MeasuredRun, most: int) -> int:
-    """Return the send buffer of a connection that carries checkpoints of the run's size."""
-    pages = run.median("dirty_pages") or 0
+    """Return the send buffer of a connection that carries checkpoints of the run's size.
+
+    Where that is not known, it is as large as it can be.
+    """
+    pages = run.median("dirty_pages")
+    if pages is None:
+        return most
     share, of = SEND_BUFFER_SHARE
     return max(BURST_BYTES, min(most, PAGE_STREAM_BYTES * pages * share // of))
 
@@ -188,8 +193,13 @@ def scenario(
 
 
 def open_loop(run: MeasuredRun, costs: Mapping[str, Any] | None = None) -> Scenario:
-    """Return the scenario whose every checkpoint has the dirty pages that were measured."""
-    pages = tuple(one.dirty_pages or 0 for one in run.checkpoints if one.complete)
+    """Return the scenario whose every checkpoint has the dirty pages that were measured.
+
+    :raises LogError: if those of a checkpoint were not.
+    """
+    pages = tuple(one.dirty_pages for one in run.checkpoints if one.complete)
+    if None in pages:
+        raise LogError(f"{run.name}: the dirty pages of checkpoint {pages.index(None)} are unknown")
     dirty = {"csv": f"{run.name.replace('/', '-')}.csv", "values": pages or (0,)}
     return scenario(run, dirty, max(1, len(pages)), costs)
 

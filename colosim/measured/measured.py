@@ -102,7 +102,6 @@ def parse(text: str) -> MeasuredRun:
             conditions=Conditions(**table["conditions"]),
             checkpoints=tuple(
                 MeasuredCheckpoint(
-                    design=table["design"],
                     **{name: columns.get(name, empty)[index] for name in _NUMBERS},  # type: ignore[arg-type]
                     stages={
                         stage: value

@@ -69,13 +69,10 @@ NUMBERS = (
 )
 """What a checkpoint has beside its times."""
 
-_WRITE_END = {"split": "p_ram_sent", "qsb": "p_sent", "flat": "p_sent", "qemu-5.1": "p_size_sent"}
-_RECEIVED_WHOLE = {
-    "split": "s_ram_loaded",
-    "qemu-5.1": "s_ram_loaded",
-    "qsb": "s_filled",
-    "flat": "s_filled",
-}
+_WRITE_ENDS = ("p_ram_sent", "p_sent", "p_size_sent")
+"""The last byte of RAM is written at the first of these that a design has."""
+_READ_ENDS = ("s_ram_loaded", "s_filled")
+"""And read at the first of these."""
 
 
 def nearest_rank(values: Sequence[int], percent: int) -> int:
@@ -129,7 +126,6 @@ class MeasuredCheckpoint:
     the run did not record, or that was never reached, is missing from ``stages``.
     """
 
-    design: str
     request_ns: int
     dirty_pages: int | None
     flush_pages: int | None
@@ -186,7 +182,9 @@ class MeasuredCheckpoint:
     @property
     def tail_ns(self) -> int | None:
         """Last byte written to the socket to last byte read from it."""
-        return self.between(_WRITE_END[self.design], _RECEIVED_WHOLE[self.design])
+        written = next((self.stages[end] for end in _WRITE_ENDS if end in self.stages), None)
+        read = next((self.stages[end] for end in _READ_ENDS if end in self.stages), None)
+        return None if written is None or read is None else read - written
 
 
 class Aftermath:
@@ -309,19 +307,3 @@ class MeasuredRun:
         """Return the median of every quantity that was measured."""
         found = {quantity: self.median(quantity) for quantity in QUANTITIES}
         return {quantity: value for quantity, value in found.items() if value is not None}
-
-    def send_buffer_bytes(self) -> int | None:
-        """Return what the send buffer held when the last byte went in, as the median says.
-
-        It is the payload that the limited link carried between the end of writing and the end of
-        reading.  Linux wakes a blocked writer once a third of its buffer is free, so this is about
-        four fifths of the buffer's size.  None where the link had no limit.
-        """
-        if self.conditions.bandwidth_bits is None:
-            return None
-        tails = [one.tail_ns for one in self.counted() if one.tail_ns is not None]
-        if not tails:
-            return None
-        conditions = self.conditions
-        bits = nearest_rank(tails, 50) * self.conditions.bandwidth_bits * conditions.payload_bytes
-        return bits // (8 * 10**9 * conditions.frame_bytes)

@@ -83,7 +83,6 @@ class Notes:
             times = {point.stage: row[f"{point.full_name}_at_ns"] for point in POINTS[1:]}
             found.append(
                 MeasuredCheckpoint(
-                    design=self.design,
                     request_ns=request_ns,
                     **{name: row[name] for name in NUMBERS},
                     stages={

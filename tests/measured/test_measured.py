@@ -127,12 +127,6 @@ def test_the_link_carries_payload_as_its_frames_allow() -> None:
     assert measured("qemu25/old-ram512-n16384-bw0").conditions.link_ns(10**9) == 0
 
 
-def test_the_send_buffer_is_known_where_the_link_was_limited() -> None:
-    """What was still to be carried when writing ended, by the median; none without a limit."""
-    assert measured("qemu25/split-ram512-n16384-bw1000").send_buffer_bytes() == 2_121_549
-    assert measured("qemu25/split-ram512-n16384-bw0").send_buffer_bytes() is None
-
-
 def test_an_unknown_name_is_an_error_with_near_ones() -> None:
     """A misspelt table is refused with the right name at hand."""
     with pytest.raises(LogError, match="qemu25/old-ram512-n16384-bw0"):

@@ -130,7 +130,6 @@ def test_a_qemu_25_folder_becomes_a_run(tmp_path: Path) -> None:
         ),
         checkpoints=(
             MeasuredCheckpoint(
-                design="split",
                 request_ns=0,
                 dirty_pages=3,
                 flush_pages=3,
@@ -155,7 +154,6 @@ def test_a_qemu_25_folder_becomes_a_run(tmp_path: Path) -> None:
                 },
             ),
             MeasuredCheckpoint(
-                design="split",
                 request_ns=1_461_796_000,
                 dirty_pages=None,
                 flush_pages=None,

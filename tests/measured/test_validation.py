@@ -152,6 +152,26 @@ def test_an_unknown_design_has_no_host() -> None:
         conditions.host_preset(run)
 
 
+def test_pages_that_were_not_measured_are_not_taken_for_none() -> None:
+    """A checkpoint whose dirty pages nobody counted cannot be simulated with them."""
+    run = measured(SPLIT)
+    checkpoints = list(run.checkpoints)
+    checkpoints[3] = dataclasses.replace(checkpoints[3], dirty_pages=None)
+    with pytest.raises(LogError, match="dirty pages of checkpoint 3 are unknown"):
+        simulate_open_loop(dataclasses.replace(run, checkpoints=tuple(checkpoints)))
+
+
+def test_a_fault_that_cannot_be_simulated_is_not_taken_for_another() -> None:
+    """One channel cut off is none of the simulator's faults, and a misspelt one none at all."""
+    run = measured("qemu72/fault_s_stop_idle_1")
+    assert run.fault is not None
+    fault = dataclasses.replace(run.fault, fault="channel")
+    with pytest.raises(LogError, match="the fault 'channel' cannot be simulated"):
+        simulate_fault(dataclasses.replace(run, fault=fault))
+    with pytest.raises(ValueError, match="no fault is called 'frezee'; there are freeze, kill"):
+        dataclasses.replace(run.fault, fault="frezee")
+
+
 def test_only_fault_runs_have_a_survivor() -> None:
     """Asking for the survivor of a run without a fault is a mistake of the caller."""
     with pytest.raises(ValueError, match="no fault"):
