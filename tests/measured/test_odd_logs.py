@@ -150,7 +150,9 @@ def test_a_log_of_multifd_channels_is_not_taken_for_a_plain_one(
     with pytest.raises(LogError, match=r"multifd channels, which qemu-5\.1 does not have"):
         import_run(path)
     assert main(["qemu", "identify", str(path)]) == 0
-    assert "RAM went through multifd channels" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "RAM went through multifd channels" in printed
+    assert "split with multifd, device-first with multifd, qemu-5.1 with multifd: the" in printed
 
 
 # ---- several sessions ----------------------------------------------------------------------------

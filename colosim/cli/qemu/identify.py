@@ -78,7 +78,8 @@ def described(log: dict[str, Any]) -> str:
 def _lines(identification: Identification, told: Sequence[History]) -> list[str]:
     from colosim.measured.events import TRACE
 
-    possible = identification.designs
+    plain = not any(history.log.multifd for history in told)
+    possible = [name if plain else f"{name} with multifd" for name in identification.designs]
     if not possible:
         lines = ["no design can have written this:"]
     elif len(possible) > 1:
