@@ -36,8 +36,13 @@ __all__ = ["Notes", "is_run_folder", "read_notes"]
 
 _META, _CHECKPOINTS = "meta.json", "checkpoints.csv"
 _DESIGNS: Final = {"old-qsb": "qsb", "split": "split", "old-qio": "flat"}
-_RELEASES: Final = (((11, 0), "qemu-11"), ((5, 1), "qemu-5.1"))
-"""The first QEMU of each design that the lab ran, latest first."""
+_RELEASES: Final = (
+    ((11, 0), "qemu-11"),
+    ((5, 1), "qemu-5.1"),
+    ((3, 1), "qemu-3.1"),
+    ((2, 8), "flat"),
+)
+"""The first release of QEMU of each design, latest first."""
 _FAULTS: Final = {
     "stop": "freeze",
     "kill": "kill",

@@ -334,7 +334,7 @@ def test_a_name_that_is_not_known_is_an_error(tmp_path: Path) -> None:
         ),
         "no side is called 'both'": meta25(fault25 | {"victim": "both"}),
         "no fault is called 'sotp'": meta72(config={"action": action | {"fault": "sotp"}}),
-        "no design is known for QEMU 4.2.0": meta72(qemu="QEMU emulator version 4.2.0"),
+        "no design is known for QEMU 2.4.0": meta72(qemu="QEMU emulator version 2.4.0"),
         "a run of QEMU 8.2.0, qemu-5.1.multifd=3": meta72(
             qemu="QEMU emulator version 8.2.0", config={"channels": 3}
         ),
