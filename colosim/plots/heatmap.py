@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from colosim.plots.rows import rows_of
 from colosim.plots.style import (
     BLACK,
     BLUE,
@@ -24,6 +23,7 @@ from colosim.plots.style import (
     axes_or_new,
     styled,
 )
+from colosim.plots.units import rows_of
 from colosim.runs.verdict import (
     COMPLETED,
     FAILED_OVER,

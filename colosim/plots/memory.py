@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from colosim.plots.levels import end_of, polylines
+from colosim.plots.curves import end_of, polylines
 from colosim.plots.style import (
     BLACK,
     BLUE,

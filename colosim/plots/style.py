@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 __all__ = [
     "BLACK",
     "BLUE",
+    "DARK_GREY",
     "FORMATS",
     "GREEN",
     "GREY",
     "ORANGE",
     "PURPLE",
     "SKY",
+    "SMALL_PT",
     "STYLE",
     "VERMILLION",
     "WHITE",
@@ -43,8 +45,12 @@ __all__ = [
 ]
 
 BLACK, WHITE, GREY = "#000000", "#ffffff", "#8c8c8c"
+DARK_GREY = "#595959"
 ORANGE, SKY, GREEN, YELLOW = "#e69f00", "#56b4e9", "#009e73", "#f0e442"
 BLUE, VERMILLION, PURPLE = "#0072b2", "#d55e00", "#cc79a7"
+
+SMALL_PT = 6.5
+"""Letters in bars and beside arrows."""
 
 STYLE = Path(__file__).with_name("colosim.mplstyle")
 """The style sheet; also ``plt.style.use("colosim.plots.colosim")``."""
@@ -69,10 +75,12 @@ class Line(NamedTuple):
 
 
 class Fill(NamedTuple):
-    """How an area looks: told apart by colour and hatch alike."""
+    """How an area looks: told apart by colour and hatch alike; on a dark one letters are white."""
 
     colour: str
     hatch: str
+    edge: str = BLACK
+    is_dark: bool = False
 
 
 _DOTTED = (0, (1.0, 1.2))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from colosim.plots import memory
-from colosim.plots.levels import polylines
+from colosim.plots.curves import polylines
 
 if TYPE_CHECKING:
     from colosim.runs.run import Run

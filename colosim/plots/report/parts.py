@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from colosim.analysis.explain import explain
 from colosim.errors import ColosimError
 from colosim.plots import distribution, gantt, hang, memory, overview, sequence
-from colosim.plots.bars import typical_checkpoint
-from colosim.plots.lanes import fault_of
+from colosim.plots.lanes import fault_of, typical_checkpoint
 from colosim.plots.report.drawing import inline
 from colosim.plots.report.elements import element, lines_of, scrolled, table_of, words
-from colosim.plots.rows import whole
 from colosim.plots.style import FigureError
+from colosim.plots.units import whole
 from colosim.runs.directory import versions
 from colosim.runs.stored import read_manifest
 from colosim.runs.summary import value_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Polygon, Rectangle
 
-from colosim.plots.sequence.steps import MESSAGES, PAIR, sequence_of
+from colosim.plots.sequence.lifelines import MESSAGES, PAIR, sequence_of
 from colosim.plots.style import (
     BLACK,
     BLUE,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from colosim.plots.sequence.steps import Message, Sequence, Step
+    from colosim.plots.sequence.lifelines import Message, Sequence, Step
     from colosim.runs.run import Run
 
 __all__ = ["draw", "figure"]

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from colosim.analysis.timeline import purpose_of
-from colosim.plots.lanes import PROTOCOL_THREADS, events_of, request_of
-from colosim.plots.rows import whole
-from colosim.plots.units import short_time
+from colosim.plots.lanes import PROTOCOL_THREADS, request_of, window_of
+from colosim.plots.units import short_time, whole
 from colosim.trace.events import (
     CheckpointEnded,
     Event,
@@ -107,7 +106,7 @@ def sequence_of(run: Run, checkpoint: int) -> Sequence:
     :raises FigureError: if the run has no such checkpoint.
     """
     begin = request_of(run, checkpoint)
-    events, end = events_of(run, begin)
+    events, end = window_of(run, begin)
     table = run.messages
     sent = table[(table["sent_ns"] >= begin) & ((table["sent_ns"] < end) if end else True)]
     post = _Post(sent.to_dict("records"))
