@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matplotlib.patches import Patch
-
-from colosim.plots.style import BLACK, GREY, SMALL_PT, WHITE, Fill
+from colosim.plots.style import Colour, Fill, say
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable
 
     from matplotlib.axes import Axes
 
-__all__ = ["draw_bar", "frame_lanes", "handles", "letter_width", "write_in"]
+__all__ = ["draw_bar", "frame_lanes", "letter_width", "write_in"]
 
 _POINTS_A_LETTER = 3.9
 _POINTS_AN_INCH = 72
@@ -47,11 +45,13 @@ def draw_bar(
         edgecolors=fill.edge,
         hatch=fill.hatch,
         linewidth=0.35,
-        linestyle="-" if fill.edge == BLACK else "--",
+        linestyle="-" if fill.edge == Colour.BLACK else "--",
         zorder=zorder,
     )
     if is_open:
-        axes.plot([right], [y], marker=">", markersize=5, color=BLACK, clip_on=False, zorder=5)
+        axes.plot(
+            [right], [y], marker=">", markersize=5, color=Colour.BLACK, clip_on=False, zorder=5
+        )
 
 
 def letter_width(axes: Axes) -> float:
@@ -63,26 +63,13 @@ def letter_width(axes: Axes) -> float:
 
 def write_in(axes: Axes, x: float, y: float, text: str, fill: Fill) -> None:
     """Write into the middle of a bar, so that its hatch leaves the letters clear."""
-    axes.text(
+    say(
+        axes,
         x,
         y,
         text,
-        ha="center",
-        va="center",
-        fontsize=SMALL_PT,
-        color=WHITE if fill.is_dark else BLACK,
-        style="italic" if fill.edge == GREY else "normal",
+        color=Colour.WHITE if fill.is_dark else Colour.BLACK,
+        style="italic" if fill.edge == Colour.GREY else "normal",
         bbox={"pad": 1.4, "facecolor": fill.colour, "linewidth": 0} if fill.hatch else None,
         zorder=4,
     )
-
-
-def handles(fills: Mapping[str, Fill], used: Collection[str]) -> list[Patch]:
-    """Return legend entries of those fills that are used, in their order."""
-    return [
-        Patch(
-            facecolor=fill.colour, edgecolor=fill.edge, hatch=fill.hatch, linewidth=0.35, label=name
-        )
-        for name, fill in fills.items()
-        if name in used
-    ]

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from colosim.plots.style import GREY, FigureError, axes_or_new, labels, line_of, styled
+from colosim.plots.style import Colour, FigureError, axes_or_new, labels, line_of, styled
 from colosim.plots.units import time_unit
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _curves(axes: Axes, runs: Sequence[Run], quantity: str) -> None:
             share = float(part.loc[part["value_ns"] <= at * unit.size, "share"].max())
             axes.plot(at, min(share, percent / _WHOLE), marker, color=look.colour, markersize=5)
     for percent in _MARKS:
-        axes.axhline(percent / _WHOLE, color=GREY, linewidth=0.5, linestyle=":", zorder=1)
+        axes.axhline(percent / _WHOLE, color=Colour.GREY, linewidth=0.5, linestyle=":", zorder=1)
     axes.set_xlim(0, float(table["value_ns"].max()) / unit.size * 1.08)
     axes.set_ylim(0, 1.03)
     axes.set_xlabel(f"{QUANTITIES[quantity]} ({unit.symbol})")
@@ -108,7 +108,7 @@ def _curves(axes: Axes, runs: Sequence[Run], quantity: str) -> None:
 def _legend(axes: Axes) -> tuple[list[Artist], list[str]]:
     handles, names = axes.get_legend_handles_labels()
     for text, marker in _MARKS.values():
-        handles.append(Line2D([], [], color=GREY, marker=marker, linestyle="", label=text))
+        handles.append(Line2D([], [], color=Colour.GREY, marker=marker, linestyle="", label=text))
         names.append(text)
     return handles, names
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from colosim.plots.bars import draw_bar, frame_lanes, handles, letter_width, write_in
+from colosim.plots.bars import draw_bar, frame_lanes, letter_width, write_in
 from colosim.plots.lanes import (
     PROTOCOL_THREADS,
     WAITS,
@@ -16,23 +16,7 @@ from colosim.plots.lanes import (
     typical_checkpoint,
     window_of,
 )
-from colosim.plots.style import (
-    BLUE,
-    DARK_GREY,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    SMALL_PT,
-    VERMILLION,
-    WHITE,
-    YELLOW,
-    Fill,
-    axes_or_new,
-    labels,
-    styled,
-)
+from colosim.plots.style import Colour, Fill, axes_or_new, handles, labels, say, styled
 from colosim.plots.units import short_time, time_unit
 from colosim.trace.events import CheckpointEnded
 
@@ -57,16 +41,16 @@ LANES = (
 """The lanes of one checkpoint, from top to bottom."""
 
 _FILLS = {
-    "guest stopped": Fill(DARK_GREY, "", is_dark=True),
-    "lock held": Fill(VERMILLION, "////"),
-    WAITS: Fill(WHITE, "", edge=GREY),
-    "save": Fill(ORANGE, "\\\\\\\\"),
-    "send": Fill(BLUE, "", is_dark=True),
-    "receive": Fill(SKY, "|||"),
-    "load": Fill(GREEN, "xxxx"),
-    "flush cache": Fill(YELLOW, "----"),
-    "stop, start, other": Fill(PURPLE, ""),
-    "message": Fill(GREY, ""),
+    "guest stopped": Fill(Colour.DARK_GREY, "", is_dark=True),
+    "lock held": Fill(Colour.VERMILLION, "////"),
+    WAITS: Fill(Colour.WHITE, "", edge=Colour.GREY),
+    "save": Fill(Colour.ORANGE, "\\\\\\\\"),
+    "send": Fill(Colour.BLUE, "", is_dark=True),
+    "receive": Fill(Colour.SKY, "|||"),
+    "load": Fill(Colour.GREEN, "xxxx"),
+    "flush cache": Fill(Colour.YELLOW, "----"),
+    "stop, start, other": Fill(Colour.PURPLE, ""),
+    "message": Fill(Colour.GREY, ""),
 }
 """Looks of the bars by their kind, in the order of the legend."""
 _HEIGHT = 0.8
@@ -203,17 +187,10 @@ def draw(runs: Sequence[Run], axes: Axes | None = None, checkpoint: int | None =
 def _head(axes: Axes, name: str, checkpoint: int, y: float) -> None:
     """Write a run's name above its lanes, and which checkpoint it is."""
     beside = axes.get_yaxis_transform()
-    axes.text(0.0, y, f"{name}  ", transform=beside, ha="right", va="center", weight="bold")
-    axes.text(
-        0.002,
-        y,
-        f"checkpoint {checkpoint}",
-        transform=beside,
-        va="center",
-        fontsize=SMALL_PT,
-        color="#404040",
-    )
-    axes.axhline(y - 0.1 - _HEADING / 2, color=GREY, linewidth=0.4)
+    say(axes, 0, y, f"{name}  ", transform=beside, ha="right", weight="bold", fontsize=8)
+    text = f"checkpoint {checkpoint}"
+    say(axes, 0.002, y, text, transform=beside, ha="left", color=Colour.INK)
+    axes.axhline(y - 0.1 - _HEADING / 2, color=Colour.GREY, linewidth=0.4)
 
 
 def _texts(bar: Bar) -> tuple[str, ...]:

@@ -9,26 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from colosim.designs.remedies import conditions_of
-from colosim.plots.bars import draw_bar, frame_lanes, handles, letter_width, write_in
+from colosim.plots.bars import draw_bar, frame_lanes, letter_width, write_in
 from colosim.plots.curves import end_of
 from colosim.plots.lanes import BUFFERS, Lanes, events_of, fault_of
-from colosim.plots.style import (
-    BLACK,
-    BLUE,
-    DARK_GREY,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    SMALL_PT,
-    VERMILLION,
-    WHITE,
-    Fill,
-    axes_or_new,
-    labels,
-    styled,
-)
+from colosim.plots.style import SMALL_PT, Colour, Fill, axes_or_new, handles, labels, styled
 from colosim.plots.units import short_size, short_time, time_unit
 from colosim.trace.events import OTHER
 
@@ -64,13 +48,13 @@ _MARKS = ("fault", "cluster manager")
 _COMMAND, _FILLED, _PROCESS = "command not served yet", "buffer filled", "process frozen or killed"
 _FILLS = {
     "guest runs": Fill("#bfe3d8", ""),
-    "serves alone": Fill(GREEN, "||"),
-    "guest stopped": Fill(DARK_GREY, "", is_dark=True),
-    _PROCESS: Fill(SKY, "xxxx"),
-    "lock held": Fill(VERMILLION, "////"),
-    "waits for the lock": Fill(WHITE, "\\\\\\\\"),
-    _COMMAND: Fill(ORANGE, "----"),
-    _FILLED: Fill(BLUE, "", is_dark=True),
+    "serves alone": Fill(Colour.GREEN, "||"),
+    "guest stopped": Fill(Colour.DARK_GREY, "", is_dark=True),
+    _PROCESS: Fill(Colour.SKY, "xxxx"),
+    "lock held": Fill(Colour.VERMILLION, "////"),
+    "waits for the lock": Fill(Colour.WHITE, "\\\\\\\\"),
+    _COMMAND: Fill(Colour.ORANGE, "----"),
+    _FILLED: Fill(Colour.BLUE, "", is_dark=True),
 }
 _HEIGHT = 0.72
 _AFTER = 0.16
@@ -260,14 +244,14 @@ class _Panel:
     def _command(self, y: int, row: Row) -> None:
         """Mark a command's coming in, and its being served."""
         never = row.end_ns is None
-        self.axes.plot([self._x(row.begin_ns)], [y], marker="v", color=BLACK, zorder=5)
+        self.axes.plot([self._x(row.begin_ns)], [y], marker="v", color=Colour.BLACK, zorder=5)
         self.axes.plot(
             [self._x(row.end_ns)],
             [y],
             marker="X" if never else "o",
             markersize=6 if never else 5,
-            markerfacecolor=VERMILLION if never else GREEN,
-            markeredgecolor=BLACK,
+            markerfacecolor=Colour.VERMILLION if never else Colour.GREEN,
+            markeredgecolor=Colour.BLACK,
             markeredgewidth=0.5,
             clip_on=False,
             zorder=6,
@@ -294,7 +278,7 @@ class _Panel:
             ha="right" if before else "left",
             va="center",
             fontsize=SMALL_PT,
-            bbox={"pad": 0.6, "facecolor": WHITE, "linewidth": 0},
+            bbox={"pad": 0.6, "facecolor": Colour.WHITE, "linewidth": 0},
             zorder=7,
         )
 
@@ -309,7 +293,7 @@ class _Panel:
         xs, ys = zip(*ends, strict=True)
         self.axes.fill_between(xs, base, ys, color=_FILLS[_FILLED].colour, linewidth=0)
         edges = [base, base - _HEIGHT]
-        self.axes.hlines(edges, self.left, self.right, colors=GREY, linewidth=0.4)
+        self.axes.hlines(edges, self.left, self.right, colors=Colour.GREY, linewidth=0.4)
         begin_ns, end_ns, level = _longest_stand(rows)
         left, right = self._x(begin_ns), self._x(end_ns)
         state = "full" if level >= capacity else f"{level / capacity:.0%} full"
@@ -322,7 +306,10 @@ class _Panel:
         fault = row.kind == "fault"
         x = self._x(row.begin_ns)
         self.axes.axvline(
-            x, color=PURPLE if fault else BLACK, linestyle="--" if fault else ":", linewidth=0.9
+            x,
+            color=Colour.PURPLE if fault else Colour.BLACK,
+            linestyle="--" if fault else ":",
+            linewidth=0.9,
         )
         late = x - self.left > (self.right - self.left) / 2
         text = row.what if fault else f"manager: {row.what}"

@@ -12,17 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from colosim.plots.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    WHITE,
-    YELLOW,
-    FigureError,
-    axes_or_new,
-    styled,
-)
+from colosim.plots.style import Colour, FigureError, axes_or_new, styled
 from colosim.plots.units import rows_of
 from colosim.runs.verdict import (
     COMPLETED,
@@ -53,16 +43,16 @@ PEER, ITSELF, NETWORK = "peer", "itself", "network"
 #: Colour, letter in the cell, and the letter's colour.  Each tone is 10 steps of CIE lightness (of
 #: 100) from the next, so they can be told in grey as well.
 _LOOKS = {
-    COMPLETED: (GREEN, "c", WHITE),
-    FAILED_OVER: ("#8ccbf2", "f", BLACK),
-    UNPROTECTED: (YELLOW, "u", BLACK),
-    STOPPED: ("#dd9a00", "s", BLACK),
-    HUNG: ("#b85000", "H", WHITE),
-    SPLIT_BRAIN: ("#8a3070", "B", WHITE),
-    VIOLATED: (BLACK, "V", WHITE),
-    NOT_APPLICABLE: ("#f2f2f2", "", GREY),
+    COMPLETED: (Colour.GREEN, "c", Colour.WHITE),
+    FAILED_OVER: ("#8ccbf2", "f", Colour.BLACK),
+    UNPROTECTED: (Colour.YELLOW, "u", Colour.BLACK),
+    STOPPED: ("#dd9a00", "s", Colour.BLACK),
+    HUNG: ("#b85000", "H", Colour.WHITE),
+    SPLIT_BRAIN: ("#8a3070", "B", Colour.WHITE),
+    VIOLATED: (Colour.BLACK, "V", Colour.WHITE),
+    NOT_APPLICABLE: ("#f2f2f2", "", Colour.GREY),
 }
-_OTHER = (BLUE, "?", WHITE)
+_OTHER = (Colour.BLUE, "?", Colour.WHITE)
 _PARTS = {PEER: "p", ITSELF: "i", NETWORK: "n", "": ""}
 """Victims in the order of a cell's parts, and the letter below each."""
 _SIDES = {"primary": "P", "secondary": "S"}
@@ -227,7 +217,9 @@ def _box(axes: Axes, span: tuple[float, float], y: int, verdict: str, size_pt: f
     left, width = span
     colour, letter, ink = _LOOKS.get(verdict, _OTHER)
     axes.add_patch(
-        Rectangle((left, y - 0.5), width, 1, facecolor=colour, edgecolor=WHITE, linewidth=0.5)
+        Rectangle(
+            (left, y - 0.5), width, 1, facecolor=colour, edgecolor=Colour.WHITE, linewidth=0.5
+        )
     )
     axes.text(
         left + width / 2,
@@ -283,7 +275,7 @@ def _title_in(designs: Sequence[str]) -> float:
 def _handles(cells: pd.DataFrame) -> list[Patch]:
     met = set(cells["verdict"].astype(str))
     return [
-        Patch(facecolor=colour, edgecolor=GREY, linewidth=0.4, label=_named(verdict, letter))
+        Patch(facecolor=colour, edgecolor=Colour.GREY, linewidth=0.4, label=_named(verdict, letter))
         for verdict, (colour, letter, _) in _LOOKS.items()
         if verdict in met
     ]

@@ -10,23 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from colosim.plots.curves import end_of, polylines
-from colosim.plots.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    YELLOW,
-    FigureError,
-    Fill,
-    axes_or_new,
-    labels,
-    line_of,
-    styled,
-)
+from colosim.plots.style import Colour, FigureError, Fill, axes_or_new, labels, line_of, styled
 from colosim.plots.units import Unit, short_size, size_unit, time_unit
 
 if TYPE_CHECKING:
@@ -45,20 +29,20 @@ _SMALL = "accounts below 1% of the peak"
 _SEEN_SHARE = 0.01
 
 _FILLS = {
-    CACHE: Fill(SKY, ".."),
-    "staging_buffer": Fill(VERMILLION, "///"),
-    "device_buffer": Fill(PURPLE, "\\\\\\"),
-    "held_packets": Fill(YELLOW, "xx"),
-    "socket_send_buffer": Fill(ORANGE, ""),
-    "socket_receive_buffer": Fill(GREEN, ""),
-    "stream_buffers": Fill(PURPLE, "++"),
-    "dirty_bitmap": Fill(BLACK, ""),
-    "cache_bitmap": Fill(BLUE, ""),
-    _SMALL: Fill(GREY, ""),
+    CACHE: Fill(Colour.SKY, ".."),
+    "staging_buffer": Fill(Colour.VERMILLION, "///"),
+    "device_buffer": Fill(Colour.PURPLE, "\\\\\\"),
+    "held_packets": Fill(Colour.YELLOW, "xx"),
+    "socket_send_buffer": Fill(Colour.ORANGE, ""),
+    "socket_receive_buffer": Fill(Colour.GREEN, ""),
+    "stream_buffers": Fill(Colour.PURPLE, "++"),
+    "dirty_bitmap": Fill(Colour.BLACK, ""),
+    "cache_bitmap": Fill(Colour.BLUE, ""),
+    _SMALL: Fill(Colour.GREY, ""),
 }
 """Looks of the accounts, in the order in which they are stacked."""
 _NAMES = {CACHE: "RAM cache"}
-_OTHER = (Fill(PURPLE, "++"), Fill(YELLOW, "--"), Fill(BLUE, "oo"))
+_OTHER = (Fill(Colour.PURPLE, "++"), Fill(Colour.YELLOW, "--"), Fill(Colour.BLUE, "oo"))
 _HEADROOM = 1.22
 _LATE = 0.55
 _ENTRY_IN = 2.0
@@ -173,7 +157,7 @@ def _stack(axes: Axes, part: pd.DataFrame, scale: _Scale) -> None:
         colors=[fill.colour for fill in fills],
     )
     for area, fill in zip(areas, fills, strict=True):
-        area.set(hatch=fill.hatch, edgecolor=BLACK, linewidth=0.25)
+        area.set(hatch=fill.hatch, edgecolor=Colour.BLACK, linewidth=0.25)
     _frame(axes, scale)
     peak = peaks(part).iloc[0]
     _mark_peak(axes, _Peak(int(peak["time_ns"]), int(peak["peak_bytes"])), scale)
@@ -202,7 +186,7 @@ class _Peak(NamedTuple):
 
     time_ns: int
     peak_bytes: int
-    colour: str = BLACK
+    colour: str = Colour.BLACK
     name: str = ""
 
 
@@ -234,7 +218,7 @@ def _handles(*panels: Axes) -> list[Patch]:
             account = next((key for key in _FILLS if _name(key) == label), label.replace(" ", "_"))
             fill = _fill(account)
             patch = Patch(facecolor=fill.colour, hatch=fill.hatch, label=label)
-            patch.set(edgecolor=BLACK, linewidth=0.25)
+            patch.set(edgecolor=Colour.BLACK, linewidth=0.25)
             found.setdefault(label, patch)
     return list(found.values())
 
