@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from colosim.plots.style import Colour, FigureError, axes_or_new, labels, line_of, styled
+from colosim.plots.lanes import counted
+from colosim.plots.style import Colour, FigureError, axes_or_new, labels, looks, styled
 from colosim.plots.units import time_unit
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ def data(runs: Sequence[Run]) -> pd.DataFrame:
     """
     parts = []
     for label, run in zip(labels(runs), runs, strict=True):
-        rows = run.checkpoints
-        kept = rows[(rows["outcome"] == "committed") & (rows["checkpoint"] >= run.scenario.warmup)]
+        kept = counted(run)
         for quantity in QUANTITIES:
             values = kept[quantity].dropna().sort_values().reset_index(drop=True)
             parts.append(
@@ -82,8 +82,10 @@ def _curves(axes: Axes, runs: Sequence[Run], quantity: str) -> None:
     if not len(table):
         raise FigureError(f"no run committed a checkpoint after its warm-up: no {quantity}")
     unit = time_unit(int(table["value_ns"].max()))
-    for index, (name, part) in enumerate(table.groupby("run", sort=False)):
-        look = line_of(str(name).rpartition(", ")[2], index)
+    for name, _, look in looks(runs):
+        part = table[table["run"] == name]
+        if not len(part):
+            continue
         values = part["value_ns"].to_numpy() / unit.size
         axes.step(
             [values[0], *values],
@@ -91,12 +93,11 @@ def _curves(axes: Axes, runs: Sequence[Run], quantity: str) -> None:
             where="post",
             color=look.colour,
             linestyle=look.dashes,
-            label=str(name),
+            label=name,
         )
         for percent, (_, marker) in _MARKS.items():
             at = quantile(part["value_ns"], percent) / unit.size
-            share = float(part.loc[part["value_ns"] <= at * unit.size, "share"].max())
-            axes.plot(at, min(share, percent / _WHOLE), marker, color=look.colour, markersize=5)
+            axes.plot(at, percent / _WHOLE, marker, color=look.colour, markersize=5)
     for percent in _MARKS:
         axes.axhline(percent / _WHOLE, color=Colour.GREY, linewidth=0.5, linestyle=":", zorder=1)
     axes.set_xlim(0, float(table["value_ns"].max()) / unit.size * 1.08)

@@ -14,7 +14,7 @@ from matplotlib.style import context
 from colosim.errors import ColosimError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
 
@@ -33,6 +33,7 @@ __all__ = [
     "handles",
     "labels",
     "line_of",
+    "looks",
     "save",
     "say",
     "styled",
@@ -124,6 +125,12 @@ def labels(runs: Sequence[Run]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [f"{name}, {number}" for number, name in enumerate(names, start=1)]
+
+
+def looks(runs: Sequence[Run]) -> Iterator[tuple[str, Run, Line]]:
+    """Yield each run with its label and how its curve looks."""
+    for index, (label, run) in enumerate(zip(labels(runs), runs, strict=True)):
+        yield label, run, line_of(run.design, index)
 
 
 def handles(
