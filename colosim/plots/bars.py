@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from colosim.plots.style import Colour, Fill, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from matplotlib.axes import Axes
 
-__all__ = ["draw_bar", "frame_lanes", "letter_width", "write_in"]
+__all__ = ["Bar", "draw_lane", "fits", "frame_lanes", "write_in"]
 
 _POINTS_A_LETTER = 3.9
 _POINTS_AN_INCH = 72
+
+
+class Bar(NamedTuple):
+    """A bar from one x to another; an arrow says that it never ends.
+
+    `texts` may be written into it: the first that fits.
+    """
+
+    left: float
+    right: float
+    fill: Fill
+    texts: tuple[str, ...] = ()
+    is_open: bool = False
+    zorder: float = 3
+
+    @property
+    def middle(self) -> float:
+        """Where its text stands."""
+        return (self.left + self.right) / 2
 
 
 def frame_lanes(axes: Axes, lanes: Iterable[tuple[float, str]]) -> None:
@@ -26,46 +45,56 @@ def frame_lanes(axes: Axes, lanes: Iterable[tuple[float, str]]) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def draw_bar(
-    axes: Axes,
-    y: float,
-    span: tuple[float, float],
-    fill: Fill,
-    height: float,
-    *,
-    is_open: bool = False,
-    zorder: float = 3,
-) -> None:
-    """Draw a bar from one x to another around `y`; an arrow says that it never ends."""
-    left, right = span
+def draw_lane(axes: Axes, y: float, bars: Sequence[Bar], height: float) -> None:
+    """Draw bars around `y`, and write into them, the longest first, where there is room."""
+    written: list[tuple[float, float]] = []
+    for bar in bars:
+        _draw(axes, y, bar, height)
+    for bar in sorted(bars, key=lambda bar: bar.left - bar.right):
+        for text in bar.texts:
+            half = _width(axes, text) / 2
+            begin, end = bar.middle - half, bar.middle + half
+            free = all(last <= begin or end <= first for first, last in written)
+            if fits(axes, text, bar.right - bar.left) and free:
+                written.append((begin, end))
+                write_in(axes, bar, y, text)
+                break
+
+
+def _draw(axes: Axes, y: float, bar: Bar, height: float) -> None:
+    fill = bar.fill
     axes.broken_barh(
-        [(left, right - left)],
+        [(bar.left, bar.right - bar.left)],
         (y - height / 2, height),
         facecolors=fill.colour,
         edgecolors=fill.edge,
         hatch=fill.hatch,
         linewidth=0.35,
         linestyle="-" if fill.edge == Colour.BLACK else "--",
-        zorder=zorder,
+        zorder=bar.zorder,
     )
-    if is_open:
-        axes.plot(
-            [right], [y], marker=">", markersize=5, color=Colour.BLACK, clip_on=False, zorder=5
-        )
+    if bar.is_open:
+        axes.plot([bar.right], [y], ">", markersize=5, color=Colour.BLACK, clip_on=False, zorder=5)
 
 
-def letter_width(axes: Axes) -> float:
-    """Return how wide a letter in a bar is, in units of the x axis."""
+def _width(axes: Axes, text: str) -> float:
+    """Return about how wide small text is, in units of the x axis."""
     low, high = axes.get_xlim()
     width_pt = axes.bbox.width / axes.figure.dpi * _POINTS_AN_INCH
-    return _POINTS_A_LETTER / width_pt * (high - low)
+    return len(text) * _POINTS_A_LETTER / width_pt * (high - low)
 
 
-def write_in(axes: Axes, x: float, y: float, text: str, fill: Fill) -> None:
+def fits(axes: Axes, text: str, width: float) -> bool:
+    """Whether small text fits into a width, in units of the x axis."""
+    return _width(axes, text) < width
+
+
+def write_in(axes: Axes, bar: Bar, y: float, text: str) -> None:
     """Write into the middle of a bar, so that its hatch leaves the letters clear."""
+    fill = bar.fill
     say(
         axes,
-        x,
+        bar.middle,
         y,
         text,
         color=Colour.WHITE if fill.is_dark else Colour.BLACK,

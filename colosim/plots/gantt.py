@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from colosim.plots.bars import draw_bar, frame_lanes, letter_width, write_in
+from colosim.plots.bars import Bar, draw_lane, frame_lanes
 from colosim.plots.lanes import (
     PROTOCOL_THREADS,
     WAITS,
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from colosim.plots.lanes import Interval
+    from colosim.plots.units import Unit
     from colosim.runs.run import Run
 
-__all__ = ["LANES", "Bar", "data", "draw", "figure"]
+__all__ = ["LANES", "Row", "data", "draw", "figure"]
 
 LANES = (
     "primary guest",
@@ -59,7 +60,7 @@ _OPEN = 1.04
 """How far a bar without an end is drawn, of the time up to the last event."""
 
 
-class Bar(NamedTuple):
+class Row(NamedTuple):
     """Something that takes time, on one of `LANES`, since the request; without end: for good."""
 
     lane: str
@@ -69,7 +70,7 @@ class Bar(NamedTuple):
     end_ns: int | None
 
 
-def bars_of(run: Run, checkpoint: int) -> list[Bar]:
+def _rows(run: Run, checkpoint: int) -> list[Row]:
     """Return a checkpoint's bars, lane by lane.
 
     A wait that is not over when the checkpoint is committed is for the next one.
@@ -92,7 +93,7 @@ def bars_of(run: Run, checkpoint: int) -> list[Bar]:
         found += [(f"{side} lock", one) for one in _within(held, begin, end)]
     found += [("wire", one) for one in _within(lanes.wire(), begin, end)]
     bars = [
-        Bar(lane, what, kind, since - begin, None if until is None else until - begin)
+        Row(lane, what, kind, since - begin, None if until is None else until - begin)
         for lane, (what, kind, since, until) in found
     ]
     return sorted(bars, key=lambda bar: (LANES.index(bar.lane), bar.begin_ns))
@@ -118,14 +119,14 @@ def data(runs: Sequence[Run], checkpoint: int | None = None) -> pd.DataFrame:
     rows = [
         (label, number, *bar) for label, number, bars in _charts(runs, checkpoint) for bar in bars
     ]
-    table = pd.DataFrame(rows, columns=["run", "checkpoint", *Bar._fields])
+    table = pd.DataFrame(rows, columns=["run", "checkpoint", *Row._fields])
     return table.astype({"begin_ns": "Int64", "end_ns": "Int64"})
 
 
-def _charts(runs: Sequence[Run], checkpoint: int | None) -> Iterator[tuple[str, int, list[Bar]]]:
+def _charts(runs: Sequence[Run], checkpoint: int | None) -> Iterator[tuple[str, int, list[Row]]]:
     for label, run in zip(labels(runs), runs, strict=True):
         number = typical_checkpoint(run) if checkpoint is None else checkpoint
-        yield label, number, bars_of(run, number)
+        yield label, number, _rows(run, number)
 
 
 @styled
@@ -149,26 +150,8 @@ def draw(runs: Sequence[Run], axes: Axes | None = None, checkpoint: int | None =
         y += _HEADING
         _head(axes, label, number, y - _HEIGHT)
         for lane in LANES:
-            spans = [
-                (
-                    bar,
-                    bar.begin_ns / unit.size,
-                    right if bar.end_ns is None else bar.end_ns / unit.size,
-                )
-                for bar in bars
-                if bar.lane == lane
-            ]
-            for bar, left, stop in spans:
-                draw_bar(
-                    axes,
-                    y,
-                    (left, stop),
-                    _FILLS[bar.kind],
-                    _HEIGHT,
-                    is_open=bar.end_ns is None,
-                    zorder=2 if bar.kind in {"message", WAITS} else 3,
-                )
-            _write(axes, y, spans)
+            own = [bar for bar in bars if bar.lane == lane]
+            draw_lane(axes, y, [_drawn(bar, unit, right) for bar in own], _HEIGHT)
             ticks.append((y, lane))
             y += 1
     axes.set_ylim(y - 0.4, 0.1)
@@ -193,28 +176,16 @@ def _head(axes: Axes, name: str, checkpoint: int, y: float) -> None:
     axes.axhline(y - 0.1 - _HEADING / 2, color=Colour.GREY, linewidth=0.4)
 
 
-def _texts(bar: Bar) -> tuple[str, ...]:
-    """Return what may stand in a bar, the longest text first."""
-    lasts = "for good" if bar.end_ns is None else short_time(bar.end_ns - bar.begin_ns)
-    if bar.end_ns is None and bar.lane == "wire":
+def _drawn(row: Row, unit: Unit, right: float) -> Bar:
+    """Return how a row looks; without end it goes on up to `right`."""
+    lasts = "for good" if row.end_ns is None else short_time(row.end_ns - row.begin_ns)
+    if row.end_ns is None and row.lane == "wire":
         lasts = "never read"
-    what = f"held to {bar.what}" if bar.kind == "lock held" else bar.what
-    return (what,) if bar.kind == WAITS else (f"{what}, {lasts}", what, lasts)
-
-
-def _write(axes: Axes, y: float, spans: list[tuple[Bar, float, float]]) -> None:
-    """Write into a lane's bars what they are, the longest first, where there is room."""
-    letter = letter_width(axes)
-    written: list[tuple[float, float]] = []
-    for bar, left, right in sorted(spans, key=lambda span: span[1] - span[2]):
-        middle = (left + right) / 2
-        for text in _texts(bar):
-            half = len(text) * letter / 2
-            free = all(end <= middle - half or middle + half <= begin for begin, end in written)
-            if 2 * half < right - left and free:
-                written.append((middle - half, middle + half))
-                write_in(axes, middle, y, text, _FILLS[bar.kind])
-                break
+    what = f"held to {row.what}" if row.kind == "lock held" else row.what
+    texts = (what,) if row.kind == WAITS else (f"{what}, {lasts}", what, lasts)
+    end = right if row.end_ns is None else row.end_ns / unit.size
+    zorder = 2 if row.kind in {"message", WAITS} else 3
+    return Bar(row.begin_ns / unit.size, end, _FILLS[row.kind], texts, row.end_ns is None, zorder)
 
 
 @styled

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from colosim.designs.remedies import conditions_of
-from colosim.plots.bars import draw_bar, frame_lanes, letter_width, write_in
+from colosim.plots.bars import Bar, draw_lane, fits, frame_lanes, write_in
 from colosim.plots.curves import end_of
 from colosim.plots.lanes import BUFFERS, Lanes, events_of, fault_of
 from colosim.plots.style import SMALL_PT, Colour, Fill, axes_or_new, handles, labels, styled
@@ -212,10 +212,9 @@ class _Panel:
             if lane in BUFFERS:
                 self._levels(y, self.capacity[lane], rows)
                 continue
-            for row in rows:
-                self._bar(y, row)
+            draw_lane(axes, y, [self._drawn(row) for row in rows], _HEIGHT)
             if lane.startswith("command") and rows:
-                self._said(y, rows)
+                self._commands(y, rows)
         for row in self.rows:
             if row.lane in _MARKS:
                 self._mark(row)
@@ -224,46 +223,35 @@ class _Panel:
         """Return where a time stands; None, what never ends, at the right edge."""
         return self.right if time_ns is None else (time_ns - self.fault_ns) / self.unit.size
 
-    def _fits(self, text: str, width: float) -> bool:
-        return len(text) * letter_width(self.axes) < width
-
-    def _bar(self, y: int, row: Row) -> None:
+    def _drawn(self, row: Row) -> Bar:
+        """Return how a row looks; what it says of a command is written apart."""
         left, right = self._x(row.begin_ns), self._x(row.end_ns)
-        fill = _FILLS[row.kind]
-        is_open = row.end_ns is None and row.kind != "guest runs"
-        draw_bar(self.axes, y, (left, right), fill, _HEIGHT, is_open=is_open)
-        if row.kind == _COMMAND:
-            self._command(y, row)
-            return
         text = _text(row)
-        for shown in (text, text.partition(",")[0]):
-            if self._fits(shown, right - left):
-                write_in(self.axes, (left + right) / 2, y, shown, fill)
-                break
+        texts = () if row.kind == _COMMAND else (text, text.partition(",")[0])
+        is_open = row.end_ns is None and row.kind != "guest runs"
+        return Bar(left, right, _FILLS[row.kind], texts, is_open)
 
-    def _command(self, y: int, row: Row) -> None:
-        """Mark a command's coming in, and its being served."""
-        never = row.end_ns is None
-        self.axes.plot([self._x(row.begin_ns)], [y], marker="v", color=Colour.BLACK, zorder=5)
-        self.axes.plot(
-            [self._x(row.end_ns)],
-            [y],
-            marker="X" if never else "o",
-            markersize=6 if never else 5,
-            markerfacecolor=Colour.VERMILLION if never else Colour.GREEN,
-            markeredgecolor=Colour.BLACK,
-            markeredgewidth=0.5,
-            clip_on=False,
-            zorder=6,
-        )
-
-    def _said(self, y: int, rows: list[Row]) -> None:
-        """Say of the commands in a lane whether they were served, where there is room."""
+    def _commands(self, y: int, rows: list[Row]) -> None:
+        """Mark commands' coming in and being served, and say whether they were."""
+        for row in rows:
+            never = row.end_ns is None
+            self.axes.plot(self._x(row.begin_ns), y, "v", color=Colour.BLACK, zorder=5)
+            self.axes.plot(
+                self._x(row.end_ns),
+                y,
+                "X" if never else "o",
+                markersize=6 if never else 5,
+                markerfacecolor=Colour.VERMILLION if never else Colour.GREEN,
+                markeredgecolor=Colour.BLACK,
+                markeredgewidth=0.5,
+                clip_on=False,
+                zorder=6,
+            )
         text = "; ".join(f"{row.what}: {_served(row)}" for row in rows)
-        left = min(self._x(row.begin_ns) for row in rows)
-        right = max(self._x(row.end_ns) for row in rows)
-        if len(rows) == 1 and self._fits(text, right - left):
-            write_in(self.axes, (left + right) / 2, y, text, _FILLS[_COMMAND])
+        bars = [self._drawn(row) for row in rows]
+        left, right = min(bar.left for bar in bars), max(bar.right for bar in bars)
+        if len(bars) == 1 and fits(self.axes, text, right - left):
+            write_in(self.axes, bars[0], y, text)
             return
         before = left - self.left > self.right - right
         self._beside((left if before else right, y), text, 6, before=before)
@@ -295,11 +283,11 @@ class _Panel:
         edges = [base, base - _HEIGHT]
         self.axes.hlines(edges, self.left, self.right, colors=Colour.GREY, linewidth=0.4)
         begin_ns, end_ns, level = _longest_stand(rows)
-        left, right = self._x(begin_ns), self._x(end_ns)
+        bar = Bar(self._x(begin_ns), self._x(end_ns), _FILLS[_FILLED])
         state = "full" if level >= capacity else f"{level / capacity:.0%} full"
         text = f"{state}: {short_size(level)}"
-        if level > capacity / 2 and self._fits(text, right - left):
-            write_in(self.axes, (left + right) / 2, y, text, _FILLS[_FILLED])
+        if level > capacity / 2 and fits(self.axes, text, bar.right - bar.left):
+            write_in(self.axes, bar, y, text)
 
     def _mark(self, row: Row) -> None:
         """Draw a fault or a judgement of the manager as a line across all lanes, named on top."""
