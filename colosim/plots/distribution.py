@@ -9,7 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from colosim.plots.lanes import counted
-from colosim.plots.style import Colour, FigureError, axes_or_new, labels, looks, styled
+from colosim.plots.style import (
+    Colour,
+    FigureError,
+    axes_or_new,
+    labels,
+    legend_below,
+    looks,
+    styled,
+)
 from colosim.plots.units import time_unit
 
 if TYPE_CHECKING:
@@ -71,8 +79,8 @@ def draw(runs: Sequence[Run], quantity: str = "pause_ns", axes: Axes | None = No
     """
     axes = axes_or_new(axes)
     _curves(axes, runs, quantity)
-    handles, names = _legend(axes)
-    axes.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(names))
+    handles = _legend(axes)
+    legend_below(axes, handles, len(handles), bbox_to_anchor=(0.5, -0.16))
     return axes
 
 
@@ -106,12 +114,12 @@ def _curves(axes: Axes, runs: Sequence[Run], quantity: str) -> None:
     axes.set_ylabel("share of checkpoints")
 
 
-def _legend(axes: Axes) -> tuple[list[Artist], list[str]]:
-    handles, names = axes.get_legend_handles_labels()
-    for text, marker in _MARKS.values():
-        handles.append(Line2D([], [], color=Colour.GREY, marker=marker, linestyle="", label=text))
-        names.append(text)
-    return handles, names
+def _legend(axes: Axes) -> list[Artist]:
+    marks = [
+        Line2D([], [], color=Colour.GREY, marker=marker, linestyle="", label=text)
+        for text, marker in _MARKS.values()
+    ]
+    return [*axes.get_legend_handles_labels()[0], *marks]
 
 
 @styled
@@ -130,6 +138,6 @@ def figure(runs: Sequence[Run]) -> Figure:
         _curves(axes, runs, quantity)
         axes.label_outer(remove_inner_ticks=False)
         axes.tick_params(labelbottom=True)
-    handles, names = _legend(panels[0])
-    made.legend(handles, names, loc="outside lower center", ncols=len(names))
+    handles = _legend(panels[0])
+    legend_below(made, handles, len(handles))
     return made

@@ -16,7 +16,16 @@ from colosim.plots.lanes import (
     typical_checkpoint,
     window_of,
 )
-from colosim.plots.style import Colour, Fill, axes_or_new, handles, labels, say, styled
+from colosim.plots.style import (
+    Colour,
+    Fill,
+    axes_or_new,
+    handles,
+    labels,
+    legend_below,
+    say,
+    styled,
+)
 from colosim.plots.units import short_time, time_unit
 from colosim.trace.events import CheckpointEnded
 
@@ -157,22 +166,20 @@ def draw(runs: Sequence[Run], axes: Axes | None = None, checkpoint: int | None =
     axes.set_ylim(y - 0.4, 0.1)
     frame_lanes(axes, ticks)
     axes.set_xlabel(f"time since the checkpoint request ({unit.symbol})")
-    axes.legend(
-        handles=handles(_FILLS, {bar.kind for bar in every}),
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.02),
-        ncols=5,
-        borderaxespad=3.2,
-    )
+    shown = handles(_FILLS, {bar.kind for bar in every})
+    legend_below(axes, shown, 5, bbox_to_anchor=(0.5, -0.02), borderaxespad=3.2)
     return axes
 
 
 def _head(axes: Axes, name: str, checkpoint: int, y: float) -> None:
-    """Write a run's name above its lanes, and which checkpoint it is."""
+    """Write a run's name above its lanes' names if it fits there, and which checkpoint it is."""
     beside = axes.get_yaxis_transform()
-    say(axes, 0, y, f"{name}  ", transform=beside, ha="right", weight="bold", fontsize=8)
     text = f"checkpoint {checkpoint}"
-    say(axes, 0.002, y, text, transform=beside, ha="left", color=Colour.INK)
+    if len(name) > max(map(len, LANES)):
+        say(axes, 0, y, f"{name}, {text}", transform=beside, ha="left", weight="bold", fontsize=8)
+    else:
+        say(axes, 0, y, f"{name}  ", transform=beside, ha="right", weight="bold", fontsize=8)
+        say(axes, 0.002, y, text, transform=beside, ha="left", color=Colour.INK)
     axes.axhline(y - 0.1 - _HEADING / 2, color=Colour.GREY, linewidth=0.4)
 
 

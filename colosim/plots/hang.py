@@ -12,7 +12,16 @@ from colosim.designs.remedies import conditions_of
 from colosim.plots.bars import Bar, draw_lane, fits, frame_lanes, write_in
 from colosim.plots.curves import end_of
 from colosim.plots.lanes import BUFFERS, Lanes, events_of, fault_of
-from colosim.plots.style import SMALL_PT, Colour, Fill, axes_or_new, handles, labels, styled
+from colosim.plots.style import (
+    SMALL_PT,
+    Colour,
+    Fill,
+    axes_or_new,
+    handles,
+    labels,
+    legend_below,
+    styled,
+)
 from colosim.plots.units import short_size, short_time, time_unit
 from colosim.trace.events import OTHER
 
@@ -144,7 +153,7 @@ def draw(run: Run, axes: Axes | None = None) -> Axes:
     rows = _rows(run)
     _Panel(axes, run, rows, _lanes_of(rows), _span([run])).draw()
     shown = handles(_FILLS, {row.kind for row in rows})
-    axes.legend(handles=shown, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4)
+    legend_below(axes, shown, 4, bbox_to_anchor=(0.5, -0.14))
     return axes
 
 
@@ -164,7 +173,7 @@ def figure(runs: Sequence[Run]) -> Figure:
         _Panel(axes, run, own, lanes, span).draw()
         axes.label_outer()
     shown = handles(_FILLS, {row.kind for row in every})
-    made.legend(handles=shown, loc="outside lower center", ncols=4)
+    legend_below(made, shown, 4)
     return made
 
 

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from colosim.plots.style import Colour, FigureError, Fill, axes_or_new, say, styled
+from colosim.plots.style import (
+    Colour,
+    FigureError,
+    Fill,
+    axes_or_new,
+    broken,
+    legend_below,
+    say,
+    styled,
+)
 from colosim.plots.units import rows_of
 from colosim.runs.verdict import (
     COMPLETED,
@@ -192,7 +201,7 @@ def _panel(axes: Axes, cells: pd.DataFrame, design: str, grid: _Grid, width_in: 
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(_title(design, width_in), fontsize=_TITLE_PT, linespacing=1.1)
+    axes.set_title(broken(design, width_in / _TITLE_LETTER_IN), fontsize=_TITLE_PT, linespacing=1.1)
 
 
 def _cell(axes: Axes, column: _Column, y: int, parts: dict[str, str]) -> None:
@@ -233,17 +242,6 @@ def _name_columns(axes: Axes, columns: Sequence[_Column]) -> None:
         axes.tick_params(axis="x", pad=9)
 
 
-def _title(design: str, width_in: float) -> str:
-    """Return a design's name in lines that fit, broken before ``+``."""
-    lines: list[str] = [""]
-    for part in re.findall(r"\+?[^+]+", design):
-        if len(lines[-1]) + len(part) <= width_in / _TITLE_LETTER_IN:
-            lines[-1] += part
-        else:
-            lines.append(part)
-    return "\n".join(line for line in lines if line)
-
-
 def _title_in(designs: Sequence[str]) -> float:
     """Return how wide a panel has to be for the longest part of a name."""
     parts = [part for design in designs for part in re.findall(r"\+?[^+]+", design)]
@@ -282,7 +280,7 @@ def figure(table: pd.DataFrame) -> Figure:
     panel_in = max(grid.width_in, _title_in(designs))
     across = min(len(designs), max(1, int((_PAGE_IN - names_in) / (panel_in + _BETWEEN_IN))))
     down = -(-len(designs) // across)
-    lines = max(_title(design, panel_in).count("\n") + 1 for design in designs)
+    lines = max(broken(design, panel_in / _TITLE_LETTER_IN).count("\n") + 1 for design in designs)
     faults_in = _LETTER_IN * max(len(column.fault) for column in grid.columns) + 0.1
     made = Figure(
         figsize=(
@@ -299,13 +297,7 @@ def figure(table: pd.DataFrame) -> Figure:
         axes.tick_params(which="both", labelbottom=index + across >= len(designs))
     for axes in panels[len(designs) :]:
         axes.remove()
-    made.legend(
-        handles=_handles(cells),
-        title=_key(cells),
-        title_fontsize=_NAME_PT,
-        loc="outside lower center",
-        ncols=4,
-    )
+    legend_below(made, _handles(cells), 4, title=_key(cells), title_fontsize=_NAME_PT)
     return made
 
 

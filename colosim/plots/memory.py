@@ -9,7 +9,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from colosim.plots.curves import end_of, polylines
-from colosim.plots.style import Colour, FigureError, Fill, axes_or_new, labels, looks, styled
+from colosim.plots.style import (
+    Colour,
+    FigureError,
+    Fill,
+    axes_or_new,
+    broken,
+    labels,
+    legend_below,
+    looks,
+    styled,
+)
 from colosim.plots.units import Unit, rows_of, short_size, size_unit, time_unit
 
 if TYPE_CHECKING:
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
 
     from colosim.runs.run import Run
 
-__all__ = ["SIDES", "data", "draw", "figure", "lines", "peaks", "totals"]
+__all__ = ["SIDES", "data", "draw", "figure", "legend_in", "lines", "peaks", "totals"]
 
 SIDES = ("primary", "secondary")
 CACHE = "ram_cache"
@@ -47,8 +57,14 @@ _HEADROOM = 1.22
 _LATE = 0.55
 _ENTRY_IN = 2.0
 """How wide an entry of the legend can be, in inches."""
+_TITLE_LETTERS = 26
+"""How many letters of a title fit above a panel."""
 _FEW = 2
 """Up to how many peaks are written beside their curves; more are in the legend."""
+_SHORT = 16
+"""Up to how long a name is written there."""
+_LEGEND_LETTERS = 44
+_LINE_IN = 0.13
 
 
 def _accounts(memory: pd.DataFrame, side: str) -> list[str]:
@@ -126,9 +142,7 @@ def draw(run: Run, side: str = "primary", axes: Axes | None = None) -> Axes:
     part = table[table["side"] == side]
     top = int(totals(part)["level_bytes"].max())
     _stack(axes, part, _Scale.of(part, top))
-    axes.legend(
-        handles=_legend((part, top)), loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4
-    )
+    legend_below(axes, _legend((part, top)), 4, bbox_to_anchor=(0.5, -0.2))
     return axes
 
 
@@ -217,12 +231,19 @@ def figure(runs: Sequence[Run]) -> Figure:
         for axes, name in zip(grid[row], names, strict=True):
             part = table[(table["run"] == name) & (table["side"] == side)]
             _stack(axes, part, scale)
-            axes.set_title(f"{name}, {side}")
+            axes.set_title(broken(f"{name}, {side}", _TITLE_LETTERS))
             axes.label_outer()
             panels.append((part, scale.top_bytes))
-    fitting = int(made.get_figwidth() / _ENTRY_IN)
-    made.legend(handles=_legend(*panels), loc="outside lower center", ncols=fitting)
+    legend_below(made, _legend(*panels), int(made.get_figwidth() / _ENTRY_IN))
     return made
+
+
+def legend_in(runs: Sequence[Run]) -> float:
+    """Return how many inches more than usual the legend of `lines` needs for long names."""
+    names = labels(runs)
+    if all(len(name) <= _SHORT for name in names):
+        return 0.0
+    return _LINE_IN * sum(broken(name, _LEGEND_LETTERS).count("\n") + 1 for name in names)
 
 
 @styled
@@ -237,17 +258,18 @@ def lines(
     table = totals(data(runs), cache=cache)
     table = table[table["side"] == side]
     scale = _Scale.of(table, int(table["level_bytes"].max()))
+    few = len(runs) <= _FEW and all(len(name) <= _SHORT for name in labels(runs))
     for (name, _, look), peak in zip(looks(runs), rows_of(peaks(table)), strict=True):
         part = table[table["run"] == name]
-        text = f"{name}: peak {short_size(peak.peak_bytes)}"
+        peaked = f"peak {short_size(peak.peak_bytes)}"
         axes.plot(
             part["time_ns"] / scale.time.size,
             part["level_bytes"] / scale.size.size,
             color=look.colour,
             linestyle=look.dashes,
-            label=name if len(runs) <= _FEW else text,
+            label=name if few else f"{broken(name, _LEGEND_LETTERS)}: {peaked}",
         )
-        scale.mark_peak(axes, peak, look.colour, text if len(runs) <= _FEW else "")
+        scale.mark_peak(axes, peak, look.colour, f"{name}: {peaked}" if few else "")
     scale.frame(axes)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.26), ncols=2)
+    legend_below(axes, axes.get_legend_handles_labels()[0], 2, bbox_to_anchor=(0.5, -0.26))
     return axes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
@@ -16,6 +17,7 @@ from colosim.errors import ColosimError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
     from colosim.runs.run import Run
@@ -29,9 +31,11 @@ __all__ = [
     "Fill",
     "Line",
     "axes_or_new",
+    "broken",
     "check_path",
     "handles",
     "labels",
+    "legend_below",
     "line_of",
     "looks",
     "save",
@@ -138,6 +142,38 @@ def handles(
 ) -> list[Patch]:
     """Return legend entries of those fills that are used, in their order."""
     return [fill.patch(name, linewidth) for name, fill in fills.items() if name in used]
+
+
+def legend_below(
+    owner: Axes | Figure, handles: Sequence[Artist], columns: int, **look: Any
+) -> None:
+    """Draw a legend with up to so many columns, as many as fit into the width of the figure.
+
+    Below a figure's panels; of an Axes `look` says where.
+    """
+    if isinstance(owner, Figure):
+        look = {"loc": "outside lower center", **look}
+        room = owner.bbox.width
+    else:
+        look = {"loc": "upper center", **look}
+        spec = owner.get_subplotspec()
+        room = owner.figure.bbox.width / (1 if spec is None else spec.get_gridspec().ncols)
+    for ncols in range(columns, 0, -1):
+        legend = owner.legend(handles=handles, ncols=ncols, **look)
+        if legend.get_window_extent().width <= room or ncols == 1:
+            break
+        legend.remove()
+
+
+def broken(name: str, letters: float) -> str:
+    """Return a design's name in lines of so many letters, broken before ``+``."""
+    lines = [""]
+    for part in re.findall(r"\+?[^+]+", name):
+        if len(lines[-1]) + len(part) <= letters or not lines[-1]:
+            lines[-1] += part
+        else:
+            lines.append(part)
+    return "\n".join(lines)
 
 
 def say(axes: Axes, x: float, y: float, text: str, **look: Any) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
 from colosim.plots.sequence.lifelines import MESSAGES, PAIR, sequence_of
-from colosim.plots.style import Colour, Fill, axes_or_new, handles, say, styled
+from colosim.plots.style import Colour, Fill, axes_or_new, handles, legend_below, say, styled
 from colosim.plots.units import short_size
 from colosim.trace.events import ByManager, FaultEnded, FaultsOver, FaultStruck, StreamBroken
 
@@ -76,8 +76,7 @@ def draw(run: Run, checkpoint: int, axes: Axes | None = None) -> Axes:
         _draw_row(axes, y, row)
     _draw_states(axes, rows)
     _draw_messages(axes, sequence, rows)
-    fills = handles(_FILLS, _FILLS)
-    axes.legend(handles=fills, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3)
+    legend_below(axes, handles(_FILLS, _FILLS), 3, bbox_to_anchor=(0.5, 0.0))
     return axes
 
 
