@@ -46,7 +46,7 @@ def command(
     which Markdown viewers draw. The same run is the same bytes.
     """
     from colosim.cli.sources import run_of
-    from colosim.plots.bars import typical_checkpoint
+    from colosim.plots.lanes import typical_checkpoint
     from colosim.plots.sequence import figure, mermaid
     from colosim.plots.style import check_path, save
 

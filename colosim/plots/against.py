@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from colosim.plots.style import FigureError, axes_or_new, line_of, styled
+from colosim.plots.style import FigureError, axes_or_new, legend_below, line_of, styled
 from colosim.plots.units import plain_log, size_unit, time_unit
 from colosim.runs.run import as_scenario, simulate
 
@@ -130,7 +130,7 @@ def draw(table: pd.DataFrame, quantity: str = "pause_ns", axes: Axes | None = No
     """Draw one of `QUANTITIES` of a table from `data`, a line a design, both axes logarithmic."""
     axes = axes_or_new(axes)
     _curves(axes, table, quantity)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=5)
+    legend_below(axes, axes.get_legend_handles_labels()[0], 5, bbox_to_anchor=(0.5, -0.16))
     return axes
 
 
@@ -164,6 +164,6 @@ def figure(table: pd.DataFrame) -> Figure:
     panels = made.subplots(1, len(QUANTITIES))
     for axes, quantity in zip(panels, QUANTITIES, strict=True):
         _curves(axes, table, quantity)
-    handles, names = panels[0].get_legend_handles_labels()
-    made.legend(handles, names, loc="outside lower center", ncols=len(names))
+    curves = panels[0].get_legend_handles_labels()[0]
+    legend_below(made, curves, len(curves))
     return made

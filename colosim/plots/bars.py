@@ -1,111 +1,104 @@
-"""What a checkpoint's time goes into, as bars on lanes: guest, threads, locks and wire."""
+"""Bars on lanes: how what takes time looks, and what is written into it where there is room."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from colosim.plots.lanes import events_of, request_of, states, thread_steps
-from colosim.plots.rows import rows_of, whole
-from colosim.plots.style import FigureError
-from colosim.trace.events import OTHER, Event, GuestRunning, GuestStopped
+from colosim.plots.style import Colour, Fill, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Sequence
 
-    from colosim.runs.run import Run
+    from matplotlib.axes import Axes
 
-__all__ = ["LANES", "Bar", "bars_of", "typical_checkpoint"]
+__all__ = ["Bar", "draw_lane", "fits", "frame_lanes", "write_in"]
 
-LANES = (
-    "primary guest",
-    "primary thread",
-    "primary lock",
-    "wire",
-    "secondary thread",
-    "secondary lock",
-)
-"""The lanes of one checkpoint, from top to bottom."""
+_POINTS_A_LETTER = 3.9
+_POINTS_AN_INCH = 72
 
 
 class Bar(NamedTuple):
-    """Something that takes time, on a lane; `end_ns` is None if it never ended."""
+    """A bar from one x to another; an arrow says that it never ends.
 
-    lane: str
-    what: str
-    kind: str
-    begin_ns: int
-    end_ns: int | None
-
-
-def typical_checkpoint(run: Run) -> int:
-    """Return the committed checkpoint after the warm-up whose pause is the median (nearest rank).
-
-    A run that committed none has its first checkpoint as the typical one.
-
-    :raises FigureError: if it began none.
+    `texts` may be written into it: the first that fits.
     """
-    rows = run.checkpoints
-    if not len(rows):
-        raise FigureError(f"{run!r} began no checkpoint")
-    committed = rows[rows["outcome"] == "committed"]
-    warm = committed[committed["checkpoint"] >= run.scenario.warmup]
-    chosen = warm if len(warm) else committed
-    if not len(chosen):
-        return int(rows["checkpoint"].iloc[0])
-    ordered = chosen.sort_values("pause_ns", kind="stable")
-    return int(ordered["checkpoint"].iloc[(len(ordered) - 1) // 2])
+
+    left: float
+    right: float
+    fill: Fill
+    texts: tuple[str, ...] = ()
+    is_open: bool = False
+    zorder: float = 3
+
+    @property
+    def middle(self) -> float:
+        """Where its text stands."""
+        return (self.left + self.right) / 2
 
 
-def bars_of(run: Run, checkpoint: int) -> list[Bar]:
-    """Return a checkpoint's bars, lane by lane, since its request.
-
-    :raises FigureError: if the run has no such checkpoint.
-    """
-    begin = request_of(run, checkpoint)
-    events, end = events_of(run, begin)
-    columns = frozenset(run.checkpoints.columns)
-    found = [("primary guest", one) for one in states(events, _stopped, "guest stopped")]
-    for side in OTHER:
-        found += [(f"{side} thread", one) for one in thread_steps(events, side, columns)]
-    bars = [
-        *(Bar(lane, *one) for lane, one in found),
-        *_lock_bars(run, begin, end),
-        *_wire_bars(run, begin, end),
-    ]
-    shifted = [
-        bar._replace(
-            begin_ns=bar.begin_ns - begin,
-            end_ns=None if bar.end_ns is None else bar.end_ns - begin,
-        )
-        for bar in bars
-    ]
-    return sorted(shifted, key=lambda bar: (LANES.index(bar.lane), bar.begin_ns))
+def frame_lanes(axes: Axes, lanes: Iterable[tuple[float, str]]) -> None:
+    """Name the lanes beside the axes, by where they stand."""
+    at, names = zip(*lanes, strict=True)
+    axes.set_yticks(at, names)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
 
 
-def _stopped(event: Event) -> str | None:
-    match event:
-        case GuestStopped("primary"):
-            return "guest stopped"
-        case GuestRunning("primary"):
-            return ""
-    return None
+def draw_lane(axes: Axes, y: float, bars: Sequence[Bar], height: float) -> None:
+    """Draw bars around `y`, and write into them, the longest first, where there is room."""
+    written: list[tuple[float, float]] = []
+    for bar in bars:
+        _draw(axes, y, bar, height)
+    for bar in sorted(bars, key=lambda bar: bar.left - bar.right):
+        for text in bar.texts:
+            half = _width(axes, text) / 2
+            begin, end = bar.middle - half, bar.middle + half
+            free = all(last <= begin or end <= first for first, last in written)
+            if fits(axes, text, bar.right - bar.left) and free:
+                written.append((begin, end))
+                write_in(axes, bar, y, text)
+                break
 
 
-def _lock_bars(run: Run, begin: int, end: int | None) -> Iterator[Bar]:
-    locks = run.locks
-    taken = locks[locks["got_ns"].notna() & (locks["got_ns"] >= begin)]
-    if end is not None:
-        taken = taken[taken["got_ns"] < end]
-    for row in rows_of(taken.sort_values("got_ns", kind="stable")):
-        released = whole(row.released_ns)
-        yield Bar(f"{row.side} lock", row.purpose, "lock held", int(row.got_ns), released)
+def _draw(axes: Axes, y: float, bar: Bar, height: float) -> None:
+    fill = bar.fill
+    axes.broken_barh(
+        [(bar.left, bar.right - bar.left)],
+        (y - height / 2, height),
+        facecolors=fill.colour,
+        edgecolors=fill.edge,
+        hatch=fill.hatch,
+        linewidth=0.35,
+        linestyle="-" if fill.edge == Colour.BLACK else "--",
+        zorder=bar.zorder,
+    )
+    if bar.is_open:
+        axes.plot([bar.right], [y], ">", markersize=5, color=Colour.BLACK, clip_on=False, zorder=5)
 
 
-def _wire_bars(run: Run, begin: int, end: int | None) -> Iterator[Bar]:
-    messages = run.messages
-    sent = messages[messages["sent_ns"] >= begin]
-    if end is not None:
-        sent = sent[sent["sent_ns"] < end]
-    for row in rows_of(sent):
-        kind = "message" if row.name.isupper() else "send"
-        yield Bar("wire", row.name, kind, int(row.sent_ns), whole(row.received_ns))
+def _width(axes: Axes, text: str) -> float:
+    """Return about how wide small text is, in units of the x axis."""
+    low, high = axes.get_xlim()
+    width_pt = axes.bbox.width / axes.figure.dpi * _POINTS_AN_INCH
+    return len(text) * _POINTS_A_LETTER / width_pt * (high - low)
+
+
+def fits(axes: Axes, text: str, width: float) -> bool:
+    """Whether small text fits into a width, in units of the x axis."""
+    return _width(axes, text) < width
+
+
+def write_in(axes: Axes, bar: Bar, y: float, text: str) -> None:
+    """Write into the middle of a bar, so that its hatch leaves the letters clear."""
+    fill = bar.fill
+    say(
+        axes,
+        bar.middle,
+        y,
+        text,
+        color=Colour.WHITE if fill.is_dark else Colour.BLACK,
+        style="italic" if fill.edge == Colour.GREY else "normal",
+        bbox={"pad": 1.4, "facecolor": fill.colour, "linewidth": 0} if fill.hatch else None,
+        zorder=4,
+    )

@@ -8,7 +8,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from colosim.plots.style import GREY, FigureError, axes_or_new, labels, line_of, styled
+from colosim.plots.lanes import counted
+from colosim.plots.style import (
+    Colour,
+    FigureError,
+    axes_or_new,
+    labels,
+    legend_below,
+    looks,
+    styled,
+)
 from colosim.plots.units import time_unit
 
 if TYPE_CHECKING:
@@ -40,8 +49,7 @@ def data(runs: Sequence[Run]) -> pd.DataFrame:
     """
     parts = []
     for label, run in zip(labels(runs), runs, strict=True):
-        rows = run.checkpoints
-        kept = rows[(rows["outcome"] == "committed") & (rows["checkpoint"] >= run.scenario.warmup)]
+        kept = counted(run)
         for quantity in QUANTITIES:
             values = kept[quantity].dropna().sort_values().reset_index(drop=True)
             parts.append(
@@ -71,8 +79,8 @@ def draw(runs: Sequence[Run], quantity: str = "pause_ns", axes: Axes | None = No
     """
     axes = axes_or_new(axes)
     _curves(axes, runs, quantity)
-    handles, names = _legend(axes)
-    axes.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=len(names))
+    handles = _legend(axes)
+    legend_below(axes, handles, len(handles), bbox_to_anchor=(0.5, -0.16))
     return axes
 
 
@@ -82,8 +90,10 @@ def _curves(axes: Axes, runs: Sequence[Run], quantity: str) -> None:
     if not len(table):
         raise FigureError(f"no run committed a checkpoint after its warm-up: no {quantity}")
     unit = time_unit(int(table["value_ns"].max()))
-    for index, (name, part) in enumerate(table.groupby("run", sort=False)):
-        look = line_of(str(name).rpartition(", ")[2], index)
+    for name, _, look in looks(runs):
+        part = table[table["run"] == name]
+        if not len(part):
+            continue
         values = part["value_ns"].to_numpy() / unit.size
         axes.step(
             [values[0], *values],
@@ -91,26 +101,25 @@ def _curves(axes: Axes, runs: Sequence[Run], quantity: str) -> None:
             where="post",
             color=look.colour,
             linestyle=look.dashes,
-            label=str(name),
+            label=name,
         )
         for percent, (_, marker) in _MARKS.items():
             at = quantile(part["value_ns"], percent) / unit.size
-            share = float(part.loc[part["value_ns"] <= at * unit.size, "share"].max())
-            axes.plot(at, min(share, percent / _WHOLE), marker, color=look.colour, markersize=5)
+            axes.plot(at, percent / _WHOLE, marker, color=look.colour, markersize=5)
     for percent in _MARKS:
-        axes.axhline(percent / _WHOLE, color=GREY, linewidth=0.5, linestyle=":", zorder=1)
+        axes.axhline(percent / _WHOLE, color=Colour.GREY, linewidth=0.5, linestyle=":", zorder=1)
     axes.set_xlim(0, float(table["value_ns"].max()) / unit.size * 1.08)
     axes.set_ylim(0, 1.03)
     axes.set_xlabel(f"{QUANTITIES[quantity]} ({unit.symbol})")
     axes.set_ylabel("share of checkpoints")
 
 
-def _legend(axes: Axes) -> tuple[list[Artist], list[str]]:
-    handles, names = axes.get_legend_handles_labels()
-    for text, marker in _MARKS.values():
-        handles.append(Line2D([], [], color=GREY, marker=marker, linestyle="", label=text))
-        names.append(text)
-    return handles, names
+def _legend(axes: Axes) -> list[Artist]:
+    marks = [
+        Line2D([], [], color=Colour.GREY, marker=marker, linestyle="", label=text)
+        for text, marker in _MARKS.values()
+    ]
+    return [*axes.get_legend_handles_labels()[0], *marks]
 
 
 @styled
@@ -129,6 +138,6 @@ def figure(runs: Sequence[Run]) -> Figure:
         _curves(axes, runs, quantity)
         axes.label_outer(remove_inner_ticks=False)
         axes.tick_params(labelbottom=True)
-    handles, names = _legend(panels[0])
-    made.legend(handles, names, loc="outside lower center", ncols=len(names))
+    handles = _legend(panels[0])
+    legend_below(made, handles, len(handles))
     return made

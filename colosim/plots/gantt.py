@@ -2,59 +2,116 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from colosim.plots.bars import LANES, bars_of, typical_checkpoint
-from colosim.plots.rows import rows_of, whole
+from colosim.plots.bars import Bar, draw_lane, frame_lanes
+from colosim.plots.lanes import (
+    PROTOCOL_THREADS,
+    WAITS,
+    Lanes,
+    request_of,
+    typical_checkpoint,
+    window_of,
+)
 from colosim.plots.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    WHITE,
-    YELLOW,
+    Colour,
     Fill,
     axes_or_new,
+    handles,
     labels,
+    legend_below,
+    say,
     styled,
 )
 from colosim.plots.units import short_time, time_unit
+from colosim.trace.events import CheckpointEnded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from matplotlib.axes import Axes
 
+    from colosim.plots.lanes import Interval
     from colosim.plots.units import Unit
     from colosim.runs.run import Run
 
-__all__ = ["LANES", "data", "draw", "figure", "typical_checkpoint"]
+__all__ = ["LANES", "Row", "data", "draw", "figure"]
 
-_KINDS = {
-    "guest stopped": Fill("#595959", ""),
-    "lock held": Fill(VERMILLION, "////"),
-    "waits": Fill(WHITE, ""),
-    "save": Fill(ORANGE, "\\\\\\\\"),
-    "send": Fill(BLUE, ""),
-    "receive": Fill(SKY, "|||"),
-    "load": Fill(GREEN, "xxxx"),
-    "flush cache": Fill(YELLOW, "----"),
-    "stop, start, other": Fill(PURPLE, ""),
-    "message": Fill(GREY, ""),
+LANES = (
+    "primary guest",
+    "primary thread",
+    "primary lock",
+    "wire",
+    "secondary thread",
+    "secondary lock",
+)
+"""The lanes of one checkpoint, from top to bottom."""
+
+_FILLS = {
+    "guest stopped": Fill(Colour.DARK_GREY, "", is_dark=True),
+    "lock held": Fill(Colour.VERMILLION, "////"),
+    WAITS: Fill(Colour.WHITE, "", edge=Colour.GREY),
+    "save": Fill(Colour.ORANGE, "\\\\\\\\"),
+    "send": Fill(Colour.BLUE, "", is_dark=True),
+    "receive": Fill(Colour.SKY, "|||"),
+    "load": Fill(Colour.GREEN, "xxxx"),
+    "flush cache": Fill(Colour.YELLOW, "----"),
+    "stop, start, other": Fill(Colour.PURPLE, ""),
+    "message": Fill(Colour.GREY, ""),
 }
 """Looks of the bars by their kind, in the order of the legend."""
 _HEIGHT = 0.8
 _HEADING = 0.9
 _OPEN = 1.04
 """How far a bar without an end is drawn, of the time up to the last event."""
+
+
+class Row(NamedTuple):
+    """Something that takes time, on one of `LANES`, since the request; without end: for good."""
+
+    lane: str
+    what: str
+    kind: str
+    begin_ns: int
+    end_ns: int | None
+
+
+def _rows(run: Run, checkpoint: int) -> list[Row]:
+    """Return a checkpoint's bars, lane by lane.
+
+    A wait that is not over when the checkpoint is committed is for the next one.
+
+    :raises FigureError: if the run has no such checkpoint.
+    """
+    begin = request_of(run, checkpoint)
+    events, end = window_of(run, begin)
+    lanes = Lanes(run, events)
+    committed = [at for at, event, _ in events if event == CheckpointEnded("committed")]
+    found = [
+        ("primary guest", one) for one in lanes.guest("primary") if one.kind == "guest stopped"
+    ]
+    for side, thread in PROTOCOL_THREADS.items():
+        for one in lanes.thread(side, thread):
+            late = committed and (one.end_ns is None or one.end_ns > committed[0])
+            if one.begin_ns >= begin and not (late and one.kind == WAITS):
+                found.append((f"{side} thread", one))
+        held = [one for _, _, _, one in lanes.lock(side) if one is not None]
+        found += [(f"{side} lock", one) for one in _within(held, begin, end)]
+    found += [("wire", one) for one in _within(lanes.wire(), begin, end)]
+    bars = [
+        Row(lane, what, kind, since - begin, None if until is None else until - begin)
+        for lane, (what, kind, since, until) in found
+    ]
+    return sorted(bars, key=lambda bar: (LANES.index(bar.lane), bar.begin_ns))
+
+
+def _within(
+    found: Iterator[Interval] | list[Interval], begin: int, end: int | None
+) -> list[Interval]:
+    return [one for one in found if one.begin_ns >= begin and (end is None or one.begin_ns < end)]
 
 
 def data(runs: Sequence[Run], checkpoint: int | None = None) -> pd.DataFrame:
@@ -68,14 +125,17 @@ def data(runs: Sequence[Run], checkpoint: int | None = None) -> pd.DataFrame:
 
     :raises FigureError: if a run has no such checkpoint.
     """
-    rows = []
+    rows = [
+        (label, number, *bar) for label, number, bars in _charts(runs, checkpoint) for bar in bars
+    ]
+    table = pd.DataFrame(rows, columns=["run", "checkpoint", *Row._fields])
+    return table.astype({"begin_ns": "Int64", "end_ns": "Int64"})
+
+
+def _charts(runs: Sequence[Run], checkpoint: int | None) -> Iterator[tuple[str, int, list[Row]]]:
     for label, run in zip(labels(runs), runs, strict=True):
         number = typical_checkpoint(run) if checkpoint is None else checkpoint
-        rows += [(label, number, *bar) for bar in bars_of(run, number)]
-    table = pd.DataFrame(
-        rows, columns=["run", "checkpoint", "lane", "what", "kind", "begin_ns", "end_ns"]
-    )
-    return table.astype({"begin_ns": "Int64", "end_ns": "Int64"})
+        yield label, number, _rows(run, number)
 
 
 @styled
@@ -88,139 +148,51 @@ def draw(runs: Sequence[Run], axes: Axes | None = None, checkpoint: int | None =
     :raises FigureError: if a run has no such checkpoint.
     """
     axes = axes_or_new(axes)
-    table = data(runs, checkpoint)
-    last = int(pd.concat([table["begin_ns"], table["end_ns"]]).max())
+    charts = list(_charts(runs, checkpoint))
+    every = [bar for _, _, bars in charts for bar in bars]
+    last = max(max(bar.begin_ns, bar.end_ns or 0) for bar in every)
     unit = time_unit(last)
-    open_end = last * _OPEN
-    axes.set_xlim(0, open_end / unit.size)
+    right = last * _OPEN / unit.size
+    axes.set_xlim(0, right)
     ticks, y = [], 0.0
-    for name, part in table.groupby("run", sort=False):
+    for label, number, bars in charts:
         y += _HEADING
-        _head(axes, str(name), part, y - _HEIGHT)
+        _head(axes, label, number, y - _HEIGHT)
         for lane in LANES:
-            bars = list(rows_of(part[part["lane"] == lane]))
-            for bar in bars:
-                _bar(axes, y, bar, unit, open_end)
-            _write(axes, y, bars, unit, open_end)
+            own = [bar for bar in bars if bar.lane == lane]
+            draw_lane(axes, y, [_drawn(bar, unit, right) for bar in own], _HEIGHT)
             ticks.append((y, lane))
             y += 1
     axes.set_ylim(y - 0.4, 0.1)
-    axes.set_yticks([at for at, _ in ticks], [lane for _, lane in ticks])
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)
+    frame_lanes(axes, ticks)
     axes.set_xlabel(f"time since the checkpoint request ({unit.symbol})")
-    _legend(axes, table)
+    shown = handles(_FILLS, {bar.kind for bar in every})
+    legend_below(axes, shown, 5, bbox_to_anchor=(0.5, -0.02), borderaxespad=3.2)
     return axes
 
 
-def _head(axes: Axes, name: str, part: pd.DataFrame, y: float) -> None:
-    """Write a run's name above its lanes, and which checkpoint it is."""
-    number = int(part["checkpoint"].iloc[0])
-    axes.text(
-        0.0,
-        y,
-        f"{name}  ",
-        transform=axes.get_yaxis_transform(),
-        ha="right",
-        va="center",
-        weight="bold",
-        fontsize=8,
-    )
-    axes.text(
-        0.002,
-        y,
-        f"checkpoint {number}",
-        transform=axes.get_yaxis_transform(),
-        va="center",
-        fontsize=6.5,
-        color="#404040",
-    )
-    axes.axhline(y - 0.1 - _HEADING / 2, color=GREY, linewidth=0.4)
+def _head(axes: Axes, name: str, checkpoint: int, y: float) -> None:
+    """Write a run's name above its lanes' names if it fits there, and which checkpoint it is."""
+    beside = axes.get_yaxis_transform()
+    text = f"checkpoint {checkpoint}"
+    if len(name) > max(map(len, LANES)):
+        say(axes, 0, y, f"{name}, {text}", transform=beside, ha="left", weight="bold", fontsize=8)
+    else:
+        say(axes, 0, y, f"{name}  ", transform=beside, ha="right", weight="bold", fontsize=8)
+        say(axes, 0.002, y, text, transform=beside, ha="left", color=Colour.INK)
+    axes.axhline(y - 0.1 - _HEADING / 2, color=Colour.GREY, linewidth=0.4)
 
 
-def _bar(axes: Axes, y: float, bar: Any, unit: Unit, open_end: float) -> None:
-    kind, begin, end = bar.kind, int(bar.begin_ns), whole(bar.end_ns)
-    never = end is None
-    stop = open_end if end is None else end
-    fill = _KINDS[kind]
-    axes.broken_barh(
-        [(begin / unit.size, (stop - begin) / unit.size)],
-        (y - _HEIGHT / 2, _HEIGHT),
-        facecolors=fill.colour,
-        edgecolors=GREY if kind == "waits" else BLACK,
-        hatch=fill.hatch,
-        linewidth=0.35,
-        linestyle="--" if kind == "waits" else "-",
-        zorder=2 if kind in {"message", "waits"} else 3,
-    )
-    if never:
-        axes.plot([stop / unit.size], [y], marker=">", color=BLACK, clip_on=False, zorder=5)
-
-
-def _label(bar: Any) -> tuple[str, ...]:
-    """Return what may stand in a bar, the longest text first."""
-    end = whole(bar.end_ns)
-    lasts = "for good" if end is None else short_time(end - int(bar.begin_ns))
-    if end is None and bar.lane == "wire":
+def _drawn(row: Row, unit: Unit, right: float) -> Bar:
+    """Return how a row looks; without end it goes on up to `right`."""
+    lasts = "for good" if row.end_ns is None else short_time(row.end_ns - row.begin_ns)
+    if row.end_ns is None and row.lane == "wire":
         lasts = "never read"
-    what = f"held to {bar.what}" if bar.kind == "lock held" else bar.what
-    return (what,) if bar.kind == "waits" else (f"{what}, {lasts}", what, lasts)
-
-
-def _write(axes: Axes, y: float, bars: list[Any], unit: Unit, open_end: float) -> None:
-    """Write into a lane's bars what they are, the longest first, where there is room."""
-    low, high = axes.get_xlim()
-    letter = _POINTS_A_LETTER / (axes.bbox.width / axes.figure.dpi * _POINTS_AN_INCH) * (high - low)
-    written: list[tuple[float, float]] = []
-
-    def spans(bar: Any) -> tuple[float, float]:
-        end = whole(bar.end_ns)
-        return int(bar.begin_ns) / unit.size, (open_end if end is None else end) / unit.size
-
-    for bar in sorted(bars, key=lambda bar: spans(bar)[0] - spans(bar)[1]):
-        left, right = spans(bar)
-        middle = (left + right) / 2
-        for text in _label(bar):
-            half = len(text) * letter / 2
-            free = all(end <= middle - half or middle + half <= begin for begin, end in written)
-            if 2 * half < right - left and free:
-                written.append((middle - half, middle + half))
-                _text(axes, middle, y, text, bar.kind)
-                break
-
-
-def _text(axes: Axes, x: float, y: float, text: str, kind: str) -> None:
-    fill = _KINDS[kind]
-    axes.text(
-        x,
-        y,
-        text,
-        ha="center",
-        va="center",
-        fontsize=6.5,
-        color=WHITE if kind in {"guest stopped", "send"} else BLACK,
-        style="italic" if kind == "waits" else "normal",
-        bbox={"pad": 1.4, "facecolor": fill.colour, "linewidth": 0} if fill.hatch else None,
-        zorder=4,
-    )
-
-
-_POINTS_A_LETTER = 3.9
-_POINTS_AN_INCH = 72
-
-
-def _legend(axes: Axes, table: pd.DataFrame) -> None:
-    used = set(table["kind"])
-    handles = []
-    for kind, fill in _KINDS.items():
-        if kind in used:
-            patch = Patch(facecolor=fill.colour, hatch=fill.hatch, label=kind)
-            patch.set(edgecolor=GREY if kind == "waits" else BLACK, linewidth=0.35)
-            handles.append(patch)
-    axes.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=5, borderaxespad=3.2
-    )
+    what = f"held to {row.what}" if row.kind == "lock held" else row.what
+    texts = (what,) if row.kind == WAITS else (f"{what}, {lasts}", what, lasts)
+    end = right if row.end_ns is None else row.end_ns / unit.size
+    zorder = 2 if row.kind in {"message", WAITS} else 3
+    return Bar(row.begin_ns / unit.size, end, _FILLS[row.kind], texts, row.end_ns is None, zorder)
 
 
 @styled

@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from colosim.designs.remedies import conditions_of
-from colosim.plots.aftermath import BUFFERS, LANES, begin_of, rows_after
-from colosim.plots.lanes import fault_of
-from colosim.plots.levels import end_of
-from colosim.plots.rows import rows_of, whole
+from colosim.plots.bars import Bar, draw_lane, fits, frame_lanes, write_in
+from colosim.plots.curves import end_of
+from colosim.plots.lanes import BUFFERS, Lanes, events_of, fault_of
 from colosim.plots.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    WHITE,
+    SMALL_PT,
+    Colour,
     Fill,
     axes_or_new,
+    handles,
     labels,
+    legend_below,
     styled,
 )
 from colosim.plots.units import short_size, short_time, time_unit
+from colosim.trace.events import OTHER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from matplotlib.axes import Axes
 
-    from colosim.plots.units import Unit
     from colosim.runs.run import Run
 
 __all__ = ["COLUMNS", "LANES", "data", "draw", "figure"]
@@ -44,20 +37,92 @@ __all__ = ["COLUMNS", "LANES", "data", "draw", "figure"]
 COLUMNS = ("run", "lane", "what", "begin_ns", "end_ns", "begin_bytes", "end_bytes")
 """The columns of `data`."""
 
-_KINDS = {
+LANES = (
+    "primary guest",
+    "primary process",
+    "primary lock",
+    "waits for primary lock",
+    "command to primary",
+    *BUFFERS,
+    "secondary guest",
+    "secondary process",
+    "secondary lock",
+    "waits for secondary lock",
+    "command to secondary",
+)
+"""The lanes that there can be, from top to bottom; one in which nothing happens is left out."""
+_MARKS = ("fault", "cluster manager")
+"""What is no lane: lines across all of them."""
+
+_COMMAND, _FILLED, _PROCESS = "command not served yet", "buffer filled", "process frozen or killed"
+_FILLS = {
     "guest runs": Fill("#bfe3d8", ""),
-    "serves alone": Fill(GREEN, "||"),
-    "guest stopped": Fill("#595959", ""),
-    "process frozen or killed": Fill(SKY, "xxxx"),
-    "lock held": Fill(VERMILLION, "////"),
-    "waits for the lock": Fill(WHITE, "\\\\\\\\"),
-    "command not served yet": Fill(ORANGE, "----"),
-    "buffer filled": Fill(BLUE, ""),
+    "serves alone": Fill(Colour.GREEN, "||"),
+    "guest stopped": Fill(Colour.DARK_GREY, "", is_dark=True),
+    _PROCESS: Fill(Colour.SKY, "xxxx"),
+    "lock held": Fill(Colour.VERMILLION, "////"),
+    "waits for the lock": Fill(Colour.WHITE, "\\\\\\\\"),
+    _COMMAND: Fill(Colour.ORANGE, "----"),
+    _FILLED: Fill(Colour.BLUE, "", is_dark=True),
 }
 _HEIGHT = 0.72
 _AFTER = 0.16
 """How much of the axis lies behind the last event: there stands what never ends."""
 _BEFORE = 0.05
+
+
+class Row(NamedTuple):
+    """Something that takes time, on a lane; `end_ns` is None if it never ended.
+
+    The levels are of socket buffers, in bytes, a straight line from begin to end.
+    """
+
+    lane: str
+    what: str
+    kind: str
+    begin_ns: int
+    end_ns: int | None
+    begin_bytes: int | None = None
+    end_bytes: int | None = None
+
+
+def _begin_of(run: Run) -> int:
+    """Return when the checkpoint was requested that the first fault struck."""
+    struck = fault_of(run)
+    requests = run.checkpoints["primary_request_at_ns"].dropna()
+    return int(requests[requests <= struck].max()) if (requests <= struck).any() else struck
+
+
+def _rows(run: Run) -> list[Row]:
+    """Return what the figure shows: all that is not over when it begins.
+
+    :raises FigureError: if no fault struck.
+    """
+    begin = _begin_of(run)
+    return [
+        row._replace(begin_ns=max(row.begin_ns, begin))
+        for row in _all_rows(Lanes(run, list(events_of(run))), begin)
+        if row.end_ns is None or row.end_ns >= begin
+    ]
+
+
+def _all_rows(lanes: Lanes, begin_ns: int) -> Iterator[Row]:
+    marks = sorted(lanes.marks(), key=lambda mark: _MARKS.index(mark[0]))
+    yield from (Row(lane, what, lane, at_ns, at_ns) for lane, at_ns, what in marks)
+    for side in OTHER:
+        yield from (Row(f"{side} guest", *one) for one in lanes.guest(side))
+        for one in lanes.process(side):
+            yield Row(f"{side} process", *one._replace(kind=_PROCESS))
+        for thread, purpose, waits, held in lanes.lock(side):
+            who = f"{thread}, to {purpose}"
+            if waits is not None:
+                yield Row(f"waits for {side} lock", who, "waits for the lock", *waits[2:])
+            if held is not None:
+                yield Row(f"{side} lock", who, held.kind, *held[2:])
+        for one in lanes.commands(side):
+            yield Row(f"command to {side}", *one._replace(kind=_COMMAND))
+    for lane in BUFFERS:
+        yield from (Row(lane, "filled", _FILLED, *level) for level in lanes.buffer(lane, begin_ns))
 
 
 def data(runs: Sequence[Run]) -> pd.DataFrame:
@@ -70,12 +135,9 @@ def data(runs: Sequence[Run]) -> pd.DataFrame:
 
     :raises FigureError: if a run has no fault.
     """
-    rows = []
-    for label, run in zip(labels(runs), runs, strict=True):
-        begin = begin_of(run)
-        found = [row for row in rows_after(run) if row.end_ns is None or row.end_ns >= begin]
-        rows += [(label, *row._replace(begin_ns=max(row.begin_ns, begin))) for row in found]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    named = zip(labels(runs), runs, strict=True)
+    rows = [(label, *row) for label, run in named for row in _rows(run)]
+    table = pd.DataFrame(rows, columns=["run", *Row._fields]).drop(columns="kind")
     return table.astype(dict.fromkeys(COLUMNS[3:], "Int64"))
 
 
@@ -88,271 +150,11 @@ def draw(run: Run, axes: Axes | None = None) -> Axes:
     :raises FigureError: if the run has no fault.
     """
     axes = axes_or_new(axes)
-    table = data([run])
-    lanes = [lane for lane in LANES if lane in set(table["lane"])]
-    _Panel(axes, run, table, lanes, _span([run])).draw()
-    axes.set_title(_title(run))
-    axes.legend(handles=_handles(table), loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4)
+    rows = _rows(run)
+    _Panel(axes, run, rows, _lanes_of(rows), _span([run])).draw()
+    shown = handles(_FILLS, {row.kind for row in rows})
+    legend_below(axes, shown, 4, bbox_to_anchor=(0.5, -0.14))
     return axes
-
-
-def _title(run: Run) -> str:
-    return f"{run.scenario.name}, {run.design}: {run.verdict.replace('_', ' ')}"
-
-
-def _span(runs: Sequence[Run]) -> tuple[int, int]:
-    """Return from when to when a common axis goes, since each run's first fault."""
-    faults = [fault_of(run) for run in runs]
-    ends = [end_of(run) - fault for run, fault in zip(runs, faults, strict=True)]
-    begins = [begin_of(run) - fault for run, fault in zip(runs, faults, strict=True)]
-    longest = max(*ends, 1) - min(begins)
-    return int(min(begins) - _BEFORE * longest), int(max(ends) + _AFTER * longest)
-
-
-class _Panel:
-    """One run's lanes on one Axes."""
-
-    def __init__(
-        self, axes: Axes, run: Run, table: pd.DataFrame, lanes: list[str], span: tuple[int, int]
-    ) -> None:
-        self.axes = axes
-        self.run = run
-        self.table = table
-        self.lanes = lanes
-        self.fault_ns = fault_of(run)
-        self.span = span
-        self.unit: Unit = time_unit(span[1] - span[0])
-        network = conditions_of(run.scenario, run.design).network
-        self.capacity = {
-            "primary send buffer": network.send_buffer_bytes,
-            "secondary receive buffer": network.receive_buffer_bytes,
-        }
-
-    def draw(self) -> None:
-        """Draw lanes, bars, levels and marks."""
-        axes = self.axes
-        axes.set_xlim(self.span[0] / self.unit.size, self.span[1] / self.unit.size)
-        axes.set_ylim(len(self.lanes) - 0.4, -1.75)
-        axes.set_yticks(range(len(self.lanes)), self.lanes)
-        axes.tick_params(axis="y", length=0)
-        axes.grid(visible=False, axis="y")
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel(f"time since the fault ({self.unit.symbol})")
-        for y, lane in enumerate(self.lanes):
-            rows = self.table[self.table["lane"] == lane]
-            if lane in BUFFERS:
-                self._levels(y, lane, rows)
-                continue
-            for row in rows_of(rows):
-                self._bar(y, lane, row.what, int(row.begin_ns), whole(row.end_ns))
-            if lane.startswith("command") and len(rows):
-                self._said(y, rows)
-        self._marks()
-
-    def _x(self, time_ns: float) -> float:
-        return (time_ns - self.fault_ns) / self.unit.size
-
-    @property
-    def _right(self) -> float:
-        return self.span[1] / self.unit.size
-
-    def _bar(self, y: int, lane: str, what: str, begin_ns: int, end_ns: int | None) -> None:
-        kind = _kind(lane, what)
-        fill = _KINDS[kind]
-        left = self._x(begin_ns)
-        right = self._right if end_ns is None else self._x(end_ns)
-        self.axes.broken_barh(
-            [(left, right - left)],
-            (y - _HEIGHT / 2, _HEIGHT),
-            facecolors=fill.colour,
-            edgecolors=BLACK,
-            hatch=fill.hatch,
-            linewidth=0.35,
-            zorder=3,
-        )
-        if end_ns is None and kind != "guest runs":
-            self.axes.plot(
-                [right], [y], marker=">", markersize=5, color=BLACK, clip_on=False, zorder=5
-            )
-        if lane.startswith("command"):
-            self._command(y, begin_ns, end_ns)
-            return
-        text = _text(lane, what, None if end_ns is None else end_ns - begin_ns)
-        for shown in (text, text.partition(",")[0]):
-            if self._fits(shown, right - left):
-                self._write((left + right) / 2, y, shown, kind)
-                break
-
-    def _fits(self, text: str, width: float) -> bool:
-        low, high = self.axes.get_xlim()
-        width_pt = self.axes.bbox.width / self.axes.figure.dpi * _POINTS_AN_INCH
-        return len(text) * _POINTS_A_LETTER < width / (high - low) * width_pt
-
-    def _write(self, x: float, y: float, text: str, kind: str) -> None:
-        fill = _KINDS[kind]
-        box = {"pad": 1.4, "facecolor": fill.colour, "linewidth": 0} if fill.hatch else None
-        self.axes.text(
-            x,
-            y,
-            text,
-            ha="center",
-            va="center",
-            fontsize=6.5,
-            color=WHITE if kind in {"guest stopped", "buffer filled"} else BLACK,
-            bbox=box,
-            zorder=6,
-        )
-
-    def _command(self, y: int, begin_ns: int, end_ns: int | None) -> None:
-        """Mark a command's coming in, and its being served."""
-        self.axes.plot([self._x(begin_ns)], [y], marker="v", color=BLACK, zorder=5)
-        x = self._right if end_ns is None else self._x(end_ns)
-        self.axes.plot(
-            [x],
-            [y],
-            marker="X" if end_ns is None else "o",
-            markersize=6 if end_ns is None else 5,
-            markerfacecolor=VERMILLION if end_ns is None else GREEN,
-            markeredgecolor=BLACK,
-            markeredgewidth=0.5,
-            clip_on=False,
-            zorder=6,
-        )
-
-    def _said(self, y: int, rows: pd.DataFrame) -> None:
-        """Say of the commands in a lane whether they were served, where there is room."""
-        said = []
-        for row in rows_of(rows):
-            end_ns = whole(row.end_ns)
-            waited = None if end_ns is None else end_ns - int(row.begin_ns)
-            after = f"served after {short_time(waited)}" if waited else "served at once"
-            said.append(f"{row.what}: {'never served' if waited is None else after}")
-        text = "; ".join(said)
-        left = self._x(int(rows["begin_ns"].min()))
-        ended = rows["end_ns"].notna().all()
-        right = self._x(int(rows["end_ns"].max())) if ended else self._right
-        if len(rows) == 1 and self._fits(text, right - left):
-            self._write((left + right) / 2, y, text, "command not served yet")
-            return
-        before = left - self.axes.get_xlim()[0] > self._right - right
-        self.axes.annotate(
-            text,
-            (left if before else right, y),
-            xytext=(-6 if before else 6, 0),
-            textcoords="offset points",
-            ha="right" if before else "left",
-            va="center",
-            fontsize=6.5,
-            zorder=7,
-        )
-
-    def _levels(self, y: int, lane: str, rows: pd.DataFrame) -> None:
-        """Draw how full a buffer is: the lane's height is its capacity."""
-        capacity = self.capacity[lane]
-        base = y + _HEIGHT / 2
-        xs, ys = [], []
-        for row in rows_of(rows):
-            end_ns = whole(row.end_ns)
-            right = self._right if end_ns is None else self._x(end_ns)
-            xs += [self._x(int(row.begin_ns)), right]
-            ys += [
-                base - _HEIGHT * int(level) / capacity for level in (row.begin_bytes, row.end_bytes)
-            ]
-        self.axes.fill_between(xs, base, ys, color=_KINDS["buffer filled"].colour, linewidth=0)
-        self.axes.hlines(
-            [base, base - _HEIGHT],
-            self.span[0] / self.unit.size,
-            self._right,
-            colors=GREY,
-            linewidth=0.4,
-        )
-        begin_ns, end_ns, level = _longest_stand(rows)
-        left = self._x(begin_ns)
-        right = self._right if end_ns is None else self._x(end_ns)
-        state = "full" if level >= capacity else f"{level / capacity:.0%} full"
-        text = f"{state}: {short_size(level)}"
-        if level > capacity / 2 and self._fits(text, right - left):
-            self._write((left + right) / 2, y, text, "buffer filled")
-
-    def _marks(self) -> None:
-        """Draw faults and the manager's judgements as lines across all lanes, named on top."""
-        rows = self.table[self.table["lane"].isin(["fault", "cluster manager"])]
-        low, high = self.span
-        for row in rows_of(rows):
-            fault = row.lane == "fault"
-            x = self._x(int(row.begin_ns))
-            self.axes.axvline(
-                x, color=PURPLE if fault else BLACK, linestyle="--" if fault else ":", linewidth=0.9
-            )
-            late = (int(row.begin_ns) - self.fault_ns - low) > (high - low) / 2
-            self.axes.annotate(
-                str(row.what) if fault else f"manager: {row.what}",
-                (x, -1.4 if fault else -0.75),
-                xytext=(-2 if late else 2, 0),
-                textcoords="offset points",
-                ha="right" if late else "left",
-                va="center",
-                fontsize=6.5,
-                bbox={"pad": 0.6, "facecolor": WHITE, "linewidth": 0},
-                zorder=7,
-            )
-
-
-_POINTS_A_LETTER = 3.9
-_POINTS_AN_INCH = 72
-
-
-def _longest_stand(rows: pd.DataFrame) -> tuple[int, int | None, int]:
-    """Return from when to when a buffer stood longest at one level above zero, and that level."""
-    best: tuple[int, int | None, int] = (0, 0, 0)
-    longest = -1.0
-    begin, held = 0, -1
-    for row in rows_of(rows):
-        level = int(row.begin_bytes)
-        if int(row.end_bytes) != level or not level:
-            held = -1
-            continue
-        if level != held:
-            begin, held = int(row.begin_ns), level
-        end = whole(row.end_ns)
-        lasted = math.inf if end is None else float(end - begin)
-        if lasted > longest:
-            longest, best = lasted, (begin, end, level)
-    return best
-
-
-def _kind(lane: str, what: str) -> str:
-    if lane.endswith("guest"):
-        return what
-    if lane.endswith("process"):
-        return "process frozen or killed"
-    if lane.startswith("waits"):
-        return "waits for the lock"
-    return "lock held" if lane.endswith("lock") else "command not served yet"
-
-
-def _text(lane: str, what: str, duration_ns: int | None) -> str:
-    lasts = "for good" if duration_ns is None else short_time(duration_ns)
-    if lane.endswith("guest"):
-        return what if what != "guest stopped" else f"{what}, {lasts}"
-    if lane.endswith("process"):
-        return what
-    return f"{what}: {lasts}".replace(", to ", " to ").replace(": ", ", ", 1)
-
-
-def _handles(table: pd.DataFrame) -> list[Patch]:
-    rows = table[~table["lane"].isin(["fault", "cluster manager"])]
-    used = {
-        "buffer filled" if row.lane in BUFFERS else _kind(str(row.lane), str(row.what))
-        for row in rows_of(rows)
-    }
-    handles = []
-    for kind, fill in _KINDS.items():
-        if kind in used:
-            patch = Patch(facecolor=fill.colour, hatch=fill.hatch, label=kind)
-            patch.set(edgecolor=BLACK, linewidth=0.35)
-            handles.append(patch)
-    return handles
 
 
 @styled
@@ -361,14 +163,183 @@ def figure(runs: Sequence[Run]) -> Figure:
 
     :raises FigureError: if a run has no fault.
     """
-    table = data(runs)
-    lanes = [lane for lane in LANES if lane in set(table["lane"])]
+    rows = [_rows(run) for run in runs]
+    every = [row for own in rows for row in own]
+    lanes = _lanes_of(every)
     made = Figure(figsize=(7.2, 0.7 + (0.65 + 0.21 * len(lanes)) * len(runs)))
     panels = made.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
     span = _span(runs)
-    for axes, run, label in zip(panels, runs, labels(runs), strict=True):
-        _Panel(axes, run, table[table["run"] == label], lanes, span).draw()
-        axes.set_title(_title(run))
+    for axes, run, own in zip(panels, runs, rows, strict=True):
+        _Panel(axes, run, own, lanes, span).draw()
         axes.label_outer()
-    made.legend(handles=_handles(table), loc="outside lower center", ncols=4)
+    shown = handles(_FILLS, {row.kind for row in every})
+    legend_below(made, shown, 4)
     return made
+
+
+def _lanes_of(rows: list[Row]) -> list[str]:
+    used = {row.lane for row in rows}
+    return [lane for lane in LANES if lane in used]
+
+
+def _span(runs: Sequence[Run]) -> tuple[int, int]:
+    """Return from when to when a common axis goes, since each run's first fault."""
+    faults = [fault_of(run) for run in runs]
+    ends = [end_of(run) - fault for run, fault in zip(runs, faults, strict=True)]
+    begins = [_begin_of(run) - fault for run, fault in zip(runs, faults, strict=True)]
+    longest = max(*ends, 1) - min(begins)
+    return int(min(begins) - _BEFORE * longest), int(max(ends) + _AFTER * longest)
+
+
+class _Panel:
+    """One run's lanes on one Axes."""
+
+    def __init__(
+        self, axes: Axes, run: Run, rows: list[Row], lanes: list[str], span: tuple[int, int]
+    ) -> None:
+        self.axes = axes
+        self.rows = rows
+        self.lanes = lanes
+        self.title = f"{run.scenario.name}, {run.design}: {run.verdict.replace('_', ' ')}"
+        self.fault_ns = fault_of(run)
+        self.unit = time_unit(span[1] - span[0])
+        self.left, self.right = (end / self.unit.size for end in span)
+        network = conditions_of(run.scenario, run.design).network
+        sizes = network.send_buffer_bytes, network.receive_buffer_bytes
+        self.capacity = dict(zip(BUFFERS, sizes, strict=True))
+
+    def draw(self) -> None:
+        """Draw lanes, bars, levels and marks."""
+        axes = self.axes
+        axes.set_title(self.title)
+        axes.set_xlim(self.left, self.right)
+        axes.set_ylim(len(self.lanes) - 0.4, -1.75)
+        frame_lanes(axes, enumerate(self.lanes))
+        axes.set_xlabel(f"time since the fault ({self.unit.symbol})")
+        for y, lane in enumerate(self.lanes):
+            rows = [row for row in self.rows if row.lane == lane]
+            if lane in BUFFERS:
+                self._levels(y, self.capacity[lane], rows)
+                continue
+            draw_lane(axes, y, [self._drawn(row) for row in rows], _HEIGHT)
+            if lane.startswith("command") and rows:
+                self._commands(y, rows)
+        for row in self.rows:
+            if row.lane in _MARKS:
+                self._mark(row)
+
+    def _x(self, time_ns: int | None) -> float:
+        """Return where a time stands; None, what never ends, at the right edge."""
+        return self.right if time_ns is None else (time_ns - self.fault_ns) / self.unit.size
+
+    def _drawn(self, row: Row) -> Bar:
+        """Return how a row looks; what it says of a command is written apart."""
+        left, right = self._x(row.begin_ns), self._x(row.end_ns)
+        text = _text(row)
+        texts = () if row.kind == _COMMAND else (text, text.partition(",")[0])
+        is_open = row.end_ns is None and row.kind != "guest runs"
+        return Bar(left, right, _FILLS[row.kind], texts, is_open)
+
+    def _commands(self, y: int, rows: list[Row]) -> None:
+        """Mark commands' coming in and being served, and say whether they were."""
+        for row in rows:
+            never = row.end_ns is None
+            self.axes.plot(self._x(row.begin_ns), y, "v", color=Colour.BLACK, zorder=5)
+            self.axes.plot(
+                self._x(row.end_ns),
+                y,
+                "X" if never else "o",
+                markersize=6 if never else 5,
+                markerfacecolor=Colour.VERMILLION if never else Colour.GREEN,
+                markeredgecolor=Colour.BLACK,
+                markeredgewidth=0.5,
+                clip_on=False,
+                zorder=6,
+            )
+        text = "; ".join(f"{row.what}: {_served(row)}" for row in rows)
+        bars = [self._drawn(row) for row in rows]
+        left, right = min(bar.left for bar in bars), max(bar.right for bar in bars)
+        if len(bars) == 1 and fits(self.axes, text, right - left):
+            write_in(self.axes, bars[0], y, text)
+            return
+        before = left - self.left > self.right - right
+        self._beside((left if before else right, y), text, 6, before=before)
+
+    def _beside(self, place: tuple[float, float], text: str, gap_pt: int, *, before: bool) -> None:
+        """Write text before or behind a place."""
+        self.axes.annotate(
+            text,
+            place,
+            xytext=(-gap_pt if before else gap_pt, 0),
+            textcoords="offset points",
+            ha="right" if before else "left",
+            va="center",
+            fontsize=SMALL_PT,
+            bbox={"pad": 0.6, "facecolor": Colour.WHITE, "linewidth": 0},
+            zorder=7,
+        )
+
+    def _levels(self, y: int, capacity: int, rows: list[Row]) -> None:
+        """Draw how full a buffer is: the lane's height is its capacity."""
+        base = y + _HEIGHT / 2
+        ends = [
+            (self._x(at_ns), base - _HEIGHT * (level or 0) / capacity)
+            for row in rows
+            for at_ns, level in ((row.begin_ns, row.begin_bytes), (row.end_ns, row.end_bytes))
+        ]
+        xs, ys = zip(*ends, strict=True)
+        self.axes.fill_between(xs, base, ys, color=_FILLS[_FILLED].colour, linewidth=0)
+        edges = [base, base - _HEIGHT]
+        self.axes.hlines(edges, self.left, self.right, colors=Colour.GREY, linewidth=0.4)
+        begin_ns, end_ns, level = _longest_stand(rows)
+        bar = Bar(self._x(begin_ns), self._x(end_ns), _FILLS[_FILLED])
+        state = "full" if level >= capacity else f"{level / capacity:.0%} full"
+        text = f"{state}: {short_size(level)}"
+        if level > capacity / 2 and fits(self.axes, text, bar.right - bar.left):
+            write_in(self.axes, bar, y, text)
+
+    def _mark(self, row: Row) -> None:
+        """Draw a fault or a judgement of the manager as a line across all lanes, named on top."""
+        fault = row.kind == "fault"
+        x = self._x(row.begin_ns)
+        self.axes.axvline(
+            x,
+            color=Colour.PURPLE if fault else Colour.BLACK,
+            linestyle="--" if fault else ":",
+            linewidth=0.9,
+        )
+        late = x - self.left > (self.right - self.left) / 2
+        text = row.what if fault else f"manager: {row.what}"
+        self._beside((x, -1.4 if fault else -0.75), text, 2, before=late)
+
+
+def _longest_stand(rows: list[Row]) -> tuple[int, int | None, int]:
+    """Return from when to when a buffer stood longest at one level above zero, and that level."""
+    best: tuple[int, int | None, int] = (0, 0, 0)
+    longest = -1.0
+    begin, held = 0, -1
+    for row in rows:
+        level = row.begin_bytes or 0
+        if row.end_bytes != level or not level:
+            held = -1
+            continue
+        if level != held:
+            begin, held = row.begin_ns, level
+        lasted = math.inf if row.end_ns is None else float(row.end_ns - begin)
+        if lasted > longest:
+            longest, best = lasted, (begin, row.end_ns, level)
+    return best
+
+
+def _text(row: Row) -> str:
+    lasts = "for good" if row.end_ns is None else short_time(row.end_ns - row.begin_ns)
+    if row.kind in {"guest runs", "serves alone", _PROCESS}:
+        return row.what
+    return f"{row.what.replace(', to ', ' to ')}, {lasts}"
+
+
+def _served(row: Row) -> str:
+    if row.end_ns is None:
+        return "never served"
+    waited = row.end_ns - row.begin_ns
+    return f"served after {short_time(waited)}" if waited else "served at once"

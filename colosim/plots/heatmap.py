@@ -7,23 +7,22 @@ peer of the side that is at the step, that side itself, the network.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 
-from colosim.plots.rows import rows_of
 from colosim.plots.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    WHITE,
-    YELLOW,
+    Colour,
     FigureError,
+    Fill,
     axes_or_new,
+    broken,
+    legend_below,
+    say,
     styled,
 )
+from colosim.plots.units import rows_of
 from colosim.runs.verdict import (
     COMPLETED,
     FAILED_OVER,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.patches import Patch
 
 __all__ = ["COLUMNS", "data", "draw", "figure"]
 
@@ -53,16 +53,16 @@ PEER, ITSELF, NETWORK = "peer", "itself", "network"
 #: Colour, letter in the cell, and the letter's colour.  Each tone is 10 steps of CIE lightness (of
 #: 100) from the next, so they can be told in grey as well.
 _LOOKS = {
-    COMPLETED: (GREEN, "c", WHITE),
-    FAILED_OVER: ("#8ccbf2", "f", BLACK),
-    UNPROTECTED: (YELLOW, "u", BLACK),
-    STOPPED: ("#dd9a00", "s", BLACK),
-    HUNG: ("#b85000", "H", WHITE),
-    SPLIT_BRAIN: ("#8a3070", "B", WHITE),
-    VIOLATED: (BLACK, "V", WHITE),
-    NOT_APPLICABLE: ("#f2f2f2", "", GREY),
+    COMPLETED: (Colour.GREEN, "c", Colour.WHITE),
+    FAILED_OVER: ("#8ccbf2", "f", Colour.BLACK),
+    UNPROTECTED: (Colour.YELLOW, "u", Colour.BLACK),
+    STOPPED: ("#dd9a00", "s", Colour.BLACK),
+    HUNG: ("#b85000", "H", Colour.WHITE),
+    SPLIT_BRAIN: ("#8a3070", "B", Colour.WHITE),
+    VIOLATED: (Colour.BLACK, "V", Colour.WHITE),
+    NOT_APPLICABLE: ("#f2f2f2", "", Colour.GREY),
 }
-_OTHER = (BLUE, "?", WHITE)
+_OTHER = (Colour.BLUE, "?", Colour.WHITE)
 _PARTS = {PEER: "p", ITSELF: "i", NETWORK: "n", "": ""}
 """Victims in the order of a cell's parts, and the letter below each."""
 _SIDES = {"primary": "P", "secondary": "S"}
@@ -130,49 +130,41 @@ class _Column(NamedTuple):
         return self.left_in + self.victims.index(victim) * width, width
 
 
-class _Grid(NamedTuple):
-    """What all panels share: the names of the rows, and the columns."""
+class _Grid:
+    """What all panels share: the names of the rows, the columns, and their width in inches.
 
-    rows: list[str]
-    columns: list[_Column]
-
-    @property
-    def width_in(self) -> float:
-        """Width of all columns."""
-        last = self.columns[-1]
-        return last.left_in + last.width_in
-
-
-def _grid(cells: pd.DataFrame) -> _Grid:
-    """Return rows, the primary's first, and columns.
-
-    A step that only some designs have stands behind the one that it follows there.
+    The primary's rows are first; a step that only some designs have stands behind the one that it
+    follows there.
     """
-    steps: list[str] = []
-    for design in dict.fromkeys(cells["design"]):
-        place = 0
-        for cell in rows_of(cells[cells["design"] == design]):
-            name = _row(cell)
-            if name not in steps:
-                steps.insert(place, name)
-            place = steps.index(name) + 1
-    victims = cells[VICTIM].astype(str) if VICTIM in cells else [""] * len(cells)
-    by_fault: dict[str, set[str]] = {}
-    for fault, victim in zip(cells["fault"].astype(str), victims, strict=True):
-        by_fault.setdefault(fault, set()).add(victim)
-    columns: list[_Column] = []
-    left = 0.0
-    for fault, struck in by_fault.items():
-        parts = tuple(victim for victim in _PARTS if victim in struck)
-        width = max(_CELL_IN, _PART_IN * len(parts))
-        columns.append(_Column(fault, parts, left, width))
-        left += width + _GAP_IN
-    return _Grid(sorted(steps, key=lambda name: name.partition(":")[0]), columns)
+
+    def __init__(self, cells: pd.DataFrame) -> None:
+        steps: list[str] = []
+        by_fault: dict[str, set[str]] = {}
+        for _, own in cells.groupby("design", sort=False):
+            place = 0
+            for cell in rows_of(own):
+                by_fault.setdefault(str(cell.fault), set()).add(_victim(cell))
+                name = _row(cell)
+                if name not in steps:
+                    steps.insert(place, name)
+                place = steps.index(name) + 1
+        self.rows = sorted(steps, key=lambda name: name.partition(":")[0])
+        self.columns: list[_Column] = []
+        left = 0.0
+        for fault in dict.fromkeys(cells["fault"].astype(str)):
+            parts = tuple(victim for victim in _PARTS if victim in by_fault[fault])
+            width = max(_CELL_IN, _PART_IN * len(parts))
+            self.columns.append(_Column(fault, parts, left, width))
+            self.width_in = left + width
+            left += width + _GAP_IN
 
 
-def _row(cell: tuple[object, ...]) -> str:
-    side = str(getattr(cell, "side", ""))
-    return f"{_SIDES.get(side, side)}: {getattr(cell, 'step', '')}"
+def _row(cell: Any) -> str:
+    return f"{_SIDES.get(cell.side, cell.side)}: {cell.step}"
+
+
+def _victim(cell: Any) -> str:
+    return str(getattr(cell, VICTIM, ""))
 
 
 @styled
@@ -185,7 +177,7 @@ def draw(table: pd.DataFrame, design: str, axes: Axes | None = None) -> Axes:
     cells = data(table)
     if design not in set(cells["design"]):
         raise FigureError(f"the table has no design {design!r}")
-    grid = _grid(cells)
+    grid = _Grid(cells)
     _panel(axes, cells, design, grid, grid.width_in)
     axes.legend(
         handles=_handles(cells), title=_key(cells), loc="upper left", bbox_to_anchor=(1.0, 1.0)
@@ -195,13 +187,12 @@ def draw(table: pd.DataFrame, design: str, axes: Axes | None = None) -> Axes:
 
 def _panel(axes: Axes, cells: pd.DataFrame, design: str, grid: _Grid, width_in: float) -> None:
     """Draw one design's cells and names into `axes`, which are `width_in` inches wide."""
-    by_fault = {column.fault: column for column in grid.columns}
-    verdicts: dict[tuple[int, str], dict[str, str]] = {}
+    parts: dict[tuple[str, str], dict[str, str]] = {}
     for cell in rows_of(cells[cells["design"] == design]):
-        key = grid.rows.index(_row(cell)), str(cell.fault)
-        verdicts.setdefault(key, {})[str(getattr(cell, VICTIM, ""))] = str(cell.verdict)
-    for (y, fault), parts in verdicts.items():
-        _cell(axes, by_fault[fault], y, parts)
+        parts.setdefault((_row(cell), cell.fault), {})[_victim(cell)] = str(cell.verdict)
+    by_fault = {column.fault: column for column in grid.columns}
+    for (row, fault), verdicts in parts.items():
+        _cell(axes, by_fault[fault], grid.rows.index(row), verdicts)
     axes.set_xlim(0, width_in)
     axes.set_ylim(len(grid.rows) - 0.5, -0.5)
     axes.set_yticks(range(len(grid.rows)), grid.rows, fontsize=_NAME_PT)
@@ -210,13 +201,13 @@ def _panel(axes: Axes, cells: pd.DataFrame, design: str, grid: _Grid, width_in: 
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(_title(design, width_in), fontsize=_TITLE_PT, linespacing=1.1)
+    axes.set_title(broken(design, width_in / _TITLE_LETTER_IN), fontsize=_TITLE_PT, linespacing=1.1)
 
 
 def _cell(axes: Axes, column: _Column, y: int, parts: dict[str, str]) -> None:
     """Draw one cell: one whole if all its victims end alike, else a part for each."""
     if len(parts) == len(column.victims) and len(set(parts.values())) == 1:
-        whole = next(iter(parts.values()))
+        (whole,) = set(parts.values())
         _box(axes, (column.left_in, column.width_in), y, whole, _CELL_PT)
         return
     for victim, verdict in parts.items():
@@ -226,52 +217,29 @@ def _cell(axes: Axes, column: _Column, y: int, parts: dict[str, str]) -> None:
 def _box(axes: Axes, span: tuple[float, float], y: int, verdict: str, size_pt: float) -> None:
     left, width = span
     colour, letter, ink = _LOOKS.get(verdict, _OTHER)
-    axes.add_patch(
-        Rectangle((left, y - 0.5), width, 1, facecolor=colour, edgecolor=WHITE, linewidth=0.5)
-    )
-    axes.text(
-        left + width / 2,
-        y,
-        letter,
-        ha="center",
-        va="center_baseline",
-        fontsize=size_pt,
-        color=ink,
-        weight="bold",
-    )
+    patch = Rectangle((left, y - 0.5), width, 1)
+    patch.set(facecolor=colour, edgecolor=Colour.WHITE, linewidth=0.5)
+    axes.add_patch(patch)
+    font = {"fontsize": size_pt, "color": ink, "weight": "bold"}
+    say(axes, left + width / 2, y, letter, va="center_baseline", **font)
 
 
 def _name_columns(axes: Axes, columns: Sequence[_Column]) -> None:
     """Write the faults below the columns, and above each a letter for each of its parts."""
-    parts = []
-    for column in columns:
-        for victim in column.victims:
-            left, width = column.part(victim)
-            parts.append((left + width / 2, _PARTS[victim]))
     axes.set_xticks(
         [column.left_in + column.width_in / 2 for column in columns],
         [column.fault for column in columns],
         rotation=90,
         fontsize=_NAME_PT,
     )
-    if any(letter for _, letter in parts):
+    parts = [(column.part(victim), victim) for column in columns for victim in column.victims]
+    if any(victim for _, victim in parts):
         # The middle one of three stands where the fault's own mark is.
         axes.xaxis.remove_overlapping_locs = False
-        axes.set_xticks(
-            [at for at, _ in parts], [letter for _, letter in parts], minor=True, fontsize=_PART_PT
-        )
+        middles = [left + width / 2 for (left, width), _ in parts]
+        letters = [_PARTS[victim] for _, victim in parts]
+        axes.set_xticks(middles, letters, minor=True, fontsize=_PART_PT)
         axes.tick_params(axis="x", pad=9)
-
-
-def _title(design: str, width_in: float) -> str:
-    """Return a design's name in lines that fit, broken before ``+``."""
-    lines: list[str] = [""]
-    for part in re.findall(r"\+?[^+]+", design):
-        if len(lines[-1]) + len(part) <= width_in / _TITLE_LETTER_IN:
-            lines[-1] += part
-        else:
-            lines.append(part)
-    return "\n".join(line for line in lines if line)
 
 
 def _title_in(designs: Sequence[str]) -> float:
@@ -283,15 +251,12 @@ def _title_in(designs: Sequence[str]) -> float:
 def _handles(cells: pd.DataFrame) -> list[Patch]:
     met = set(cells["verdict"].astype(str))
     return [
-        Patch(facecolor=colour, edgecolor=GREY, linewidth=0.4, label=_named(verdict, letter))
+        Fill(colour, "", edge=Colour.GREY).patch(
+            (f"{letter}: " if letter else "") + verdict.replace("_", " "), 0.4
+        )
         for verdict, (colour, letter, _) in _LOOKS.items()
         if verdict in met
     ]
-
-
-def _named(verdict: str, letter: str) -> str:
-    name = verdict.replace("_", " ")
-    return f"{letter}: {name}" if letter else name
 
 
 def _key(cells: pd.DataFrame) -> str:
@@ -310,12 +275,12 @@ def figure(table: pd.DataFrame) -> Figure:
     """
     cells = data(table)
     designs = list(dict.fromkeys(cells["design"].astype(str)))
-    grid = _grid(cells)
+    grid = _Grid(cells)
     names_in = _LETTER_IN * max(map(len, grid.rows)) + 0.1
     panel_in = max(grid.width_in, _title_in(designs))
     across = min(len(designs), max(1, int((_PAGE_IN - names_in) / (panel_in + _BETWEEN_IN))))
     down = -(-len(designs) // across)
-    lines = max(_title(design, panel_in).count("\n") + 1 for design in designs)
+    lines = max(broken(design, panel_in / _TITLE_LETTER_IN).count("\n") + 1 for design in designs)
     faults_in = _LETTER_IN * max(len(column.fault) for column in grid.columns) + 0.1
     made = Figure(
         figsize=(
@@ -332,13 +297,7 @@ def figure(table: pd.DataFrame) -> Figure:
         axes.tick_params(which="both", labelbottom=index + across >= len(designs))
     for axes in panels[len(designs) :]:
         axes.remove()
-    made.legend(
-        handles=_handles(cells),
-        title=_key(cells),
-        title_fontsize=_NAME_PT,
-        loc="outside lower center",
-        ncols=4,
-    )
+    legend_below(made, _handles(cells), 4, title=_key(cells), title_fontsize=_NAME_PT)
     return made
 
 

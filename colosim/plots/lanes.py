@@ -1,56 +1,81 @@
-"""Lanes: what goes on from one event of a run to another, for every figure that has a time axis."""
+"""Lanes: what goes on from one event of a run to another, for every figure that has a time axis.
+
+Whoever draws time asks here for its intervals; nothing else in this room pairs events.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from colosim.plots.rows import whole
+import numpy as np
+
+from colosim.plots.curves import curve_of, end_of
 from colosim.plots.style import FigureError
+from colosim.plots.units import rows_of, whole
 from colosim.trace.events import (
+    COMMITTED,
     PRIMARY,
+    SECONDARY,
+    ByManager,
     ColoExit,
     CommandReceived,
     CommandServed,
     Event,
     FailureInjected,
     FaultStruck,
+    GuestRunning,
+    GuestStopped,
     LockGot,
+    LockWanted,
     OnSide,
     ProcessChanged,
     Received,
     Sent,
+    ServesAlone,
     StepDone,
     StreamBegan,
     StreamBroken,
     StreamEnded,
+    WaitBegan,
+    WaitEnded,
 )
-from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD, MAIN_LOOP, step_column
+from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD, STEPS, Kind, step_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import pandas as pd
+
     from colosim.runs.run import Run
 
 __all__ = [
+    "BUFFERS",
     "PROTOCOL_THREADS",
+    "WAITS",
     "Interval",
+    "Lanes",
+    "Level",
     "Timed",
-    "commands",
+    "counted",
     "events_of",
-    "failure_of",
     "fault_of",
-    "of_side",
-    "process_of",
     "request_of",
-    "states",
-    "thread_steps",
+    "typical_checkpoint",
+    "window_of",
 ]
 
-PROTOCOL_THREADS: Final = {"primary": CHECKPOINT_THREAD, "secondary": INCOMING_THREAD}
+PROTOCOL_THREADS: Final = {PRIMARY: CHECKPOINT_THREAD, SECONDARY: INCOMING_THREAD}
 """The thread of each side that runs the protocol (in QEMU: migration thread, COLO incoming)."""
 
+BUFFERS: Final = {
+    "primary send buffer": (PRIMARY, "socket_send_buffer"),
+    "secondary receive buffer": (SECONDARY, "socket_receive_buffer"),
+}
+"""Lanes of socket buffers, and the accounts of memory that say how full they are."""
+
 WAITS: Final = "waits"
-_SENT: Final = frozenset({"RAM stream", "device stream"})
 _WORK: Final = {
     "vmstate save": "save",
     "device save": "save",
@@ -70,7 +95,10 @@ class Timed(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """Something that takes time; `end_ns` is None if it never ended."""
+    """Something that takes time; `end_ns` is None if it never ended.
+
+    `kind` is the kind of thing that it is, for its look.
+    """
 
     what: str
     kind: str
@@ -78,12 +106,49 @@ class Interval(NamedTuple):
     end_ns: int | None
 
 
+class Level(NamedTuple):
+    """How full a buffer is, in bytes: a straight line from begin to end."""
+
+    begin_ns: int
+    end_ns: int | None
+    begin_bytes: int
+    end_bytes: int
+
+
 # ---- which events --------------------------------------------------------------------------------
 
 
-def of_side(events: Iterable[Timed], side: str) -> Iterator[Timed]:
-    """Yield what happens on a side."""
-    return (one for one in events if isinstance(one.event, OnSide) and one.event.side == side)
+def events_of(run: Run) -> Iterator[Timed]:
+    """Yield a run's events.
+
+    A log of real QEMU notes no waits: there a thread that receives has waited since it last did
+    something.
+    """
+    noted = any(isinstance(event, WaitBegan | WaitEnded) for _, event, _ in run.iter_events())
+    events = map(Timed._make, run.iter_events())
+    return events if noted else _with_waits(events)
+
+
+def _with_waits(events: Iterable[Timed]) -> Iterator[Timed]:
+    acted: dict[str, int] = {}
+    written: set[tuple[str, str]] = set()
+    for one in events:
+        match one.event:
+            case StreamBegan(side, step):
+                written.add((side, step))
+            case Received(side, what) | StreamEnded(side, what) if (side, what) not in written:
+                lasted = one.at_ns - acted.get(side, one.at_ns)
+                if lasted > 0:
+                    yield Timed(one.at_ns, WaitEnded(side, PROTOCOL_THREADS[side], what), lasted)
+            case StreamEnded(side) | Sent(side) | StepDone(side):
+                pass
+            case LockGot(side, thread) if thread == PROTOCOL_THREADS[side]:
+                pass
+            case _:
+                yield one
+                continue
+        acted[side] = one.at_ns
+        yield one
 
 
 def request_of(run: Run, checkpoint: int) -> int:
@@ -101,11 +166,11 @@ def request_of(run: Run, checkpoint: int) -> int:
     return begin
 
 
-def events_of(run: Run, begin_ns: int) -> tuple[list[Timed], int | None]:
+def window_of(run: Run, begin_ns: int) -> tuple[list[Timed], int | None]:
     """Return the events from a request on up to the next one, and when that is, if there is one."""
     request = Sent(PRIMARY, "CHECKPOINT_REQUEST")
     found: list[Timed] = []
-    for one in map(Timed._make, run.iter_events()):
+    for one in events_of(run):
         if one.event == request:
             if found:
                 return found, one.at_ns
@@ -127,110 +192,202 @@ def fault_of(run: Run) -> int:
     raise FigureError(f"no fault struck in {run!r}: there is nothing to wait for")
 
 
+def counted(run: Run) -> pd.DataFrame:
+    """Return the checkpoints that statistics count: those committed after the warm-up."""
+    rows = run.checkpoints
+    return rows[(rows["outcome"] == COMMITTED) & (rows["checkpoint"] >= run.scenario.warmup)]
+
+
+def typical_checkpoint(run: Run) -> int:
+    """Return the committed checkpoint after the warm-up whose pause is the median (nearest rank).
+
+    A run that committed none has its first checkpoint as the typical one.
+
+    :raises FigureError: if it began none.
+    """
+    rows = run.checkpoints
+    if not len(rows):
+        raise FigureError(f"{run!r} began no checkpoint")
+    chosen = counted(run)
+    if not len(chosen):
+        chosen = rows[rows["outcome"] == COMMITTED]
+    if not len(chosen):
+        return int(rows["checkpoint"].iloc[0])
+    ordered = chosen.sort_values("pause_ns", kind="stable")
+    return int(ordered["checkpoint"].iloc[(len(ordered) - 1) // 2])
+
+
 # ---- from event to event -------------------------------------------------------------------------
 
 
-def states(
-    events: Iterable[Timed], state_of: Callable[[Event], str | None], kind: str = ""
-) -> Iterator[Interval]:
-    """Yield states, each until the next.
+@dataclass(frozen=True)
+class Lanes:
+    """The lanes of a run, of all its `events` or of some that follow one another."""
 
-    `state_of` says in which state an event leaves what is looked at: None if in the same, ``""`` if
-    in none that is to be shown.
-    """
-    state, since_ns = "", 0
-    for at_ns, event, _ in events:
-        new = state_of(event)
-        if new is None or new == state:
-            continue
-        if state and at_ns > since_ns:
-            yield Interval(state, kind, since_ns, at_ns)
-        state, since_ns = new, at_ns
-    if state:
-        yield Interval(state, kind, since_ns, None)
+    run: Run
+    events: list[Timed]
+
+    def of_side(self, side: str) -> Iterator[Timed]:
+        """Yield what happens on a side."""
+        return (
+            one for one in self.events if isinstance(one.event, OnSide) and one.event.side == side
+        )
+
+    def marks(self) -> Iterator[tuple[str, int, str]]:
+        """Yield faults and what the manager did: ``fault`` or ``cluster manager``, when, what."""
+        for at_ns, event, _ in self.events:
+            match event:
+                case FaultStruck(kind, target):
+                    yield "fault", at_ns, f"{kind} {target}"
+                case FailureInjected(side, function, leaks_lock):
+                    leaks = " and leaks the lock" if leaks_lock else ""
+                    yield "fault", at_ns, f"{side}: {function} fails{leaks}"
+                case ByManager():
+                    yield "cluster manager", at_ns, event.what
+
+    def guest(self, side: str) -> Iterator[Interval]:
+        """Yield when a side's guest runs, is stopped, serves alone."""
+        return self._states(side, _guest_of)
+
+    def process(self, side: str) -> Iterator[Interval]:
+        """Yield when a side's process is frozen or killed."""
+        return self._states(side, _process_of)
+
+    def _states(self, side: str, state_of: Callable[[Event], str | None]) -> Iterator[Interval]:
+        """Yield states, each until the next.
+
+        `state_of` says in which state an event leaves what is looked at: None if in the same,
+        ``""`` if in none that is to be shown.
+        """
+        state, since_ns = "", 0
+        for at_ns, event, _ in self.of_side(side):
+            new = state_of(event)
+            if new is None or new == state:
+                continue
+            if state and at_ns > since_ns:
+                yield Interval(state, state, since_ns, at_ns)
+            state, since_ns = new, at_ns
+        if state:
+            yield Interval(state, state, since_ns, None)
+
+    def commands(self, side: str) -> Iterator[Interval]:
+        """Yield the monitor's commands from their coming in to their being served."""
+        waiting: dict[str, int] = {}
+        for at_ns, event, _ in self.of_side(side):
+            match event:
+                case CommandReceived(_, command):
+                    waiting[command] = at_ns
+                case CommandServed(_, command):
+                    yield Interval(command, "command", waiting.pop(command, at_ns), at_ns)
+        for command, since_ns in waiting.items():
+            yield Interval(command, "command", since_ns, None)
+
+    def thread(  # noqa: C901, PLR0912 - a case for each kind of event
+        self, side: str, thread: str
+    ) -> Iterator[Interval]:
+        """Yield what a thread does and what it waits for, each as it ends, the endless ones last.
+
+        A wait within a stream that it writes is part of that stream; the wait for a stream that it
+        reads is the reading.
+        """
+        columns = frozenset(self.run.checkpoints.columns)
+        reads = self._reads(side)
+        is_protocol = thread == PROTOCOL_THREADS[side]
+        begun: dict[str, Interval] = {}
+        for at_ns, event, value in self.of_side(side):
+            match event:
+                case WaitBegan(_, who, what) if who == thread and what not in begun:
+                    begun[what] = _wait(what, reads, at_ns, None)
+                case WaitEnded(_, who, what) if who == thread:
+                    if what not in begun or begun[what].kind != "send":
+                        begun.pop(what, None)
+                        if value:
+                            yield _wait(what, reads, at_ns - value, at_ns)
+                case LockWanted(_, who, purpose) if who == thread:
+                    begun["lock"] = _wait(f"the iothread lock ({purpose})", reads, at_ns, None)
+                case LockGot(_, who, purpose) if who == thread:
+                    begun.pop("lock", None)
+                    if value:
+                        what = f"the iothread lock ({purpose})"
+                        yield _wait(what, reads, at_ns - value, at_ns)
+                case StreamBegan(_, step) if is_protocol:
+                    begun[step] = Interval(step, "send", at_ns, None)
+                case StreamEnded(_, step) | StreamBroken(_, step) if is_protocol and step in begun:
+                    yield begun.pop(step)._replace(end_ns=at_ns)
+                case ColoExit() if is_protocol:
+                    for step in [name for name, one in begun.items() if one.kind == "send"]:
+                        given_up = begun.pop(step)
+                        yield given_up._replace(what=f"{step} (given up)", end_ns=at_ns)
+                case StepDone(_, step) if is_protocol and value:
+                    if step_column(side, step) in columns:
+                        kind = _WORK.get(step, "stop, start, other")
+                        yield Interval(step, kind, at_ns - value, at_ns)
+        yield from begun.values()
+
+    def _reads(self, side: str) -> set[str]:
+        """Return the bulk streams that a side reads."""
+        ended = {one.event.step for one in self.of_side(side) if isinstance(one.event, StreamEnded)}
+        begun = {one.event.step for one in self.of_side(side) if isinstance(one.event, StreamBegan)}
+        return ended - begun | {
+            step.name for step in STEPS if (step.side, step.kind) == (side, Kind.READS)
+        }
+
+    def lock(self, side: str) -> Iterator[tuple[str, str, Interval | None, Interval | None]]:
+        """Yield who wanted a side's iothread lock for what, when they waited for it and had it."""
+        locks = self.run.locks
+        for row in rows_of(locks[locks["side"] == side]):
+            wanted, got = whole(row.wanted_ns), whole(row.got_ns)
+            waits = None if wanted is None or got == wanted else Interval("", WAITS, wanted, got)
+            held = None
+            if got is not None:
+                held = Interval(row.purpose, "lock held", got, whole(row.released_ns))
+            yield row.thread, row.purpose, waits, held
+
+    def wire(self) -> Iterator[Interval]:
+        """Yield messages and streams, from their first byte sent to their last byte read."""
+        messages = self.run.messages
+        for row in rows_of(messages[messages["sent_ns"].notna()]):
+            kind = "message" if row.name.isupper() else "send"
+            yield Interval(row.name, kind, int(row.sent_ns), whole(row.received_ns))
+
+    def buffer(self, lane: str, begin_ns: int) -> Iterator[Level]:
+        """Yield how full one of `BUFFERS` is, from `begin_ns` on."""
+        curve = curve_of(self.run.memory, *BUFFERS[lane])
+        if not len(curve.times_ns):
+            return
+        last_ns = max(end_of(self.run), int(curve.times_ns[-1]))
+        inner = curve.times_ns[(curve.times_ns > begin_ns) & (curve.times_ns < last_ns)]
+        times = np.array([begin_ns, *inner, last_ns], dtype=np.int64)
+        after = np.rint(curve.at(times)).astype(int).tolist()
+        before = np.rint(curve.at(times, before=True)).astype(int).tolist()
+        pieces = zip(pairwise(times.tolist()), after, before[1:], strict=False)
+        for (since_ns, until_ns), low, high in pieces:
+            yield Level(since_ns, until_ns, low, high)
+        if after[-1]:
+            yield Level(last_ns, None, after[-1], after[-1])
 
 
-def process_of(event: Event) -> str | None:
-    """Return in which state an event leaves a process, for `states`."""
+def _wait(what: str, reads: set[str], begin_ns: int, end_ns: int | None) -> Interval:
+    if what in reads:
+        return Interval(what, "receive", begin_ns, end_ns)
+    return Interval(f"waits for {what}", WAITS, begin_ns, end_ns)
+
+
+def _guest_of(event: Event) -> str | None:
+    match event:
+        case GuestStopped():
+            return "guest stopped"
+        case GuestRunning():
+            return "guest runs"
+        case ServesAlone():
+            return "serves alone"
+    return None
+
+
+def _process_of(event: Event) -> str | None:
     match event:
         case ProcessChanged(_, "thawed"):
             return ""
         case ProcessChanged(_, state):
             return state
     return None
-
-
-def commands(events: Iterable[Timed]) -> Iterator[Interval]:
-    """Yield the monitor's commands from their coming in to their being served."""
-    waiting: dict[str, int] = {}
-    for at_ns, event, _ in events:
-        match event:
-            case CommandReceived(_, command):
-                waiting[command] = at_ns
-            case CommandServed(_, command):
-                yield Interval(command, "command", waiting.pop(command, at_ns), at_ns)
-    for command, since_ns in waiting.items():
-        yield Interval(command, "command", since_ns, None)
-
-
-def failure_of(event: FailureInjected) -> str:
-    """Return which function of which side a fault lets fail."""
-    leaks = " and leaks the lock" if event.leaks_lock else ""
-    return f"{event.side}: {event.function} fails{leaks}"
-
-
-def thread_steps(events: Iterable[Timed], side: str, columns: frozenset[str]) -> Iterator[Interval]:
-    """Yield what a side's protocol thread does, and what it waits for.
-
-    `columns`: the run's columns of ``checkpoints``; what has none there is no step.
-    """
-    thread = _Thread(columns)
-    for one in of_side(events, side):
-        yield from thread.sees(one)
-    yield from thread.unfinished()
-
-
-class _Thread:
-    """Follows one side's thread: when it last did something, and which stream it has begun."""
-
-    def __init__(self, columns: frozenset[str]) -> None:
-        self._columns = columns
-        self._acted_ns: int | None = None
-        self._begun: tuple[str, int] | None = None
-
-    def sees(self, one: Timed) -> Iterator[Interval]:
-        """Take an event of this side and yield what ends with it, if anything does."""
-        at_ns, event, value = one
-        match event:
-            case Received(_, message):
-                if self._acted_ns is not None and at_ns > self._acted_ns:
-                    yield Interval(f"waits for {message}", WAITS, self._acted_ns, at_ns)
-            case StreamBegan(_, step):
-                self._begun = (step, at_ns)
-            case StreamEnded(_, step) | StreamBroken(_, step):
-                kind = "send" if step in _SENT else "receive"
-                yield Interval(step, kind, self._since(at_ns), at_ns)
-            case ColoExit() if self._begun is not None:
-                step = self._begun[0]
-                yield Interval(f"{step} (given up)", "send", self._since(at_ns), at_ns)
-            case StepDone(side, step) if value > 0 and step_column(side, step) in self._columns:
-                yield Interval(step, _WORK.get(step, "stop, start, other"), at_ns - value, at_ns)
-            case LockGot(_, thread) if thread != MAIN_LOOP:
-                pass
-            case Sent():
-                pass
-            case _:
-                return
-        self._acted_ns = at_ns
-
-    def _since(self, at_ns: int) -> int:
-        """Return when the stream that ends now began: a reader's when it last did something."""
-        begun, self._begun = self._begun, None
-        if begun is not None:
-            return begun[1]
-        return at_ns if self._acted_ns is None else self._acted_ns
-
-    def unfinished(self) -> Iterator[Interval]:
-        """Yield the stream that never ended."""
-        if self._begun is not None:
-            yield Interval(self._begun[0], "send", self._begun[1], None)

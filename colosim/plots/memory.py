@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
-from colosim.plots.levels import end_of, polylines
+from colosim.plots.curves import end_of, polylines
 from colosim.plots.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILLION,
-    YELLOW,
+    Colour,
     FigureError,
     Fill,
     axes_or_new,
+    broken,
     labels,
-    line_of,
+    legend_below,
+    looks,
     styled,
 )
-from colosim.plots.units import Unit, short_size, size_unit, time_unit
+from colosim.plots.units import Unit, rows_of, short_size, size_unit, time_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.patches import Patch
     from numpy.typing import NDArray
 
     from colosim.runs.run import Run
 
-__all__ = ["SIDES", "data", "draw", "figure", "lines", "peaks", "totals"]
+__all__ = ["SIDES", "data", "draw", "figure", "legend_in", "lines", "peaks", "totals"]
 
 SIDES = ("primary", "secondary")
 CACHE = "ram_cache"
@@ -45,26 +39,32 @@ _SMALL = "accounts below 1% of the peak"
 _SEEN_SHARE = 0.01
 
 _FILLS = {
-    CACHE: Fill(SKY, ".."),
-    "staging_buffer": Fill(VERMILLION, "///"),
-    "device_buffer": Fill(PURPLE, "\\\\\\"),
-    "held_packets": Fill(YELLOW, "xx"),
-    "socket_send_buffer": Fill(ORANGE, ""),
-    "socket_receive_buffer": Fill(GREEN, ""),
-    "stream_buffers": Fill(PURPLE, "++"),
-    "dirty_bitmap": Fill(BLACK, ""),
-    "cache_bitmap": Fill(BLUE, ""),
-    _SMALL: Fill(GREY, ""),
+    CACHE: Fill(Colour.SKY, ".."),
+    "staging_buffer": Fill(Colour.VERMILLION, "///"),
+    "device_buffer": Fill(Colour.PURPLE, "\\\\\\"),
+    "held_packets": Fill(Colour.YELLOW, "xx"),
+    "socket_send_buffer": Fill(Colour.ORANGE, ""),
+    "socket_receive_buffer": Fill(Colour.GREEN, ""),
+    "stream_buffers": Fill(Colour.PURPLE, "++"),
+    "dirty_bitmap": Fill(Colour.BLACK, ""),
+    "cache_bitmap": Fill(Colour.BLUE, ""),
+    _SMALL: Fill(Colour.GREY, ""),
 }
 """Looks of the accounts, in the order in which they are stacked."""
 _NAMES = {CACHE: "RAM cache"}
-_OTHER = (Fill(PURPLE, "++"), Fill(YELLOW, "--"), Fill(BLUE, "oo"))
+_OTHER = (Fill(Colour.PURPLE, "++"), Fill(Colour.YELLOW, "--"), Fill(Colour.BLUE, "oo"))
 _HEADROOM = 1.22
 _LATE = 0.55
 _ENTRY_IN = 2.0
 """How wide an entry of the legend can be, in inches."""
+_TITLE_LETTERS = 26
+"""How many letters of a title fit above a panel."""
 _FEW = 2
 """Up to how many peaks are written beside their curves; more are in the legend."""
+_SHORT = 16
+"""Up to how long a name is written there."""
+_LEGEND_LETTERS = 44
+_LINE_IN = 0.13
 
 
 def _accounts(memory: pd.DataFrame, side: str) -> list[str]:
@@ -112,37 +112,38 @@ def data(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def peaks(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the peak of all accounts together, from `data`.
+def totals(table: pd.DataFrame, *, cache: bool = True) -> pd.DataFrame:
+    """Return the sum over the accounts of `data`, with or without the RAM cache.
 
-    Columns: ``run``, ``side``, ``time_ns`` (when it was first reached) and ``peak_bytes``.
+    Columns: ``run``, ``side``, ``time_ns``, ``level_bytes``.
     """
-    sums = totals(table)
-    tops = sums.groupby(["run", "side"], sort=False)["level_bytes"].idxmax()
-    rows = sums.loc[tops].reset_index(drop=True)
+    kept = table if cache else table[table["account"] != CACHE]
+    point = kept.groupby(["run", "side", "account"], sort=False).cumcount()
+    points = kept.assign(point=point).groupby(["run", "side", "point"], sort=False)
+    sums = points.agg(time_ns=("time_ns", "first"), level_bytes=("level_bytes", "sum"))
+    return sums.reset_index().drop(columns="point")
+
+
+def peaks(table: pd.DataFrame) -> pd.DataFrame:
+    """Return when each sum of `totals` was first at its peak.
+
+    Columns: ``run``, ``side``, ``time_ns`` and ``peak_bytes``.
+    """
+    tops = table.groupby(["run", "side"], sort=False)["level_bytes"].idxmax()
+    rows = table.loc[tops].reset_index(drop=True)
     return rows.rename(columns={"level_bytes": "peak_bytes"})
-
-
-def _total(part: pd.DataFrame) -> pd.DataFrame:
-    """Return time and sum of a side's accounts, which all have the same points."""
-    first = part["account"].iloc[0]
-    times = part.loc[part["account"] == first, "time_ns"].to_numpy()
-    levels = part["level_bytes"].to_numpy().reshape(-1, len(times)).sum(axis=0)
-    return pd.DataFrame({"time_ns": times, "level_bytes": levels})
 
 
 @styled
 def draw(run: Run, side: str = "primary", axes: Axes | None = None) -> Axes:
     """Draw one host's accounts, stacked, with the peak of their sum marked."""
     axes = axes_or_new(axes)
-    part = _of_side(data([run]), side)
-    _stack(axes, part, _Scale.of(part, _total(part)["level_bytes"].max()))
-    axes.legend(handles=_handles(axes), loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4)
+    table = data([run])
+    part = table[table["side"] == side]
+    top = int(totals(part)["level_bytes"].max())
+    _stack(axes, part, _Scale.of(part, top))
+    legend_below(axes, _legend((part, top)), 4, bbox_to_anchor=(0.5, -0.2))
     return axes
-
-
-def _of_side(table: pd.DataFrame, side: str) -> pd.DataFrame:
-    return table[table["side"] == side]
 
 
 class _Scale(NamedTuple):
@@ -159,84 +160,61 @@ class _Scale(NamedTuple):
         end_ns = int(table["time_ns"].max())
         return cls(time_unit(end_ns), end_ns, size_unit(top_bytes), top_bytes)
 
+    def frame(self, axes: Axes) -> None:
+        """Set limits and labels of both axes."""
+        axes.set_xlim(0, self.end_ns / self.time.size)
+        axes.set_ylim(0, self.top_bytes / self.size.size * _HEADROOM)
+        axes.set_xlabel(f"time ({self.time.symbol})")
+        axes.set_ylabel(f"memory ({self.size.symbol})")
+
+    def mark_peak(self, axes: Axes, peak: Any, colour: str, text: str) -> None:
+        """Mark a row of `peaks`, with a text if there is one."""
+        late = peak.time_ns > _LATE * self.end_ns
+        point = (peak.time_ns / self.time.size, peak.peak_bytes / self.size.size)
+        axes.plot(*point, marker="v", markersize=5, color=colour, clip_on=False, zorder=5)
+        axes.annotate(
+            text,
+            point,
+            xytext=(-5 if late else 5, 4),
+            textcoords="offset points",
+            ha="right" if late else "left",
+            va="bottom",
+            fontsize=7,
+            color=colour,
+        )
+
 
 def _stack(axes: Axes, part: pd.DataFrame, scale: _Scale) -> None:
-    times = _total(part)["time_ns"].to_numpy()
+    sums = totals(part)
     stack = _merged(part, scale.top_bytes)
-    accounts = list(stack)
-    levels = np.array(list(stack.values()))
-    fills = [_fill(account) for account in accounts]
     areas = axes.stackplot(
-        times / scale.time.size,
-        levels / scale.size.size,
-        labels=[_name(account) for account in accounts],
-        colors=[fill.colour for fill in fills],
+        sums["time_ns"] / scale.time.size,
+        np.array(list(stack.values())) / scale.size.size,
+        colors=[_fill(account).colour for account in stack],
     )
-    for area, fill in zip(areas, fills, strict=True):
-        area.set(hatch=fill.hatch, edgecolor=BLACK, linewidth=0.25)
-    _frame(axes, scale)
-    peak = peaks(part).iloc[0]
-    _mark_peak(axes, _Peak(int(peak["time_ns"]), int(peak["peak_bytes"])), scale)
+    for area, account in zip(areas, stack, strict=True):
+        area.set(hatch=_fill(account).hatch, edgecolor=Colour.BLACK, linewidth=0.25)
+    scale.frame(axes)
+    (peak,) = rows_of(peaks(sums))
+    scale.mark_peak(axes, peak, Colour.BLACK, f"peak {short_size(peak.peak_bytes)}")
 
 
 def _merged(part: pd.DataFrame, top_bytes: int) -> dict[str, NDArray[np.int64]]:
     """Return each account's levels; those that could not be seen are one account, `_SMALL`."""
-    accounts = part.groupby("account", sort=False)["level_bytes"]
-    levels = {str(name): level.to_numpy(dtype=np.int64) for name, level in accounts}
-    small = [level for level in levels.values() if level.max() < top_bytes * _SEEN_SHARE]
-    shown = {name: level for name, level in levels.items() if not any(level is s for s in small)}
-    if small:
-        shown[_SMALL] = np.sum(small, axis=0)
-    return shown
+    shown: dict[str, NDArray[np.int64]] = {}
+    small = []
+    for account, levels in part.groupby("account", sort=False)["level_bytes"]:
+        if levels.max() < top_bytes * _SEEN_SHARE:
+            small.append(levels.to_numpy(dtype=np.int64))
+        else:
+            shown[str(account)] = levels.to_numpy(dtype=np.int64)
+    return shown | ({_SMALL: np.sum(small, axis=0)} if small else {})
 
 
-def _frame(axes: Axes, scale: _Scale) -> None:
-    axes.set_xlim(0, scale.end_ns / scale.time.size)
-    axes.set_ylim(0, scale.top_bytes / scale.size.size * _HEADROOM)
-    axes.set_xlabel(f"time ({scale.time.symbol})")
-    axes.set_ylabel(f"memory ({scale.size.symbol})")
-
-
-class _Peak(NamedTuple):
-    """A peak, how its mark looks, and whose it is (empty: the panel has only one)."""
-
-    time_ns: int
-    peak_bytes: int
-    colour: str = BLACK
-    name: str = ""
-
-
-def _mark_peak(axes: Axes, peak: _Peak, scale: _Scale, *, text: bool = True) -> None:
-    """Mark a peak, and say how high it is if `text`."""
-    late = peak.time_ns > _LATE * scale.end_ns
-    point = (peak.time_ns / scale.time.size, peak.peak_bytes / scale.size.size)
-    axes.plot(*point, marker="v", markersize=5, color=peak.colour, clip_on=False, zorder=5)
-    if not text:
-        return
-    whose = f"{peak.name}: " if peak.name else ""
-    axes.annotate(
-        f"{whose}peak {short_size(peak.peak_bytes)}",
-        point,
-        xytext=(-5 if late else 5, 4),
-        textcoords="offset points",
-        ha="right" if late else "left",
-        va="bottom",
-        fontsize=7,
-        color=peak.colour,
-    )
-
-
-def _handles(*panels: Axes) -> list[Patch]:
-    """Return legend entries of every account that is drawn, once each, in stacking order."""
-    found: dict[str, Patch] = {}
-    for axes in panels:
-        for label in axes.get_legend_handles_labels()[1]:
-            account = next((key for key in _FILLS if _name(key) == label), label.replace(" ", "_"))
-            fill = _fill(account)
-            patch = Patch(facecolor=fill.colour, hatch=fill.hatch, label=label)
-            patch.set(edgecolor=BLACK, linewidth=0.25)
-            found.setdefault(label, patch)
-    return list(found.values())
+def _legend(*panels: tuple[pd.DataFrame, int]) -> list[Patch]:
+    """Return entries of every account that is drawn in panels, once each, in stacking order."""
+    drawn = dict.fromkeys(account for part, top in panels for account in _merged(part, top))
+    return [_fill(account).patch(_name(account), 0.25) for account in drawn]
 
 
 @styled
@@ -244,18 +222,28 @@ def figure(runs: Sequence[Run]) -> Figure:
     """Return both hosts' memory by account: a column a run, one scale a host."""
     table = data(runs)
     names = list(dict.fromkeys(table["run"]))
-    tops = peaks(table).groupby("side")["peak_bytes"].max()
+    tops = peaks(totals(table)).groupby("side")["peak_bytes"].max()
     made = Figure(figsize=(max(4.2, 1.2 + 2.0 * len(names)), 4.6))
     grid = made.subplots(len(SIDES), len(names), sharex=True, sharey="row", squeeze=False)
+    panels = []
     for row, side in enumerate(SIDES):
         scale = _Scale.of(table, int(tops[side]))
         for axes, name in zip(grid[row], names, strict=True):
-            _stack(axes, table[(table["run"] == name) & (table["side"] == side)], scale)
-            axes.set_title(f"{name}, {side}")
+            part = table[(table["run"] == name) & (table["side"] == side)]
+            _stack(axes, part, scale)
+            axes.set_title(broken(f"{name}, {side}", _TITLE_LETTERS))
             axes.label_outer()
-    fitting = int(made.get_figwidth() / _ENTRY_IN)
-    made.legend(handles=_handles(*grid.flat), loc="outside lower center", ncols=fitting)
+            panels.append((part, scale.top_bytes))
+    legend_below(made, _legend(*panels), int(made.get_figwidth() / _ENTRY_IN))
     return made
+
+
+def legend_in(runs: Sequence[Run]) -> float:
+    """Return how many inches more than usual the legend of `lines` needs for long names."""
+    names = labels(runs)
+    if all(len(name) <= _SHORT for name in names):
+        return 0.0
+    return _LINE_IN * sum(broken(name, _LEGEND_LETTERS).count("\n") + 1 for name in names)
 
 
 @styled
@@ -267,42 +255,21 @@ def lines(
     `cache`: whether the RAM cache, which is as large as the guest, counts.
     """
     axes = axes_or_new(axes)
-    table = _of_side(totals(data(runs), cache=cache), side)
+    table = totals(data(runs), cache=cache)
+    table = table[table["side"] == side]
     scale = _Scale.of(table, int(table["level_bytes"].max()))
-    tops: list[_Peak] = []
-    for index, (name, part) in enumerate(table.groupby("run", sort=False)):
-        look = line_of(str(name).rpartition(", ")[2], index)
+    few = len(runs) <= _FEW and all(len(name) <= _SHORT for name in labels(runs))
+    for (name, _, look), peak in zip(looks(runs), rows_of(peaks(table)), strict=True):
+        part = table[table["run"] == name]
+        peaked = f"peak {short_size(peak.peak_bytes)}"
         axes.plot(
             part["time_ns"] / scale.time.size,
             part["level_bytes"] / scale.size.size,
             color=look.colour,
             linestyle=look.dashes,
-            label=str(name),
+            label=name if few else f"{broken(name, _LEGEND_LETTERS)}: {peaked}",
         )
-        top = int(part["level_bytes"].to_numpy().argmax())
-        time_ns, peak_bytes = (int(part[key].iloc[top]) for key in ("time_ns", "level_bytes"))
-        tops.append(_Peak(time_ns, peak_bytes, look.colour, str(name)))
-    few = len(tops) <= _FEW
-    for peak in tops:
-        _mark_peak(axes, peak, scale, text=few)
-    _frame(axes, scale)
-    handles, names = axes.get_legend_handles_labels()
-    if not few:
-        names = [f"{peak.name}: peak {short_size(peak.peak_bytes)}" for peak in tops]
-    axes.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, -0.26), ncols=2)
+        scale.mark_peak(axes, peak, look.colour, f"{name}: {peaked}" if few else "")
+    scale.frame(axes)
+    legend_below(axes, axes.get_legend_handles_labels()[0], 2, bbox_to_anchor=(0.5, -0.26))
     return axes
-
-
-def totals(table: pd.DataFrame, *, cache: bool = True) -> pd.DataFrame:
-    """Return the sum over the accounts of `data`, with or without the RAM cache.
-
-    Columns: ``run``, ``side``, ``time_ns``, ``level_bytes``.
-    """
-    kept = table if cache else table[table["account"] != CACHE]
-    parts = []
-    for (label, side), part in kept.groupby(["run", "side"], sort=False):
-        total = _total(part)
-        total.insert(0, "side", str(side))
-        total.insert(0, "run", str(label))
-        parts.append(total)
-    return pd.concat(parts, ignore_index=True)

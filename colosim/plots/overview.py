@@ -60,7 +60,7 @@ def figure(runs: Sequence[Run], checkpoint: int | None = None) -> Figure:
     """
     if not _show_memory(runs):
         return gantt.figure(runs, checkpoint)
-    heights = (0.9 + 1.2 * len(runs), 1.9 + 0.08 * len(runs))
+    heights = (0.9 + 1.2 * len(runs), 1.9 + 0.08 * len(runs) + memory.legend_in(runs))
     made = Figure(figsize=(7.2, sum(heights)))
     top, bottom = made.subfigures(2, 1, height_ratios=heights, squeeze=False).flat
     gantt.draw(runs, top.subplots(), checkpoint)
@@ -74,4 +74,6 @@ def figure(runs: Sequence[Run], checkpoint: int | None = None) -> Figure:
     if cache is not None:
         panels[1].set_ylabel("")
         panels[0].set_ylim(0, max(axes.get_ylim()[1] for axes in panels))
+    if memory.legend_in(runs):
+        made.draw_without_rendering()  # the layout settles: taller panels have more ticks
     return made

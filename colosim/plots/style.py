@@ -2,49 +2,58 @@
 
 from __future__ import annotations
 
+import re
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.style import context
 
 from colosim.errors import ColosimError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
     from colosim.runs.run import Run
 
 __all__ = [
-    "BLACK",
-    "BLUE",
     "FORMATS",
-    "GREEN",
-    "GREY",
-    "ORANGE",
-    "PURPLE",
-    "SKY",
+    "SMALL_PT",
     "STYLE",
-    "VERMILLION",
-    "WHITE",
-    "YELLOW",
+    "Colour",
     "FigureError",
     "Fill",
     "Line",
     "axes_or_new",
+    "broken",
     "check_path",
+    "handles",
     "labels",
+    "legend_below",
     "line_of",
+    "looks",
     "save",
+    "say",
     "styled",
 ]
 
-BLACK, WHITE, GREY = "#000000", "#ffffff", "#8c8c8c"
-ORANGE, SKY, GREEN, YELLOW = "#e69f00", "#56b4e9", "#009e73", "#f0e442"
-BLUE, VERMILLION, PURPLE = "#0072b2", "#d55e00", "#cc79a7"
+
+class Colour(StrEnum):
+    """Those of Okabe and Ito, "Color Universal Design", 2008, and greys."""
+
+    BLACK, WHITE, GREY, DARK_GREY, INK = "#000000", "#ffffff", "#8c8c8c", "#595959", "#404040"
+    ORANGE, SKY, GREEN, YELLOW = "#e69f00", "#56b4e9", "#009e73", "#f0e442"
+    BLUE, VERMILLION, PURPLE = "#0072b2", "#d55e00", "#cc79a7"
+
+
+SMALL_PT = 6.5
+"""Letters in bars and beside arrows."""
 
 STYLE = Path(__file__).with_name("colosim.mplstyle")
 """The style sheet; also ``plt.style.use("colosim.plots.colosim")``."""
@@ -69,25 +78,37 @@ class Line(NamedTuple):
 
 
 class Fill(NamedTuple):
-    """How an area looks: told apart by colour and hatch alike."""
+    """How an area looks: told apart by colour and hatch alike; on a dark one letters are white."""
 
     colour: str
     hatch: str
+    edge: str = Colour.BLACK
+    is_dark: bool = False
+
+    def patch(self, label: str, linewidth: float) -> Patch:
+        """Return it as a legend's entry."""
+        return Patch(
+            facecolor=self.colour,
+            edgecolor=self.edge,
+            hatch=self.hatch,
+            linewidth=linewidth,
+            label=label,
+        )
 
 
 _DOTTED = (0, (1.0, 1.2))
 _LINES = {
-    "qsb": Line(VERMILLION, "-", "o"),
-    "split": Line(BLUE, (0, (5.0, 1.5)), "s"),
-    "device-first": Line(SKY, _DOTTED, "D"),
-    "flat": Line(ORANGE, (0, (5.0, 1.2, 1.0, 1.2)), "^"),
-    "qemu-5.1": Line(GREEN, (0, (3.0, 1.0, 1.0, 1.0, 1.0, 1.0)), "v"),
+    "qsb": Line(Colour.VERMILLION, "-", "o"),
+    "split": Line(Colour.BLUE, (0, (5.0, 1.5)), "s"),
+    "device-first": Line(Colour.SKY, _DOTTED, "D"),
+    "flat": Line(Colour.ORANGE, (0, (5.0, 1.2, 1.0, 1.2)), "^"),
+    "qemu-5.1": Line(Colour.GREEN, (0, (3.0, 1.0, 1.0, 1.0, 1.0, 1.0)), "v"),
 }
 _OTHERS = (
-    Line(PURPLE, "-", "P"),
-    Line(BLACK, "--", "X"),
-    Line(GREY, "-.", "*"),
-    Line(YELLOW, ":", "h"),
+    Line(Colour.PURPLE, "-", "P"),
+    Line(Colour.BLACK, "--", "X"),
+    Line(Colour.GREY, "-.", "*"),
+    Line(Colour.YELLOW, ":", "h"),
 )
 
 
@@ -108,6 +129,56 @@ def labels(runs: Sequence[Run]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [f"{name}, {number}" for number, name in enumerate(names, start=1)]
+
+
+def looks(runs: Sequence[Run]) -> Iterator[tuple[str, Run, Line]]:
+    """Yield each run with its label and how its curve looks."""
+    for index, (label, run) in enumerate(zip(labels(runs), runs, strict=True)):
+        yield label, run, line_of(run.design, index)
+
+
+def handles(
+    fills: Mapping[str, Fill], used: Collection[str], linewidth: float = 0.35
+) -> list[Patch]:
+    """Return legend entries of those fills that are used, in their order."""
+    return [fill.patch(name, linewidth) for name, fill in fills.items() if name in used]
+
+
+def legend_below(
+    owner: Axes | Figure, handles: Sequence[Artist], columns: int, **look: Any
+) -> None:
+    """Draw a legend with up to so many columns, as many as fit into the width of the figure.
+
+    Below a figure's panels; of an Axes `look` says where.
+    """
+    if isinstance(owner, Figure):
+        look = {"loc": "outside lower center", **look}
+        room = owner.bbox.width
+    else:
+        look = {"loc": "upper center", **look}
+        spec = owner.get_subplotspec()
+        room = owner.figure.bbox.width / (1 if spec is None else spec.get_gridspec().ncols)
+    for ncols in range(columns, 0, -1):
+        legend = owner.legend(handles=handles, ncols=ncols, **look)
+        if legend.get_window_extent().width <= room or ncols == 1:
+            break
+        legend.remove()
+
+
+def broken(name: str, letters: float) -> str:
+    """Return a design's name in lines of so many letters, broken before ``+``."""
+    lines = [""]
+    for part in re.findall(r"\+?[^+]+", name):
+        if len(lines[-1]) + len(part) <= letters or not lines[-1]:
+            lines[-1] += part
+        else:
+            lines.append(part)
+    return "\n".join(lines)
+
+
+def say(axes: Axes, x: float, y: float, text: str, **look: Any) -> None:
+    """Write small text at a place: centred, if `look` says nothing else."""
+    axes.text(x, y, text, **{"ha": "center", "va": "center", "fontsize": SMALL_PT, **look})
 
 
 def styled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

@@ -1,16 +1,28 @@
-"""Integers of ns and bytes on axes that people read: the unit that fits, and text for a label."""
+"""Integers of ns and bytes: from a table, as text, and in the unit that fits an axis."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pandas as pd
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matplotlib.axis import Axis
 
-__all__ = ["Unit", "plain_log", "short_size", "short_time", "size_unit", "time_unit"]
+__all__ = [
+    "Unit",
+    "plain_log",
+    "rows_of",
+    "short_size",
+    "short_time",
+    "size_unit",
+    "time_unit",
+    "whole",
+]
 
 _DIGITS = 3
 _SPAN_MIN, _SPAN_FINE = 8, 300
@@ -26,6 +38,16 @@ class Unit(NamedTuple):
 
 _TIMES = (Unit("s", 10**9), Unit("ms", 10**6), Unit("µs", 10**3), Unit("ns", 1))
 _SIZES = (Unit("GiB", 1 << 30), Unit("MiB", 1 << 20), Unit("KiB", 1 << 10), Unit("B", 1))
+
+
+def rows_of(table: pd.DataFrame) -> Iterator[Any]:
+    """Yield a table's rows as named tuples."""
+    yield from table.itertuples(index=False)
+
+
+def whole(value: Any) -> int | None:
+    """Return an integer of a table, None if it is empty."""
+    return None if pd.isna(value) else int(value)
 
 
 def time_unit(longest_ns: float) -> Unit:

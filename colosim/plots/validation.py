@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from colosim.plots.style import BLACK, GREY, FigureError, axes_or_new, line_of, styled
+from colosim.plots.style import Colour, FigureError, axes_or_new, line_of, styled
 from colosim.plots.units import plain_log, time_unit
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def draw(table: pd.DataFrame, axes: Axes | None = None, *, quantity: str = "paus
         label=f"within {BAND:.0%}",
         zorder=1,
     )
-    axes.plot(limits, limits, color=GREY, linewidth=0.8, zorder=2)
+    axes.plot(limits, limits, color=Colour.GREY, linewidth=0.8, zorder=2)
     for index, (design, part) in enumerate(points.groupby("design", sort=False)):
         look = line_of(str(design), index)
         axes.plot(
@@ -70,7 +70,7 @@ def draw(table: pd.DataFrame, axes: Axes | None = None, *, quantity: str = "paus
             linestyle="",
             marker=look.marker,
             markerfacecolor=look.colour,
-            markeredgecolor=BLACK,
+            markeredgecolor=Colour.BLACK,
             markeredgewidth=0.4,
             label=str(design),
             zorder=3,

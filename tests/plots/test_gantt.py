@@ -8,8 +8,9 @@ import pytest
 
 from colosim.designs import load_designs
 from colosim.plots import gantt
-from colosim.plots.rows import rows_of
+from colosim.plots.lanes import typical_checkpoint
 from colosim.plots.style import FigureError
+from colosim.plots.units import rows_of
 from colosim.runs.columns import step_column
 from colosim.runs.run import simulate
 from colosim.scenario import loads
@@ -23,7 +24,7 @@ def test_the_typical_checkpoint_has_the_median_pause(pair: list[Run]) -> None:
     """Which checkpoint is drawn follows from the summary's median."""
     for run in pair:
         rows = run.checkpoints.set_index("checkpoint")
-        pause = rows.loc[gantt.typical_checkpoint(run), "pause_ns"]
+        pause = rows.loc[typical_checkpoint(run), "pause_ns"]
         assert pause == run.summary["pause_ns"]["p50"]
 
 
@@ -31,7 +32,7 @@ def test_the_typical_checkpoint_has_the_median_pause(pair: list[Run]) -> None:
 def test_bars_agree_with_the_table(design: str) -> None:
     """In every design the bars of pause, lock holds and steps add up to the table's columns."""
     run = simulate(loads(PLAIN), design)
-    number = gantt.typical_checkpoint(run)
+    number = typical_checkpoint(run)
     bars = gantt.data([run])
     bars["lasts"] = bars["end_ns"] - bars["begin_ns"]
     row = run.checkpoints.set_index("checkpoint").loc[number]
@@ -57,12 +58,15 @@ def test_a_thread_does_one_thing_at_a_time(design: str) -> None:
 
 
 def test_what_never_ended_has_no_end(frozen_pair: list[Run]) -> None:
-    """A hung split checkpoint holds the lock and stays in its send; the old one gives up."""
+    """A hung split checkpoint holds the lock and stays in its send; the old one gives up.
+
+    Both frozen secondaries stand in the middle of reading.
+    """
     bars = gantt.data(frozen_pair, 2)
     never = bars[bars["end_ns"].isna()].groupby("run")["lane"].agg(list).to_dict()
     assert never == {
-        "qsb": ["wire"],
-        "split": ["primary guest", "primary thread", "primary lock", "wire"],
+        "qsb": ["wire", "secondary thread"],
+        "split": ["primary guest", "primary thread", "primary lock", "wire", "secondary thread"],
     }
     assert "RAM stream (given up)" in set(bars["what"])
 

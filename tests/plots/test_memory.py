@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from colosim.plots import memory
-from colosim.plots.levels import polylines
+from colosim.plots.curves import polylines
 
 if TYPE_CHECKING:
     from colosim.runs.run import Run
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def test_peaks_are_those_of_the_summary(pair: list[Run]) -> None:
     """The peak of the drawn sum is the booked one, to the byte that a table rounds up."""
-    peaks = memory.peaks(memory.data(pair))
+    peaks = memory.peaks(memory.totals(memory.data(pair)))
     for run, (_, part) in zip(pair, peaks.groupby("run", sort=False), strict=True):
         booked = [run.summary["memory_peak_bytes"][side]["extra_total"] for side in memory.SIDES]
         assert part["peak_bytes"].tolist() == pytest.approx(booked, abs=4)

@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from colosim.designs import load_designs
 from colosim.measured.imported import import_run
 from colosim.plots import sequence
-from colosim.plots.rows import rows_of, whole
 from colosim.plots.style import FigureError, save
+from colosim.plots.units import rows_of, whole
 from colosim.runs.run import simulate
 from colosim.scenario import loads
 from tests.runs.conftest import PLAIN

@@ -14,11 +14,11 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TrackEvent
 from colosim.designs import load_designs
 from colosim.measured.imported import import_run
 from colosim.plots import gantt
-from colosim.plots.levels import curve_of
-from colosim.plots.rows import rows_of, whole
+from colosim.plots.curves import curve_of
 from colosim.plots.timeline import timeline
 from colosim.plots.timeline.protobuf import varint
 from colosim.plots.timeline.trace import Slice, Trace
+from colosim.plots.units import rows_of, whole
 from colosim.runs.run import simulate
 from colosim.scenario import loads
 from tests.runs.conftest import FROZEN, PLAIN

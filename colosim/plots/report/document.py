@@ -1,23 +1,127 @@
-"""What stands in a report, in which order: the verdict first."""
+"""What a report says: verdicts, tables, figures, explanations, provenance."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import colosim
-from colosim.plots.report import parts
-from colosim.plots.report.elements import element, section, words
-from colosim.plots.style import labels
+from colosim.analysis.explain import explain
+from colosim.errors import ColosimError
+from colosim.plots import distribution, gantt, hang, memory, overview, sequence
+from colosim.plots.lanes import fault_of, typical_checkpoint
+from colosim.plots.report.drawing import inline
+from colosim.plots.style import FigureError, labels
+from colosim.plots.units import whole
+from colosim.runs.directory import versions
+from colosim.runs.stored import read_manifest
+from colosim.runs.summary import value_of
+from colosim.runs.verdict import COMPLETED, FAILED_OVER, NOT_APPLICABLE
+from colosim.runs.wording import in_words
+from colosim.scenario import resolve
+from colosim.trace.events import COMMITTED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from matplotlib.figure import Figure
 
     from colosim.runs.run import Run
 
+    #: Its name in the document, and what draws it.
+    Plan = tuple[str, Callable[[], Figure]]
+
 __all__ = ["report"]
 
-_STYLE = Path(__file__).with_name("style.css")
+_FOLDER = Path(__file__).parent
+
+_QUANTITIES = {
+    "Memory: how much beyond the guest's own RAM, at its peak?": {
+        "memory_peak_bytes.primary.staging_buffer": "staging buffer, primary",
+        "memory_peak_bytes.primary.extra_total": "all of it, primary",
+        "memory_peak_bytes.secondary.staging_buffer": "staging buffer, secondary",
+        "memory_peak_bytes.secondary.extra_total": "all of it, secondary",
+    },
+    "Latency: how long is the guest paused, and the lock held?": {
+        "pause_ns.p50": "pause, median",
+        "pause_ns.p99": "pause, 99%",
+        "transaction_ns.p50": "transaction, median",
+        "lock_hold_ns.primary.p50": "lock hold, primary, median",
+        "lock_hold_ns.primary.max": "lock hold, primary, longest",
+        "lock_hold_ns.secondary.p50": "lock hold, secondary, median",
+        "wire_bytes_per_checkpoint.p50": "bytes a checkpoint, median",
+    },
+    "Liveness: can the survivor be told, and who serves?": {
+        "checkpoints.completed": "checkpoints committed",
+        "guest_stopped_ns_longest": "no guest served, longest",
+        "monitor_deaf_ns_longest": "monitor deaf, longest",
+        "time_to_service_ns": "service back after the fault",
+    },
+}
+
+_FIGURES = {
+    "overview": (
+        "A checkpoint of each, and memory over time",
+        (
+            "Above: guest, threads, locks and wire in the checkpoint with the median pause, on one "
+            "time axis. Below: what each host holds beyond the guest's own RAM, with its peak."
+        ),
+    ),
+    "gantt": (
+        "A checkpoint of each",
+        "Guest, threads, locks and wire in the checkpoint with the median pause.",
+    ),
+    "memory": (
+        "Memory by account",
+        "What each host holds beyond the guest's own RAM, account upon account.",
+    ),
+    "distribution": (
+        "Pauses and lock holds",
+        "The share of checkpoints whose pause or lock hold is at most so long.",
+    ),
+    "hang": (
+        "From the fault on",
+        (
+            "Who holds and who wants the iothread lock, how full the socket buffers are, which "
+            "guest runs, and when a command was sent and served."
+        ),
+    ),
+}
+"""Titles and captions."""
+_SEQUENCE = (
+    "Every message, stream and lock hold, from top to bottom: a row a step, with its time in ms "
+    "since the request."
+)
+_CHECKPOINTS = {
+    "checkpoint": "checkpoint",
+    "outcome": "outcome",
+    "dirty_pages": "dirty pages",
+    "pause_ns": "pause",
+    "transaction_ns": "transaction",
+    "ram_ns": "RAM",
+    "lock_hold_primary_ns": "lock, primary",
+    "lock_hold_secondary_ns": "lock, secondary",
+    "wire_bytes": "bytes sent",
+    "staging_buffer_content_bytes": "staged",
+}
+_ROWS_MAX = 40
+"""Of more checkpoints the first and the last half of these are shown."""
+
+_GOOD = {COMPLETED, FAILED_OVER}
+_OPEN = {NOT_APPLICABLE, "unknown"}
+"""Neither good nor bad: nothing was simulated, or a real log does not show how it ended."""
+
+
+class Drawn(NamedTuple):
+    """A figure as SVG text, or why there is none."""
+
+    identity: str
+    title: str
+    caption: str
+    svg: str
+    error: str
 
 
 def report(runs: Sequence[Run]) -> str:
@@ -31,50 +135,167 @@ def report(runs: Sequence[Run]) -> str:
     """
     if not runs:
         raise ValueError("a report needs at least one run")
-    named = [parts.Named(name, run) for name, run in zip(labels(runs), runs, strict=True)]
-    title = _title(runs)
-    body = [
-        element("header", element("h1", words(title)), *_descriptions(runs)),
-        element("main", *_sections(named)),
-        element("footer", words(f"Written by colosim {colosim.__version__}.")),
-    ]
-    head = [
-        '<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        element("title", words(title)),
-        element("style", _STYLE.read_text(encoding="utf-8")),
-    ]
-    page = element("html", element("head", *head), element("body", *body), lang="en")
-    return f"<!DOCTYPE html>\n{page}\n"
+    names = labels(runs)
+    named = [_Written(*one) for one in zip(range(len(runs)), names, runs, strict=True)]
+    simulated = [one for one in named if one.run.verdict != NOT_APPLICABLE]
+    templates = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = templates.get_template("report.html.jinja").render(
+        style=(_FOLDER / "style.css").read_text(encoding="utf-8"),
+        version=colosim.__version__,
+        scenarios=list(dict.fromkeys(run.scenario.name for run in runs)),
+        designs=list(dict.fromkeys(run.design for run in runs)),
+        descriptions=list(dict.fromkeys(run.scenario.description for run in runs)),
+        runs=named,
+        simulated=simulated,
+        quantities=_quantities(runs),
+        columns=list(_CHECKPOINTS.values()),
+        half=_ROWS_MAX // 2,
+        figures=[_drawn(name, *_FIGURES[name], make) for name, make in _plans(simulated)],
+    )
+    return f"{page.lstrip()}\n"
 
 
-def _title(runs: Sequence[Run]) -> str:
-    names = ", ".join(dict.fromkeys(run.scenario.name for run in runs))
-    designs = ", ".join(dict.fromkeys(run.design for run in runs))
-    return f"{names}: {designs}"
+def _quantities(runs: Sequence[Run]) -> list[tuple[str, list[list[str]]]]:
+    """Return the rows that answer the three questions, a column a run."""
+    groups = []
+    for title, keys in _QUANTITIES.items():
+        rows = [[label, *(_quantity(run, key) for run in runs)] for key, label in keys.items()]
+        groups.append((title, [row for row in rows if set(row[1:]) != {"-"}]))
+    return [group for group in groups if group[1]]
 
 
-def _descriptions(runs: Sequence[Run]) -> list[str]:
-    texts = dict.fromkeys(run.scenario.description for run in runs if run.scenario.description)
-    return [element("p", words(text)) for text in texts]
+def _quantity(run: Run, key: str) -> str:
+    head, _, part = key.rpartition(".")
+    is_statistic = part in {"p50", "p99", "max"}
+    if is_statistic and not value_of(run.summary, f"{head}.count"):
+        return "-"
+    return in_words(key, value_of(run.summary, key))
 
 
-def _sections(named: Sequence[parts.Named]) -> list[str]:
-    found = [
-        ("costs", "Memory, latency, liveness", [parts.quantities(named)]),
-        ("figures", "Figures", list(parts.figures(named))),
-        ("explanation", "Why it ended so", list(parts.explanations(named))),
-        ("checkpoints", "Checkpoints", list(parts.checkpoints(named))),
-        ("provenance", "Provenance", list(parts.provenance(named))),
-    ]
-    told = [one for one in found if one[2]]
-    links = [
-        element("li", element("a", words(title), href=f"#{identity}"))
-        for identity, title, _ in told
-    ]
-    contents = element("nav", element("ul", *links), aria_label="Contents")
-    return [
-        section("verdict", "How it ended", parts.verdicts(named)),
-        contents,
-        *(section(identity, title, *content) for identity, title, content in told),
-    ]
+def _plans(simulated: Sequence[_Written]) -> Iterator[Plan]:
+    """Yield the figures that the runs have; a real log may show no memory."""
+    drawn = [one.run for one in simulated]
+    if not drawn:
+        return
+    if all(_can(memory.data, [run]) for run in drawn):
+        yield "overview", lambda: overview.figure(drawn)
+        yield "memory", lambda: memory.figure(drawn)
+    else:
+        yield "gantt", lambda: gantt.figure(drawn)
+    if any(value_of(run.summary, "pause_ns.count") for run in drawn):
+        yield "distribution", lambda: distribution.figure(drawn)
+    struck = [run for run in drawn if _can(fault_of, run)]
+    if struck:
+        yield "hang", lambda: hang.figure(struck)
+
+
+def _can(ask: Callable[[Any], object], what: object) -> bool:
+    try:
+        ask(what)
+    except FigureError:
+        return False
+    return True
+
+
+def _drawn(name: str, title: str, caption: str, make: Callable[[], Figure]) -> Drawn:
+    identity = f"figure-{name}"
+    try:
+        return Drawn(identity, title, caption, inline(make(), identity, title), "")
+    except FigureError as error:
+        return Drawn(identity, title, caption, "", str(error))
+
+
+class _Written:
+    """A run as the template asks for it."""
+
+    def __init__(self, index: int, name: str, run: Run) -> None:
+        self.index = index
+        self.name = name
+        self.run = run
+        self.good = run.verdict in _GOOD
+        self.known = run.verdict not in _OPEN
+        self.verdict = run.verdict.replace("_", " ")
+        self.reason = run.reason[:1].upper() + run.reason[1:]
+        self.count = len(run.checkpoints)
+        self.scenario = resolve(run.scenario).rstrip()
+
+    @property
+    def source(self) -> dict[str, Any] | None:
+        """Where an imported run comes from, None for a simulated one."""
+        source: dict[str, Any] | None = getattr(self.run, "source", None)
+        if source is None and self.run.path is not None:
+            source = read_manifest(self.run.path).get("source")
+        return source
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether there is something to explain, and a simulation to explain it by."""
+        return self.run.verdict != COMPLETED and self.source is None
+
+    def explanation(self) -> tuple[str, list[str]]:
+        """Return a title and lines of text; without title, one line that says what is wrong."""
+        run = self.run
+        try:
+            told = explain(run.scenario, run.design, seed=run.seed)
+        except ColosimError as error:
+            return "", [f"Not explained: {error}."]
+        if told.verdict != run.verdict:
+            return "", [f"This version of colosim has it end otherwise: {told.verdict}."]
+        return told.title, str(told).splitlines()
+
+    def sequence(self) -> Drawn:
+        """Return the messages of the first checkpoint that did not commit, or of a typical one."""
+        rows = self.run.checkpoints
+        other = rows[(rows["outcome"] != COMMITTED) & rows["primary_request_at_ns"].notna()]
+        try:
+            number = (
+                int((other["checkpoint"]).iloc[0]) if len(other) else typical_checkpoint(self.run)
+            )
+        except FigureError as error:
+            return Drawn("", "", "", "", str(error))
+        title = f"Messages of {self.name}, checkpoint {number}"
+        name = f"sequence-{self.index}"
+        return _drawn(name, title, _SEQUENCE, lambda: sequence.figure(self.run, number))
+
+    def checkpoints(self) -> list[list[str]]:
+        """Return the rows of its checkpoints; of many the first and the last."""
+        rows = self.run.checkpoints.to_dict("records")
+        if len(rows) > _ROWS_MAX:
+            rows = rows[: _ROWS_MAX // 2] + rows[-_ROWS_MAX // 2 :]
+        return [
+            [
+                str(row[key]) if key == "outcome" else in_words(key, whole(row[key]))
+                for key in _CHECKPOINTS
+            ]
+            for row in rows
+        ]
+
+    def provenance(self) -> dict[str, str]:
+        """Return what the run was made of: enough to make it again."""
+        run, source = self.run, self.source
+        made = versions() if run.path is None else read_manifest(run.path)["versions"]
+        return {
+            "scenario": run.scenario.name,
+            "design": run.design,
+            **({"seed": str(run.seed)} if source is None else _noted(source)),
+            "digest": f"SHA-256 {run.digest}",
+            "made with": ", ".join(f"{key} {value}" for key, value in made.items()),
+        }
+
+
+def _noted(source: dict[str, Any]) -> dict[str, str]:
+    """Return what is known of a real run: its logs, and its conditions where they were noted."""
+    logs = ", ".join(str(log.get("source", log)) for log in source.get("logs", ()))
+    conditions = source.get("conditions") or {}
+    noted = ", ".join(f"{key} {value}" for key, value in conditions.items() if value is not None)
+    return {
+        "imported from": f"{source.get('kind', 'a log')}: {logs}",
+        "QEMU": source.get("qemu") or "not known",
+        "conditions": noted or "not known",
+    }

@@ -6,7 +6,8 @@ import re
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from colosim.plots.report.elements import element, scrolled, words
+from markupsafe import Markup, escape
+
 from colosim.plots.style import styled
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 @styled
-def inline(figure: Figure, identity: str, label: str, caption: str) -> str:
-    """Return a ``figure`` element; `label` is what is read out in its place.
+def inline(figure: Figure, identity: str, label: str) -> Markup:
+    """Return a figure as an ``svg`` element; `label` is what is read out in its place.
 
     `identity` makes the names in it different from those of the other figures of the document.
     """
@@ -34,18 +35,10 @@ def inline(figure: Figure, identity: str, label: str, caption: str) -> str:
     text = _COMMENT.sub("", _METADATA.sub("", text[text.index("<svg ") :]))
     text = _NAMED.sub(f"{identity}-", text).replace("xlink:href", "href")
     text = _HEAD.sub(lambda head: _head(head, label), text, count=1)
-    drawn = scrolled(text.strip(), label)
-    return element("figure", drawn, element("figcaption", words(caption)), id=identity)
+    return Markup(text.strip())  # noqa: S704 - drawn here, its label escaped
 
 
 def _head(head: re.Match[str], label: str) -> str:
-    width, height = (float(size) for size in head.groups())
-    opened = element(
-        "svg",
-        viewBox=f"0 0 {head[1]} {head[2]}",
-        width=str(round(width * _PIXELS_A_POINT)),
-        height=str(round(height * _PIXELS_A_POINT)),
-        role="img",
-        aria_label=label,
-    )
-    return opened.removesuffix("</svg>")
+    width, height = (round(float(size) * _PIXELS_A_POINT) for size in head.groups())
+    box = f'viewBox="0 0 {head[1]} {head[2]}" width="{width}" height="{height}"'
+    return f'<svg {box} role="img" aria-label="{escape(label)}">'

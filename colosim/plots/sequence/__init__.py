@@ -1,6 +1,6 @@
 """The message sequence of one checkpoint, as a figure and as text for Mermaid.
 
-`steps`    what happens, in order: messages, streams, lock holds, guest, work
+`lifelines`  what happens, in order: messages, streams, lock holds, guest, work
 `chart`    the figure
 `mermaid`  the text
 """
@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from colosim.plots.sequence.chart import draw, figure
+from colosim.plots.sequence.lifelines import data
 from colosim.plots.sequence.mermaid import mermaid
-from colosim.plots.sequence.steps import data
 
 __all__ = ["data", "draw", "figure", "mermaid"]

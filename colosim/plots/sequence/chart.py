@@ -9,19 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Polygon, Rectangle
+from matplotlib.patches import Polygon, Rectangle
 
-from colosim.plots.sequence.steps import MESSAGES, PAIR, sequence_of
-from colosim.plots.style import (
-    BLACK,
-    BLUE,
-    GREY,
-    SKY,
-    VERMILLION,
-    WHITE,
-    axes_or_new,
-    styled,
-)
+from colosim.plots.sequence.lifelines import MESSAGES, PAIR, sequence_of
+from colosim.plots.style import Colour, Fill, axes_or_new, handles, legend_below, say, styled
 from colosim.plots.units import short_size
 from colosim.trace.events import ByManager, FaultEnded, FaultsOver, FaultStruck, StreamBroken
 
@@ -30,7 +21,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from colosim.plots.sequence.steps import Message, Sequence, Step
+    from colosim.plots.sequence.lifelines import Message, Sequence, Step
     from colosim.runs.run import Run
 
 __all__ = ["draw", "figure"]
@@ -42,10 +33,16 @@ _EDGE = 1.29
 _TEXT_FROM = 0.1
 _LETTERS = 46
 """How many letters fit beside a lifeline, with the time."""
-_LOCK_HALF, _GUEST_HALF, _GUEST_OFF = 0.022, 0.010, 0.045
-_SMALL = 6.5
-_GUEST_COLOUR = "#595959"
+_GUEST_OFF = 0.045
 _ROW_IN = 0.165
+_FILLS = {
+    "iothread lock held": Fill(Colour.VERMILLION, "//////"),
+    "guest stopped": Fill(Colour.DARK_GREY, ""),
+    "stream": Fill("#56b4e98c", "", edge=Colour.BLUE),
+}
+_HALF = {"iothread lock held": 0.022, "guest stopped": 0.010}
+"""Half of how wide a state's bar is."""
+_BOXED = {"pad": 0.6, "facecolor": Colour.WHITE, "linewidth": 0}
 
 
 class Row(NamedTuple):
@@ -79,7 +76,7 @@ def draw(run: Run, checkpoint: int, axes: Axes | None = None) -> Axes:
         _draw_row(axes, y, row)
     _draw_states(axes, rows)
     _draw_messages(axes, sequence, rows)
-    _draw_legend(axes)
+    legend_below(axes, handles(_FILLS, _FILLS), 3, bbox_to_anchor=(0.5, 0.0))
     return axes
 
 
@@ -102,21 +99,8 @@ def _rows(sequence: Sequence) -> Iterator[Row]:
     """Yield the rows: each message has its own; other steps of a moment share one if they fit."""
     row: Row | None = None
     for step in sequence.steps:
-        is_message = step.kind in MESSAGES
-        texts = () if is_message and step.message is not None else (step.what,)
-        if is_message and step.kind in {"has sent", "has read"}:
-            texts = (f"{step.what} {'sent' if step.kind == 'has sent' else 'ends'}",)
-        elif is_message and step.message is None:
-            texts = (f"{step.kind} {step.what}",)
-        fits = (
-            row is not None
-            and not is_message
-            and (row.time_ns, row.side) == (step.time_ns, step.side)
-            and row.texts
-            and row.steps[-1].kind not in MESSAGES
-            and len(_ms(row.time_ns)) + len("; ".join((*row.texts, *texts))) <= _LETTERS
-        )
-        if row is not None and fits:
+        texts = _texts(step)
+        if row is not None and row.texts and _is_shared(row, step, texts):
             row = row._replace(texts=(*row.texts, *texts), steps=(*row.steps, step))
             continue
         if row is not None:
@@ -126,63 +110,53 @@ def _rows(sequence: Sequence) -> Iterator[Row]:
         yield row
 
 
+def _texts(step: Step) -> tuple[str, ...]:
+    """Return what is written beside the lifeline: nothing where an arrow says it."""
+    is_end = step.kind in {"sends", "receives", "begins to send"}
+    return () if is_end and step.message is not None else (step.text,)
+
+
+def _is_shared(row: Row, step: Step, texts: tuple[str, ...]) -> bool:
+    kinds = {step.kind, row.steps[-1].kind}
+    letters = len(_ms(row.time_ns)) + len("; ".join((*row.texts, *texts)))
+    same = (row.time_ns, row.side) == (step.time_ns, step.side)
+    return same and not kinds & MESSAGES and letters <= _LETTERS
+
+
 def _ms(time_ns: int) -> str:
     return f"{time_ns / 1e6:,.3f}"
 
 
 def _draw_heads(axes: Axes, count: int) -> None:
-    names = {
-        "primary": "primary\ncheckpoint thread",
-        "secondary": "secondary\nCOLO incoming thread",
-    }
+    names = {"primary": "checkpoint thread", "secondary": "COLO incoming thread"}
     for side, x in _AT.items():
-        axes.plot([x, x], [-0.5, count], color=GREY, linewidth=0.8, zorder=1)
-        axes.text(x, -0.7, names[side], ha="center", va="bottom", weight="bold", fontsize=7)
-        outer = x + _OUT[side] * _EDGE
-        axes.text(outer, -0.7, "ms", ha=_outer(side), va="bottom", fontsize=_SMALL, color="#404040")
+        axes.plot([x, x], [-0.5, count], color=Colour.GREY, linewidth=0.8, zorder=1)
+        head = f"{side}\n{names[side]}"
+        say(axes, x, -0.7, head, va="bottom", weight="bold", fontsize=7)
+        _beside(axes, side, -0.7, _EDGE, "ms", va="bottom", color=Colour.INK)
 
 
-def _outer(side: str) -> str:
-    return "left" if side == "primary" else "right"
-
-
-def _inner(side: str) -> str:
-    return "right" if side == "primary" else "left"
+def _beside(axes: Axes, side: str, y: float, far: float, text: str, **look: str) -> None:
+    """Write text so `far` outside of a lifeline that it ends (far out) or begins there."""
+    out = _OUT[side]
+    right = (out > 0) == (far == _EDGE)
+    say(axes, _AT[side] + out * far, y, text, ha="right" if right else "left", **look)
 
 
 def _draw_row(axes: Axes, y: int, row: Row) -> None:
     text = "; ".join(row.texts)
     if row.side == PAIR:
-        axes.axhline(y, color=GREY, linewidth=0.5, linestyle=":", zorder=1)
-        said = f"{_ms(row.time_ns)}  {text}"
+        axes.axhline(y, color=Colour.GREY, linewidth=0.5, linestyle=":", zorder=1)
         struck = isinstance(row.steps[0].event, FaultStruck | FaultEnded | FaultsOver | ByManager)
-        axes.text(
-            0.5,
-            y,
-            said,
-            ha="center",
-            va="center",
-            fontsize=_SMALL,
-            weight="bold" if struck else "normal",
-            bbox={"pad": 1.2, "facecolor": WHITE, "edgecolor": GREY, "linewidth": 0.5},
-            zorder=6,
-        )
+        box = {"pad": 1.2, "facecolor": Colour.WHITE, "edgecolor": Colour.GREY, "linewidth": 0.5}
+        weight = "bold" if struck else "normal"
+        say(axes, 0.5, y, f"{_ms(row.time_ns)}  {text}", weight=weight, bbox=box, zorder=6)
         return
-    x, out = _AT[row.side], _OUT[row.side]
-    axes.text(
-        x + out * _EDGE,
-        y,
-        _ms(row.time_ns),
-        ha=_outer(row.side),
-        va="center",
-        fontsize=_SMALL,
-        color="#404040",
-    )
+    _beside(axes, row.side, y, _EDGE, _ms(row.time_ns), color=Colour.INK)
     if text:
-        at = x + out * _TEXT_FROM
-        axes.text(at, y, text, ha=_inner(row.side), va="center", fontsize=_SMALL, zorder=5)
+        _beside(axes, row.side, y, _TEXT_FROM, text)
     else:
-        ends = [x + out * _TEXT_FROM, x + out * (_EDGE - 0.24)]
+        ends = [_AT[row.side] + _OUT[row.side] * far for far in (_TEXT_FROM, _EDGE - 0.24)]
         axes.plot(ends, [y, y], color="#d0d0d0", linewidth=0.4, zorder=1)
 
 
@@ -192,32 +166,31 @@ def _draw_row(axes: Axes, y: int, row: Row) -> None:
 def _draw_states(axes: Axes, rows: list[Row]) -> None:
     """Draw from when to when the lock is held and the guest stopped; an open end fades out."""
     since: dict[tuple[str, str], int] = {}
-    last = len(rows)
-    for y, row in enumerate(rows):
-        for step in row.steps:
-            if step.kind == "takes":
-                since[step.side, "lock"] = y
-            elif step.kind == "releases":
-                _bar(axes, step.side, "lock", (since.pop((step.side, "lock"), y), y))
-            elif step.kind == "guest" and step.what == "guest stopped":
-                since[step.side, "guest"] = y
-            elif step.kind == "guest" and (step.side, "guest") in since:
-                _bar(axes, step.side, "guest", (since.pop((step.side, "guest")), y))
+    for y, step in ((y, step) for y, row in enumerate(rows) for step in row.steps):
+        lock, guest = (step.side, "iothread lock held"), (step.side, "guest stopped")
+        if step.kind == "takes":
+            since[lock] = y
+        elif step.kind == "releases":
+            _bar(axes, *lock, (since.pop(lock, y), y))
+        elif step.kind == "guest" and step.what == "guest stopped":
+            since[guest] = y
+        elif step.kind == "guest" and guest in since:
+            _bar(axes, *guest, (since.pop(guest), y))
     for (side, what), begin in since.items():
-        _bar(axes, side, what, (begin, last), is_open=True)
+        x = _bar(axes, side, what, (begin, len(rows)))
+        _mark(axes, x, len(rows), "v", 4)
 
 
-def _bar(axes: Axes, side: str, what: str, span: tuple[int, int], *, is_open: bool = False) -> None:
-    x = _AT[side] if what == "lock" else _AT[side] + _OUT[side] * _GUEST_OFF
-    half = _LOCK_HALF if what == "lock" else _GUEST_HALF
+def _bar(axes: Axes, side: str, what: str, span: tuple[int, int]) -> float:
+    """Draw a state beside or on a lifeline, and return where."""
+    x = _AT[side] + (_OUT[side] * _GUEST_OFF if what == "guest stopped" else 0)
     begin, end = span
+    fill, half = _FILLS[what], _HALF[what]
     patch = Rectangle((x - half, begin), 2 * half, max(end - begin, 0.2))
-    colour = VERMILLION if what == "lock" else _GUEST_COLOUR
-    patch.set(facecolor=colour, hatch="//////" if what == "lock" else "", zorder=3)
-    patch.set(edgecolor=BLACK, linewidth=0.35)
+    patch.set(facecolor=fill.colour, hatch=fill.hatch, zorder=3)
+    patch.set(edgecolor=fill.edge, linewidth=0.35)
     axes.add_patch(patch)
-    if is_open:
-        axes.plot([x], [end], marker="v", color=BLACK, markersize=4, clip_on=False, zorder=5)
+    return x
 
 
 # ---- messages ------------------------------------------------------------------------------------
@@ -270,67 +243,42 @@ def _band(rows: list[Row], message: Message, ends: tuple[int, int | None, int | 
     return _Band(begin, written, max([begin, *before]) + 0.4, read)
 
 
-def _edge_of(side: str) -> float:
-    """Return where an arrow meets a lifeline, beside the bar of the lock."""
-    return _AT[side] - _OUT[side] * _LOCK_HALF
+def _ends_of(message: Message, *, is_read: bool) -> tuple[float, float]:
+    """Return where an arrow leaves and meets a lifeline, beside the bar of the lock."""
+    inner = _HALF["iothread lock held"]
+    left, right = (_AT[side] - _OUT[side] * inner for side in (message.sender, message.receiver))
+    return left, right if is_read else (left + 2 * right) / 3
+
+
+def _mark(axes: Axes, x: float, y: float, marker: str, size: int) -> None:
+    axes.plot([x], [y], marker, color=Colour.BLACK, markersize=size, clip_on=False, zorder=5)
 
 
 def _draw_message(axes: Axes, message: Message, begin: int, end: int | None) -> None:
-    left, right = _edge_of(message.sender), _edge_of(message.receiver)
+    left, right = _ends_of(message, is_read=end is not None)
     if end is None:
-        right, end = (left + 2 * right) / 3, begin + 1
-        axes.plot([right], [end], marker="x", color=BLACK, markersize=6, zorder=5)
-    axes.annotate(
-        "",
-        (right, end),
-        (left, begin),
-        arrowprops={
-            "arrowstyle": "-|>",
-            "color": BLACK,
-            "linewidth": 0.8,
-            "shrinkA": 0,
-            "shrinkB": 0,
-        },
-        zorder=4,
-    )
-    _write(axes, message.name, (left + right) / 2, (begin + end) / 2)
+        end = begin + 1
+        _mark(axes, right, end, "x", 6)
+    arrow = {"arrowstyle": "-|>", "color": Colour.BLACK, "linewidth": 0.8}
+    arrow |= {"shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", (right, end), (left, begin), arrowprops=arrow, zorder=4)
+    say(axes, (left + right) / 2, (begin + end) / 2, message.name, bbox=_BOXED, zorder=5)
 
 
 def _draw_stream(axes: Axes, message: Message, band: _Band, crossed: list[int]) -> None:
     """Draw a stream as a band; its name keeps clear of the rows that are written across it."""
-    left, right = _edge_of(message.sender), _edge_of(message.receiver)
+    left, right = _ends_of(message, is_read=band.read is not None)
+    low = band.written if band.read is None else band.read
     if band.read is None:
-        right, low = (left + 2 * right) / 3, band.written
-        axes.plot([right], [low], marker="x", color=BLACK, markersize=6, clip_on=False, zorder=5)
-    else:
-        low = band.read
+        _mark(axes, right, low, "x", 6)
     points = [(left, band.begin), (left, band.written), (right, low), (right, band.reads)]
-    patch = Polygon(points, closed=True, facecolor=SKY, edgecolor=BLUE, linewidth=0.6)
-    patch.set(alpha=0.55, zorder=2)
-    axes.add_patch(patch)
+    fill = _FILLS["stream"]
+    axes.add_patch(
+        Polygon(points, facecolor=fill.colour, edgecolor=fill.edge, linewidth=0.6, zorder=2)
+    )
     middle = (band.begin + band.written + band.reads + low) / 4
     places = [middle, *(half / 2 for half in range(2 * band.begin + 1, int(2 * low)))]
     clear = [y for y in places if all(abs(y - other) >= 1 for other in crossed)] or places
     y = min(clear, key=lambda y: abs(y - middle))
     text = f"{message.name}, {short_size(message.size_bytes)}"
-    _write(axes, text, (left + right) / 2, y)
-
-
-def _write(axes: Axes, text: str, x: float, y: float) -> None:
-    box = {"pad": 0.6, "facecolor": WHITE, "linewidth": 0}
-    axes.text(x, y, text, ha="center", va="center", fontsize=_SMALL, bbox=box, zorder=5)
-
-
-def _draw_legend(axes: Axes) -> None:
-    handles = [
-        Patch(
-            facecolor=VERMILLION,
-            edgecolor=BLACK,
-            linewidth=0.35,
-            hatch="//////",
-            label="iothread lock held",
-        ),
-        Patch(facecolor=_GUEST_COLOUR, edgecolor=BLACK, linewidth=0.35, label="guest stopped"),
-        Patch(facecolor=SKY, edgecolor=BLUE, linewidth=0.6, alpha=0.55, label="stream"),
-    ]
-    axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3)
+    say(axes, (left + right) / 2, y, text, bbox=_BOXED, zorder=5)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colosim.plots.sequence.steps import PAIR, sequence_of
+from colosim.plots.sequence.lifelines import PAIR, sequence_of
 from colosim.plots.units import short_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from colosim.plots.sequence.steps import Message, Sequence, Step
+    from colosim.plots.sequence.lifelines import Message, Sequence, Step
     from colosim.runs.run import Run
 
 __all__ = ["mermaid"]
@@ -73,7 +73,4 @@ def _arrow(step: Step, message: Message) -> str:
 
 def _note(step: Step) -> str:
     where = "over P,S" if step.side == PAIR else f"over {_NAMES[step.side]}"
-    words = {"has sent": f"{step.what} sent", "has read": f"{step.what} ends"}.get(step.kind)
-    if step.kind in {"sends", "receives", "begins to send"}:
-        words = f"{step.kind} {step.what}"
-    return f"Note {where}: {_ms(step.time_ns)} {words or step.what}"
+    return f"Note {where}: {_ms(step.time_ns)} {step.text}"

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colosim.plots.lanes import (
-    PROTOCOL_THREADS,
-    WAITS,
-    Timed,
-    of_side,
-    process_of,
-    states,
-    thread_steps,
-)
-from colosim.plots.levels import curve_of
-from colosim.plots.rows import rows_of, whole
+from colosim.plots.curves import curve_of
+from colosim.plots.lanes import PROTOCOL_THREADS, WAITS, Lanes, events_of
 from colosim.plots.style import FigureError
-from colosim.plots.timeline.trace import Slice, Thread, Trace, Unit
+from colosim.plots.timeline.trace import Flow, Slice, Thread, Trace, Unit
+from colosim.plots.units import whole
 from colosim.trace.events import (
     ByManager,
     CheckpointEnded,
@@ -39,7 +31,6 @@ from colosim.trace.events import (
     ProcessChanged,
     Received,
     Sent,
-    ServesAlone,
     Staged,
     StepDone,
     StreamBegan,
@@ -50,8 +41,9 @@ from colosim.trace.events import (
 from colosim.trace.steps import MAIN_LOOP, step_column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from colosim.plots.lanes import Interval
     from colosim.runs.run import Run
 
 __all__ = ["timeline"]
@@ -95,67 +87,55 @@ def timeline(run: Run) -> bytes:
     if not len(run.events):
         raise FigureError(f"{run!r} has no events to show")
     trace = Trace()
-    events = [Timed(*one) for one in run.iter_events()]
-    _Global(run, events, trace).draw()
-    sides = {side: _Side(run, events, trace, side) for side in PROTOCOL_THREADS}
+    lanes = Lanes(run, list(events_of(run)))
+    _draw_pair(lanes, trace)
+    sides = {side: _Side(lanes, trace, side) for side in PROTOCOL_THREADS}
     for side in sides.values():
         side.draw()
     _draw_messages(run, trace, {name: side.protocol_track for name, side in sides.items()})
     return trace.to_bytes()
 
 
-class _Global:
-    """What belongs to no host: the transactions, faults and the cluster manager."""
+# ---- what belongs to no host: the transactions, faults and the cluster manager ------------------
 
-    def __init__(self, run: Run, events: list[Timed], trace: Trace) -> None:
-        self._run = run
-        self._events = events
-        self._trace = trace
 
-    def draw(self) -> None:
-        """Add the tracks."""
-        self._draw_checkpoints()
-        kinds = (FaultStruck, FaultEnded, FailureInjected)
-        struck = [(at, str(event)) for at, event, _ in self._events if isinstance(event, kinds)]
-        self._draw_instants("faults", "fault", struck)
-        seen = [(at, event.what) for at, event, _ in self._events if isinstance(event, ByManager)]
-        self._draw_instants("cluster manager", "command", seen)
+def _draw_pair(lanes: Lanes, trace: Trace) -> None:
+    _draw_slices(trace, trace.track("checkpoints"), "checkpoints", list(_checkpoints(lanes)))
+    kinds = (FaultStruck, FaultEnded, FailureInjected)
+    struck = [(at, str(event)) for at, event, _ in lanes.events if isinstance(event, kinds)]
+    seen = [(at, event.what) for at, event, _ in lanes.events if isinstance(event, ByManager)]
+    for name, category, instants in (
+        ("faults", "fault", struck),
+        ("cluster manager", "command", seen),
+    ):
+        track = trace.track(name) if instants else 0
+        for at_ns, what in instants:
+            trace.instant(track, at_ns, what, category)
 
-    def _draw_instants(self, name: str, category: str, instants: list[tuple[int, str]]) -> None:
-        if instants:
-            track = self._trace.track(name)
-            for at_ns, what in instants:
-                self._trace.instant(track, at_ns, what, category)
 
-    def _draw_checkpoints(self) -> None:
-        slices = []
-        closed = self._closed()
-        for row in self._run.checkpoints.to_dict("records"):
-            points = [
-                int(value)
-                for key, value in row.items()
-                if str(key).endswith("_at_ns") and whole(value) is not None
-            ]
-            if not points:
-                continue
-            number, outcome = int(row["checkpoint"]), str(row["outcome"])
-            arguments: dict[str, int | str] = {"outcome": outcome}
-            for key in ("dirty_pages", "pause_ns", "transaction_ns", "wire_bytes"):
-                value = whole(row[key])
-                if value is not None:
-                    arguments[key] = value
-            end = None if outcome == "unfinished" else closed.get(number, max(points))
-            name = f"checkpoint {number}" + ("" if outcome == "committed" else f", {outcome}")
-            slices.append(Slice(name, "checkpoint", min(points), end, arguments))
-        _draw_slices(self._trace, self._trace.track("checkpoints"), "checkpoints", slices)
+def _checkpoints(lanes: Lanes) -> Iterator[Slice]:
+    closed = {
+        number: at for at, event, number in lanes.events if isinstance(event, CheckpointEnded)
+    }
+    for row in lanes.run.checkpoints.to_dict("records"):
+        points = [
+            int(value)
+            for key, value in row.items()
+            if str(key).endswith("_at_ns") and whole(value) is not None
+        ]
+        if not points:
+            continue
+        number, outcome = int(row["checkpoint"]), str(row["outcome"])
+        arguments: dict[str, int | str] = {"outcome": outcome}
+        arguments |= _whole_of(row, ("dirty_pages", "pause_ns", "transaction_ns", "wire_bytes"))
+        end = None if outcome == "unfinished" else closed.get(number, max(points))
+        name = f"checkpoint {number}" + ("" if outcome == "committed" else f", {outcome}")
+        yield Slice(name, "checkpoint", min(points), end, arguments)
 
-    def _closed(self) -> dict[int, int]:
-        """Return when each checkpoint was committed or aborted."""
-        return {
-            number: at_ns
-            for at_ns, event, number in self._events
-            if isinstance(event, CheckpointEnded)
-        }
+
+def _whole_of(row: Mapping[Any, Any], keys: Sequence[str]) -> dict[str, int]:
+    """Return those values of a row that are there."""
+    return {key: value for key in keys if (value := whole(row[key])) is not None}
 
 
 def _draw_slices(
@@ -170,13 +150,13 @@ def _draw_slices(
 class _Side:
     """One host: a process with its threads, lock, guest and counters."""
 
-    def __init__(self, run: Run, events: list[Timed], trace: Trace, side: str) -> None:
-        self._run = run
+    def __init__(self, lanes: Lanes, trace: Trace, side: str) -> None:
+        self._lanes = lanes
+        self._run = lanes.run
         self._trace = trace
         self._side = side
-        self._events = list(of_side(events, side))
-        locks = run.locks
-        self._locks = list(rows_of(locks[locks["side"] == side]))
+        self._events = list(lanes.of_side(side))
+        self._locks = list(lanes.lock(side))
         self._process = trace.process(_PIDS[side], f"{side}: qemu-system")
         self._threads = self._add_threads()
 
@@ -188,7 +168,7 @@ class _Side:
     def _add_threads(self) -> dict[str, int]:
         commanded = any(isinstance(one.event, _COMMANDS) for one in self._events)
         names = [PROTOCOL_THREADS[self._side], *([MAIN_LOOP] if commanded else [])]
-        names += [row.thread for row in self._locks]
+        names += [thread for thread, *_ in self._locks]
         tids = _PIDS[self._side] * 100
         return {
             name: self._trace.thread(
@@ -199,50 +179,37 @@ class _Side:
 
     def draw(self) -> None:
         """Add the tracks."""
-        self._draw_threads()
-        self._draw_lock()
-        self._draw_states("guest", _guest_of)
-        self._draw_states("process", process_of)
+        for name, track in self._threads.items():
+            found = self._lanes.thread(self._side, name)
+            self._draw(
+                f"{self._side} {name}",
+                found,
+                lambda kind: "wait" if kind == WAITS else "step",
+                track,
+            )
+        held = [
+            one._replace(what=f"{thread}: {one.what}")
+            for thread, _, _, one in self._locks
+            if one is not None
+        ]
+        self._draw("iothread lock", held, lambda _: "iothread lock")
+        self._draw("guest", self._lanes.guest(self._side), lambda _: "guest")
+        self._draw("process", self._lanes.process(self._side), lambda _: "process")
         self._draw_instants()
         self._draw_pages()
         self._draw_memory()
 
-    # ---- slices --------------------------------------------------------------------------------
-
-    def _draw_threads(self) -> None:
-        own = PROTOCOL_THREADS[self._side]
-        slices: dict[str, list[Slice]] = {name: [] for name in self._threads}
-        columns = frozenset(self._run.checkpoints.columns)
-        for one in thread_steps(self._events, self._side, columns):
-            category = "wait" if one.kind == WAITS else "step"
-            slices[own].append(Slice(one.what, category, one.begin_ns, one.end_ns))
-        for row in self._locks:
-            wanted, got = whole(row.wanted_ns), whole(row.got_ns)
-            if wanted is not None and got != wanted:
-                name = f"waits for the iothread lock ({row.purpose})"
-                slices[row.thread].append(Slice(name, "wait", wanted, got))
-        for name, track in self._threads.items():
-            _draw_slices(self._trace, track, f"{self._side} {name}", slices[name], self._process)
-
-    def _draw_lock(self) -> None:
-        held = []
-        for row in self._locks:
-            got = whole(row.got_ns)
-            if got is not None:
-                name = f"{row.thread}: {row.purpose}"
-                held.append(Slice(name, "iothread lock", got, whole(row.released_ns)))
-        if held:
-            track = self._trace.track("iothread lock", self._process)
-            _draw_slices(self._trace, track, "iothread lock", held, self._process)
-
-    def _draw_states(self, name: str, state_of: Callable[[Event], str | None]) -> None:
-        """Draw a track of states, each until the next."""
-        slices = [
-            Slice(one.what, name, one.begin_ns, one.end_ns)
-            for one in states(self._events, state_of)
-        ]
+    def _draw(
+        self,
+        name: str,
+        intervals: Iterable[Interval],
+        category_of: Callable[[str], str],
+        track: int | None = None,
+    ) -> None:
+        """Draw intervals as slices, on a track of their own if there is none yet."""
+        slices = [Slice(one.what, category_of(one.kind), *one[2:]) for one in intervals]
         if slices:
-            track = self._trace.track(name, self._process)
+            track = self._trace.track(name, self._process) if track is None else track
             _draw_slices(self._trace, track, name, slices, self._process)
 
     # ---- instants ------------------------------------------------------------------------------
@@ -302,46 +269,18 @@ class _Side:
                     yield int(time_ns), round(float(level))
 
 
-def _guest_of(event: Event) -> str | None:
-    match event:
-        case GuestRunning():
-            return "guest runs"
-        case GuestStopped():
-            return "guest stopped"
-        case ServesAlone():
-            return "alone"
-    return None
-
-
 def _draw_messages(run: Run, trace: Trace, tracks: dict[str, int]) -> None:
     """Mark each sending and receipt on the two threads, and tie them by an arrow."""
     for number, row in enumerate(run.messages.to_dict("records"), start=1):
         sent, received = whole(row["sent_ns"]), whole(row["received_ns"])
-        arguments = {
-            key: value
-            for key in ("checkpoint", "bytes", "written_ns")
-            if (value := whole(row[key])) is not None
-        }
-        name = str(row["name"])
         # Two hosts' clocks may have it received before it was sent: an arrow ends at what is later.
         turned = sent is not None and received is not None and received < sent
-        if sent is not None:
-            trace.instant(
-                tracks[str(row["from"])],
-                sent,
-                f"sends {name}",
-                "message",
-                arguments,
-                flow=number,
-                flow_ends=turned,
-            )
-        if received is not None:
-            trace.instant(
-                tracks[str(row["to"])],
-                received,
-                f"receives {name}",
-                "message",
-                arguments,
-                flow=number,
-                flow_ends=not turned,
-            )
+        arguments = _whole_of(row, ("checkpoint", "bytes", "written_ns"))
+        for end, verb, at_ns, flow_ends in (
+            ("from", "sends", sent, turned),
+            ("to", "receives", received, not turned),
+        ):
+            if at_ns is not None:
+                track, name = tracks[str(row[end])], f"{verb} {row['name']}"
+                flow = Flow(number, ends=flow_ends)
+                trace.instant(track, at_ns, name, "message", arguments, flow)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from colosim.plots.timeline.protobuf import block, fixed64, number, text
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Arguments = Mapping[str, int | str]
 
-__all__ = ["Slice", "Thread", "Trace", "Unit"]
+__all__ = ["Flow", "Slice", "Thread", "Trace", "Unit"]
 
 _PACKET = 1
 _TIMESTAMP, _SEQUENCE, _EVENT, _INTERNED, _FLAGS, _TRACK = 8, 10, 11, 12, 13, 60
@@ -49,6 +49,13 @@ class Thread:
 
     pid: int
     tid: int
+
+
+class Flow(NamedTuple):
+    """An arrow, by its number, and whether it ends here."""
+
+    number: int
+    ends: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +138,12 @@ class Trace:
         name: str,
         category: str,
         arguments: Arguments | None = None,
-        *,
-        flow: int | None = None,
-        flow_ends: bool = False,
+        flow: Flow | None = None,
     ) -> None:
-        """Mark a moment on a track; `flow` ties it by an arrow to the others with that number."""
+        """Mark a moment on a track, the end of an arrow if there is a `flow`."""
         details = text(22, category) + _annotations(arguments or {})
         if flow is not None:
-            details += fixed64(48 if flow_ends else 47, flow)
+            details += fixed64(48 if flow.ends else 47, flow.number)
         self._add(at_ns, _Type.INSTANT, track, name, details)
 
     def count(self, track: int, at_ns: int, value: int) -> None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from colosim.analysis.timeline import purpose_of
-from colosim.plots.lanes import PROTOCOL_THREADS, events_of, request_of
-from colosim.plots.rows import whole
-from colosim.plots.units import short_time
+from colosim.plots.lanes import PROTOCOL_THREADS, request_of, window_of
+from colosim.plots.units import short_time, whole
 from colosim.trace.events import (
     CheckpointEnded,
     Event,
@@ -34,8 +33,6 @@ from colosim.trace.events import (
 from colosim.trace.steps import step_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from colosim.plots.lanes import Timed
     from colosim.runs.run import Run
 
@@ -63,6 +60,18 @@ class Step(NamedTuple):
     what: str
     message: int | None
     event: Event
+
+    @property
+    def text(self) -> str:
+        """What happens, where no arrow says it."""
+        match self.kind:
+            case "has sent":
+                return f"{self.what} sent"
+            case "has read":
+                return f"{self.what} ends"
+            case "sends" | "receives" | "begins to send":
+                return f"{self.kind} {self.what}"
+        return self.what
 
 
 class Message(NamedTuple):
@@ -107,10 +116,10 @@ def sequence_of(run: Run, checkpoint: int) -> Sequence:
     :raises FigureError: if the run has no such checkpoint.
     """
     begin = request_of(run, checkpoint)
-    events, end = events_of(run, begin)
+    events, end = window_of(run, begin)
     table = run.messages
     sent = table[(table["sent_ns"] >= begin) & ((table["sent_ns"] < end) if end else True)]
-    post = _Post(sent.to_dict("records"))
+    post = _Post(sent.to_dict("records"), begin)
     columns = frozenset(run.checkpoints.columns)
     steps: list[Step] = []
     for one in events:
@@ -118,36 +127,30 @@ def sequence_of(run: Run, checkpoint: int) -> Sequence:
         if told is not None:
             side = one.event.side if isinstance(one.event, OnSide) else PAIR
             steps.append(Step(one.at_ns - begin, side, *told, one.event))
-    return Sequence(checkpoint, tuple(steps), tuple(post.messages(begin)))
+    return Sequence(checkpoint, tuple(steps), tuple(post.messages))
 
 
 class _Post:
     """The messages of a checkpoint, to tell which of them an event is of."""
 
-    def __init__(self, rows: list[dict[Any, Any]]) -> None:
-        self._rows = rows
-        self._seen: set[tuple[int, str]] = set()
-
-    def messages(self, begin: int) -> Iterator[Message]:
-        """Yield them."""
-        for row in self._rows:
+    def __init__(self, rows: list[dict[Any, Any]], begin_ns: int) -> None:
+        self.messages: list[Message] = []
+        self._numbers: dict[tuple[str, str, int | None, str], list[int]] = {}
+        for number, row in enumerate(rows):
             received = whole(row["received_ns"])
-            since = None if received is None else received - begin
-            yield Message(row["name"], row["from"], row["to"], int(row["bytes"]), since)
+            since = None if received is None else received - begin_ns
+            message = Message(row["name"], row["from"], row["to"], int(row["bytes"]), since)
+            self.messages.append(message)
+            for end in ("sent_ns", "written_ns", "received_ns"):
+                read = end == "received_ns"
+                side = message.receiver if read else message.sender
+                name = "" if read and message.is_stream else message.name
+                self._numbers.setdefault((end, side, whole(row[end]), name), []).append(number)
 
-    def find(self, end: str, side: str, at_ns: int, name: str | None) -> int | None:
-        """Return the number of the first message with that column, time and side."""
-        where = "to" if end == "received_ns" else "from"
-        for number, row in enumerate(self._rows):
-            if (
-                row[where] == side
-                and whole(row[end]) == at_ns
-                and (row["name"] == name if name else not str(row["name"]).isupper())
-                and (number, end) not in self._seen
-            ):
-                self._seen.add((number, end))
-                return number
-        return None
+    def find(self, end: str, side: str, at_ns: int, name: str) -> int | None:
+        """Return the number of the next message with that end; a stream is read without a name."""
+        numbers = self._numbers.get((end, side, at_ns, name))
+        return numbers.pop(0) if numbers else None
 
 
 def _told(  # noqa: C901 - a case for each kind of event
@@ -188,7 +191,7 @@ def _sent_or_read(post: _Post, side: str, step: str, at_ns: int) -> tuple[str, s
     number = post.find("written_ns", side, at_ns, step)
     if number is not None:
         return "has sent", step, number
-    return "has read", step, post.find("received_ns", side, at_ns, None)
+    return "has read", step, post.find("received_ns", side, at_ns, "")
 
 
 def _locked(event: LockWanted | LockGot | LockReleased, value: int) -> tuple[str, str]:
