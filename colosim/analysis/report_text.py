@@ -131,7 +131,8 @@ def stopped_ns(simulation: Simulation) -> int:
 def _opening(simulation: Simulation, judgement: Judgement, stands: Standing | None) -> str:
     """Say the verdict's reason, and for how long no guest has served."""
     reason = _reason(judgement, stands)
-    said = [reason[:1].upper() + reason[1:] + "."]
+    clauses = [reason, judgement.dependence] if judgement.otherwise else [reason]
+    said = [clause[:1].upper() + clause[1:] + "." for clause in clauses]
     if stands is None:
         said.append("Nothing was simulated.")
     elif not simulation.service.serving:

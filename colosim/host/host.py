@@ -33,12 +33,14 @@ class Host(Process):
         costs: Costs,
         guest: GuestModel,
         lock: type[IothreadLock] = IothreadLock,
+        *,
+        barging: bool = False,
     ) -> None:
         super().__init__(side, env, record)
         self.costs = costs
         self.guest_model = guest
         self.ledger = Ledger(side, record)
-        self.lock = lock(side, env, record)
+        self.lock = lock(side, env, record, barging=barging)
         self.guest = Guest(side, env, record, guest)
         self.monitor = Monitor(self, self.lock)
         self.ledger.hold("dirty_bitmap", bitmap_bytes(guest.ram_bytes))

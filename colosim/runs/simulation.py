@@ -81,7 +81,9 @@ class Simulation:
         lock, direction = MODELS[scenario.model]
         for side in SIDES:
             costs = getattr(scenario.hosts, side).costs
-            self.hosts[side] = Host(side, env, record, costs, scenario.guest, lock)
+            self.hosts[side] = Host(
+                side, env, record, costs, scenario.guest, lock, barging=scenario.lock == "barging"
+            )
         self._connect(direction)
         self.tally = Tally(scenario.warmup)
         self.peaks = Peaks(taps(self.connection))

@@ -76,6 +76,7 @@ def laid_out(
     `colosim.trace.quantities`.  `rest`: ``wire_bytes``, and the keys with a number each that are
     last in the summary.
     """
+    other = judgement.otherwise
     return {
         "scenario": scenario,
         "design": design,
@@ -83,7 +84,12 @@ def laid_out(
         "digest": digest,
         "verdict": judgement.verdict,
         "survivor": judgement.survivor,
-        "reason": judgement.reason,
+        "reason": judgement.sentence,
+        "depends_on": judgement.depends_on,
+        "otherwise": {
+            "verdict": None if other is None else other.verdict,
+            "survivor": None if other is None else other.survivor,
+        },
         "checkpoints": {"completed": outcomes[COMMITTED], "aborted": outcomes[ABORTED]},
         **{name: distribution(name) for name in SPANS},
         "lock_hold_ns": {side: distribution(HOLDS[side]) for side in HOLDS},

@@ -43,6 +43,27 @@ class Judgement:
     verdict: str
     survivor: str | None
     reason: str
+    otherwise: Judgement | None = None
+    """How the run ends with the other ``lock``, if that is another verdict."""
+
+    @property
+    def depends_on(self) -> str | None:
+        """The choice that the verdict hangs on: ``lock``, or None."""
+        return None if self.otherwise is None else "lock"
+
+    @property
+    def sentence(self) -> str:
+        """The reason, and what it would be otherwise."""
+        if self.otherwise is None:
+            return self.reason
+        return f"{self.reason}; {self.dependence}"
+
+    @property
+    def dependence(self) -> str:
+        """What the verdict would be otherwise, as a clause; empty if it hangs on nothing."""
+        if self.otherwise is None:
+            return ""
+        return f"this depends on who gets the iothread lock next: {self.otherwise.reason}"
 
 
 def _lost(simulation: Simulation, side: str) -> bool:

@@ -120,6 +120,11 @@ class Scenario(Section):
     """How lock and network are computed: in closed form, or ('reference') step by step by stock
     SimPy processes, slowly, to compare with.
     """
+    lock: Annotated[str, Choice(("fifo", "barging"), "who gets the iothread lock next")] = "fifo"
+    """Who gets an iothread lock that others wait for: the first who waits, or ('barging', as a
+    pthread mutex) whoever asks within 20 us of the release, before the first who waits has woken
+    up. Where a verdict hangs on it, the output says so.
+    """
     duration_ns: TimeOrNone = None
     """Length of the run in simulated time, instead of checkpoints."""
     checkpoints: Annotated[int | None, Measure(units.COUNT, 1, 10**9)] = Field(
