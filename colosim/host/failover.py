@@ -11,7 +11,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from colosim.engine.clock import per_byte_ns
 from colosim.trace.events import CommandRefused, CommandServed, FailoverPostponed, ServesAlone
 from colosim.trace.purpose import Purpose
 
@@ -147,15 +146,15 @@ class SecondaryFailover(Failover):
     """The secondary's: secondary_vm_do_failover, then the incoming coroutine to the running guest.
 
     `joins_under_lock`: whether it joins the incoming thread while the main loop holds the lock;
-    `ram_cache`: whether there is one to free.
+    `frees_cache`: whether the main loop frees the RAM cache then, or the incoming thread has.
     """
 
     def __init__(
-        self, host: Host, channels: Channels, *, joins_under_lock: bool, ram_cache: bool
+        self, host: Host, channels: Channels, *, joins_under_lock: bool, frees_cache: bool
     ) -> None:
         super().__init__(host, channels)
         self._joins_under_lock = joins_under_lock
-        self._ram_cache = ram_cache
+        self._frees_cache = frees_cache
         self.loading = False
         """Whether the COLO thread is just loading (vmstate_loading): then it is postponed."""
         self.relaunching = False
@@ -180,10 +179,8 @@ class SecondaryFailover(Failover):
         self._post()
         if not self._incoming_ended:
             yield from self._join(main_loop)
-        if self._ram_cache:
-            ram = self.host.guest_model.ram_bytes
-            yield main_loop.work(per_byte_ns(ram, self.host.costs.cache_free_fs_per_byte))
-            self.host.ledger.hold("ram_cache", 0)
+        if self._frees_cache:
+            yield from self.host.free_cache(main_loop)
         yield main_loop.work(self.host.costs.failover_ns)
         self.host.guest.run()
         self.took_over()

@@ -12,8 +12,13 @@ from colosim.host.monitor import Monitor
 from colosim.host.process import Process
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from simpy.events import Event
+
     from colosim.engine.environment import Environment
-    from colosim.scenario.model import Costs
+    from colosim.host.process import Thread
+    from colosim.scenario.model import Costs, Memory
     from colosim.scenario.model import Guest as GuestModel
     from colosim.trace.record import Record
 
@@ -32,6 +37,7 @@ class Host(Process):
         record: Record,
         costs: Costs,
         guest: GuestModel,
+        memory: Memory,
         lock: type[IothreadLock] = IothreadLock,
         *,
         barging: bool = False,
@@ -39,6 +45,7 @@ class Host(Process):
         super().__init__(side, env, record)
         self.costs = costs
         self.guest_model = guest
+        self._memory = memory
         self.ledger = Ledger(side, record)
         self.lock = lock(side, env, record, barging=barging)
         self.guest = Guest(side, env, record, guest)
@@ -53,16 +60,30 @@ class Host(Process):
             self.monitor.wake()
 
     @property
-    def resident_bytes(self) -> int:
-        """What the kernel must tear down when the process is killed: guest RAM and the ledger's.
+    def teardown_ns(self) -> int:
+        """How long the kernel tears the memory of the killed process down.
 
-        Assumed: all of guest RAM is resident.
+        Assumed: all of guest RAM and of the RAM cache is resident; all but these two has pages of
+        4 KiB.
         """
-        return self.guest_model.ram_bytes + self.ledger.total_bytes
+        costs, ram, cache = self.costs, self.guest_model.ram_bytes, self._cache_bytes
+        huge = ram * self._memory.is_huge + cache * self._memory.cache_is_huge
+        small = ram + self.ledger.total_bytes - huge
+        spent_fs = small * costs.teardown_fs_per_byte + huge * costs.teardown_huge_fs_per_byte
+        return per_byte_ns(1, spent_fs)
 
-    def bytes_ns(self, amount: int, cost_fs: int) -> int:
-        """Return the time in ns of `amount` bytes at `cost_fs` femtoseconds each."""
-        return per_byte_ns(amount, cost_fs)
+    @property
+    def _cache_bytes(self) -> int:
+        return self.ledger.levels.get("ram_cache", 0)
+
+    def free_cache(self, thread: Thread) -> Generator[Event, None, None]:
+        """Free the RAM cache, if there is one (colo_release_ram_cache)."""
+        costs, cache = self.costs, self._cache_bytes
+        if cache:
+            huge = self._memory.cache_is_huge
+            cost = costs.cache_free_huge_fs_per_byte if huge else costs.cache_free_fs_per_byte
+            yield thread.work(per_byte_ns(cache, cost))
+            self.ledger.hold("ram_cache", 0)
 
 
 def bitmap_bytes(ram_bytes: int) -> int:

@@ -82,7 +82,14 @@ class Simulation:
         for side in SIDES:
             costs = getattr(scenario.hosts, side).costs
             self.hosts[side] = Host(
-                side, env, record, costs, scenario.guest, lock, barging=scenario.lock == "barging"
+                side,
+                env,
+                record,
+                costs,
+                scenario.guest,
+                scenario.memory,
+                lock,
+                barging=scenario.lock == "barging",
             )
         self._connect(direction)
         self.tally = Tally(scenario.warmup)
@@ -117,7 +124,7 @@ class Simulation:
                 self.hosts[SECONDARY],
                 self.connection,
                 joins_under_lock=traits.joins_under_lock,
-                ram_cache=traits.ram_cache,
+                frees_cache=traits.main_loop_frees_cache,
             ),
         }
         effects = Effects(

@@ -50,6 +50,7 @@ from colosim.scenario.guest import (
 from colosim.scenario.hosts import Host, Hosts
 from colosim.scenario.liveness import Liveness
 from colosim.scenario.manager import Manager, Watch
+from colosim.scenario.memory import Memory
 from colosim.scenario.network import Framing, Network
 from colosim.scenario.overrides import override
 from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK
@@ -78,6 +79,7 @@ __all__ = [
     "Liveness",
     "Manager",
     "MeasuredDirty",
+    "Memory",
     "Network",
     "RandomMoment",
     "RateDirty",
@@ -139,6 +141,8 @@ class Scenario(Section):
     """From the end of a transaction to the start of the next (x-checkpoint-delay)."""
     guest: Guest = Guest.model_construct()
     """The virtual machine."""
+    memory: Memory = Memory.model_construct()
+    """How the memory of the two processes is mapped."""
     hosts: Hosts = Field(default_factory=lambda: Hosts.of(DEFAULT_HOST))
     """Costs of the two hosts."""
     network: Network = Field(default_factory=lambda: Network.of(DEFAULT_NETWORK))
