@@ -86,6 +86,6 @@ def secondary_thread(design: Design, s: Secondary) -> Steps:
         s.failover.relaunch()
     _leave(s, error)
     if not s.traits.main_loop_frees_cache:
-        yield from s.host.free_cache(s.thread)
+        yield from s.failover.free_cache(s.thread)
     s.failover.incoming_ended()
     yield from s.failover.wait(s.thread)

@@ -12,12 +12,7 @@ from colosim.host.monitor import Monitor
 from colosim.host.process import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from simpy.events import Event
-
     from colosim.engine.environment import Environment
-    from colosim.host.process import Thread
     from colosim.scenario.model import Costs, Memory
     from colosim.scenario.model import Guest as GuestModel
     from colosim.trace.record import Record
@@ -66,24 +61,23 @@ class Host(Process):
         Assumed: all of guest RAM and of the RAM cache is resident; all but these two has pages of
         4 KiB.
         """
-        costs, ram, cache = self.costs, self.guest_model.ram_bytes, self._cache_bytes
+        costs, ram, cache = self.costs, self.guest_model.ram_bytes, self.cache_bytes
         huge = ram * self._memory.is_huge + cache * self._memory.cache_is_huge
         small = ram + self.ledger.total_bytes - huge
         spent_fs = small * costs.teardown_fs_per_byte + huge * costs.teardown_huge_fs_per_byte
         return per_byte_ns(1, spent_fs)
 
     @property
-    def _cache_bytes(self) -> int:
-        return self.ledger.levels.get("ram_cache", 0)
+    def cache_free_ns(self) -> int:
+        """How long freeing the RAM cache takes."""
+        costs, huge = self.costs, self._memory.cache_is_huge
+        cost = costs.cache_free_huge_fs_per_byte if huge else costs.cache_free_fs_per_byte
+        return per_byte_ns(self.cache_bytes, cost)
 
-    def free_cache(self, thread: Thread) -> Generator[Event, None, None]:
-        """Free the RAM cache, if there is one (colo_release_ram_cache)."""
-        costs, cache = self.costs, self._cache_bytes
-        if cache:
-            huge = self._memory.cache_is_huge
-            cost = costs.cache_free_huge_fs_per_byte if huge else costs.cache_free_fs_per_byte
-            yield thread.work(per_byte_ns(cache, cost))
-            self.ledger.hold("ram_cache", 0)
+    @property
+    def cache_bytes(self) -> int:
+        """What the RAM cache holds, 0 if there is none."""
+        return self.ledger.levels.get("ram_cache", 0)
 
 
 def bitmap_bytes(ram_bytes: int) -> int:

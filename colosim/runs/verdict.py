@@ -20,7 +20,7 @@ from colosim.trace.purpose import Purpose
 if TYPE_CHECKING:
     from colosim.errors import InvariantError
     from colosim.runs.simulation import Simulation
-    from colosim.scenario.model import Fault
+    from colosim.scenario.model import Planned
 
 (
     COMPLETED,
@@ -113,9 +113,9 @@ def judge(simulation: Simulation) -> Judgement:
     return Judgement(judgement.verdict, judgement.survivor, judgement.reason + late)
 
 
-def _named(fault: Fault) -> str:
-    """Name a fault and its moment."""
-    what = f" ({fault.concerns})" if fault.kind == "fail" else ""
+def _named(fault: Planned) -> str:
+    """Name a fault or command and its moment."""
+    what = f" ({fault.concerns})" if fault.kind in {"fail", "command"} else ""
     at = fault.at
     when = at if isinstance(at, int) else None
     if isinstance(at, StepMoment):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from colosim.analysis.explanation import explain
+from colosim.analysis.explain import explain
 from colosim.cli.main import main
 from colosim.explore.cases import Case
 from colosim.explore.outcome import run_case
