@@ -10,6 +10,7 @@ from colosim.analysis.facts import facts
 from colosim.analysis.timeline import duration, moment_of, purpose_of, size
 from colosim.analysis.wait_for import KILLED, POWERED_OFF, SIDES
 from colosim.analysis.ways_out import BY_ITSELF, IF_DONE, NEVER
+from colosim.runs.summary import warning
 from colosim.runs.verdict import COMPLETED, HUNG, NOT_APPLICABLE, SPLIT_BRAIN, STOPPED
 from colosim.trace.events import PRIMARY
 from colosim.trace.purpose import Purpose
@@ -121,6 +122,8 @@ def _opening(simulation: Simulation, judgement: Judgement, stands: Standing | No
         said.append(_not_serving(simulation, stands, said=reason.startswith("no guest serves")))
     elif judgement.verdict != SPLIT_BRAIN:
         said.append(_serving(simulation))
+    if warned := warning(simulation, judgement):
+        said.append(f"{warned[:1].upper()}{warned[1:]}.")
     return _wrapped(" ".join(said))
 
 

@@ -90,6 +90,8 @@ def _print(comparison: Comparison) -> None:
     for design, run in comparison.runs.items():
         if run.verdict not in {"completed", "failed_over"} or run.summary.get("depends_on"):
             print_sentence(f"{design}: {run.verdict}, {run.reason}")
+        if warning := run.summary.get("warning"):
+            print_sentence(f"{design}: {warning}")
 
 
 def _lines(quantity: str, cells: list[Row]) -> list[list[str]]:

@@ -185,3 +185,5 @@ def _print_runs(name: str, runs: Sequence[Run]) -> None:
         plain = run.verdict in {"completed", "failed_over", "violated"}
         if not plain or run.summary.get("depends_on"):
             print_sentence(f"{run.design}: {run.reason}")
+        if warning := run.summary.get("warning"):
+            print_sentence(f"{run.design}: {warning}")

@@ -120,6 +120,12 @@ SUMMARY: Final = (
     ),
     Field("reason", SENTENCE, "why the verdict is what it is"),
     Field(
+        "warning",
+        SENTENCE,
+        "whom a manager that asks the monitors would take for lost, though nothing has failed",
+        "a fault struck, the run did not complete, or no monitor was deaf for that long",
+    ),
+    Field(
         "depends_on",
         WORD,
         "the choice that the verdict hangs on and that real QEMU leaves to chance",
