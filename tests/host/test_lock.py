@@ -133,6 +133,15 @@ def test_by_barging_whoever_asks_before_the_waiter_has_woken_up_is_first() -> No
     assert lock.contested
 
 
+@pytest.mark.parametrize(("gap_ns", "contested"), [(0, True), (20_000, True), (20_001, False)])
+def test_a_handover_is_contested_for_20_us(gap_ns: int, *, contested: bool) -> None:
+    """Whoever asks again within 20 us, while another waits, might have had the lock first."""
+    waits: Visit = (5, [(100_000, 0)])
+    assert contend([(0, [(9, gap_ns), (0, 0)]), waits])[1].contested == contested
+    # Nobody waited for it: it was not handed on.
+    assert not contend([(0, [(9, gap_ns), (0, 0)])])[1].contested
+
+
 VISITS = st.lists(
     st.tuples(
         st.integers(0, 60_000),
