@@ -45,7 +45,7 @@ def test_a_healthy_run_warns_of_a_manager_that_asks_the_monitors(design: str, wh
         assert run(healthy(timeout="8 s"), design, tables=False).summary["warning"] is None
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     st.sampled_from(["split", "qemu-5.1", "qsb"]),
     st.integers(1, 60).map(lambda tenths: tenths * 10**8),
