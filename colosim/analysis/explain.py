@@ -14,6 +14,7 @@ from colosim.analysis.standing import observe, standing
 from colosim.analysis.timeline import Story, duration, moment_of, place, story
 from colosim.analysis.wait_for import SIDES
 from colosim.host.failover import COMMAND
+from colosim.runs.lock_choice import judge_both_ways
 from colosim.runs.run import as_scenario
 from colosim.runs.verdict import (
     COMPLETED,
@@ -22,7 +23,6 @@ from colosim.runs.verdict import (
     SPLIT_BRAIN,
     VIOLATED,
     Judgement,
-    judge,
 )
 from colosim.trace.events import OTHER, JobScheduled, PoweredOff, ProcessChanged, ServesAlone
 
@@ -46,10 +46,12 @@ _WENT_ON = {COMPLETED, NOT_APPLICABLE}
 class Explanation:
     """Why a run of one design ended as it did; `str()` is the text for people.
 
-    `standing` is how the pair stood at the end, or, where a guest serves again, just before it was
-    released: the graph of who waited for whom, lock holds, buffers, and what would have released
-    them (None if nobody had to wait for a fault).  `guest_stopped_ns` is the stop that lasts, or
-    the longest that there was; `time_to_service_ns` is None if no guest ever served again.
+    `depends_on` is ``lock`` where the verdict hangs on who gets the iothread lock next, and
+    `otherwise` how the run ends then.  `standing` is how the pair stood at the end, or, where a
+    guest serves again, just before it was released: the graph of who waited for whom, lock holds,
+    buffers, and what would have released them (None if nobody had to wait for a fault).
+    `guest_stopped_ns` is the stop that lasts, or the longest that there was; `time_to_service_ns`
+    is None if no guest ever served again.
     `left_out` is what the model leaves out and could change what is said here.
     """
 
@@ -59,6 +61,8 @@ class Explanation:
     verdict: str
     survivor: str | None
     reason: str
+    depends_on: str | None
+    otherwise: Judgement | None
     end_ns: int
     guest_stopped_ns: int
     time_to_service_ns: int | None
@@ -135,7 +139,7 @@ def explain(
         steps = ", ".join(repr(step) for step in missing)
         judgement = Judgement(NOT_APPLICABLE, None, f"the design has no step {steps}")
         return _explanation(simulation, judgement, seen, None, ())
-    judgement = judge(simulation)
+    judgement = judge_both_ways(simulation)
     at_ns = _moment_before_release(judgement, seen)
     end_ns, struck = simulation.end_ns, tuple(simulation.injector.struck)
     outlook = Outlook(loaded, design, seed, end_ns if at_ns is None else at_ns, end_ns, struck)
@@ -163,6 +167,8 @@ def _explanation(
         judgement.verdict,
         judgement.survivor,
         judgement.reason,
+        judgement.depends_on,
+        judgement.otherwise,
         simulation.end_ns,
         stopped_ns(simulation),
         simulation.service.time_to_service_ns,

@@ -6,24 +6,13 @@ import re
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-from colosim.analysis.timeline import MS, duration, moment_of, place, purpose_of, seconds, size
+from colosim.analysis.facts import facts
+from colosim.analysis.timeline import duration, moment_of, purpose_of, size
 from colosim.analysis.wait_for import KILLED, POWERED_OFF, SIDES
 from colosim.analysis.ways_out import BY_ITSELF, IF_DONE, NEVER
+from colosim.runs.summary import warning
 from colosim.runs.verdict import COMPLETED, HUNG, NOT_APPLICABLE, SPLIT_BRAIN, STOPPED
-from colosim.scenario.model import RandomMoment
-from colosim.scenario.units import FACTOR, FAULT_RATE
-from colosim.scenario.units import text_of as quantity
-from colosim.trace.events import (
-    PRIMARY,
-    SECONDARY,
-    ByManager,
-    CommandDropped,
-    CommandReceived,
-    CommandServed,
-    CommandUnsent,
-    PeerLost,
-    PoweredOff,
-)
+from colosim.trace.events import PRIMARY
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
@@ -37,17 +26,11 @@ if TYPE_CHECKING:
     from colosim.analysis.ways_out import Release
     from colosim.runs.simulation import Simulation
     from colosim.runs.verdict import Judgement
-    from colosim.scenario.model import Fault, Manager
-    from colosim.trace.events import Event
-    from colosim.trace.record import Timed
 
 __all__ = ["WIDTH", "stopped_ns", "text_of"]
 
 WIDTH = 76
 EVENTS_TOLD = 120
-FAULTS_TOLD = 10
-MANAGER_TOLD = 12
-_SILENCING = ("freeze", "kill", "vanish")
 _WHO = 10
 #: A number and its unit stay on one line: glued until the text is wrapped.
 _NUMBER = re.compile(r"(\d) (s|ms|B|MiB|Gbit/s)\b")
@@ -131,13 +114,16 @@ def stopped_ns(simulation: Simulation) -> int:
 def _opening(simulation: Simulation, judgement: Judgement, stands: Standing | None) -> str:
     """Say the verdict's reason, and for how long no guest has served."""
     reason = _reason(judgement, stands)
-    said = [reason[:1].upper() + reason[1:] + "."]
+    clauses = [reason, judgement.dependence] if judgement.otherwise else [reason]
+    said = [clause[:1].upper() + clause[1:] + "." for clause in clauses]
     if stands is None:
         said.append("Nothing was simulated.")
     elif not simulation.service.serving:
         said.append(_not_serving(simulation, stands, said=reason.startswith("no guest serves")))
     elif judgement.verdict != SPLIT_BRAIN:
         said.append(_serving(simulation))
+    if warned := warning(simulation, judgement):
+        said.append(f"{warned[:1].upper()}{warned[1:]}.")
     return _wrapped(" ".join(said))
 
 
@@ -299,157 +285,3 @@ def _chain(chain: Chain, told: set[str]) -> list[str]:
 
 def _named(label: str, state: str) -> str:
     return f"{label} ({state})" if state else label
-
-
-# ---- what was given, what struck, what the manager did -------------------------------------------
-
-
-def facts(simulation: Simulation, seen: Seen) -> list[tuple[str, str]]:
-    """Return heads and texts: scenario, design, network, faults and cluster manager."""
-    scenario, network = simulation.scenario, simulation.scenario.network
-    design = type(simulation.design)
-    described = (
-        f"{scenario.name}: {scenario.description}" if scenario.description else scenario.name
-    )
-    bandwidth = network.bandwidth_bytes_per_s
-    link = "no bandwidth limit" if bandwidth is None else f"{bandwidth / 125e6:g} Gbit/s"
-    rows = [
-        ("Scenario", described),
-        ("Design", f"{design.name}: {design.summary}"),
-        (
-            "Network",
-            (
-                f"{link}, {network.latency_ns / 1e6:g} ms one way, "
-                f"send buffer {size(network.send_buffer_bytes)}, "
-                f"receive buffer {size(network.receive_buffer_bytes)}"
-            ),
-        ),
-    ]
-    struck = simulation.injector.struck
-    for index, (at_ns, fault) in enumerate(struck[:FAULTS_TOLD]):
-        again = fault.kind == "fail" and any(fault is one for _, one in struck[:index])
-        text = f"the {fault.target}'s {fault.concerns} fails" if again else _fault(fault)
-        rows.append(("Fault", f"{moment_of(at_ns)}: {text}"))
-    if len(struck) > FAULTS_TOLD:
-        rows.append(("", f"and {len(struck) - FAULTS_TOLD} more"))
-    did = _did(simulation, seen)
-    if struck or did:
-        rows += _manager(simulation, did)
-    for fault in simulation.injector.never_struck:
-        rows.append(("Fault", f"{_fault(fault)}: its moment never came"))
-    return rows
-
-
-def _fault(fault: Fault) -> str:
-    """Say what a fault is: kind, target, what of it, where, for how long."""
-    said = f"{fault.kind} {fault.target}"
-    if fault.concerns:
-        said += f", {fault.concerns}"
-    if fault.factor_ppm is not None:
-        said += f" times {quantity(fault.factor_ppm, FACTOR)}"
-    if getattr(fault, "leaks_lock", False):
-        said += ", leaking the lock,"
-    if fault.at_step:
-        said += f" at checkpoint {fault.at_checkpoint}, {fault.at_step}"
-        if fault.progress_ppm:
-            said += f", {fault.progress_ppm / 1e4:g}% of it"
-    if isinstance(fault.at, RandomMoment):
-        said += f", at random, {quantity(fault.at.rate_per_gigaday, FAULT_RATE)}"
-    if fault.for_ns is not None:
-        said += f", for {_lasting(fault.for_ns)}"
-    return said.removesuffix(",")
-
-
-def _lasting(time_ns: int) -> str:
-    """Return a setting in the unit in which people give it."""
-    return seconds(time_ns) if time_ns >= 1000 * MS else f"{time_ns / MS:g} ms"
-
-
-def _manager(simulation: Simulation, did: list[str]) -> list[tuple[str, str]]:
-    """Say how the cluster manager is set, and what it saw and did, in order of time."""
-    settings = simulation.scenario.manager
-    fences = settings.fence and settings.policy != "wait"
-    fenced = "powers a lost host off" if fences else "no fencing"
-    asks = ", asks the monitors" if settings.answered_by == "monitor" else ""
-    said = [f"{_watched(settings)}{asks}, policy {settings.policy}, {fenced}"]
-    if not any("for lost" in line for line in did):
-        said.append("takes nobody for lost")
-    said += did[:MANAGER_TOLD]
-    if len(did) > MANAGER_TOLD:
-        said.append(f"and {len(did) - MANAGER_TOLD} more")
-    return [("" if index else "Manager", text) for index, text in enumerate(said)]
-
-
-def _watched(settings: Manager) -> str:
-    """Say how the two hosts are watched."""
-    both = {side: settings.watch(side) for side in SIDES}
-    said = {
-        side: f"heartbeat {seconds(heartbeat_ns)}, timeout {seconds(timeout_ns)}"
-        for side, (heartbeat_ns, timeout_ns) in both.items()
-    }
-    if both[PRIMARY] == both[SECONDARY]:
-        return said[PRIMARY]
-    return ", ".join(f"{words} of the {side}" for side, words in said.items())
-
-
-def _did(simulation: Simulation, seen: Seen) -> list[str]:
-    """Return what the cluster manager saw and did, a sentence each."""
-    told = ((at_ns, _doing(simulation, seen, at_ns, event)) for at_ns, event, _ in seen.marks)
-    return [f"{moment_of(at_ns)}: {text}" for at_ns, text in told if text]
-
-
-def _doing(simulation: Simulation, seen: Seen, at_ns: int, event: Event) -> str:
-    """Return one event of the cluster manager's as a sentence, nothing if it is none of its own."""
-    match event:
-        case CommandServed(side, command, True):
-            return f"{command} to the {side}, served out of band"
-        case CommandReceived(side, command):
-            return f"{command} to the {side}, {_fate(seen.marks, side, command, at_ns)}"
-        case CommandDropped():
-            return ""
-        case PeerLost(side):
-            return f"takes the {side} for lost{_silence(simulation, side, at_ns)}"
-        case CommandUnsent():
-            return f"{event.what}: not connected"
-        case PoweredOff(side):
-            return f"powers the {side} off"
-        case ByManager():
-            return event.what
-    return ""
-
-
-def _fate(marks: Sequence[Timed], side: str, command: str, sent_ns: int) -> str:
-    """Say what became of a command."""
-    served, dropped = CommandServed(side, command), CommandDropped(side, command)
-    for at_ns, event, waited_ns in marks:
-        if event == served and at_ns - waited_ns == sent_ns:
-            return f"served {duration(waited_ns)} later" if waited_ns else "served at once"
-        if event == dropped and at_ns >= sent_ns:
-            return f"lost with its client {duration(at_ns - sent_ns)} later"
-    return "never served"
-
-
-def _silence(simulation: Simulation, side: str, lost_ns: int) -> str:
-    """Say for how long `side` had been silent when it was taken for lost, if that is known.
-
-    It is for a fault that by itself, with the settings of the manager, explains that moment.
-    """
-    settings = simulation.scenario.manager
-    if settings.answered_by != "agent":
-        return ""
-    heartbeat_ns, timeout_ns = settings.watch(side)
-    struck = simulation.injector.struck
-    for at_ns, fault in struck:
-        due_ns = max(at_ns, at_ns // heartbeat_ns * heartbeat_ns + timeout_ns)
-        if fault.kind in _SILENCING and fault.target in {side, "network"} and due_ns == lost_ns:
-            later = duration(lost_ns - at_ns)
-            if len(struck) == 1:
-                return f", {later} after the fault"
-            return f", {later} after the {fault.kind} of {_of(fault)}"
-    return ""
-
-
-def _of(fault: Fault) -> str:
-    if fault.target == "network" or fault.kind == "vanish":
-        return place(fault.target)
-    return f"the {fault.target}"

@@ -12,11 +12,13 @@ from colosim.analysis.wait_for import SIDES, colo_end, losses, open_waits, wait_
 from colosim.analysis.ways_out import releases
 from colosim.runs.simulation import Simulation
 from colosim.trace.events import (
+    AgentYanks,
     ByManager,
     CommandReceived,
     CommandServed,
     FaultEnded,
     FaultsOver,
+    OperatorSends,
     ProcessChanged,
     ServesAlone,
 )
@@ -40,6 +42,8 @@ _MARKS = (
     FaultEnded,
     FaultsOver,
     ByManager,
+    OperatorSends,
+    AgentYanks,
     ProcessChanged,
     CommandReceived,
     CommandServed,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from colosim.trace.events import (
     COMMITTED,
     PRIMARY,
+    AgentYanks,
     ByManager,
     CheckpointEnded,
     ColoExit,
@@ -219,6 +220,8 @@ def _of_side(event: OnSide, value: int) -> str:  # noqa: C901, PLR0912 - a case 
             return _EXITS[reason]
         case FailoverPostponed():
             return "postpones the failover: it is just loading a checkpoint"
+        case AgentYanks():
+            return f"{event.what}, no answer for {duration(value)}"
         case JobScheduled():
             return "asks for the postponed failover again"
     return f"{event.what} ({value})" if value else event.what

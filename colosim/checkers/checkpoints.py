@@ -10,7 +10,6 @@ from colosim.trace.events import (
     CheckpointEnded,
     ColoExit,
     GuestRunning,
-    GuestStopped,
     Received,
     Sent,
     ServesAlone,
@@ -159,7 +158,7 @@ def _of(number: int) -> str:
 
 
 class OutputCommit(Checker):
-    """After a stop the primary's guest runs again only once the secondary said VMSTATE_LOADED.
+    """After COLO's stop the primary's guest runs again only when the secondary said VMSTATE_LOADED.
 
     Or once it has left COLO, to serve alone.  The secondary says so only of what it has loaded:
     RAM in guest RAM, and device state, since it was asked for this checkpoint.
@@ -177,7 +176,7 @@ class OutputCommit(Checker):
         match event:
             case ColoExit("primary"):
                 return self._becomes(_left=True)
-            case GuestStopped("primary"):
+            case StepDone("primary", "stop"):
                 return self._becomes(_stopped=True, _heard=False)
             case Received("primary", "VMSTATE_LOADED"):
                 return self._becomes(_heard=True)

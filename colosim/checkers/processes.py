@@ -9,6 +9,7 @@ from colosim.checkers.checker import Checker, Pair
 from colosim.checkers.violation import Broken
 from colosim.trace.events import (
     OTHER,
+    AgentYanks,
     CommandReceived,
     ConnectionTimedOut,
     FailureInjected,
@@ -21,6 +22,7 @@ from colosim.trace.events import (
     LockWanted,
     MemoryLevel,
     OnSide,
+    OperatorSends,
     PoweredOff,
     ProcessChanged,
     ServesAlone,
@@ -167,6 +169,8 @@ class FrozenProcess(Checker):
             case ProcessChanged(side, "thawed"):
                 return lambda _at_ns, _value: self._frozen.remove(side)
             case MemoryLevel() | ProcessChanged() | CommandReceived():
+                return None  # no thread's act
+            case OperatorSends() | AgentYanks():
                 return None  # no thread's act
             case ConnectionTimedOut() | FailureInjected():
                 return None  # nor these

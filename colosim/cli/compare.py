@@ -70,13 +70,14 @@ def command(
 
 
 def _print(comparison: Comparison) -> None:
-    from colosim.cli.show import print_sentence, print_table, verdict_style
+    from colosim.cli.show import marked_verdict, print_sentence, print_table, verdict_style
     from colosim.runs.verdict import NOT_APPLICABLE
 
     designs = list(comparison.runs)
     # Its word is too long for five columns; the verdicts of `run` and of JSON have it in full.
     verdicts = [
-        "n/a" if verdict == NOT_APPLICABLE else verdict for verdict in comparison.verdicts.values()
+        "n/a" if run.verdict == NOT_APPLICABLE else marked_verdict(run)
+        for run in comparison.runs.values()
     ]
     rows = [["verdict", *verdicts]]
     by_quantity: dict[str, list[Row]] = {}
@@ -84,11 +85,13 @@ def _print(comparison: Comparison) -> None:
         by_quantity.setdefault(row.quantity, []).append(row)
     for quantity, cells in by_quantity.items():
         rows += _lines(quantity, cells)
-    styles = {verdict: verdict_style(verdict) for verdict in verdicts}
+    styles = {verdict: verdict_style(verdict.rstrip("*")) for verdict in verdicts}
     print_table(comparison.scenario.name, ["", *designs], rows, styles=styles)
     for design, run in comparison.runs.items():
-        if run.verdict not in {"completed", "failed_over"}:
+        if run.verdict not in {"completed", "failed_over"} or run.summary.get("depends_on"):
             print_sentence(f"{design}: {run.verdict}, {run.reason}")
+        if warning := run.summary.get("warning"):
+            print_sentence(f"{design}: {warning}")
 
 
 def _lines(quantity: str, cells: list[Row]) -> list[list[str]]:

@@ -139,6 +139,9 @@ def _print_counts(explored: Exploration) -> None:
 
     columns, rows = count_rows(explored)
     print_table(explored.scenario.name, [name.replace("_", "\n") for name in columns], rows)
+    chance = sum(outcome.depends_on is not None for outcome in explored.outcomes)
+    if chance:
+        click.echo(f"{chance:,} of them hang on who gets the iothread lock next (depends_on)")
 
 
 def _draw(explored: Exploration, folder: Path) -> list[Path]:

@@ -167,20 +167,23 @@ def _violations(runs: Sequence[Run]) -> list[str]:
 
 
 def _print_runs(name: str, runs: Sequence[Run]) -> None:
-    from colosim.cli.show import print_sentence, print_table, verdict_style
+    from colosim.cli.show import marked_verdict, print_sentence, print_table, verdict_style
     from colosim.runs.summary import value_of
     from colosim.runs.wording import in_words
 
     rows = []
     for run in runs:
-        cells = [run.design, run.verdict]
+        cells = [run.design, marked_verdict(run)]
         for key in _SHOWN.values():
             head, _, part = key.rpartition(".")
             counted = not part.startswith("p") or value_of(run.summary, f"{head}.count")
             cells.append(in_words(key, value_of(run.summary, key) if counted else None))
         rows.append(cells)
-    styles = {run.verdict: verdict_style(run.verdict) for run in runs}
+    styles = {marked_verdict(run): verdict_style(run.verdict) for run in runs}
     print_table(name, ("design", "verdict", *_SHOWN), rows, styles=styles)
     for run in runs:
-        if run.verdict not in {"completed", "failed_over", "violated"}:
+        plain = run.verdict in {"completed", "failed_over", "violated"}
+        if not plain or run.summary.get("depends_on"):
             print_sentence(f"{run.design}: {run.reason}")
+        if warning := run.summary.get("warning"):
+            print_sentence(f"{run.design}: {warning}")

@@ -12,7 +12,9 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["print_sentence", "print_table", "verdict_style"]
+    from colosim.runs.run import Run
+
+__all__ = ["marked_verdict", "print_sentence", "print_table", "verdict_style"]
 
 _STYLES = {"completed": "green", "failed_over": "green", "unprotected": "yellow"}
 
@@ -20,6 +22,11 @@ _STYLES = {"completed": "green", "failed_over": "green", "unprotected": "yellow"
 def verdict_style(verdict: str) -> str:
     """Return the colour in which a verdict is shown on a terminal."""
     return _STYLES.get(verdict, "red")
+
+
+def marked_verdict(run: Run) -> str:
+    """Return a run's verdict, with a star where it hangs on who gets the iothread lock next."""
+    return f"{run.verdict}{'*' if run.summary.get('depends_on') else ''}"
 
 
 def print_sentence(text: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from colosim.cluster.agent import Deafness, LocalAgent
 from colosim.host.failover import COMMAND, YANK
 from colosim.trace.events import (
     OTHER,
@@ -20,7 +21,6 @@ from colosim.trace.events import (
     PeerLost,
     PoweredOff,
 )
-from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -70,6 +70,11 @@ class ClusterManager:
             for side in hosts:
                 env.process(self._ask_monitor(side))
 
+        if settings.local_yank_after_ns is not None:
+            for side, host in hosts.items():
+                period_ns, _ = settings.watch(side)
+                LocalAgent(host, failovers[side], period_ns, settings.local_yank_after_ns)
+
     # ---- heartbeats answered by agents ---------------------------------------------------------
 
     def falls_silent(self, side: str) -> None:
@@ -91,7 +96,7 @@ class ClusterManager:
     def _missing(self, side: str) -> bool:
         """Whether `side` does not answer just now."""
         if self.settings.answered_by == "monitor":
-            return not (self._asks(side) and _answers(self.hosts[side]))
+            return not (self._asks(side) and Deafness(self.hosts[side]).answers)
         return side in self.silent
 
     def due_ns(self, side: str) -> int:
@@ -117,18 +122,17 @@ class ClusterManager:
         return any(side not in self.lost and self._missing(side) for side in self.hosts)
 
     def _ask_monitor(self, side: str) -> Generator[Event, None, None]:
-        host = self.hosts[side]
         heartbeat_ns, timeout_ns = self.settings.watch(side)
-        heard = 0
+        deafness = Deafness(self.hosts[side])
         while True:
             yield self.env.tick(heartbeat_ns)
             if self._asks(side):
-                heard = self.env.now if _answers(host) else max(heard, host.lock.since_ns)
-            if self.env.now - heard >= timeout_ns:
+                deafness.ask()
+            if self.env.now - deafness.heard_ns >= timeout_ns:
                 yield from self._act(side)
                 if self.settings.policy == "wait" or side in self.acted_on:
                     return
-                heard = self.env.now  # it is watched anew
+                deafness.heard_ns = self.env.now  # it is watched anew
 
     # ---- COLO_EXIT events ----------------------------------------------------------------------
 
@@ -229,8 +233,3 @@ class ClusterManager:
         ]
         if unanswered and self._missing(OTHER[side]) and not self.failovers[side].requested:
             self.env.process(self._tell(side))
-
-
-def _answers(host: Host) -> bool:
-    """Whether the main loop has its lock, or could have it now."""
-    return host.lock.owner is None or host.lock.purpose is Purpose.MONITOR

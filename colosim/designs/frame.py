@@ -85,5 +85,7 @@ def secondary_thread(design: Design, s: Secondary) -> Steps:
     if s.relaunching:
         s.failover.relaunch()
     _leave(s, error)
+    if not s.traits.main_loop_frees_cache:
+        yield from s.failover.free_cache(s.thread)
     s.failover.incoming_ended()
     yield from s.failover.wait(s.thread)

@@ -34,6 +34,7 @@ class Qemu51(Design):
         flat_staging=True,
         secondary_runs=True,
         joins_under_lock=False,
+        main_loop_frees_cache=True,
         drops_commands=True,
     )
 

@@ -274,7 +274,7 @@ class Side:
         lock = self.host.lock
         if lock.queue:
             purpose = lock.purpose
-            lock.release(self.thread)
+            lock.release(self.thread, sleeps=True)
             yield from lock.acquire(self.thread, purpose)
         yield self.thread.work(duration_ns - pause_ns)
         self._record.add(self._codes[StepDone, step], self.env.now - begun)

@@ -25,6 +25,10 @@ class Traits:
     """Whether the secondary's guest runs between checkpoints."""
     joins_under_lock: bool = True
     """Whether the secondary's failover joins the incoming thread while holding the lock."""
+    main_loop_frees_cache: bool = False
+    """Whether the main loop frees the RAM cache, when it has joined the incoming thread; else that
+    thread does as it leaves COLO, before it waits for a failover (series up to 2016).
+    """
     drops_commands: bool = False
     """Whether commands that wait are lost with the monitor's client (a queue of requests: 2.12)."""
     remedies: tuple[Option, ...] = ()

@@ -52,6 +52,7 @@ def base_of(scenario: Scenario) -> Scenario:
             "duration_ns": None,
             "warmup": 0,
             "faults": (),
+            "commands": (),
             "measured": {},
             "expect": {},
         }

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from colosim.analysis.recovery import freed_by
+from colosim.runs.lock_choice import judge_both_ways
 from colosim.runs.simulation import Simulation
 from colosim.runs.summary import deaf_longest_ns
-from colosim.runs.verdict import judge
 
 if TYPE_CHECKING:
     from colosim.explore.cases import Case
@@ -23,7 +23,8 @@ class Outcome:
     """One case and how it ended.
 
     `side`, `step`, `when`, `fault` and `victim` are those of the (first) fault; `choices` replays
-    it.  `service_lost_ns` is the longest time that no guest served, `monitor_deaf_ns` the longest
+    it.  `depends_on` is ``lock`` where the verdict hangs on who gets the iothread lock next.
+    `service_lost_ns` is the longest time that no guest served, `monitor_deaf_ns` the longest
     that a monitor could not be, both up to the end of the run; `freed_by` is what let the pair or
     the survivor go on, None if nothing did or had to.  `checkpoints` counts the committed ones.
     """
@@ -36,6 +37,7 @@ class Outcome:
     victim: str
     choices: str
     verdict: str
+    depends_on: str | None
     survivor: str | None
     service_lost_ns: int
     monitor_deaf_ns: int
@@ -60,7 +62,7 @@ def ended(simulation: Simulation, replay: str | None = None) -> Judgement:
     """
     simulation.check(replay)
     simulation.run()
-    return judge(simulation)
+    return judge_both_ways(simulation)
 
 
 def run_case(base: Scenario, case: Case, replay: str | None = None) -> Outcome:
@@ -75,11 +77,12 @@ def run_case(base: Scenario, case: Case, replay: str | None = None) -> Outcome:
         **{name: case.choices[name] for name in ("side", "step", "when", "fault", "victim")},
         choices=case.text,
         verdict=judgement.verdict,
+        depends_on=judgement.depends_on,
         survivor=judgement.survivor,
         service_lost_ns=simulation.service.stopped_longest_ns,
         monitor_deaf_ns=deaf_longest_ns(simulation.tally, judgement.survivor),
         freed_by=freed_by(list(simulation.record), judgement),
         checkpoints=simulation.committed,
-        reason=judgement.reason,
+        reason=judgement.sentence,
         digest=simulation.record.digest,
     )

@@ -148,8 +148,8 @@ class Effects:
         host.kill()
         self.connection.freeze(side, frozen=True)
         self._silence(side)
-        torn_down = host.bytes_ns(host.resident_bytes, host.costs.teardown_fs_per_byte)
-        self.env.call_at(self.env.now + torn_down, lambda: self.connection.process_gone(side))
+        gone_ns = self.env.now + host.teardown_ns
+        self.env.call_at(gone_ns, lambda: self.connection.process_gone(side))
 
     def power_off(self, side: str) -> None:
         """Let the cluster manager fence `side`: the host is gone for good, without a reset."""

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 from colosim.designs.side import VmstateError
 from colosim.engine.streams import exponential_ns
 from colosim.faults.steps import AFTER, BEFORE, DURING, Moment, moment
+from colosim.host.failover import STEPS
 from colosim.network.direction import READ, WRITE
-from colosim.scenario.model import RandomMoment
+from colosim.scenario.model import FailFault, Fault, RandomMoment
 from colosim.trace.events import FailureInjected, FaultsOver, FaultStruck
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from colosim.designs.side import Side
     from colosim.engine.environment import Environment
     from colosim.engine.streams import Streams
     from colosim.faults.effects import Effect, Effects
     from colosim.network.ends import Ends
-    from colosim.scenario.model import Fault
+    from colosim.scenario.model import Planned
     from colosim.trace.events import Event
     from colosim.trace.record import Record
 
@@ -34,7 +35,7 @@ class _Armed:
 
     __slots__ = ("checkpoint", "fault", "moment", "struck")
 
-    def __init__(self, fault: Fault, checkpoint: int, at: Moment) -> None:
+    def __init__(self, fault: Planned, checkpoint: int, at: Moment) -> None:
         self.fault = fault
         self.checkpoint = checkpoint
         self.moment = at
@@ -43,13 +44,11 @@ class _Armed:
     def is_at(self, side: Side, step: str, when: str) -> bool:
         """Whether this is the moment."""
         at = self.moment
-        return (
-            not self.struck
-            and at.step == step
-            and at.when == when
-            and at.side == side.name
-            and side.checkpoint == self.checkpoint
-        )
+        if self.struck or (at.step, at.when, at.side) != (step, when, side.name):
+            return False
+        if step in STEPS[side.name]:  # of a failover: from this checkpoint on
+            return side.checkpoint >= self.checkpoint
+        return side.checkpoint == self.checkpoint
 
 
 class Injector:
@@ -59,21 +58,23 @@ class Injector:
         self.env = env
         self.record = record
         self.effects = effects
-        self.timed: list[Fault] = []
+        self.timed: list[Planned] = []
         self.armed: list[_Armed] = []
         self.by_step = False
         """Whether any fault waits for a protocol step or lets a function fail."""
         self.failing: list[tuple[Fault, int | None]] = []
         self.struck: list[tuple[int, Fault]] = []
         self.on_fault: Callable[[], None] | None = None
+        self.on_command: Callable[[str, str], None] | None = None
+        """Is told the side and the name of an operator's command."""
         self.after_fault: Callable[[], None] | None = None
         self._before_stream: list[tuple[_Armed, Ends]] = []
         self._quiet = False
-        self._missed: list[Fault] = []
+        self._missed: list[Planned] = []
 
-    def arm(self, faults: tuple[Fault, ...], streams: Streams) -> None:
-        """Plan every fault; random moments are drawn from `streams`."""
-        for fault in faults:
+    def arm(self, planned: Sequence[Planned], streams: Streams) -> None:
+        """Plan every fault and command; random moments are drawn from `streams`."""
+        for fault in planned:
             self.by_step = self.by_step or fault.at_step is not None or fault.kind == "fail"
             if fault.at_ns is not None:
                 self.timed.append(fault)
@@ -83,19 +84,19 @@ class Injector:
                 assert stream is not None  # noqa: S101 - it is random
                 gaps = exponential_ns(streams.endless(stream), fault.at.mean_ns)
                 self._at_random(fault, gaps)
-            elif fault.kind == "fail":
+            elif isinstance(fault, FailFault):
                 self.failing.append((fault, fault.at_checkpoint))
             else:
                 assert fault.at_step is not None  # noqa: S101 - the model has one or the other
                 at = moment(fault.at_step, fault.progress_ppm)
                 self.armed.append(_Armed(fault, fault.at_checkpoint or 0, at))
 
-    def _at_its_time(self, fault: Fault) -> None:
+    def _at_its_time(self, fault: Planned) -> None:
         if not self._quiet:
             self.timed.remove(fault)
             self.strike(fault)
 
-    def _at_random(self, fault: Fault, gaps: Iterator[int]) -> None:
+    def _at_random(self, fault: Planned, gaps: Iterator[int]) -> None:
         """Strike after the next gap, and so on if the fault ends by itself."""
 
         def strike() -> None:
@@ -108,8 +109,8 @@ class Injector:
         self.env.call_at(self.env.now + next(gaps), strike, onlooker=True)
 
     @property
-    def never_struck(self) -> list[Fault]:
-        """Faults whose moment never came; that there was nothing to thaw or heal is no matter."""
+    def never_struck(self) -> list[Planned]:
+        """What never had its moment; that there was nothing to thaw or heal is no matter."""
         armed = [armed.fault for armed in self.armed if not armed.struck]
         failing = [fault for fault, _ in self.failing]
         waiting = self.timed + armed + failing
@@ -188,7 +189,7 @@ class Injector:
             armed.struck = True
             self.env.call_at(at_ns, lambda: self._strike_unless_over(armed.fault))
 
-    def _strike_unless_over(self, fault: Fault) -> None:
+    def _strike_unless_over(self, fault: Planned) -> None:
         if not self._quiet:
             self.strike(fault)
 
@@ -200,8 +201,14 @@ class Injector:
         if self.on_fault is not None and fault.kind not in _ENDINGS:
             self.on_fault()
 
-    def strike(self, fault: Fault) -> None:
-        """Let `fault` happen now."""
+    def strike(self, planned: Planned) -> None:
+        """Let a fault, or a command, happen now."""
+        if isinstance(planned, Fault):
+            self._strike(planned)
+        elif self.on_command is not None:
+            self.on_command(planned.target, planned.concerns or "")
+
+    def _strike(self, fault: Fault) -> None:
         self._note(fault, FaultStruck(fault.kind, fault.target))
         if fault.kind == "fail":
             self.failing.append((fault, None))

@@ -11,8 +11,15 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from colosim.engine.clock import per_byte_ns
-from colosim.trace.events import CommandRefused, CommandServed, FailoverPostponed, ServesAlone
+from colosim.trace.events import (
+    PRIMARY,
+    SECONDARY,
+    CommandRefused,
+    CommandServed,
+    FailoverPostponed,
+    OperatorSends,
+    ServesAlone,
+)
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
@@ -27,6 +34,9 @@ if TYPE_CHECKING:
 
 COMMAND = "x-colo-lost-heartbeat"
 YANK = "yank"
+CACHE_FREE, FAILOVER, JOIN = "cache free", "failover", "join"
+STEPS = {PRIMARY: (COMMAND, FAILOVER), SECONDARY: (COMMAND, JOIN, CACHE_FREE, FAILOVER)}
+"""The steps of each side's failover that faults can strike, beside those of a checkpoint."""
 
 
 class State(Enum):
@@ -59,6 +69,16 @@ class Failover:
         self._semaphore: Event | None = None
         self.on_takeover: Callable[[], None] | None = None
         self.on_error_exit: Callable[[], None] | None = None
+        self.reached: Callable[[str, str, int], bool] | None = None
+        """Is told of each step of the failover as it begins and ends, and how long it takes in ns;
+        says whether a fault strikes just then.
+        """
+        self._handlers = {
+            COMMAND: self.lost_heartbeat,
+            "stop": self._stop,
+            "cont": self._cont,
+            "query-status": self._query_status,
+        }
 
     @property
     def requested(self) -> bool:
@@ -74,7 +94,7 @@ class Failover:
 
     def lost_heartbeat(self, main_loop: Thread) -> Steps:
         """Serve the command x-colo-lost-heartbeat in the main loop, then its bottom half."""
-        yield main_loop.work(self.host.costs.lost_heartbeat_ns)
+        yield from self.step(main_loop, COMMAND, self.host.costs.lost_heartbeat_ns)
         if self.state is not State.NONE:
             self.host.record.note(CommandRefused(self.host.side, COMMAND))
             return
@@ -84,6 +104,33 @@ class Failover:
     def _bottom_half(self, main_loop: Thread) -> Steps:
         """Do the side's part, from the main loop."""
         raise NotImplementedError
+
+    def serve(self, command: str) -> None:
+        """Put an operator's command into the monitor; `yank` is served out of band."""
+        self.host.record.note(OperatorSends(self.host.side, command))
+        if command == YANK:
+            self.yank()
+        else:
+            self.host.monitor.send(command, self._handlers[command])
+
+    def _stop(self, main_loop: Thread) -> Steps:
+        """Serve the command stop (qmp_stop): the guest stands until somebody lets it run.
+
+        The next checkpoint that ends is somebody: vm_start does not ask who stopped it.
+        """
+        if self.host.guest.running:
+            yield main_loop.work(self.host.costs.vm_stop_ns)
+            self.host.guest.stop()
+
+    def _cont(self, main_loop: Thread) -> Steps:
+        """Serve the command cont (qmp_cont), which in COLO's own stop lets the guest run too."""
+        if not self.host.guest.running:
+            yield main_loop.work(self.host.costs.vm_start_ns)
+            self.host.guest.run()
+
+    def _query_status(self, main_loop: Thread) -> Steps:  # noqa: ARG002 - it does not wait
+        """Serve the command query-status, which changes nothing; assumed: in no time."""
+        yield from ()
 
     def yank(self) -> None:
         """Serve the out-of-band command yank: shut the migration channels down, without the lock.
@@ -95,6 +142,16 @@ class Failover:
             return
         self.host.record.note(CommandServed(self.host.side, YANK, out_of_band=True))
         self.channels.shutdown(self.host.side, "yanked")
+
+    def step(self, thread: Thread, name: str, duration_ns: int) -> Steps:
+        """Let `thread` work on a step of the failover, which a fault can strike."""
+        yield from self._tell(thread, name, "before", duration_ns)
+        yield thread.work(duration_ns)
+        yield from self._tell(thread, name, "after", 0)
+
+    def _tell(self, thread: Thread, name: str, when: str, duration_ns: int) -> Steps:
+        if self.reached is not None and self.reached(name, when, duration_ns):
+            yield thread.work(0)
 
     # ---- what the COLO thread does with it -----------------------------------------------------
 
@@ -147,15 +204,15 @@ class SecondaryFailover(Failover):
     """The secondary's: secondary_vm_do_failover, then the incoming coroutine to the running guest.
 
     `joins_under_lock`: whether it joins the incoming thread while the main loop holds the lock;
-    `ram_cache`: whether there is one to free.
+    `frees_cache`: whether the main loop frees the RAM cache then, or the incoming thread has.
     """
 
     def __init__(
-        self, host: Host, channels: Channels, *, joins_under_lock: bool, ram_cache: bool
+        self, host: Host, channels: Channels, *, joins_under_lock: bool, frees_cache: bool
     ) -> None:
         super().__init__(host, channels)
         self._joins_under_lock = joins_under_lock
-        self._ram_cache = ram_cache
+        self._frees_cache = frees_cache
         self.loading = False
         """Whether the COLO thread is just loading (vmstate_loading): then it is postponed."""
         self.relaunching = False
@@ -180,11 +237,9 @@ class SecondaryFailover(Failover):
         self._post()
         if not self._incoming_ended:
             yield from self._join(main_loop)
-        if self._ram_cache:
-            ram = self.host.guest_model.ram_bytes
-            yield main_loop.work(per_byte_ns(ram, self.host.costs.cache_free_fs_per_byte))
-            self.host.ledger.hold("ram_cache", 0)
-        yield main_loop.work(self.host.costs.failover_ns)
+        if self._frees_cache:
+            yield from self.free_cache(main_loop)
+        yield from self.step(main_loop, FAILOVER, self.host.costs.failover_ns)
         self.host.guest.run()
         self.took_over()
 
@@ -192,11 +247,18 @@ class SecondaryFailover(Failover):
         """Wait for the COLO incoming thread to end."""
         lock = self.host.lock
         self._incoming = self.host.env.event()
+        yield from self._tell(main_loop, JOIN, "before", 0)
         if not self._joins_under_lock:
             lock.release(main_loop)
         yield from main_loop.wait(self._incoming, "the COLO incoming thread to end")
         if not self._joins_under_lock:
             yield from lock.acquire(main_loop, Purpose.MONITOR)
+
+    def free_cache(self, thread: Thread) -> Steps:
+        """Free the RAM cache, if there is one (colo_release_ram_cache)."""
+        if self.host.cache_bytes:
+            yield from self.step(thread, CACHE_FREE, self.host.cache_free_ns)
+            self.host.ledger.hold("ram_cache", 0)
 
     def incoming_ended(self) -> None:
         """The secondary's COLO thread has ended: whoever joins it goes on."""

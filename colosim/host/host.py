@@ -13,7 +13,7 @@ from colosim.host.process import Process
 
 if TYPE_CHECKING:
     from colosim.engine.environment import Environment
-    from colosim.scenario.model import Costs
+    from colosim.scenario.model import Costs, Memory
     from colosim.scenario.model import Guest as GuestModel
     from colosim.trace.record import Record
 
@@ -32,13 +32,17 @@ class Host(Process):
         record: Record,
         costs: Costs,
         guest: GuestModel,
+        memory: Memory,
         lock: type[IothreadLock] = IothreadLock,
+        *,
+        barging: bool = False,
     ) -> None:
         super().__init__(side, env, record)
         self.costs = costs
         self.guest_model = guest
+        self._memory = memory
         self.ledger = Ledger(side, record)
-        self.lock = lock(side, env, record)
+        self.lock = lock(side, env, record, barging=barging)
         self.guest = Guest(side, env, record, guest)
         self.monitor = Monitor(self, self.lock)
         self.ledger.hold("dirty_bitmap", bitmap_bytes(guest.ram_bytes))
@@ -51,16 +55,29 @@ class Host(Process):
             self.monitor.wake()
 
     @property
-    def resident_bytes(self) -> int:
-        """What the kernel must tear down when the process is killed: guest RAM and the ledger's.
+    def teardown_ns(self) -> int:
+        """How long the kernel tears the memory of the killed process down.
 
-        Assumed: all of guest RAM is resident.
+        Assumed: all of guest RAM and of the RAM cache is resident; all but these two has pages of
+        4 KiB.
         """
-        return self.guest_model.ram_bytes + self.ledger.total_bytes
+        costs, ram, cache = self.costs, self.guest_model.ram_bytes, self.cache_bytes
+        huge = ram * self._memory.is_huge + cache * self._memory.cache_is_huge
+        small = ram + self.ledger.total_bytes - huge
+        spent_fs = small * costs.teardown_fs_per_byte + huge * costs.teardown_huge_fs_per_byte
+        return per_byte_ns(1, spent_fs)
 
-    def bytes_ns(self, amount: int, cost_fs: int) -> int:
-        """Return the time in ns of `amount` bytes at `cost_fs` femtoseconds each."""
-        return per_byte_ns(amount, cost_fs)
+    @property
+    def cache_free_ns(self) -> int:
+        """How long freeing the RAM cache takes."""
+        costs, huge = self.costs, self._memory.cache_is_huge
+        cost = costs.cache_free_huge_fs_per_byte if huge else costs.cache_free_fs_per_byte
+        return per_byte_ns(self.cache_bytes, cost)
+
+    @property
+    def cache_bytes(self) -> int:
+        """What the RAM cache holds, 0 if there is none."""
+        return self.ledger.levels.get("ram_cache", 0)
 
 
 def bitmap_bytes(ram_bytes: int) -> int:

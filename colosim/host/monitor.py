@@ -155,7 +155,9 @@ class Monitor:
                 self._begin(task)
                 yield from task.run(self.thread)
             if lock.owner is self.thread:
-                lock.release(self.thread)
+                # Assumed: poll() lasts longer than a woken waiter takes.  With something to read it
+                # may be shorter; then a command is served before the COLO thread goes on.
+                lock.release(self.thread, sleeps=True)
 
     def _begin(self, task: _Task) -> None:
         command, host = task.command, self.host

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import simpy
 
 from colosim.host.lock import IothreadLock
-from colosim.trace.events import LockGot, LockReleased, LockWanted
+from colosim.trace.events import LockGot, LockWanted
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 
 class ReferenceLock(IothreadLock):
-    """A resource of which there is one: whoever has its request granted has the lock."""
+    """A resource of which there is one: whoever has its request granted has the lock.
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    While a woken waiter is on its way the resource is not given back, and whoever asks takes it
+    over.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._resource = simpy.Resource(self._env)
         self._granted: Any = None
 
@@ -30,16 +34,21 @@ class ReferenceLock(IothreadLock):
         """Take the lock for `purpose`, when it is this thread's turn."""
         if self.owner is thread:
             raise self._broken(thread, "takes a lock that it holds")
-        wanted_ns, waits = self._env.now, (thread, purpose, self._resource.request())
-        request = waits[2]
-        if not request.triggered:
-            self._record.add(self._codes[LockWanted, thread.name, purpose])
-            self.queue.append(waits)
-            thread.waits_for = f"the iothread lock ({purpose})"
-        request.callbacks.append(lambda _request: self._grant(waits))
-        yield request
-        if self._env.now > wanted_ns:
-            thread.waits_for = ""
+        wanted_ns = self._env.now
+        self.contested = self.contested or wanted_ns <= self._chance_until_ns
+        if self._granted is not None and self.owner is None:
+            self.owner, self.purpose = thread, purpose
+        else:
+            request = self._resource.request()
+            waits = (thread, purpose, request)
+            if not request.triggered:
+                self._record.add(self._codes[LockWanted, thread.name, purpose])
+                self.queue.append(waits)
+                thread.waits_for = f"the iothread lock ({purpose})"
+            request.callbacks.append(lambda _request: self._grant(waits))
+            yield request
+            if self._env.now > wanted_ns:
+                thread.waits_for = ""
         self.since_ns = self._env.now
         self._record.add(self._codes[LockGot, thread.name, purpose], self.since_ns - wanted_ns)
 
@@ -49,11 +58,7 @@ class ReferenceLock(IothreadLock):
         self.owner, self.purpose, self._granted = waits
         self.since_ns = self._env.now
 
-    def release(self, thread: Thread) -> None:
-        """Give the lock back."""
-        if self.owner is not thread:
-            raise self._broken(thread, "releases a lock that it lacks")
-        held_ns = self._env.now - self.since_ns
-        self._record.add(self._codes[LockReleased, thread.name, self.purpose], held_ns)
-        self.owner = None
-        self._resource.release(self._granted)
+    def _hand_on(self) -> None:
+        if self._granted is not None and self.owner is None:
+            granted, self._granted = self._granted, None
+            self._resource.release(granted)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from colosim.designs.registry import OWN, DesignNames
 from colosim.errors import ColosimError, DesignError
 from colosim.runs.columns import COLUMNS, STEPS, checkpoint_columns
+from colosim.runs.lock_choice import judge_both_ways
 from colosim.runs.simulation import Simulation, steps_of
 from colosim.runs.summary import summarise
 from colosim.runs.taps import taps
-from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
+from colosim.runs.verdict import NOT_APPLICABLE, Judgement
 from colosim.scenario import Scenario, load
 from colosim.trace.events import parse
 from colosim.trace.record import DIGEST_FORMAT
@@ -256,7 +257,7 @@ def simulate(
         judgement = Judgement(NOT_APPLICABLE, None, f"the design has no step {steps}")
     else:
         simulation.run()
-        judgement = judge(simulation)
+        judgement = judge_both_ways(simulation)
     if seed is not None:
         scenario = scenario.model_copy(update={"seed": seed})
     return Run(

@@ -22,7 +22,7 @@ from colosim.errors import DesignError, InvariantError
 from colosim.faults.effects import Effects
 from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
-from colosim.host.failover import PrimaryFailover, SecondaryFailover
+from colosim.host.failover import STEPS, PrimaryFailover, SecondaryFailover
 from colosim.host.host import Host, bitmap_bytes
 from colosim.host.lock import IothreadLock
 from colosim.host.process import Thread
@@ -81,7 +81,16 @@ class Simulation:
         lock, direction = MODELS[scenario.model]
         for side in SIDES:
             costs = getattr(scenario.hosts, side).costs
-            self.hosts[side] = Host(side, env, record, costs, scenario.guest, lock)
+            self.hosts[side] = Host(
+                side,
+                env,
+                record,
+                costs,
+                scenario.guest,
+                scenario.memory,
+                lock,
+                barging=scenario.lock == "barging",
+            )
         self._connect(direction)
         self.tally = Tally(scenario.warmup)
         self.peaks = Peaks(taps(self.connection))
@@ -115,7 +124,7 @@ class Simulation:
                 self.hosts[SECONDARY],
                 self.connection,
                 joins_under_lock=traits.joins_under_lock,
-                ram_cache=traits.ram_cache,
+                frees_cache=traits.main_loop_frees_cache,
             ),
         }
         effects = Effects(
@@ -129,6 +138,7 @@ class Simulation:
         self.service = Service(self.env, self.hosts, self.failovers, effects)
         self.injector.on_fault = self.service.fault
         self.injector.after_fault = self.service.update
+        self.injector.on_command = lambda side, command: self.failovers[side].serve(command)
         for failover in self.failovers.values():
             failover.on_takeover = self.service.update
         self.manager = ClusterManager(
@@ -182,10 +192,12 @@ class Simulation:
 
     def missing_steps(self) -> list[str]:
         """Return the steps that faults name and this design does not have."""
-        named = [fault.at_step for fault in self.scenario.faults if fault.at_step is not None]
+        planned = (*self.scenario.faults, *self.scenario.commands)
+        named = [one.at_step for one in planned if one.at_step is not None]
         if not named:
             return []
         have = set(steps_of(type(self.design), self.scenario))
+        have |= {(side, step) for side, steps in STEPS.items() for step in steps}
         missing = []
         for text in named:
             at = moment(text)
@@ -216,13 +228,7 @@ class Simulation:
     def run(self) -> Simulation:
         """Run to the end; a broken safety rule ends the run and is kept in `violation`."""
         scenario = self.scenario
-        self.injector.arm(scenario.faults, Streams(self.seed))
-        if scenario.faults or scenario.manager.answered_by == "monitor":
-            for host in self.hosts.values():
-                host.monitor.expects_commands = True
-        if self.injector.by_step:
-            self.primary.watch = self.injector
-            self.secondary.watch = self.injector
+        self._arm()
         self.hosts[PRIMARY].guest.run()
         if self.design.traits.secondary_runs:
             self.hosts[SECONDARY].guest.run()
@@ -259,6 +265,18 @@ class Simulation:
         self.tally.finish(self.end_ns)
         self.peaks.finish(self.end_ns)
         return self
+
+    def _arm(self) -> None:
+        """Plan what goes wrong and what is commanded, and let the steps be watched for it."""
+        scenario = self.scenario
+        self.injector.arm((*scenario.faults, *scenario.commands), Streams(self.seed))
+        if scenario.faults or scenario.commands or scenario.manager.answered_by == "monitor":
+            for host in self.hosts.values():
+                host.monitor.expects_commands = True
+        if self.injector.by_step:
+            for side in (self.primary, self.secondary):
+                side.watch = self.injector
+                side.failover.reached = partial(self.injector.reached, side)
 
     def _read(self, flat: Sequence[int]) -> None:
         """Count what a part of the record says."""
@@ -331,6 +349,7 @@ def protocol_of(design: type[Design], scenario: Scenario, checkpoint: int = 0) -
     quiet = scenario.model_copy(
         update={
             "faults": (),
+            "commands": (),
             "liveness": None,
             "checkpoints": checkpoint + 1,
             "duration_ns": None,

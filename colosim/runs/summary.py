@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from colosim.runs.deaf_monitor import warning_of
+from colosim.runs.verdict import COMPLETED
 from colosim.trace.events import ABORTED, COMMITTED, PRIMARY, SECONDARY
 from colosim.trace.quantities import HOLDS, SPANS, WIRE_BYTES
 
@@ -14,7 +16,15 @@ if TYPE_CHECKING:
     from colosim.runs.tally import Tally
     from colosim.runs.verdict import Judgement
 
-__all__ = ["STAGING", "deaf_longest_ns", "laid_out", "memory_peaks", "summarise", "value_of"]
+__all__ = [
+    "STAGING",
+    "deaf_longest_ns",
+    "laid_out",
+    "memory_peaks",
+    "summarise",
+    "value_of",
+    "warning",
+]
 
 STAGING = "staging_buffer"
 
@@ -37,6 +47,14 @@ def deaf_longest_ns(tally: Tally, survivor: str | None) -> int:
     return max(tally.deaf_ns[side] for side in sides)
 
 
+def warning(simulation: Simulation, judgement: Judgement) -> str | None:
+    """Return what a run that went well would not survive if the manager asked the monitors."""
+    healthy = judgement.verdict == COMPLETED and not simulation.injector.struck
+    if not healthy:
+        return None
+    return warning_of(simulation.scenario.manager, simulation.tally.deaf_ns)
+
+
 def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
     """Return the summary of a simulation that has run (or could not: `not_applicable`)."""
     tally = simulation.tally
@@ -46,6 +64,7 @@ def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
         seed=simulation.seed,
         digest=simulation.record.digest,
         judgement=judgement,
+        warned=warning(simulation, judgement),
         outcomes=tally.outcomes,
         distribution=lambda name: tally.distribution(name).summary(),
         memory_peaks={side: memory_peaks(simulation, side) for side in (PRIMARY, SECONDARY)},
@@ -65,6 +84,7 @@ def laid_out(
     seed: int,
     digest: str,
     judgement: Judgement,
+    warned: str | None = None,
     outcomes: Mapping[str, int],
     distribution: Callable[[str], dict[str, int] | None],
     memory_peaks: Mapping[str, Mapping[str, int | None]],
@@ -76,6 +96,7 @@ def laid_out(
     `colosim.trace.quantities`.  `rest`: ``wire_bytes``, and the keys with a number each that are
     last in the summary.
     """
+    other = judgement.otherwise
     return {
         "scenario": scenario,
         "design": design,
@@ -83,7 +104,13 @@ def laid_out(
         "digest": digest,
         "verdict": judgement.verdict,
         "survivor": judgement.survivor,
-        "reason": judgement.reason,
+        "reason": judgement.sentence,
+        "warning": warned,
+        "depends_on": judgement.depends_on,
+        "otherwise": {
+            "verdict": None if other is None else other.verdict,
+            "survivor": None if other is None else other.survivor,
+        },
         "checkpoints": {"completed": outcomes[COMMITTED], "aborted": outcomes[ABORTED]},
         **{name: distribution(name) for name in SPANS},
         "lock_hold_ns": {side: distribution(HOLDS[side]) for side in HOLDS},

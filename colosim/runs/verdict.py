@@ -20,7 +20,7 @@ from colosim.trace.purpose import Purpose
 if TYPE_CHECKING:
     from colosim.errors import InvariantError
     from colosim.runs.simulation import Simulation
-    from colosim.scenario.model import Fault
+    from colosim.scenario.model import Planned
 
 (
     COMPLETED,
@@ -43,6 +43,27 @@ class Judgement:
     verdict: str
     survivor: str | None
     reason: str
+    otherwise: Judgement | None = None
+    """How the run ends with the other ``lock``, if that is another verdict."""
+
+    @property
+    def depends_on(self) -> str | None:
+        """The choice that the verdict hangs on: ``lock``, or None."""
+        return None if self.otherwise is None else "lock"
+
+    @property
+    def sentence(self) -> str:
+        """The reason, and what it would be otherwise."""
+        if self.otherwise is None:
+            return self.reason
+        return f"{self.reason}; {self.dependence}"
+
+    @property
+    def dependence(self) -> str:
+        """What the verdict would be otherwise, as a clause; empty if it hangs on nothing."""
+        if self.otherwise is None:
+            return ""
+        return f"this depends on who gets the iothread lock next: {self.otherwise.reason}"
 
 
 def _lost(simulation: Simulation, side: str) -> bool:
@@ -92,9 +113,9 @@ def judge(simulation: Simulation) -> Judgement:
     return Judgement(judgement.verdict, judgement.survivor, judgement.reason + late)
 
 
-def _named(fault: Fault) -> str:
-    """Name a fault and its moment."""
-    what = f" ({fault.concerns})" if fault.kind == "fail" else ""
+def _named(fault: Planned) -> str:
+    """Name a fault or command and its moment."""
+    what = f" ({fault.concerns})" if fault.kind in {"fail", "command"} else ""
     at = fault.at
     when = at if isinstance(at, int) else None
     if isinstance(at, StepMoment):

@@ -89,6 +89,10 @@ class Costs(Section):
     failover_ns: Time
     """From the failover bottom half to the guest running."""
     cache_free_fs_per_byte: PerByte
-    """Freeing the RAM cache at failover, per byte of it."""
+    """Freeing the RAM cache when COLO ends, per byte of it, with pages of 4 KiB."""
+    cache_free_huge_fs_per_byte: PerByte
+    """The same with huge pages."""
     teardown_fs_per_byte: PerByte
-    """Resident memory of a killed process until its sockets reset, per byte."""
+    """Resident memory of a killed process until its sockets reset, per byte in pages of 4 KiB."""
+    teardown_huge_fs_per_byte: PerByte
+    """The same per byte in huge pages."""

@@ -84,8 +84,8 @@ def _moment(value: object) -> type[Section] | Reader:
     return RandomMoment if {"rate", "rate_per_gigaday"} & value.keys() else StepMoment
 
 
-class Fault(Section):
-    """Something that goes wrong at ``at``; one subclass a kind, each with the key of its kind."""
+class Planned(Section):
+    """What a scenario lets happen at a moment: a fault, or a command."""
 
     kind: ClassVar[str] = ""
 
@@ -107,7 +107,7 @@ class Fault(Section):
 
     @property
     def target(self) -> str:
-        """What it strikes: ``primary``, ``secondary`` or ``network``."""
+        """What it concerns: ``primary``, ``secondary`` or ``network``."""
         return str(getattr(self, self.kind))
 
     @property
@@ -144,15 +144,19 @@ class Fault(Section):
         return lasting
 
     @property
-    def factor_ppm(self) -> int | None:
-        """For ``slow``: the rate or latency is multiplied by this."""
-        return None
-
-    @property
     def concerns(self) -> str | None:
         """For ``slow`` and ``fail``: the value of the key ``what``."""
         what: str | None = getattr(self, "what", None)
         return what
+
+    @property
+    def factor_ppm(self) -> int | None:
+        """For ``slow``: the rate or latency is multiplied by this."""
+        return None
+
+
+class Fault(Planned):
+    """Something that goes wrong at ``at``; one subclass a kind, each with the key of its kind."""
 
 
 class FreezeFault(Fault):

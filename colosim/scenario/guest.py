@@ -139,6 +139,11 @@ class Guest(Section):
     iothread lock is free. Assumed 0: stopping the guest drains its devices.
     """
 
+    @classmethod
+    def advice(cls, key: str) -> str:
+        """Say what is meant by a size of memory here."""
+        return "is unknown under guest; did you mean 'ram'?" if key == "memory" else ""
+
     @property
     def ram_pages(self) -> int:
         """Guest RAM in pages of 4 KiB."""

@@ -55,6 +55,10 @@ class Manager(Section):
     """Its own reaction time."""
     yank_wait_ns: Time = 10**9
     """From the yank to the command."""
+    local_yank_after_ns: TimeOrNone = None
+    """An agent on each host asks its own QEMU at every heartbeat, and yanks it when the monitor has
+    not answered for so long. Without, there are none.
+    """
 
     def watch(self, side: str) -> tuple[int, int]:
         """Return heartbeat period and timeout for the host of `side`, in ns."""

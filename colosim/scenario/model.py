@@ -16,14 +16,17 @@ from colosim.scenario import units
 from colosim.scenario.bounds import Bound, Expectations
 from colosim.scenario.canonical import plain_keys
 from colosim.scenario.checks import Conflict, Path, check, conflicts, entries
+from colosim.scenario.commands import Command
 from colosim.scenario.costs import Costs
 from colosim.scenario.document import Mapping, marked
 from colosim.scenario.faults import (
     FAULT_KINDS,
     AnyFault,
+    FailFault,
     Fault,
     HealFault,
     KillFault,
+    Planned,
     RandomMoment,
     StepMoment,
     ThawFault,
@@ -50,6 +53,7 @@ from colosim.scenario.guest import (
 from colosim.scenario.hosts import Host, Hosts
 from colosim.scenario.liveness import Liveness
 from colosim.scenario.manager import Manager, Watch
+from colosim.scenario.memory import Memory
 from colosim.scenario.network import Framing, Network
 from colosim.scenario.overrides import override
 from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK
@@ -65,7 +69,9 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_DESIGNS",
     "FAULT_KINDS",
+    "Command",
     "Costs",
+    "FailFault",
     "Fault",
     "FixedDirty",
     "Framing",
@@ -78,7 +84,9 @@ __all__ = [
     "Liveness",
     "Manager",
     "MeasuredDirty",
+    "Memory",
     "Network",
+    "Planned",
     "RandomMoment",
     "RateDirty",
     "Scenario",
@@ -120,6 +128,11 @@ class Scenario(Section):
     """How lock and network are computed: in closed form, or ('reference') step by step by stock
     SimPy processes, slowly, to compare with.
     """
+    lock: Annotated[str, Choice(("fifo", "barging"), "who gets the iothread lock next")] = "fifo"
+    """Who gets an iothread lock that others wait for: the first who waits, or ('barging', as a
+    pthread mutex) whoever asks within 20 us of the release, before the first who waits has woken
+    up. Where a verdict hangs on it, the output says so.
+    """
     duration_ns: TimeOrNone = None
     """Length of the run in simulated time, instead of checkpoints."""
     checkpoints: Annotated[int | None, Measure(units.COUNT, 1, 10**9)] = Field(
@@ -134,6 +147,8 @@ class Scenario(Section):
     """From the end of a transaction to the start of the next (x-checkpoint-delay)."""
     guest: Guest = Guest.model_construct()
     """The virtual machine."""
+    memory: Memory = Memory.model_construct()
+    """How the memory of the two processes is mapped."""
     hosts: Hosts = Field(default_factory=lambda: Hosts.of(DEFAULT_HOST))
     """Costs of the two hosts."""
     network: Network = Field(default_factory=lambda: Network.of(DEFAULT_NETWORK))
@@ -142,6 +157,10 @@ class Scenario(Section):
         default=(), max_length=100
     )
     """What goes wrong, and when."""
+    commands: Annotated[
+        tuple[Command, ...], Example("[{at: 5 s, to: primary, command: query-status}]")
+    ] = Field(default=(), max_length=100)
+    """What an operator sends to the monitors, and when."""
     liveness: Liveness | None = None
     """When faults end, and how soon the pair or a survivor goes on."""
     manager: Manager = Manager.model_construct()
@@ -222,21 +241,20 @@ class Scenario(Section):
 
     @check("checkpoints")
     def _reaches_the_checkpoints_of_faults(self) -> Iterator[Conflict]:
-        for index, fault in entries(self.faults):
-            at, length = fault.at_checkpoint, self.checkpoints
+        for path, planned in self._planned:
+            at, length = planned.at_checkpoint, self.checkpoints
             if at is not None and length is not None and at >= length:
                 message = f"checkpoint {at} never comes: the run has {length}, counted from 0"
-                paths: tuple[Path, ...] = (("faults", index, "at", "checkpoint"), ("checkpoints",))
-                yield Conflict(message, paths)
+                yield Conflict(message, ((*path, "checkpoint"), ("checkpoints",)))
 
     @check("duration", "horizon")
     def _reaches_the_times_of_faults(self) -> Iterator[Conflict]:
         key, end_ns = self._end
-        for index, fault in entries(self.faults):
-            if fault.at_ns is not None and fault.at_ns > end_ns:
-                after = f"the fault at {_time(fault.at_ns)} is after the end of the run"
-                message = f"{after} ({key} {_time(end_ns)})"
-                yield Conflict(message, (("faults", index, "at"), (key,)))
+        for path, planned in self._planned:
+            if planned.at_ns is not None and planned.at_ns > end_ns:
+                what = "command" if isinstance(planned, Command) else "fault"
+                after = f"the {what} at {_time(planned.at_ns)} is after the end of the run"
+                yield Conflict(f"{after} ({key} {_time(end_ns)})", (path, (key,)))
 
     @check()
     def _random_faults_strike_apart(self) -> Iterator[Conflict]:
@@ -271,6 +289,14 @@ class Scenario(Section):
                 before = f"the fault at {_time(fault.at_ns)} is not before the end of all faults"
                 message = f"{before} (liveness.until {_time(until_ns)})"
                 yield Conflict(message, (("faults", index, "at"), ("liveness", "until")))
+
+    @property
+    def _planned(self) -> Iterator[tuple[Path, Planned]]:
+        """Every fault and command, with the path of its moment."""
+        for index, fault in entries(self.faults):
+            yield ("faults", index, "at"), fault
+        for index, command in entries(self.commands):
+            yield ("commands", index, "at"), command
 
     @property
     def _end(self) -> tuple[str, int]:

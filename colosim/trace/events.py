@@ -32,6 +32,7 @@ __all__ = [
     "PRIMARY",
     "ROOM_FOR",
     "SECONDARY",
+    "AgentYanks",
     "ByManager",
     "CallFailed",
     "CheckpointEnded",
@@ -63,6 +64,7 @@ __all__ = [
     "MonitorLost",
     "MonitorRegained",
     "OnSide",
+    "OperatorSends",
     "PagesCounted",
     "PeerLost",
     "PoweredOff",
@@ -389,6 +391,24 @@ class MigrationChanged(OnSide):
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorSends(OnSide):
+    """An operator sends a command to a side's monitor."""
+
+    sentence = "operator sends {command}"
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentYanks(OnSide):
+    """The agent on a side's host finds the monitor deaf, and yanks its own QEMU.
+
+    Value: ns since the monitor answered last.
+    """
+
+    sentence = "agent yanks its own QEMU"
+
+
+@dataclass(frozen=True, slots=True)
 class CommandReceived(OnSide):
     """A command is in the monitor's socket."""
 
@@ -530,6 +550,8 @@ _KINDS: Final[tuple[type[Event], ...]] = (
     FailoverPostponed,
     FailoverChanged,
     MigrationChanged,
+    OperatorSends,
+    AgentYanks,
     CommandReceived,
     CommandServed,
     CommandRefused,

@@ -95,6 +95,9 @@ STANDS_FOR: Final = {
     },
 }
 
+_SIDES: Final = (PRIMARY, SECONDARY)
+_VERDICTS: Final = tuple(VERDICTS)
+_NO_CHANCE: Final = "the verdict hangs on no choice"
 _NO_FAULT: Final = "no fault struck, or no guest serves again"
 
 SUMMARY: Final = (
@@ -106,16 +109,31 @@ SUMMARY: Final = (
         "verdict",
         WORD,
         "how the run ended (`unknown` of a real run whose log ends within a checkpoint)",
-        words=tuple(VERDICTS),
+        words=_VERDICTS,
     ),
     Field(
         "survivor",
         WORD,
         "the side that outlived the fault, or serves alone",
         "nothing was lost, or both sides were",
-        (PRIMARY, SECONDARY),
+        _SIDES,
     ),
     Field("reason", SENTENCE, "why the verdict is what it is"),
+    Field(
+        "warning",
+        SENTENCE,
+        "whom a manager that asks the monitors would take for lost, though nothing has failed",
+        "a fault struck, the run did not complete, or no monitor was deaf for that long",
+    ),
+    Field(
+        "depends_on",
+        WORD,
+        "the choice that the verdict hangs on and that real QEMU leaves to chance",
+        "it hangs on none",
+        ("lock",),
+    ),
+    Field("otherwise.verdict", WORD, "the verdict with the other choice", _NO_CHANCE, _VERDICTS),
+    Field("otherwise.survivor", WORD, "the survivor with the other choice", _NO_CHANCE, _SIDES),
     Field("checkpoints.completed", NUMBER, "checkpoints that were committed, warm-up included"),
     Field("checkpoints.aborted", NUMBER, "checkpoints that an error or a failover ended"),
     *(Field(f"{name}.STATISTIC", NS, MEANINGS[name]) for name in SPANS),

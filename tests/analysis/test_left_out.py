@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 
 from colosim.analysis.explain import explain
-from colosim.analysis.left_out import LEFT_OUT, contested
-from colosim.trace.events import PRIMARY, LockGot, LockReleased, LockWanted
-from colosim.trace.purpose import Purpose
-from colosim.trace.steps import CHECKPOINT_THREAD, MAIN_LOOP
+from colosim.analysis.left_out import LEFT_OUT
 from tests.analysis.cases import STREAM, scenario
 
 PAGE = Path(__file__).parents[2] / "docs" / "model.md"
@@ -57,18 +54,3 @@ def test_what_applies_is_told(faults: tuple[str, ...], expected: list[str]) -> N
 def test_a_case_that_does_not_apply_leaves_nothing_out() -> None:
     """Where nothing was simulated nothing is said of the model."""
     assert not ids("qsb", "freeze: primary, at: {checkpoint: 3, step: 'primary: device save'}")
-
-
-@pytest.mark.parametrize(("later_ns", "is_contested"), [(0, True), (20_000, True), (20_001, False)])
-def test_a_handover_is_contested_for_20_us(later_ns: int, *, is_contested: bool) -> None:
-    """Whoever wants the lock again within 20 us of handing it on might have had it first."""
-    events = [
-        (0, LockGot(PRIMARY, CHECKPOINT_THREAD, Purpose.STOP), 0),
-        (5, LockWanted(PRIMARY, MAIN_LOOP, Purpose.MONITOR), 0),
-        (9, LockReleased(PRIMARY, CHECKPOINT_THREAD, Purpose.STOP), 9),
-        (9, LockGot(PRIMARY, MAIN_LOOP, Purpose.MONITOR), 4),
-        (9 + later_ns, LockWanted(PRIMARY, CHECKPOINT_THREAD, Purpose.SAVE), 0),
-    ]
-    assert contested(events) is is_contested
-    # Nobody waited for it: it was not handed on.
-    assert not contested([events[0], *events[2:]])

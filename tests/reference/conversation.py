@@ -90,7 +90,15 @@ class Conversation:
         record = Record(env, keep=True)
         lock, direction = MODELS[scenario.model]
         self.hosts = {
-            side: Host(side, env, record, getattr(scenario.hosts, side).costs, scenario.guest, lock)
+            side: Host(
+                side,
+                env,
+                record,
+                getattr(scenario.hosts, side).costs,
+                scenario.guest,
+                scenario.memory,
+                lock,
+            )
             for side in SIDES
         }
         self.connection = Connection(env, record, scenario.network, 0, direction)
