@@ -111,10 +111,10 @@ class RunDirectory:
         self.open_tables(checkpoint_columns(steps))
         self._simulation = simulation
         self._tables = Tables(taps=taps(simulation.connection), own_steps=steps)
-        simulation.record.sinks.append(self._take)
+        simulation.record.writers.append(self._take)
 
-    def _take(self, chunk: list[int]) -> None:
-        self._flat.extend(chunk)
+    def _take(self, packed: bytes) -> None:
+        self._flat.frombytes(packed)
         if len(self._flat) >= BATCH:
             self._write_batch()
 

@@ -13,7 +13,7 @@ import numpy as np
 from colosim.runs.columns import COLUMNS, SLOPE, TEXT, checkpoint_columns
 from colosim.runs.levels import Levels, SocketLevels, Until
 from colosim.trace.checkpoint import Checkpoints
-from colosim.trace.columns import Columns, IntColumn, before, first_come, last_before, words
+from colosim.trace.columns import Columns, IntColumn, WordColumn, before, first_come, last_before
 from colosim.trace.events import (
     OTHER,
     CheckpointEnded,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from colosim.trace.columns import Ints
 
     Accounts = tuple[tuple[str, str], ...]
-    Column = IntColumn | np.ndarray[Any, np.dtype[Any]]
+    Column = IntColumn | WordColumn | np.ndarray[Any, np.dtype[Any]]
     Table = dict[str, Column]
 
 __all__ = ["Table", "Tables", "joined", "rows_of", "table_of"]
@@ -68,7 +68,7 @@ class Tables:
     def feed(self, flat: Sequence[int]) -> dict[str, Table]:
         """Return what rows of each table this part of the record finishes."""
         part = Columns(flat)
-        names = words([str(event) for event in part.events])
+        names = [str(event) for event in part.events]
         found: dict[str, Table] = {
             "checkpoints": {**self._checkpoints.rows(part)},
             "memory": self._memory(part),
@@ -76,7 +76,7 @@ class Tables:
             "messages": self._messages.rows(part),
             "events": {
                 "time_ns": IntColumn.all(part.at_ns),
-                "event": names[part.kind],
+                "event": WordColumn.of(names, part.kind),
                 "value": IntColumn.all(part.value),
             },
         }
@@ -136,8 +136,8 @@ class Tables:
         account = found.account[order]
         return {
             "time_ns": IntColumn.all(found.time_ns[order]),
-            "side": words([side for side, _ in accounts])[account],
-            "account": words([name for _, name in accounts])[account],
+            "side": WordColumn.of([side for side, _ in accounts], account),
+            "account": WordColumn.of([name for _, name in accounts], account),
             "level_bytes": IntColumn.all(found.level_bytes[order]),
             "slope_bytes_per_ns": found.slope_bytes_per_ns[order],
         }
@@ -218,7 +218,9 @@ def _by_holder(part: Columns) -> Iterable[tuple[Ints, Ints, Ints]]:
 def _holders(part: Columns, places: Ints) -> Table:
     """Return whose lock it is, and which thread's for what."""
     return {
-        column: words([str(getattr(event, column, "")) for event in part.events])[part.kind[places]]
+        column: WordColumn.of(
+            [str(getattr(event, column, "")) for event in part.events], part.kind[places]
+        )
         for column in ("side", "thread", "purpose")
     }
 
@@ -269,15 +271,15 @@ class _Messages:
 
     def _table(self, under_way: _UnderWay, sent: Ints) -> Table:
         part = self._part
-        names = words([getattr(e, "message", getattr(e, "step", "")) for e in part.events])
-        sides = words([getattr(event, "side", "") for event in part.events])
-        others = words([OTHER.get(side, "") for side in sides])
+        names = [getattr(e, "message", getattr(e, "step", "")) for e in part.events]
+        sides = [getattr(event, "side", "") for event in part.events]
+        kind = part.kind[sent]
         written, received = under_way.written[sent], under_way.received[sent]
         return {
             "checkpoint": IntColumn.all(self._checkpoint[sent]),
-            "name": names[part.kind[sent]],
-            "from": sides[part.kind[sent]],
-            "to": others[part.kind[sent]],
+            "name": WordColumn.of(names, kind),
+            "from": WordColumn.of(sides, kind),
+            "to": WordColumn.of([OTHER.get(side, "") for side in sides], kind),
             "sent_ns": IntColumn.all(part.at_ns[sent]),
             "written_ns": IntColumn(part.at_ns[written], written >= 0),
             "received_ns": IntColumn(part.at_ns[received], received >= 0),
@@ -329,8 +331,15 @@ def joined(parts: Sequence[Table]) -> Table:
 
 def _joined(columns: Sequence[Column]) -> Column:
     ints = [column for column in columns if isinstance(column, IntColumn)]
+    texts = [column for column in columns if isinstance(column, WordColumn)]
+    if texts:
+        starts = np.cumsum([0, *(len(column.words) for column in texts)])
+        kinds = [column.kind + start for column, start in zip(texts, starts, strict=False)]
+        return WordColumn.of(
+            [word for column in texts for word in column.words], np.concatenate(kinds)
+        )
     if not ints:
-        return np.concatenate([column for column in columns if not isinstance(column, IntColumn)])
+        return np.concatenate([column for column in columns if isinstance(column, np.ndarray)])
     return IntColumn(
         np.concatenate([column.values for column in ints]),
         np.concatenate([column.known for column in ints]),
@@ -350,7 +359,7 @@ def table_of(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
 
 def _column(name: str, cells: Sequence[Any]) -> Column:
     if name in TEXT:
-        return words(cells)
+        return WordColumn.listing(cells)
     if name == SLOPE:
         return np.array(cells, np.float64)
     known = np.array([cell is not None for cell in cells], np.bool_)

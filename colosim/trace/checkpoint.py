@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from colosim.trace.columns import IntColumn, before, last_before, words
+from colosim.trace.columns import IntColumn, WordColumn, before, last_before
 from colosim.trace.events import (
     COMMITTED,
     OTHER,
@@ -43,7 +43,7 @@ from colosim.trace.steps import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from colosim.trace.columns import Bools, Columns, Ints, Words
+    from colosim.trace.columns import Bools, Columns, Ints
     from colosim.trace.events import Event
 
 __all__ = ["UNFINISHED", "WAITS", "Checkpoints"]
@@ -83,7 +83,7 @@ class Checkpoints:
         self._acted_ns = dict.fromkeys(OTHER, 0)
         self._begun_ns: dict[tuple[str, str], int] = {}
 
-    def rows(self, part: Columns) -> dict[str, IntColumn | Words]:
+    def rows(self, part: Columns) -> dict[str, IntColumn | WordColumn]:
         """Return a column for each quantity, with a row for each checkpoint that begins in `part`.
 
         What a checkpoint does not have is missing.
@@ -96,7 +96,7 @@ class Checkpoints:
             rows.columns[name] = rows.between(begin, ends)
         outcomes = rows.outcomes()
         for name in SPANS:
-            rows.columns[name].known[:-1] &= outcomes == COMMITTED
+            rows.columns[name].known[:-1] &= outcomes.values == COMMITTED
         number = before(rows.ends, rows.begins, part.value, self._number - 1) + 1
         if len(rows.ends):
             self._number = int(part.value[rows.ends[-1]]) + 1
@@ -239,14 +239,14 @@ class _Rows:
         self.of = np.where(inside, latest, count)
         self.columns: dict[str, IntColumn] = {}
 
-    def outcomes(self) -> Words:
+    def outcomes(self) -> WordColumn:
         """Return the outcome of each."""
-        found = np.full(self.count, UNFINISHED, dtype=object)
         closed = self._closes == self.stops
         closed &= self._closes < len(self.part)
-        outcome = words([getattr(event, "outcome", "") for event in self.part.events])
-        found[closed] = outcome[self.part.kind[self._closes[closed]]]
-        return found
+        outcomes = [getattr(event, "outcome", "") for event in self.part.events]
+        kind = np.full(self.count, len(outcomes))
+        kind[closed] = self.part.kind[self._closes[closed]]
+        return WordColumn.of([*outcomes, UNFINISHED], kind)
 
     def column(self, name: str) -> IntColumn:
         """Return a column, empty at first."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Bools = np.ndarray[Any, np.dtype[np.bool_]]
     Words = np.ndarray[Any, np.dtype[np.object_]]
 
-__all__ = ["Columns", "IntColumn", "before", "first_come", "last_before", "words"]
+__all__ = ["Columns", "IntColumn", "WordColumn", "before", "first_come", "last_before"]
 
 
 class Columns:
@@ -33,13 +33,16 @@ class Columns:
     def __init__(self, flat: Sequence[int] | Ints) -> None:
         self.flat: Ints = np.asarray(flat, dtype=np.int64).reshape(-1, 3)
         self.at_ns, codes, self.value = np.ascontiguousarray(self.flat.T)
-        found, self.kind = np.unique(codes, return_inverse=True)
-        self.events: tuple[Event, ...] = tuple(event_of(code) for code in found.tolist())
-        order = np.argsort(self.kind, kind="stable")
-        ends = np.searchsorted(self.kind[order], np.arange(len(found) + 1))
+        order = np.argsort(codes, kind="stable")
+        in_order = codes[order]
+        begins = np.flatnonzero(np.diff(in_order, prepend=-1))
+        ends = np.append(begins, len(codes))[1:]
+        self.events: tuple[Event, ...] = tuple(map(event_of, in_order[begins].tolist()))
+        self.kind: Ints = np.empty(len(codes), np.int64)
+        self.kind[order] = np.repeat(np.arange(len(begins)), ends - begins)
         self._places = {
             event: order[begin:end]
-            for event, begin, end in zip(self.events, ends[:-1], ends[1:], strict=True)
+            for event, begin, end in zip(self.events, begins, ends, strict=True)
         }
 
     def __len__(self) -> int:
@@ -101,11 +104,40 @@ class IntColumn:
         return list(found)
 
 
-def words(found: Sequence[str]) -> Words:
-    """Return a column of words."""
-    column = np.empty(len(found), dtype=object)
-    column[:] = found
-    return column
+@dataclass(slots=True)
+class WordColumn:
+    """Words: `words`, each of them once, and which of them stands in each row."""
+
+    words: Words
+    kind: Ints
+
+    @classmethod
+    def of(cls, words: Sequence[str], kind: Ints) -> WordColumn:
+        """Return the column that has ``words[k]`` for each k of `kind`; words may come twice."""
+        used = np.flatnonzero(np.bincount(kind, minlength=len(words))).tolist()
+        number = {word: n for n, word in enumerate(dict.fromkeys(words[k] for k in used))}
+        renumbered = np.array([number.get(word, 0) for word in words], np.int64)
+        distinct = np.empty(len(number), dtype=object)
+        distinct[:] = list(number)
+        return cls(distinct, renumbered[kind])
+
+    @classmethod
+    def listing(cls, cells: Sequence[str]) -> WordColumn:
+        """Return the column of these words, one after the other."""
+        return cls.of(cells, np.arange(len(cells)))
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return len(self.kind)
+
+    @property
+    def values(self) -> Words:
+        """The word of each row."""
+        return self.words[self.kind]
+
+    def tolist(self) -> list[str]:
+        """Return the word of each row."""
+        return list(self.values)
 
 
 def last_before(places: Ints, ends: Ints) -> Ints:

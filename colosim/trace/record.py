@@ -106,8 +106,9 @@ class Record:
     """The event record of one run.
 
     `pending` holds the latest events, flat: time, code, value, time, ...  Hot model code extends
-    it directly.  `sinks` are called with each chunk as it is closed, `readers` with what has been
-    closed now and then: whoever wants all of it by some moment calls `flush` first.
+    it directly.  `sinks` are called with each chunk as it is closed, `readers` and `writers` (these
+    with its bytes, as they are hashed) with what has been closed now and then: whoever wants all of
+    it by some moment calls `flush` first.
     """
 
     __slots__ = (
@@ -120,12 +121,14 @@ class Record:
         "pending",
         "readers",
         "sinks",
+        "writers",
     )
 
     def __init__(self, clock: Clock, *, keep: bool) -> None:
         self._clock = clock
         self._digest = hashlib.sha256()
         self._kept: list[bytes] = []
+        self.writers: list[Callable[[bytes], None]] = [self._kept.append] if keep else []
         # How much of `pending` belongs to closed chunks, packed and hashed a batch at a time.
         self._closed = 0
         self._packed = 0
@@ -163,8 +166,8 @@ class Record:
         for reader in self.readers:
             reader(values)
         packed = pack(f"{closed}{_INT64}", *values)
-        if self.keep:
-            self._kept.append(packed)
+        for writer in self.writers:
+            writer(packed)
         self._digest.update(packed if sys.byteorder == "little" else _byteswapped(packed))
         del pending[:closed]
         self._packed += closed
