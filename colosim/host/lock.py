@@ -34,7 +34,7 @@ class IothreadLock:
         self.side = side
         self._env = env
         self._record = record
-        self._codes = Codes(side)
+        self._codes = Codes(side, record)
         self.owner: Thread | None = None
         self.purpose = Purpose.STOP
         self.since_ns = 0

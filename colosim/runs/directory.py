@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import colosim
 from colosim.errors import RunDirectoryError
 from colosim.runs.columns import COLUMNS, checkpoint_columns
-from colosim.runs.run import Run, own_steps, simulate
+from colosim.runs.run import Run, simulate
 from colosim.runs.stored import MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
 from colosim.runs.taps import taps
 from colosim.scenario import resolve
@@ -107,7 +107,7 @@ class RunDirectory:
         """Write this simulation's tables while it runs."""
         from colosim.runs.tables import Tables  # noqa: PLC0415 - numpy is slow to import
 
-        steps = own_steps(type(simulation.design), simulation.scenario)
+        steps = simulation.record.own.steps
         self.open_tables(checkpoint_columns(steps))
         self._simulation = simulation
         self._tables = Tables(taps=taps(simulation.connection), own_steps=steps)

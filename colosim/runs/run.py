@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from colosim.designs.registry import OWN, DesignNames
+from colosim.designs.registry import DesignNames
 from colosim.errors import ColosimError, DesignError
-from colosim.runs.columns import COLUMNS, STEPS, checkpoint_columns
-from colosim.runs.simulation import Simulation, steps_of
+from colosim.runs.columns import COLUMNS, checkpoint_columns
+from colosim.runs.simulation import Simulation
 from colosim.runs.summary import summarise
 from colosim.runs.taps import taps
 from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from colosim.runs.taps import Tap
     from colosim.trace.events import Event
 
-__all__ = ["NoTablesError", "Run", "as_scenario", "own_steps", "run", "simulate"]
+__all__ = ["NoTablesError", "Run", "as_scenario", "run", "simulate"]
 
 
 class NoTablesError(ColosimError):
@@ -147,7 +147,7 @@ class Run:
             return COLUMNS[table]
         if self.simulation is None:
             return tuple(self._frame(table).columns)
-        return checkpoint_columns(own_steps(type(self.simulation.design), self.scenario))
+        return checkpoint_columns(self.simulation.record.own.steps)
 
     def iter_events(self) -> Iterator[tuple[int, Event, int]]:
         """Yield (time_ns, event, value) of every event; `colosim.trace.events` has their types.
@@ -190,8 +190,7 @@ class Run:
         from colosim.runs.tables import Tables, joined  # noqa: PLC0415 - numpy is slow to import
 
         simulation = self._kept()
-        own = own_steps(type(simulation.design), self.scenario)
-        made = Tables(taps=self._taps, own_steps=own)
+        made = Tables(taps=self._taps, own_steps=simulation.record.own.steps)
         found = made.feed(simulation.record.chunks)
         left = made.finish(simulation.end_ns)
         return {
@@ -206,20 +205,6 @@ class Run:
         if self._taps:
             state["tables"] = self.tables
         return state
-
-
-def own_steps(design: type[Design], scenario: Scenario) -> tuple[tuple[str, str], ...]:
-    """Return the steps (side, name) that a design has and `columns.STEPS` does not name.
-
-    Messages are no steps with a duration.
-    """
-    if design in OWN:
-        return ()
-    return tuple(
-        (side, step)
-        for side, step in steps_of(design, scenario)
-        if (side, step) not in STEPS and not step.isupper()
-    )
 
 
 def simulate(
