@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from colosim.designs.design import Design
     from colosim.runs.simulation import Simulation
     from colosim.runs.table_files import TableFiles
-    from colosim.runs.tables import Table, Tables
+    from colosim.runs.tables import Tables
     from colosim.scenario import Scenario
+    from colosim.trace.columns import Table
 
 __all__ = ["UNCHANGED", "WRITTEN", "RunDirectory", "run_into", "versions", "write_run"]
 

@@ -12,7 +12,7 @@ from colosim.trace.columns import IntColumn, WordColumn
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from colosim.runs.tables import Table
+    from colosim.trace.columns import Table
 
 __all__ = ["frame", "read"]
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from colosim.designs.design import Design
-    from colosim.runs.tables import Table
     from colosim.runs.taps import Tap
+    from colosim.trace.columns import Table
     from colosim.trace.events import Event
 
 __all__ = ["NoTablesError", "Run", "as_scenario", "run", "simulate"]
@@ -187,7 +187,8 @@ class Run:
 
         :raises NoTablesError: if the record was not kept.
         """
-        from colosim.runs.tables import Tables, joined  # noqa: PLC0415 - numpy is slow to import
+        from colosim.runs.tables import Tables  # noqa: PLC0415 - numpy is slow to import
+        from colosim.trace.columns import joined  # noqa: PLC0415
 
         simulation = self._kept()
         made = Tables(taps=self._taps, own_steps=simulation.record.own.steps)

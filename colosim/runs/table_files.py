@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from colosim.runs.tables import Table
+    from colosim.trace.columns import Table
 
 __all__ = ["CSV", "FORMATS", "NONE", "PARQUET", "TableFiles", "events_in", "table_files"]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from colosim.runs.columns import COLUMNS, SLOPE, TEXT, checkpoint_columns
 from colosim.runs.levels import Levels, SocketLevels, Until
-from colosim.trace.checkpoint import Checkpoints
+from colosim.trace.checkpoint import Checkpoints, frozen_since
 from colosim.trace.columns import Columns, IntColumn, WordColumn, before, first_come, last_before
 from colosim.trace.events import (
     OTHER,
@@ -31,13 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from colosim.runs.taps import Tap
-    from colosim.trace.columns import Ints
+    from colosim.trace.columns import Column, Ints, Table
 
     Accounts = tuple[tuple[str, str], ...]
-    Column = IntColumn | WordColumn | np.ndarray[Any, np.dtype[Any]]
-    Table = dict[str, Column]
 
-__all__ = ["Table", "Tables", "joined", "rows_of", "table_of"]
+__all__ = ["Tables", "rows_of", "table_of"]
 
 _NONE: Final = -1
 """No place."""
@@ -84,9 +82,11 @@ class Tables:
 
     def finish(self, end_ns: int) -> dict[str, Table]:
         """Return the rows of what the end of the run leaves open."""
+        waiting = self._checkpoints.finish(end_ns)
         return {
+            **({"checkpoints": self._complete("checkpoints", waiting)} if waiting else {}),
             "memory": self._breakpoints([], (), self._levels.rest(end_ns)),
-            "locks": self._locks.left(),
+            "locks": self._locks.left(end_ns),
             "messages": self._messages.left(),
         }
 
@@ -148,10 +148,12 @@ class _Locks:
 
     def __init__(self) -> None:
         self._open = Columns(())
+        self._frozen_ns: dict[str, int] = {}
 
     def rows(self, part: Columns) -> Table:
         """Return the holds that are released in a part, in the order of release."""
         here = part.where(lambda event: isinstance(event, LockWanted | LockGot | LockReleased))
+        frozen_since(self._frozen_ns, part)
         part = Columns(np.concatenate([self._open.flat, part.flat[here]]))
         found = [np.empty((3, 0), np.int64)]
         left = [np.empty(0, np.int64)]
@@ -174,8 +176,11 @@ class _Locks:
             "held_ns": IntColumn.all(held_ns),
         }
 
-    def left(self) -> Table:
-        """Return holds that never ended, then waits that never ended, in their order."""
+    def left(self, end_ns: int) -> Table:
+        """Return holds that never ended, then waits that never ended, in their order.
+
+        Such a hold lasts to the end of the run, or to where its process froze for good.
+        """
         part = self._open
         holds = part.where(lambda event: isinstance(event, LockGot))
         waits = np.full(len(part), _NONE)
@@ -186,12 +191,15 @@ class _Locks:
         places = np.append(holds, np.sort(np.concatenate(idle)))
         since = np.where(waits[places] >= 0, waits[places], places)
         size = len(places)
+        held = np.arange(size) < len(holds)
+        sides = (getattr(part.events[kind], "side", "") for kind in part.kind[places])
+        until_ns = [self._frozen_ns.get(side, end_ns) for side in sides]
         return {
             **_holders(part, places),
             "wanted_ns": IntColumn.all(part.at_ns[since]),
-            "got_ns": IntColumn(part.at_ns[places], np.arange(size) < len(holds)),
+            "got_ns": IntColumn(part.at_ns[places], held),
             "released_ns": IntColumn.empty(size),
-            "held_ns": IntColumn.empty(size),
+            "held_ns": IntColumn(np.array(until_ns, np.int64) - part.at_ns[places], held),
         }
 
 
@@ -322,28 +330,6 @@ class _UnderWay:
         got, turn = got[turn >= 0], turn[turn >= 0]
         end[sent[turn]] = got
         self.of[got] = sent[turn]
-
-
-def joined(parts: Sequence[Table]) -> Table:
-    """Return tables of the same columns, one after the other."""
-    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
-
-
-def _joined(columns: Sequence[Column]) -> Column:
-    ints = [column for column in columns if isinstance(column, IntColumn)]
-    texts = [column for column in columns if isinstance(column, WordColumn)]
-    if texts:
-        starts = np.cumsum([0, *(len(column.words) for column in texts)])
-        kinds = [column.kind + start for column, start in zip(texts, starts, strict=False)]
-        return WordColumn.of(
-            [word for column in texts for word in column.words], np.concatenate(kinds)
-        )
-    if not ints:
-        return np.concatenate([column for column in columns if isinstance(column, np.ndarray)])
-    return IntColumn(
-        np.concatenate([column.values for column in ints]),
-        np.concatenate([column.known for column in ints]),
-    )
 
 
 def rows_of(table: Table) -> Iterator[tuple[Any, ...]]:

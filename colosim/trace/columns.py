@@ -6,7 +6,7 @@ A *place* is where an event stands in the part, from 0; places are arrays in asc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
     Ints = np.ndarray[Any, np.dtype[np.int64]]
     Bools = np.ndarray[Any, np.dtype[np.bool_]]
+    Column: TypeAlias = "IntColumn | WordColumn | np.ndarray[Any, np.dtype[Any]]"
+    Table = dict[str, Column]
     Words = np.ndarray[Any, np.dtype[np.object_]]
 
-__all__ = ["Columns", "IntColumn", "WordColumn", "before", "first_come", "last_before"]
+__all__ = ["Columns", "IntColumn", "WordColumn", "before", "first_come", "joined", "last_before"]
 
 
 class Columns:
@@ -130,6 +132,10 @@ class WordColumn:
         """Return how many rows there are."""
         return len(self.kind)
 
+    def __getitem__(self, part: slice) -> WordColumn:
+        """Return a part of the column."""
+        return WordColumn(self.words, self.kind[part])
+
     @property
     def values(self) -> Words:
         """The word of each row."""
@@ -138,6 +144,28 @@ class WordColumn:
     def tolist(self) -> list[str]:
         """Return the word of each row."""
         return list(self.values)
+
+
+def joined(parts: Sequence[Table]) -> Table:
+    """Return tables of the same columns, one after the other."""
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def _joined(columns: Sequence[Column]) -> Column:
+    ints = [column for column in columns if isinstance(column, IntColumn)]
+    texts = [column for column in columns if isinstance(column, WordColumn)]
+    if texts:
+        starts = np.cumsum([0, *(len(column.words) for column in texts)])
+        kinds = [column.kind + start for column, start in zip(texts, starts, strict=False)]
+        return WordColumn.of(
+            [word for column in texts for word in column.words], np.concatenate(kinds)
+        )
+    if not ints:
+        return np.concatenate([column for column in columns if isinstance(column, np.ndarray)])
+    return IntColumn(
+        np.concatenate([column.values for column in ints]),
+        np.concatenate([column.known for column in ints]),
+    )
 
 
 def last_before(places: Ints, ends: Ints) -> Ints:
