@@ -49,7 +49,7 @@ class Explanation:
     `standing` is how the pair stood at the end, or, where a guest serves again, just before it was
     released: the graph of who waited for whom, lock holds, buffers, and what would have released
     them (None if nobody had to wait for a fault).  `guest_stopped_ns` is the stop that lasts, or
-    the longest that there was; `time_to_service_ns` is None if no guest ever served again.
+    the longest that there was; `time_to_guest_ns` is None if none runs any more.
     `left_out` is what the model leaves out and could change what is said here.
     """
 
@@ -61,7 +61,7 @@ class Explanation:
     reason: str
     end_ns: int
     guest_stopped_ns: int
-    time_to_service_ns: int | None
+    time_to_guest_ns: int | None
     story: Story
     standing: Standing | None
     released_by: tuple[str, ...]
@@ -165,7 +165,7 @@ def _explanation(
         judgement.reason,
         simulation.end_ns,
         stopped_ns(simulation),
-        simulation.service.time_to_service_ns,
+        simulation.service.time_to_guest_ns,
         told,
         stands,
         released_by,

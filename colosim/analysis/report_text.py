@@ -122,10 +122,10 @@ def _reason(judgement: Judgement, stands: Standing | None) -> str:
 
 def stopped_ns(simulation: Simulation) -> int:
     """Return the stop of service that lasts to the end, or the longest that there was."""
-    service = simulation.service
-    if service.serving:
-        return service.stopped_longest_ns
-    return simulation.end_ns - service._since_ns  # noqa: SLF001 - nothing else knows it
+    since_ns = simulation.service.stopped_since_ns
+    if since_ns is None:
+        return simulation.service.stopped_longest_ns
+    return simulation.end_ns - since_ns
 
 
 def _opening(simulation: Simulation, judgement: Judgement, stands: Standing | None) -> str:
@@ -143,15 +143,10 @@ def _opening(simulation: Simulation, judgement: Judgement, stands: Standing | No
 
 def _not_serving(simulation: Simulation, stands: Standing, *, said: bool) -> str:
     """Say since when no guest serves; `said`: that none does was said just before."""
-    stopped, guest = stopped_ns(simulation), simulation.hosts[PRIMARY].guest
-    since = simulation.end_ns - stopped
-    until = f"to the end of the run at {moment_of(simulation.end_ns)}."
+    since, guest = simulation.service.stopped_since_ns or 0, simulation.hosts[PRIMARY].guest
     if guest.running or PRIMARY in stands.lost or guest.since_ns != since:
-        return f"No guest has served since {moment_of(since)}, for {duration(stopped)}, {until}"
-    text = (
-        f"the primary's guest has been stopped since {moment_of(since)}, for "
-        f"{duration(stopped)}, {until}"
-    )
+        return f"No guest has served since {moment_of(since)}, to the end."
+    text = f"the primary's guest has been stopped since {moment_of(since)}, to the end."
     return text[:1].upper() + text[1:] if said else f"No guest serves: {text}"
 
 
@@ -160,10 +155,10 @@ def _serving(simulation: Simulation) -> str:
     stopped = duration(service.stopped_longest_ns)
     if service.fault_ns is None:
         return f"The guest was stopped for {stopped} at the longest."
-    back = service.time_to_service_ns
-    fault = "the fault" if len(simulation.injector.struck) == 1 else "a fault"
-    served = f"serves again {duration(back)} after {fault}" if back else "serves"
-    return f"Without service for {stopped} at the longest; a guest {served}."
+    back = service.time_to_guest_ns
+    fault = "the fault" if len(simulation.injector.struck) == 1 else "the first that took it away"
+    runs = f"; one ran again {duration(back)} after {fault}" if back else ""
+    return f"No guest ran for {stopped} at the longest{runs}."
 
 
 def _timeline(told: Story) -> str:

@@ -23,7 +23,7 @@ _SHOWN = {
     "pause\np99": "pause_ns.p99",
     "lock held\np50": "lock_hold_ns.primary.p50",
     "staging\nbuffer": "memory_peak_bytes.primary.staging_buffer",
-    "service\nback after": "time_to_service_ns",
+    "guest\nback after": "time_to_guest_ns",
 }
 """The columns of the table, each with its key of the summary."""
 _BECAME = {"written": "written", "unchanged": "the same run is there already, left alone"}
@@ -83,8 +83,9 @@ def command(  # noqa: PLR0913 - click hands every option over by name
 
     Each SCENARIO is a file, or the name of a scenario that colosim ships. A run directory has
     summary.json, the tables, and manifest.json; it is written whole or not at all. The
-    same run that stands there already is left alone. The exit status is 3 if nobody serves at the
-    end of a run and its scenario did not expect so, 4 if a safety rule broke.
+    same run that stands there already is left alone. Where the scenario did not expect it, the
+    exit status is 1 if a run is unfinished, unprotected or not applicable, and 3 if nobody serves
+    at its end; 4 if a safety rule broke.
     """
     from colosim.runs.run import as_scenario
 
@@ -168,8 +169,8 @@ def _violations(runs: Sequence[Run]) -> list[str]:
 
 def _print_runs(name: str, runs: Sequence[Run]) -> None:
     from colosim.cli.show import print_sentence, print_table, verdict_style
-    from colosim.runs.summary import value_of
-    from colosim.runs.wording import in_words
+    from colosim.runs.wording import in_words, said_of
+    from colosim.trace.fields import value_of
 
     rows = []
     for run in runs:
@@ -177,10 +178,14 @@ def _print_runs(name: str, runs: Sequence[Run]) -> None:
         for key in _SHOWN.values():
             head, _, part = key.rpartition(".")
             counted = not part.startswith("p") or value_of(run.summary, f"{head}.count")
-            cells.append(in_words(key, value_of(run.summary, key) if counted else None))
+            cells.append(said_of(run.summary, key) if counted else in_words(key, None))
         rows.append(cells)
     styles = {run.verdict: verdict_style(run.verdict) for run in runs}
     print_table(name, ("design", "verdict", *_SHOWN), rows, styles=styles)
     for run in runs:
-        if run.verdict not in {"completed", "failed_over", "violated"}:
+        if run.summary["false_failover"] or run.verdict not in {
+            "completed",
+            "failed_over",
+            "violated",
+        }:
             print_sentence(f"{run.design}: {run.reason}")

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["print_sentence", "print_table", "verdict_style"]
 
-_STYLES = {"completed": "green", "failed_over": "green", "unprotected": "yellow"}
+_STYLES = {
+    "completed": "green",
+    "failed_over": "green",
+    "unfinished": "yellow",
+    "unprotected": "yellow",
+}
 
 
 def verdict_style(verdict: str) -> str:

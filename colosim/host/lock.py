@@ -55,6 +55,7 @@ class IothreadLock:
             event = self._env.event()
             self.queue.append((thread, purpose, event))
             thread.waits_for = f"the iothread lock ({purpose})"
+            thread.waits_since_ns = wanted_ns
             yield event
             thread.waits_for = ""
         self.since_ns = self._env.now

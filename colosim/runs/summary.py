@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from colosim.runs.tally import Tally
     from colosim.runs.verdict import Judgement
 
-__all__ = ["STAGING", "deaf_longest_ns", "laid_out", "memory_peaks", "summarise", "value_of"]
+__all__ = ["STAGING", "deaf_longest_ns", "laid_out", "memory_peaks", "summarise"]
 
 STAGING = "staging_buffer"
+PPM = 10**6
 
 
 def memory_peaks(simulation: Simulation, side: str) -> dict[str, int]:
@@ -33,13 +34,24 @@ def deaf_longest_ns(tally: Tally, survivor: str | None) -> int:
 
     A process that is frozen or dead is nobody's monitor any more.
     """
-    sides = (PRIMARY, SECONDARY) if survivor is None else (survivor,)
-    return max(tally.deaf_ns[side] for side in sides)
+    return max(tally.deaf_ns[side] for side in _heard(survivor))
+
+
+def deaf_open(tally: Tally, survivor: str | None) -> bool:
+    """Tell whether the longest time that a monitor was deaf lasts to the end of the run."""
+    longest_ns = deaf_longest_ns(tally, survivor)
+    return any(
+        tally.deaf_open[side] and tally.deaf_ns[side] == longest_ns for side in _heard(survivor)
+    )
+
+
+def _heard(survivor: str | None) -> tuple[str, ...]:
+    return (PRIMARY, SECONDARY) if survivor is None else (survivor,)
 
 
 def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
     """Return the summary of a simulation that has run (or could not: `not_applicable`)."""
-    tally = simulation.tally
+    tally, service = simulation.tally, simulation.service
     return laid_out(
         scenario=simulation.scenario.name,
         design=simulation.design.name,
@@ -52,9 +64,13 @@ def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
         wire_bytes=tally.wire_bytes,
         events=simulation.env.events,
         end_ns=simulation.end_ns,
-        guest_stopped_ns_longest=simulation.service.stopped_longest_ns,
+        guest_stopped_ns_longest=service.stopped_longest_ns,
+        guest_stopped_open=service.stopped_open,
+        guest_running_share=service.served_ns * PPM // max(1, simulation.end_ns),
+        monitor_deaf_ns=tally.deaf(judgement.survivor).summary(),
         monitor_deaf_ns_longest=deaf_longest_ns(tally, judgement.survivor),
-        time_to_service_ns=simulation.service.time_to_service_ns,
+        monitor_deaf_open=deaf_open(tally, judgement.survivor),
+        time_to_guest_ns=service.time_to_guest_ns,
     )
 
 
@@ -68,13 +84,12 @@ def laid_out(
     outcomes: Mapping[str, int],
     distribution: Callable[[str], dict[str, int] | None],
     memory_peaks: Mapping[str, Mapping[str, int | None]],
-    **rest: int | None,
+    **rest: Any,
 ) -> dict[str, Any]:
     """Return a summary, of a simulated or of a real run; None is what was not measured.
 
     `outcomes`: checkpoints by outcome.  `distribution` returns that of a quantity of
-    `colosim.trace.quantities`.  `rest`: ``wire_bytes``, and the keys with a number each that are
-    last in the summary.
+    `colosim.trace.quantities`.  `rest`: ``wire_bytes``, and the keys that are last in the summary.
     """
     return {
         "scenario": scenario,
@@ -83,6 +98,7 @@ def laid_out(
         "digest": digest,
         "verdict": judgement.verdict,
         "survivor": judgement.survivor,
+        "false_failover": judgement.false_failover,
         "reason": judgement.reason,
         "checkpoints": {"completed": outcomes[COMMITTED], "aborted": outcomes[ABORTED]},
         **{name: distribution(name) for name in SPANS},
@@ -92,13 +108,3 @@ def laid_out(
         "wire_bytes_per_checkpoint": distribution(WIRE_BYTES),
         **rest,
     }
-
-
-def value_of(summary: dict[str, Any], key: str) -> Any:
-    """Return the value of a dotted key, None if the summary has none."""
-    value: Any = summary
-    for part in key.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return None
-        value = value[part]
-    return value

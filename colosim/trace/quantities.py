@@ -52,7 +52,9 @@ WIRE_BYTES: Final = "wire_bytes"
 """The sum of the values of `is_sent` events."""
 
 MEANINGS: Final = {
-    "pause_ns": "from the primary's guest stopped to running again",
+    PAUSE: "from the primary's guest stopped by the checkpoint thread to running again, whatever "
+    "became of the checkpoint; one that is open when the run ends counts up to there, or to where "
+    "its process froze for good",
     "transaction_ns": "from the request sent to the primary's guest running again",
     "ram_ns": "from VMSTATE_SEND read by the secondary to RAM in its RAM cache, or to its staging "
     "buffer filled where RAM is staged",
