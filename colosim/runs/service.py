@@ -105,7 +105,7 @@ class Service:
         lasts_ns = end_ns - self._since_ns
         if self.serving:
             self.served_ns += lasts_ns
-        elif lasts_ns >= self.stopped_longest_ns:
+        elif lasts_ns and lasts_ns >= self.stopped_longest_ns:
             self.stopped_longest_ns, self.stopped_open = lasts_ns, True
 
     @property

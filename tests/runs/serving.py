@@ -103,7 +103,7 @@ def by_the_events(run: Run) -> dict[str, Any]:
     serving.follow(run)
     end_ns = run.summary["end_ns"]
     last_begun_ns, last_ended_ns = serving.stops[-1]
-    lasts = not serving.serves and last_ended_ns == end_ns
+    lasts = not serving.serves and last_begun_ns < last_ended_ns == end_ns
     return {
         "guest_stopped_ns_longest": serving.stopped_longest_ns,
         "guest_stopped_open": lasts and end_ns - last_begun_ns == serving.stopped_longest_ns,
