@@ -38,7 +38,7 @@ verdicts = pd.DataFrame(
     {
         design: {
             "verdict": run.verdict,
-            "serves again after (s)": run.summary["time_to_guest_ns"],
+            "runs again after (s)": run.summary["time_to_guest_ns"],
             "monitor deaf for (s)": run.summary["monitor_deaf_ns_longest"],
             "guest stopped for (s)": run.summary["guest_stopped_ns_longest"],
         }
@@ -171,7 +171,7 @@ for index, design in enumerate(service.columns):
         )
 axes.axvline(3000, color="black", linewidth=0.8)
 axes.text(NEVER_S, -0.68, "never", ha="center", weight="bold")
-axes.set(xscale="log", xlim=(1, 20_000), ylim=(4.6, -0.6), xlabel="a guest serves again after (s)")
+axes.set(xscale="log", xlim=(1, 20_000), ylim=(4.6, -0.6), xlabel="a guest runs again after (s)")
 axes.set_xticks([1, 3, 10, 30, 100, 300, 1000], ["1", "3", "10", "30", "100", "300", "1,000"])
 axes.minorticks_off()
 axes.set_yticks(range(len(service)), service.index)

@@ -186,7 +186,10 @@ def _standing_text(simulation: Simulation, judgement: Judgement, stands: Standin
         return []
     at_end = stands.at_ns == simulation.end_ns
     when = "At the end" if at_end else "Just before it was released"
-    parts = [f"{when}, {moment_of(stands.at_ns)}\n\n{_holds(stands)}", _buffers(stands)]
+    parts = [
+        f"{when}, {moment_of(stands.at_ns)}\n\n{_holds(stands, at_end=at_end)}",
+        _buffers(stands),
+    ]
     if stands.graph.edges:
         parts.append(_waits(stands))
     for side in SIDES:
@@ -211,7 +214,7 @@ def _releases(whom: str, ways: Sequence[Release]) -> str:
     return "\n".join(lines)
 
 
-def _holds(stands: Standing) -> str:
+def _holds(stands: Standing, *, at_end: bool) -> str:
     lines = ["Who holds the iothread lock"]
     for side in SIDES:
         held = [hold for hold in stands.holds if hold.side == side]
@@ -220,9 +223,9 @@ def _holds(stands: Standing) -> str:
         if held:
             hold = held[0]
             step = f", at the step {hold.step}" if hold.step else ""
+            long = "to the end" if at_end else duration(stands.at_ns - hold.since_ns)
             text = (
-                f"its {hold.thread} since {moment_of(hold.since_ns)} "
-                f"({duration(stands.at_ns - hold.since_ns)}), "
+                f"its {hold.thread} since {moment_of(hold.since_ns)} ({long}), "
                 f"to {purpose_of(hold.purpose)}{step}"
             )
             if hold.leaked:
