@@ -38,7 +38,7 @@ verdicts = pd.DataFrame(
     {
         design: {
             "verdict": run.verdict,
-            "serves again after (s)": run.summary["time_to_service_ns"],
+            "runs again after (s)": run.summary["time_to_guest_ns"],
             "monitor deaf for (s)": run.summary["monitor_deaf_ns_longest"],
             "guest stopped for (s)": run.summary["guest_stopped_ns_longest"],
         }
@@ -58,7 +58,7 @@ open_holds = runs["split"].locks.query("got_ns.notna() and released_ns.isna()")
 assert open_holds.purpose.tolist() == ["save"]
 unserved = runs["split"].locks.query("got_ns.isna()")
 assert unserved.purpose.tolist() == ["monitor"]
-back = {d: run.summary["time_to_service_ns"] for d, run in runs.items() if run.verdict != "hung"}
+back = {d: run.summary["time_to_guest_ns"] for d, run in runs.items() if run.verdict != "hung"}
 assert max(back.values()) < 3.1e9
 
 Markdown(f"""
@@ -146,7 +146,7 @@ told = {name: colosim.compare(name, tables=False).runs for name in COMPANIONS}
 service = (
     pd.DataFrame(
         {
-            what: {design: run.summary["time_to_service_ns"] for design, run in told[name].items()}
+            what: {design: run.summary["time_to_guest_ns"] for design, run in told[name].items()}
             for name, what in COMPANIONS.items()
         }
     ).T.astype("Float64")
@@ -171,7 +171,7 @@ for index, design in enumerate(service.columns):
         )
 axes.axvline(3000, color="black", linewidth=0.8)
 axes.text(NEVER_S, -0.68, "never", ha="center", weight="bold")
-axes.set(xscale="log", xlim=(1, 20_000), ylim=(4.6, -0.6), xlabel="a guest serves again after (s)")
+axes.set(xscale="log", xlim=(1, 20_000), ylim=(4.6, -0.6), xlabel="a guest runs again after (s)")
 axes.set_xticks([1, 3, 10, 30, 100, 300, 1000], ["1", "3", "10", "30", "100", "300", "1,000"])
 axes.minorticks_off()
 axes.set_yticks(range(len(service)), service.index)
@@ -277,11 +277,11 @@ hang.figure([frozen, yanked])
 assert (frozen.verdict, frozen.survivor) == ("hung", "secondary")
 assert frozen.locks.query("got_ns.notna() and released_ns.isna()").purpose.tolist() == ["receive"]
 assert yanked.verdict == "failed_over"
-assert yanked.summary["time_to_service_ns"] < 3.1e9
+assert yanked.summary["time_to_guest_ns"] < 3.1e9
 
 Markdown(f"""
 The class of fault moved; it did not go away. `qemu-5.1`'s secondary is {frozen.verdict}, its lock held to
 receive. **`yank`** (QEMU 6.0 on) is served out of band, without the lock: it shuts the socket down, the read
 fails, the lock is given back, and the secondary serves
-{yanked.summary["time_to_service_ns"] / 1e9:.2f} s after the fault.
+{yanked.summary["time_to_guest_ns"] / 1e9:.2f} s after the fault.
 """)

@@ -102,7 +102,7 @@ hang.figure(list(faults.runs.values()))
 
 # %%
 assert faults.verdicts == {"split": "hung", "unlocked": "failed_over"}
-told = faults.runs["unlocked"].summary["time_to_service_ns"]
+told = faults.runs["unlocked"].summary["time_to_guest_ns"]
 cases = ["hang", "hang-fits-buffers", "hang-killed", "hang-vanished", "hang-thawed"]
 verdicts = {case: colosim.run(case, Unlocked, tables=False).verdict for case in cases}
 assert set(verdicts.values()) == {"failed_over"}
@@ -125,7 +125,7 @@ rows = []
 for timeout in ("none", "10 s", "5 s", "1 s"):
     load = [f"network.user_timeout={timeout}", "expect={}", "measured={}"]
     run = colosim.run("hang", "split", overrides=load, tables=False)
-    rows.append((timeout, run.verdict, run.summary["time_to_service_ns"]))
+    rows.append((timeout, run.verdict, run.summary["time_to_guest_ns"]))
 print("TCP_USER_TIMEOUT  verdict      a guest serves again after")
 for timeout, verdict, service in rows:
     print(
@@ -179,7 +179,7 @@ hang.figure(list(primary_frozen.runs.values()))
 
 # %%
 assert primary_frozen.verdicts == {"qemu-5.1": "hung", "receive-unlocked": "failed_over"}
-service = primary_frozen.runs["receive-unlocked"].summary["time_to_service_ns"]
+service = primary_frozen.runs["receive-unlocked"].summary["time_to_guest_ns"]
 
 Markdown(f"""
 It does not: the secondary is told, and serves {service / 1e9:.2f} s after the primary froze, without `yank`.

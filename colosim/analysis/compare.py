@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from colosim.runs.run import as_scenario, simulate
-from colosim.runs.summary import value_of
+from colosim.trace.fields import OPEN, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +36,7 @@ QUANTITIES = (
     "wire_bytes_per_checkpoint.p50",
     "guest_stopped_ns_longest",
     "monitor_deaf_ns_longest",
-    "time_to_service_ns",
+    "time_to_guest_ns",
 )
 """The keys of the summary that a comparison shows."""
 
@@ -56,8 +56,8 @@ MEASURED = {
 class Row:
     """One quantity of one design.
 
-    `ratio` is to the first design's value (None: one of them has none); `measured` the median of
-    the measured table, None where there is none.
+    `ratio` is to the first design's value (None: one of them has none, or lasts to the end);
+    `measured` the median of the measured table, None where there is none.
     """
 
     quantity: str
@@ -88,7 +88,13 @@ class Comparison:
                 if index == 0:
                     base = value
                 ratio = value / base if value is not None and base else None
+                if self._lasts(quantity):
+                    ratio = None
                 yield Row(quantity, design, value, ratio, self.measured[design].get(quantity))
+
+    def _lasts(self, quantity: str) -> bool:
+        """Whether any design's value lasts to the end of its run, and is as long as that."""
+        return quantity in OPEN and any(run.summary[OPEN[quantity]] for run in self.runs.values())
 
     @staticmethod
     def _value(run: Run, quantity: str) -> int | None:

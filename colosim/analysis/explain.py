@@ -50,8 +50,8 @@ class Explanation:
     `otherwise` how the run ends then.  `standing` is how the pair stood at the end, or, where a
     guest serves again, just before it was released: the graph of who waited for whom, lock holds,
     buffers, and what would have released them (None if nobody had to wait for a fault).
-    `guest_stopped_ns` is the stop that lasts, or the longest that there was; `time_to_service_ns`
-    is None if no guest ever served again.
+    `guest_stopped_ns` is the stop that lasts, or the longest that there was; `time_to_guest_ns`
+    is None if none runs any more.
     `left_out` is what the model leaves out and could change what is said here.
     """
 
@@ -65,7 +65,7 @@ class Explanation:
     otherwise: Judgement | None
     end_ns: int
     guest_stopped_ns: int
-    time_to_service_ns: int | None
+    time_to_guest_ns: int | None
     story: Story
     standing: Standing | None
     released_by: tuple[str, ...]
@@ -171,7 +171,7 @@ def _explanation(
         judgement.otherwise,
         simulation.end_ns,
         stopped_ns(simulation),
-        simulation.service.time_to_service_ns,
+        simulation.service.time_to_guest_ns,
         told,
         stands,
         released_by,

@@ -105,10 +105,10 @@ def _reason(judgement: Judgement, stands: Standing | None) -> str:
 
 def stopped_ns(simulation: Simulation) -> int:
     """Return the stop of service that lasts to the end, or the longest that there was."""
-    service = simulation.service
-    if service.serving:
-        return service.stopped_longest_ns
-    return simulation.end_ns - service._since_ns  # noqa: SLF001 - nothing else knows it
+    since_ns = simulation.service.stopped_since_ns
+    if since_ns is None:
+        return simulation.service.stopped_longest_ns
+    return simulation.end_ns - since_ns
 
 
 def _opening(simulation: Simulation, judgement: Judgement, stands: Standing | None) -> str:
@@ -129,15 +129,10 @@ def _opening(simulation: Simulation, judgement: Judgement, stands: Standing | No
 
 def _not_serving(simulation: Simulation, stands: Standing, *, said: bool) -> str:
     """Say since when no guest serves; `said`: that none does was said just before."""
-    stopped, guest = stopped_ns(simulation), simulation.hosts[PRIMARY].guest
-    since = simulation.end_ns - stopped
-    until = f"to the end of the run at {moment_of(simulation.end_ns)}."
+    since, guest = simulation.service.stopped_since_ns or 0, simulation.hosts[PRIMARY].guest
     if guest.running or PRIMARY in stands.lost or guest.since_ns != since:
-        return f"No guest has served since {moment_of(since)}, for {duration(stopped)}, {until}"
-    text = (
-        f"the primary's guest has been stopped since {moment_of(since)}, for "
-        f"{duration(stopped)}, {until}"
-    )
+        return f"No guest has served since {moment_of(since)}, to the end."
+    text = f"the primary's guest has been stopped since {moment_of(since)}, to the end."
     return text[:1].upper() + text[1:] if said else f"No guest serves: {text}"
 
 
@@ -146,10 +141,10 @@ def _serving(simulation: Simulation) -> str:
     stopped = duration(service.stopped_longest_ns)
     if service.fault_ns is None:
         return f"The guest was stopped for {stopped} at the longest."
-    back = service.time_to_service_ns
-    fault = "the fault" if len(simulation.injector.struck) == 1 else "a fault"
-    served = f"serves again {duration(back)} after {fault}" if back else "serves"
-    return f"Without service for {stopped} at the longest; a guest {served}."
+    back = service.time_to_guest_ns
+    fault = "the fault" if len(simulation.injector.struck) == 1 else "the first that took it away"
+    runs = f"; one ran again {duration(back)} after {fault}" if back else ""
+    return f"No guest ran for {stopped} at the longest{runs}."
 
 
 def _timeline(told: Story) -> str:
@@ -177,7 +172,10 @@ def _standing_text(simulation: Simulation, judgement: Judgement, stands: Standin
         return []
     at_end = stands.at_ns == simulation.end_ns
     when = "At the end" if at_end else "Just before it was released"
-    parts = [f"{when}, {moment_of(stands.at_ns)}\n\n{_holds(stands)}", _buffers(stands)]
+    parts = [
+        f"{when}, {moment_of(stands.at_ns)}\n\n{_holds(stands, at_end=at_end)}",
+        _buffers(stands),
+    ]
     if stands.graph.edges:
         parts.append(_waits(stands))
     for side in SIDES:
@@ -202,7 +200,7 @@ def _releases(whom: str, ways: Sequence[Release]) -> str:
     return "\n".join(lines)
 
 
-def _holds(stands: Standing) -> str:
+def _holds(stands: Standing, *, at_end: bool) -> str:
     lines = ["Who holds the iothread lock"]
     for side in SIDES:
         held = [hold for hold in stands.holds if hold.side == side]
@@ -211,9 +209,9 @@ def _holds(stands: Standing) -> str:
         if held:
             hold = held[0]
             step = f", at the step {hold.step}" if hold.step else ""
+            long = "to the end" if at_end else duration(stands.at_ns - hold.since_ns)
             text = (
-                f"its {hold.thread} since {moment_of(hold.since_ns)} "
-                f"({duration(stands.at_ns - hold.since_ns)}), "
+                f"its {hold.thread} since {moment_of(hold.since_ns)} ({long}), "
                 f"to {purpose_of(hold.purpose)}{step}"
             )
             if hold.leaked:

@@ -31,7 +31,8 @@ def command(
 
     Each SCENARIO is a file, or the name of a scenario that colosim ships. Each bound of its
     "expect:" is one line: pass or FAIL, the value, and the bound. The exit status is 1 if one
-    fails; a run in which nobody serves and whose verdict no bound speaks of ends with 3.
+    fails, or if a run whose verdict no bound speaks of is unfinished, unprotected or not
+    applicable; it is 3 if nobody serves in such a run.
     """
     from colosim.cli.progress import Progression
     from colosim.designs import load_design

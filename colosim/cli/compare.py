@@ -27,7 +27,7 @@ _LABELS = {
     "wire_bytes_per_checkpoint.p50": "wire p50",
     "guest_stopped_ns_longest": "guest stopped",
     "monitor_deaf_ns_longest": "monitor deaf",
-    "time_to_service_ns": "service back",
+    "time_to_guest_ns": "guest back",
 }
 
 
@@ -70,7 +70,7 @@ def command(
 
 
 def _print(comparison: Comparison) -> None:
-    from colosim.cli.show import marked_verdict, print_sentence, print_table, verdict_style
+    from colosim.cli.show import is_told, marked_verdict, print_sentence, print_table, verdict_style
     from colosim.runs.verdict import NOT_APPLICABLE
 
     designs = list(comparison.runs)
@@ -84,23 +84,29 @@ def _print(comparison: Comparison) -> None:
     for row in comparison.rows:
         by_quantity.setdefault(row.quantity, []).append(row)
     for quantity, cells in by_quantity.items():
-        rows += _lines(quantity, cells)
+        rows += _lines(comparison, quantity, cells)
     styles = {verdict: verdict_style(verdict.rstrip("*")) for verdict in verdicts}
     print_table(comparison.scenario.name, ["", *designs], rows, styles=styles)
     for design, run in comparison.runs.items():
-        if run.verdict not in {"completed", "failed_over"} or run.summary.get("depends_on"):
+        if is_told(run):
             print_sentence(f"{design}: {run.verdict}, {run.reason}")
         if warning := run.summary.get("warning"):
             print_sentence(f"{design}: {warning}")
 
 
-def _lines(quantity: str, cells: list[Row]) -> list[list[str]]:
+def _lines(comparison: Comparison, quantity: str, cells: list[Row]) -> list[list[str]]:
     """Return the lines of one quantity: value, ratio, measured; nothing if no design has one."""
-    from colosim.runs.wording import in_words
+    from colosim.runs.wording import in_words, said_of
 
     if all(cell.value is None for cell in cells):
         return []
-    lines = [[_LABELS[quantity], *(in_words(quantity, cell.value) for cell in cells)]]
+    values = (
+        in_words(quantity, None)
+        if cell.value is None
+        else said_of(comparison.runs[cell.design].summary, quantity)
+        for cell in cells
+    )
+    lines = [[_LABELS[quantity], *values]]
     ratios = ["-" if cell.ratio is None else _times(cell.ratio) for cell in cells[1:]]
     if any(cell.ratio not in {None, 1.0} for cell in cells[1:]):
         lines.append(["  ratio", "", *ratios])

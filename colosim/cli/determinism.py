@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["compare_processes"]
 
 _HASH_SEEDS = ("1", "2")
-_ENDED = {0, STATUS_NOBODY_SERVES, STATUS_VIOLATED}
+_ENDED = {0, STATUS_FAILED, STATUS_NOBODY_SERVES, STATUS_VIOLATED}
 
 
 def compare_processes(

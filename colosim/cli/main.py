@@ -4,7 +4,8 @@
  status   meaning
 ========  ==============================================================================
  0        fine
- 1        a check, validation or diff failed
+ 1        a check, validation or diff failed; or a run ended ``unfinished``, ``unprotected`` or
+          ``not_applicable``, and ``expect:`` had not said so
  2        bad input or usage
  3        a run ended ``hung``, ``stopped`` or ``split_brain``, and ``expect:`` had not said so
  4        a safety rule broke

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colosim.cli.main import STATUS_NOBODY_SERVES, STATUS_VIOLATED
+from colosim.cli.main import STATUS_FAILED, STATUS_NOBODY_SERVES, STATUS_VIOLATED
 
 if TYPE_CHECKING:
     from colosim.runs.run import Run
@@ -13,10 +13,16 @@ __all__ = ["status_of"]
 
 
 def status_of(run: Run) -> int:
-    """Return 4 if a safety rule broke, 3 if nobody serves and that was not foreseen, else 0."""
-    from colosim.runs.check import foreseen
+    """Return the exit status of a run: 0 if it is a success, or ended as was foreseen.
+
+    4 if a safety rule broke, 3 if nobody serves, 1 if it is unfinished or unprotected, or says
+    nothing.
+    """
+    from colosim.runs.check import NOBODY_SERVES, foreseen
     from colosim.runs.verdict import VIOLATED
 
     if run.verdict == VIOLATED:
         return STATUS_VIOLATED
-    return 0 if foreseen(run) else STATUS_NOBODY_SERVES
+    if foreseen(run):
+        return 0
+    return STATUS_NOBODY_SERVES if run.verdict in NOBODY_SERVES else STATUS_FAILED

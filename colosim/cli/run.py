@@ -23,7 +23,7 @@ _SHOWN = {
     "pause\np99": "pause_ns.p99",
     "lock held\np50": "lock_hold_ns.primary.p50",
     "staging\nbuffer": "memory_peak_bytes.primary.staging_buffer",
-    "service\nback after": "time_to_service_ns",
+    "guest\nback after": "time_to_guest_ns",
 }
 """The columns of the table, each with its key of the summary."""
 _BECAME = {"written": "written", "unchanged": "the same run is there already, left alone"}
@@ -83,8 +83,9 @@ def command(  # noqa: PLR0913 - click hands every option over by name
 
     Each SCENARIO is a file, or the name of a scenario that colosim ships. A run directory has
     summary.json, the tables, and manifest.json; it is written whole or not at all. The
-    same run that stands there already is left alone. The exit status is 3 if nobody serves at the
-    end of a run and its scenario did not expect so, 4 if a safety rule broke.
+    same run that stands there already is left alone. Where the scenario did not expect it, the
+    exit status is 1 if a run is unfinished, unprotected or not applicable, and 3 if nobody serves
+    at its end; 4 if a safety rule broke.
     """
     from colosim.runs.run import as_scenario
 
@@ -167,9 +168,9 @@ def _violations(runs: Sequence[Run]) -> list[str]:
 
 
 def _print_runs(name: str, runs: Sequence[Run]) -> None:
-    from colosim.cli.show import marked_verdict, print_sentence, print_table, verdict_style
-    from colosim.runs.summary import value_of
-    from colosim.runs.wording import in_words
+    from colosim.cli.show import is_told, marked_verdict, print_sentence, print_table, verdict_style
+    from colosim.runs.wording import in_words, said_of
+    from colosim.trace.fields import value_of
 
     rows = []
     for run in runs:
@@ -177,13 +178,12 @@ def _print_runs(name: str, runs: Sequence[Run]) -> None:
         for key in _SHOWN.values():
             head, _, part = key.rpartition(".")
             counted = not part.startswith("p") or value_of(run.summary, f"{head}.count")
-            cells.append(in_words(key, value_of(run.summary, key) if counted else None))
+            cells.append(said_of(run.summary, key) if counted else in_words(key, None))
         rows.append(cells)
     styles = {marked_verdict(run): verdict_style(run.verdict) for run in runs}
     print_table(name, ("design", "verdict", *_SHOWN), rows, styles=styles)
     for run in runs:
-        plain = run.verdict in {"completed", "failed_over", "violated"}
-        if not plain or run.summary.get("depends_on"):
+        if run.verdict != "violated" and is_told(run):  # violations stand above, one by one
             print_sentence(f"{run.design}: {run.reason}")
         if warning := run.summary.get("warning"):
             print_sentence(f"{run.design}: {warning}")

@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
     from colosim.runs.run import Run
 
-__all__ = ["marked_verdict", "print_sentence", "print_table", "verdict_style"]
+__all__ = ["is_told", "marked_verdict", "print_sentence", "print_table", "verdict_style"]
 
-_STYLES = {"completed": "green", "failed_over": "green", "unprotected": "yellow"}
+_STYLES = {
+    "completed": "green",
+    "failed_over": "green",
+    "unfinished": "yellow",
+    "unprotected": "yellow",
+}
 
 
 def verdict_style(verdict: str) -> str:
@@ -27,6 +32,12 @@ def verdict_style(verdict: str) -> str:
 def marked_verdict(run: Run) -> str:
     """Return a run's verdict, with a star where it hangs on who gets the iothread lock next."""
     return f"{run.verdict}{'*' if run.summary.get('depends_on') else ''}"
+
+
+def is_told(run: Run) -> bool:
+    """Tell whether a run's reason stands below its table: not where the verdict says it all."""
+    plain = run.verdict in {"completed", "failed_over"}
+    return not plain or any(run.summary.get(key) for key in ("false_failover", "depends_on"))
 
 
 def print_sentence(text: str) -> None:

@@ -40,6 +40,14 @@ class Design:
     origin: ClassVar[str]
     """Where it stands in QEMU: series, commit, version."""
 
+    new_steps: ClassVar[tuple[str, ...]] = ()
+    """Steps that it adds to those of `colosim.trace.steps`, such as ``"primary: compress pages"``.
+
+    A step that neither is known nor declared is an error, and so is an account of memory.
+    """
+    new_accounts: ClassVar[tuple[str, ...]] = ()
+    """Accounts of memory (`colosim.engine.ledger`) that it adds."""
+
     traits: ClassVar[Traits] = Traits()
     """Facts that its generators do not say, such as ``Traits(secondary_runs=True)``."""
 

@@ -7,20 +7,24 @@ no event, do nothing at all, end the interpreter as it is imported, or never com
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import traceback
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from colosim.designs.design import Design
 from colosim.errors import DesignError
+from colosim.trace.events import OTHER
+from colosim.trace.steps import OwnNames
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from importlib.metadata import EntryPoint
 
-__all__ = ["blame", "imported", "with_a_name_of_its_own"]
+__all__ = ["blame", "imported", "own_names", "with_a_name_of_its_own"]
 
+_ACCOUNT: Final = re.compile(r"[a-z][a-z0-9_]*")
 IMPORT_S = 20.0
 """How long the import of a plug-in may take, in seconds."""
 
@@ -47,6 +51,34 @@ def with_a_name_of_its_own(design: type[Design], taken: Collection[str]) -> type
             "colosim; give it its own"
         )
     return design
+
+
+def own_names(design: type[Design]) -> OwnNames:
+    """Return the steps and the accounts of memory that a design and its bases declare.
+
+    :raises DesignError: if one is no text, or a step has no side.
+    """
+    steps: list[tuple[str, str]] = []
+    accounts: list[str] = []
+    for base in reversed(design.__mro__):
+        declared = vars(base)
+        for text in declared.get("new_steps", ()):
+            side, _, step = str(text).partition(":")
+            if side not in OTHER or not step.strip():
+                raise DesignError(
+                    f"{_place(design)}: design {design.name!r} has {text!r} among its new_steps; "
+                    "expected a side and a name, such as ('primary: compress pages',)"
+                )
+            steps.append((side, step.strip()))
+        for name in declared.get("new_accounts", ()):
+            if not _ACCOUNT.fullmatch(str(name)):
+                raise DesignError(
+                    f"{_place(design)}: design {design.name!r} has {name!r} among its "
+                    "new_accounts; expected lower-case letters, digits and '_', such as "
+                    "('compression_buffer',)"
+                )
+            accounts.append(name)
+    return OwnNames(tuple(dict.fromkeys(steps)), tuple(dict.fromkeys(accounts)))
 
 
 def imported(entry: EntryPoint) -> type[Design]:

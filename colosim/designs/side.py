@@ -152,7 +152,7 @@ class Side:
         self.received_at_ns: dict[str, int] = {}
         self.sent_at_ns: dict[str, int] = {}
         self._record = host.record
-        self._codes = Codes(host.side)
+        self._codes = Codes(host.side, host.record)
 
     # ---- the lock ------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ class Ledger:
 
     def __init__(self, side: str, record: Record) -> None:
         self._record = record
-        self._codes = Codes(side)
+        self._codes = Codes(side, record)
         self.levels: dict[str, int] = {}
 
     def hold(self, account: str, level_bytes: int) -> None:

@@ -45,7 +45,7 @@ class IothreadLock:
         self.side = side
         self._env = env
         self._record = record
-        self._codes = Codes(side)
+        self._codes = Codes(side, record)
         self._barging = barging
         self.owner: Thread | None = None
         self.purpose = Purpose.STOP
@@ -74,6 +74,7 @@ class IothreadLock:
             event = self._env.event()
             self.queue.append((thread, purpose, event))
             thread.waits_for = f"the iothread lock ({purpose})"
+            thread.waits_since_ns = wanted_ns
             yield event
             thread.waits_for = ""
         self.since_ns = self._env.now

@@ -97,6 +97,7 @@ class Thread:
         self.name = name
         self.process: simpy.Process | None = None
         self.waits_for = ""
+        self.waits_since_ns = 0
         self.ended = False
         self._env = host.env
         self._waits = _WaitCodes(host.side, name)
@@ -149,7 +150,7 @@ class Thread:
         """Wait for `event`, which stands for `what_for`; its beginning and its end are recorded."""
         record, begun_ns = self.host.record, self._env.now
         begins, ends = self._waits[what_for]
-        self.waits_for = what_for
+        self.waits_for, self.waits_since_ns = what_for, begun_ns
         record.add(begins)
         try:
             yield event

@@ -45,6 +45,7 @@ class ReferenceLock(IothreadLock):
                 self._record.add(self._codes[LockWanted, thread.name, purpose])
                 self.queue.append(waits)
                 thread.waits_for = f"the iothread lock ({purpose})"
+                thread.waits_since_ns = wanted_ns
             request.callbacks.append(lambda _request: self._grant(waits))
             yield request
             if self._env.now > wanted_ns:

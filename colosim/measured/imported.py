@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from colosim.measured.events import History
     from colosim.measured.measurement import MeasuredRun
     from colosim.measured.notes import Notes
-    from colosim.runs.tables import Table
     from colosim.scenario import Scenario
+    from colosim.trace.columns import Table
 
 __all__ = ["ImportedRun", "import_run", "import_runs", "read_measured", "write_imported"]
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from colosim.measured.merge import Entry
-    from colosim.runs.tables import Table
     from colosim.scenario import Scenario
+    from colosim.trace.columns import Table
 
 __all__ = ["UNKNOWN_END", "digest_of", "summary_of"]
 
@@ -67,7 +67,7 @@ def summary_of(
     outcomes: list[str] = checkpoints["outcome"].tolist()
     judgement = _judged(entries, shown, outcomes)
     counted = np.arange(len(outcomes)) >= scenario.warmup
-    counted &= checkpoints["outcome"] == COMMITTED
+    counted &= checkpoints["outcome"].values == COMMITTED
 
     def distribution(name: str) -> dict[str, int] | None:
         values = checkpoints[name][counted]
@@ -89,8 +89,12 @@ def summary_of(
         events=len(shown),
         end_ns=end_ns,
         guest_stopped_ns_longest=None if end_ns is None else _stopped_longest(shown, end_ns),
+        guest_stopped_open=None,
+        guest_running_share=None,
+        monitor_deaf_ns=None,
         monitor_deaf_ns_longest=_deaf_longest(shown, end_ns, judgement) if shows_locks else None,
-        time_to_service_ns=None,
+        monitor_deaf_open=None,
+        time_to_guest_ns=None,
     )
 
 
@@ -98,7 +102,8 @@ def _peaks(memory: Any, side: str) -> dict[str, int | None]:
     """Return the highest level that was seen of each account; of their sum nothing is known."""
     peaks: dict[str, int | None] = {STAGING: None}
     levels = memory["level_bytes"].values.tolist()
-    for of, account, level in zip(memory["side"], memory["account"], levels, strict=True):
+    sides, accounts = memory["side"].tolist(), memory["account"].tolist()
+    for of, account, level in zip(sides, accounts, levels, strict=True):
         if of == side:
             peaks[account] = max(level, peaks.get(account) or 0)
     return {**dict(sorted(peaks.items())), "extra_total": None}

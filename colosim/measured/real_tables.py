@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colosim.measured.merge import KNOWN_LIMIT, UNKNOWN, flat_of
-from colosim.runs.tables import Tables, joined
+from colosim.runs.tables import Tables
 from colosim.trace.checkpoint import WAITS
-from colosim.trace.columns import IntColumn
+from colosim.trace.columns import IntColumn, WordColumn, joined
 from colosim.trace.events import (
     COMMITTED,
     CheckpointEnded,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from colosim.measured.merge import Entry
-    from colosim.runs.tables import Table
+    from colosim.trace.columns import Table
 
     Columns = dict[str, IntColumn]
 
@@ -54,7 +54,7 @@ class BesideLog:
 def tables_of(entries: Sequence[Entry], beside: BesideLog, *, timed: bool) -> dict[str, Table]:
     """Return every table of a real run; `timed`: its logs have times."""
     made = Tables()
-    found, left = made.feed(flat_of(entries)), made.finish(0)
+    found, left = made.feed(flat_of(entries)), made.finish(_end_ns(entries))
     for name, table in left.items():
         found[name] = joined([found[name], table])
     found["events"] = _events(found["events"])
@@ -68,6 +68,17 @@ def tables_of(entries: Sequence[Entry], beside: BesideLog, *, timed: bool) -> di
                 if column.endswith("_ns"):
                     found[name][column] = IntColumn.empty(len(cells))
     return found
+
+
+def _end_ns(entries: Sequence[Entry]) -> int:
+    """Return the last time that a log shows: what is open then lasts up to there."""
+    return max((one.time_ns for one in entries if one.time_ns < KNOWN_LIMIT), default=0)
+
+
+def _committed(table: Table) -> Any:
+    outcomes = table["outcome"]
+    assert isinstance(outcomes, WordColumn)  # noqa: S101 - as the table has it
+    return outcomes.values == COMMITTED
 
 
 def _seen(column: Any) -> Any:
@@ -113,7 +124,7 @@ def _complete(table: Table, entries: Sequence[Entry], beside: BesideLog) -> None
         reached = [columns[f"{end}_at_ns"].known for end in ends]
         if name != "ram_ns":
             columns[name].known &= columns[f"{begin}_at_ns"].known & np.any(reached, axis=0)
-    columns["ram_ns"].known &= table["outcome"] == COMMITTED
+    columns["ram_ns"].known &= _committed(table)
     for side in beside.set_back:
         rows = np.isin(numbers, sorted(lost[side]))
         for name, column in columns.items():

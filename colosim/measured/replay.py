@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from colosim.designs.registry import load_design
 from colosim.host.guest import dirty_pages
 from colosim.measured import conditions
@@ -86,9 +84,12 @@ def _run(
 
     simulation = Simulation(scenario, design, prepare=prepare).run()
     rows = Checkpoints().rows(Columns(simulation.record.chunks))
-    committed = np.flatnonzero(rows["outcome"] == COMMITTED)
-    quantities = (rows[name][committed].tolist() for name in SimulatedCheckpoint._fields)
-    return list(map(SimulatedCheckpoint._make, zip(*quantities, strict=True)))
+    quantities = zip(*(rows[name].tolist() for name in SimulatedCheckpoint._fields), strict=True)
+    return [
+        SimulatedCheckpoint._make(one)
+        for outcome, one in zip(rows["outcome"].tolist(), quantities, strict=True)
+        if outcome == COMMITTED
+    ]
 
 
 def simulate_open_loop(

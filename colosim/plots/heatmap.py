@@ -30,6 +30,7 @@ from colosim.runs.verdict import (
     NOT_APPLICABLE,
     SPLIT_BRAIN,
     STOPPED,
+    UNFINISHED,
     UNPROTECTED,
     VIOLATED,
     WORST_FIRST,
@@ -55,6 +56,7 @@ PEER, ITSELF, NETWORK = "peer", "itself", "network"
 _LOOKS = {
     COMPLETED: (Colour.GREEN, "c", Colour.WHITE),
     FAILED_OVER: ("#8ccbf2", "f", Colour.BLACK),
+    UNFINISHED: ("#b9b9b9", "?", Colour.BLACK),
     UNPROTECTED: (Colour.YELLOW, "u", Colour.BLACK),
     STOPPED: ("#dd9a00", "s", Colour.BLACK),
     HUNG: ("#b85000", "H", Colour.WHITE),

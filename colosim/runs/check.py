@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from colosim.runs.run import Run, as_scenario, simulate
-from colosim.runs.summary import value_of
-from colosim.runs.verdict import HUNG, SPLIT_BRAIN, STOPPED
+from colosim.runs.verdict import (
+    HUNG,
+    NOT_APPLICABLE,
+    SPLIT_BRAIN,
+    STOPPED,
+    UNFINISHED,
+    UNPROTECTED,
+)
 from colosim.runs.wording import in_words
+from colosim.trace.fields import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,10 +23,20 @@ if TYPE_CHECKING:
 
     from colosim.scenario import Bound, Scenario
 
-__all__ = ["NOBODY_SERVES", "Outcome", "bounds_of", "check", "foreseen", "outcomes_of"]
+__all__ = [
+    "NOBODY_SERVES",
+    "NO_SUCCESS",
+    "Outcome",
+    "bounds_of",
+    "check",
+    "foreseen",
+    "outcomes_of",
+]
 
 NOBODY_SERVES = frozenset({HUNG, STOPPED, SPLIT_BRAIN})
-"""Verdicts that must have been foreseen."""
+"""Verdicts after which nobody is served, or two are at once."""
+NO_SUCCESS = frozenset({UNFINISHED, UNPROTECTED, NOT_APPLICABLE})
+"""Verdicts of runs that have shown nothing, or lost what they are for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +80,8 @@ def outcomes_of(run: Run) -> list[Outcome]:
 
 
 def foreseen(run: Run) -> bool:
-    """Tell whether a run in which nobody serves was expected to end so; true for other runs."""
-    if run.verdict not in NOBODY_SERVES:
+    """Tell whether a run that is no success was expected to end so; true for other runs."""
+    if run.verdict not in NOBODY_SERVES | NO_SUCCESS:
         return True
     bound = bounds_of(run.scenario, run.design).get("verdict")
     return bound is not None and bound.holds(run.verdict)

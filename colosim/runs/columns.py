@@ -14,7 +14,7 @@ from colosim.trace.events import PRIMARY, SECONDARY
 from colosim.trace.fields import BYTES, NS, NUMBER, PAGES, WORD, Field
 from colosim.trace.fields import SLOPE as BYTES_PER_NS
 from colosim.trace.purpose import Purpose
-from colosim.trace.quantities import HOLDS, MEANINGS, SPANS, WIRE_BYTES
+from colosim.trace.quantities import HOLDS, MEANINGS, PAUSE, SPANS, WIRE_BYTES
 from colosim.trace.steps import Kind, Point, Step, step_column
 
 __all__ = [
@@ -81,7 +81,10 @@ _CHECKPOINTS: Final = (
     Field("dirty_pages", PAGES, "pages that the primary found dirty", "they were not counted"),
     Field("flush_pages", PAGES, "pages flushed from the RAM cache into guest RAM", _NOT_DONE),
     Field("run_before_ns", NS, "how long the guest had run when it was stopped", "it was not"),
-    *(Field(name, NS, MEANINGS[name], _UNCOMMITTED) for name in SPANS),
+    *(
+        Field(name, NS, MEANINGS[name], "it was not stopped" if name == PAUSE else _UNCOMMITTED)
+        for name in SPANS
+    ),
     *(
         Field(name, NS, MEANINGS["lock_hold_ns"].replace("a side's", f"the {side}'s"), "none ended")
         for side, name in HOLDS.items()
@@ -121,7 +124,13 @@ TABLE_FIELDS: Final = {
         Field("wanted_ns", NS, "when it wanted it; `got_ns` if it was free"),
         Field("got_ns", NS, "when it got it", "it never did"),
         Field("released_ns", NS, "when it gave it back", "it never did"),
-        Field("held_ns", NS, "for how long it had it", "it never gave it back"),
+        Field(
+            "held_ns",
+            NS,
+            "for how long it had it; if it never gave it back, to the end of the run, or to where "
+            "its process froze for good",
+            "it never got it",
+        ),
     ),
     "messages": (
         Field("checkpoint", NUMBER, "in which checkpoint it was sent, from 0"),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import colosim
 from colosim.errors import RunDirectoryError
 from colosim.runs.columns import COLUMNS, checkpoint_columns
-from colosim.runs.run import Run, own_steps, simulate
+from colosim.runs.run import Run, simulate
 from colosim.runs.stored import MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
 from colosim.runs.taps import taps
 from colosim.scenario import resolve
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from colosim.designs.design import Design
     from colosim.runs.simulation import Simulation
     from colosim.runs.table_files import TableFiles
-    from colosim.runs.tables import Table, Tables
+    from colosim.runs.tables import Tables
     from colosim.scenario import Scenario
+    from colosim.trace.columns import Table
 
 __all__ = ["UNCHANGED", "WRITTEN", "RunDirectory", "run_into", "versions", "write_run"]
 
@@ -107,14 +108,14 @@ class RunDirectory:
         """Write this simulation's tables while it runs."""
         from colosim.runs.tables import Tables  # noqa: PLC0415 - numpy is slow to import
 
-        steps = own_steps(type(simulation.design), simulation.scenario)
+        steps = simulation.record.own.steps
         self.open_tables(checkpoint_columns(steps))
         self._simulation = simulation
         self._tables = Tables(taps=taps(simulation.connection), own_steps=steps)
-        simulation.record.sinks.append(self._take)
+        simulation.record.writers.append(self._take)
 
-    def _take(self, chunk: list[int]) -> None:
-        self._flat.extend(chunk)
+    def _take(self, packed: bytes) -> None:
+        self._flat.frombytes(packed)
         if len(self._flat) >= BATCH:
             self._write_batch()
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from colosim.runs.columns import SLOPE, TEXT
-from colosim.trace.columns import IntColumn
+from colosim.trace.columns import IntColumn, WordColumn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from colosim.runs.tables import Table
+    from colosim.trace.columns import Table
 
 __all__ = ["frame", "read"]
 
@@ -29,7 +29,9 @@ def frame(name: str, table: Table) -> pd.DataFrame:
     data: dict[str, Any] = {
         column: pd.arrays.IntegerArray(found.values, ~found.known)
         if isinstance(found, IntColumn)
-        else pd.Series(found, dtype=dtype_of(column))
+        else pd.Series(
+            found.tolist() if isinstance(found, WordColumn) else found, dtype=dtype_of(column)
+        )
         for column, found in table.items()
     }
     made = pd.DataFrame(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from bisect import bisect_right
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -75,13 +76,17 @@ class _DirectionLevels:
     def drain(self, until: Sequence[Until], *, last: bool = False) -> Levels:
         """Return what was over by each of the moments, and was not returned before."""
         pieces: list[tuple[int, int, Levels]] = []
+        if not until:
+            return _NONE
         if last:
             self._tap.close(until[-1].time_ns)
-        for turn, moment in enumerate(until):
-            pieces += (
-                (turn, stretch.begin_ns, _columns_of(stretch.shape))
-                for stretch in take_stretches(self._tap, moment.time_ns, last=last)
-            )
+        times_ns = [moment.time_ns for moment in until]
+        turn = 0
+        for stretch in take_stretches(self._tap, times_ns[-1], last=last):
+            over = bisect_right(times_ns, stretch.end_ns, lo=turn)
+            turn = min(over, len(until) - 1)
+            pieces.append((turn, stretch.begin_ns, _columns_of(stretch.shape)))
+        for turn, moment in enumerate(until) if self._tap.points else ():
             fresh = self._followed(moment, last=last)
             if any(fresh):
                 pieces.append((turn, 0, _columns(fresh)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from colosim.designs.registry import OWN, DesignNames
+from colosim.designs.registry import DesignNames
 from colosim.errors import ColosimError, DesignError
-from colosim.runs.columns import COLUMNS, STEPS, checkpoint_columns
+from colosim.runs.columns import COLUMNS, checkpoint_columns
 from colosim.runs.lock_choice import judge_both_ways
-from colosim.runs.simulation import Simulation, steps_of
+from colosim.runs.simulation import Simulation
 from colosim.runs.summary import summarise
 from colosim.runs.taps import taps
 from colosim.runs.verdict import NOT_APPLICABLE, Judgement
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from colosim.designs.design import Design
-    from colosim.runs.tables import Table
     from colosim.runs.taps import Tap
+    from colosim.trace.columns import Table
     from colosim.trace.events import Event
 
-__all__ = ["NoTablesError", "Run", "as_scenario", "own_steps", "run", "simulate"]
+__all__ = ["NoTablesError", "Run", "as_scenario", "run", "simulate"]
 
 
 class NoTablesError(ColosimError):
@@ -148,7 +148,7 @@ class Run:
             return COLUMNS[table]
         if self.simulation is None:
             return tuple(self._frame(table).columns)
-        return checkpoint_columns(own_steps(type(self.simulation.design), self.scenario))
+        return checkpoint_columns(self.simulation.record.own.steps)
 
     def iter_events(self) -> Iterator[tuple[int, Event, int]]:
         """Yield (time_ns, event, value) of every event; `colosim.trace.events` has their types.
@@ -188,11 +188,11 @@ class Run:
 
         :raises NoTablesError: if the record was not kept.
         """
-        from colosim.runs.tables import Tables, joined  # noqa: PLC0415 - numpy is slow to import
+        from colosim.runs.tables import Tables  # noqa: PLC0415 - numpy is slow to import
+        from colosim.trace.columns import joined  # noqa: PLC0415
 
         simulation = self._kept()
-        own = own_steps(type(simulation.design), self.scenario)
-        made = Tables(taps=self._taps, own_steps=own)
+        made = Tables(taps=self._taps, own_steps=simulation.record.own.steps)
         found = made.feed(simulation.record.chunks)
         left = made.finish(simulation.end_ns)
         return {
@@ -207,20 +207,6 @@ class Run:
         if self._taps:
             state["tables"] = self.tables
         return state
-
-
-def own_steps(design: type[Design], scenario: Scenario) -> tuple[tuple[str, str], ...]:
-    """Return the steps (side, name) that a design has and `columns.STEPS` does not name.
-
-    Messages are no steps with a duration.
-    """
-    if design in OWN:
-        return ()
-    return tuple(
-        (side, step)
-        for side, step in steps_of(design, scenario)
-        if (side, step) not in STEPS and not step.isupper()
-    )
 
 
 def simulate(

@@ -34,12 +34,16 @@ class Service:
         self.serving = False
         self._since_ns = 0
         self.stopped_longest_ns = 0
+        self.stopped_open = False
+        """Whether that lasts to the end of the run."""
+        self.served_ns = 0
+        """For how long a guest has served, up to its last stop."""
         self.both_ns: int | None = None
         """When two guests served at once for the first time."""
         self.fault_ns: int | None = None
         """When the first fault struck."""
         self._origin_ns: int | None = None
-        self._longest_ns = 0
+        self._lost_ns: int | None = None
         self._back_ns = 0
         hosts["primary"].guest.on_change = self.update
 
@@ -72,12 +76,21 @@ class Service:
             stopped = now - self._since_ns
             self.stopped_longest_ns = max(self.stopped_longest_ns, stopped)
             if self._origin_ns is not None:
-                self._longest_ns = max(self._longest_ns, now - self._origin_ns)
+                if self._lost_ns is None:
+                    self._lost_ns = now - self._origin_ns
                 self._origin_ns = None
                 self._back_ns = now
-        elif self.fault_ns is not None:
-            self._origin_ns = self._effects.stops_service_since_ns(self._back_ns)
+        else:
+            self.served_ns += now - self._since_ns
+            if self.fault_ns is not None and not self._taking_over:
+                self._origin_ns = self._effects.stops_service_since_ns(self._back_ns)
         self._since_ns = now
+
+    @property
+    def _taking_over(self) -> bool:
+        """Whether the primary's own failover has stopped its guest, to let it run alone."""
+        failover = self._failovers["primary"]
+        return failover.requested and not failover.done
 
     def fault(self) -> None:
         """A fault strikes now; if no guest serves just then, the wait for service begins here."""
@@ -88,18 +101,29 @@ class Service:
             self._origin_ns = self._env.now
 
     def close(self, end_ns: int) -> None:
-        """The run is over at `end_ns`: a stop that lasts counts up to there."""
-        if not self.serving:
-            self.stopped_longest_ns = max(self.stopped_longest_ns, end_ns - self._since_ns)
+        """The run is over at `end_ns`: what lasts counts up to there."""
+        lasts_ns = end_ns - self._since_ns
+        if self.serving:
+            self.served_ns += lasts_ns
+        elif lasts_ns and lasts_ns >= self.stopped_longest_ns:
+            self.stopped_longest_ns, self.stopped_open = lasts_ns, True
 
     @property
-    def time_to_service_ns(self) -> int | None:
-        """From a fault until a guest serves again, the longest; None if it never does.
+    def stopped_since_ns(self) -> int | None:
+        """Since when no guest has served, None if one does."""
+        return None if self.serving else self._since_ns
 
-        A fault that strikes while a guest serves takes service away when that guest stops while
-        the fault is in effect, one that strikes during a checkpoint's pause as it strikes.  0 if
-        none took any; None without a fault.
+    @property
+    def time_to_guest_ns(self) -> int | None:
+        """From the first fault that took the guest away until one serves again.
+
+        A fault that strikes while a guest serves takes it away when that guest stops while the
+        fault is in effect, but for the stop of a failover that lets it go on alone; one that
+        strikes during a checkpoint's pause does as it strikes.  0 if none took it; None without a
+        fault, or if none serves any more.
         """
-        if self.fault_ns is None or (not self.serving and self._origin_ns is not None):
+        if self.fault_ns is None:
             return None
-        return self._longest_ns
+        if not self.serving and (self._origin_ns is not None or self._lost_ns is None):
+            return None
+        return self._lost_ns or 0

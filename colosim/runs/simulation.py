@@ -9,7 +9,7 @@ from colosim.checkers import Checks
 from colosim.checkers.checker import Pair
 from colosim.checkers.violation import Broken
 from colosim.cluster.manager import ClusterManager
-from colosim.designs.foreign import blame
+from colosim.designs.foreign import blame, own_names
 from colosim.designs.frame import primary_thread, secondary_thread
 from colosim.designs.primary import Primary
 from colosim.designs.registry import OWN, design_of
@@ -76,7 +76,7 @@ class Simulation:
         self.scenario = scenario = with_remedies(scenario, self.design.traits.remedies)
         self.seed = scenario.seed if seed is None else seed
         self.env = env = Environment()
-        self.record = record = Record(env, keep=keep)
+        self.record = record = Record(env, keep=keep, own=own_names(type(self.design)))
         self.hosts = {}
         lock, direction = MODELS[scenario.model]
         for side in SIDES:

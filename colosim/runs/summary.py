@@ -16,17 +16,10 @@ if TYPE_CHECKING:
     from colosim.runs.tally import Tally
     from colosim.runs.verdict import Judgement
 
-__all__ = [
-    "STAGING",
-    "deaf_longest_ns",
-    "laid_out",
-    "memory_peaks",
-    "summarise",
-    "value_of",
-    "warning",
-]
+__all__ = ["STAGING", "deaf_longest_ns", "laid_out", "memory_peaks", "summarise", "warning"]
 
 STAGING = "staging_buffer"
+PPM = 10**6
 
 
 def memory_peaks(simulation: Simulation, side: str) -> dict[str, int]:
@@ -43,8 +36,19 @@ def deaf_longest_ns(tally: Tally, survivor: str | None) -> int:
 
     A process that is frozen or dead is nobody's monitor any more.
     """
-    sides = (PRIMARY, SECONDARY) if survivor is None else (survivor,)
-    return max(tally.deaf_ns[side] for side in sides)
+    return max(tally.deaf_ns[side] for side in _heard(survivor))
+
+
+def deaf_open(tally: Tally, survivor: str | None) -> bool:
+    """Tell whether the longest time that a monitor was deaf lasts to the end of the run."""
+    longest_ns = deaf_longest_ns(tally, survivor)
+    return any(
+        tally.deaf_open[side] and tally.deaf_ns[side] == longest_ns for side in _heard(survivor)
+    )
+
+
+def _heard(survivor: str | None) -> tuple[str, ...]:
+    return (PRIMARY, SECONDARY) if survivor is None else (survivor,)
 
 
 def warning(simulation: Simulation, judgement: Judgement) -> str | None:
@@ -57,23 +61,27 @@ def warning(simulation: Simulation, judgement: Judgement) -> str | None:
 
 def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
     """Return the summary of a simulation that has run (or could not: `not_applicable`)."""
-    tally = simulation.tally
+    tally, service = simulation.tally, simulation.service
     return laid_out(
         scenario=simulation.scenario.name,
         design=simulation.design.name,
         seed=simulation.seed,
         digest=simulation.record.digest,
         judgement=judgement,
-        warned=warning(simulation, judgement),
+        warning=warning(simulation, judgement),
         outcomes=tally.outcomes,
         distribution=lambda name: tally.distribution(name).summary(),
         memory_peaks={side: memory_peaks(simulation, side) for side in (PRIMARY, SECONDARY)},
         wire_bytes=tally.wire_bytes,
         events=simulation.env.events,
         end_ns=simulation.end_ns,
-        guest_stopped_ns_longest=simulation.service.stopped_longest_ns,
+        guest_stopped_ns_longest=service.stopped_longest_ns,
+        guest_stopped_open=service.stopped_open,
+        guest_running_share=service.served_ns * PPM // max(1, simulation.end_ns),
+        monitor_deaf_ns=tally.deaf(judgement.survivor).summary(),
         monitor_deaf_ns_longest=deaf_longest_ns(tally, judgement.survivor),
-        time_to_service_ns=simulation.service.time_to_service_ns,
+        monitor_deaf_open=deaf_open(tally, judgement.survivor),
+        time_to_guest_ns=service.time_to_guest_ns,
     )
 
 
@@ -84,17 +92,16 @@ def laid_out(
     seed: int,
     digest: str,
     judgement: Judgement,
-    warned: str | None = None,
     outcomes: Mapping[str, int],
     distribution: Callable[[str], dict[str, int] | None],
     memory_peaks: Mapping[str, Mapping[str, int | None]],
-    **rest: int | None,
+    **rest: Any,
 ) -> dict[str, Any]:
     """Return a summary, of a simulated or of a real run; None is what was not measured.
 
     `outcomes`: checkpoints by outcome.  `distribution` returns that of a quantity of
-    `colosim.trace.quantities`.  `rest`: ``wire_bytes``, and the keys with a number each that are
-    last in the summary.
+    `colosim.trace.quantities`.  `rest`: ``wire_bytes``, the ``warning`` if there is
+    one, and the keys that are last in the summary.
     """
     other = judgement.otherwise
     return {
@@ -104,8 +111,9 @@ def laid_out(
         "digest": digest,
         "verdict": judgement.verdict,
         "survivor": judgement.survivor,
+        "false_failover": judgement.false_failover,
         "reason": judgement.sentence,
-        "warning": warned,
+        "warning": rest.pop("warning", None),
         "depends_on": judgement.depends_on,
         "otherwise": {
             "verdict": None if other is None else other.verdict,
@@ -119,13 +127,3 @@ def laid_out(
         "wire_bytes_per_checkpoint": distribution(WIRE_BYTES),
         **rest,
     }
-
-
-def value_of(summary: dict[str, Any], key: str) -> Any:
-    """Return the value of a dotted key, None if the summary has none."""
-    value: Any = summary
-    for part in key.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return None
-        value = value[part]
-    return value

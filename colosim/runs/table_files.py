@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 from colosim.runs.columns import SLOPE, TEXT
 from colosim.runs.tables import rows_of
-from colosim.trace.columns import IntColumn
+from colosim.trace.columns import IntColumn, WordColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from colosim.runs.tables import Table
+    from colosim.trace.columns import Table
 
 __all__ = ["CSV", "FORMATS", "NONE", "PARQUET", "TableFiles", "events_in", "table_files"]
 
@@ -92,7 +92,7 @@ class _ParquetFiles:
 
         for name, table in tables.items():
             schema = self._schemas[name]
-            arrays = [_array_of(table[field.name], field.type) for field in schema]
+            arrays = [_array_of(table[field.name]) for field in schema]
             parts = self._parts[name]
             parts.append(pa.Table.from_arrays(arrays, schema=schema))
             if sum(map(len, parts)) * len(schema) >= _WRITTEN_CELLS:
@@ -125,14 +125,15 @@ def _words(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if field.name in TEXT]
 
 
-def _array_of(column: Any, kind: pa.DataType) -> pa.Array:
+def _array_of(column: Any) -> pa.Array:
     import pyarrow as pa  # noqa: PLC0415
 
     if isinstance(column, IntColumn):
-        return pa.array(column.values, mask=~column.known)
-    if kind == pa.float64():
-        return pa.array(column)
-    return pa.array(column, type=pa.string()).dictionary_encode()
+        return pa.array(column.values, mask=None if column.known.all() else ~column.known)
+    if isinstance(column, WordColumn):
+        words = pa.array(column.words, type=pa.string())
+        return pa.DictionaryArray.from_arrays(pa.array(column.kind, type=pa.int32()), words)
+    return pa.array(column)
 
 
 def events_in(path: Path) -> Iterator[tuple[int, str, int]]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from colosim.runs.columns import COLUMNS, SLOPE, TEXT, checkpoint_columns
 from colosim.runs.levels import Levels, SocketLevels, Until
-from colosim.trace.checkpoint import Checkpoints
-from colosim.trace.columns import Columns, IntColumn, before, first_come, last_before, words
+from colosim.trace.checkpoint import Checkpoints, frozen_since
+from colosim.trace.columns import Columns, IntColumn, WordColumn, before, first_come, last_before
 from colosim.trace.events import (
     OTHER,
     CheckpointEnded,
@@ -31,13 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from colosim.runs.taps import Tap
-    from colosim.trace.columns import Ints
+    from colosim.trace.columns import Column, Ints, Table
 
     Accounts = tuple[tuple[str, str], ...]
-    Column = IntColumn | np.ndarray[Any, np.dtype[Any]]
-    Table = dict[str, Column]
 
-__all__ = ["Table", "Tables", "joined", "rows_of", "table_of"]
+__all__ = ["Tables", "rows_of", "table_of"]
 
 _NONE: Final = -1
 """No place."""
@@ -68,7 +66,7 @@ class Tables:
     def feed(self, flat: Sequence[int]) -> dict[str, Table]:
         """Return what rows of each table this part of the record finishes."""
         part = Columns(flat)
-        names = words([str(event) for event in part.events])
+        names = [str(event) for event in part.events]
         found: dict[str, Table] = {
             "checkpoints": {**self._checkpoints.rows(part)},
             "memory": self._memory(part),
@@ -76,7 +74,7 @@ class Tables:
             "messages": self._messages.rows(part),
             "events": {
                 "time_ns": IntColumn.all(part.at_ns),
-                "event": names[part.kind],
+                "event": WordColumn.of(names, part.kind),
                 "value": IntColumn.all(part.value),
             },
         }
@@ -84,9 +82,11 @@ class Tables:
 
     def finish(self, end_ns: int) -> dict[str, Table]:
         """Return the rows of what the end of the run leaves open."""
+        waiting = self._checkpoints.finish(end_ns)
         return {
+            **({"checkpoints": self._complete("checkpoints", waiting)} if waiting else {}),
             "memory": self._breakpoints([], (), self._levels.rest(end_ns)),
-            "locks": self._locks.left(),
+            "locks": self._locks.left(end_ns),
             "messages": self._messages.left(),
         }
 
@@ -136,8 +136,8 @@ class Tables:
         account = found.account[order]
         return {
             "time_ns": IntColumn.all(found.time_ns[order]),
-            "side": words([side for side, _ in accounts])[account],
-            "account": words([name for _, name in accounts])[account],
+            "side": WordColumn.of([side for side, _ in accounts], account),
+            "account": WordColumn.of([name for _, name in accounts], account),
             "level_bytes": IntColumn.all(found.level_bytes[order]),
             "slope_bytes_per_ns": found.slope_bytes_per_ns[order],
         }
@@ -148,10 +148,12 @@ class _Locks:
 
     def __init__(self) -> None:
         self._open = Columns(())
+        self._frozen_ns: dict[str, int] = {}
 
     def rows(self, part: Columns) -> Table:
         """Return the holds that are released in a part, in the order of release."""
         here = part.where(lambda event: isinstance(event, LockWanted | LockGot | LockReleased))
+        frozen_since(self._frozen_ns, part)
         part = Columns(np.concatenate([self._open.flat, part.flat[here]]))
         found = [np.empty((3, 0), np.int64)]
         left = [np.empty(0, np.int64)]
@@ -174,8 +176,11 @@ class _Locks:
             "held_ns": IntColumn.all(held_ns),
         }
 
-    def left(self) -> Table:
-        """Return holds that never ended, then waits that never ended, in their order."""
+    def left(self, end_ns: int) -> Table:
+        """Return holds that never ended, then waits that never ended, in their order.
+
+        Such a hold lasts to the end of the run, or to where its process froze for good.
+        """
         part = self._open
         holds = part.where(lambda event: isinstance(event, LockGot))
         waits = np.full(len(part), _NONE)
@@ -186,12 +191,15 @@ class _Locks:
         places = np.append(holds, np.sort(np.concatenate(idle)))
         since = np.where(waits[places] >= 0, waits[places], places)
         size = len(places)
+        held = np.arange(size) < len(holds)
+        sides = (getattr(part.events[kind], "side", "") for kind in part.kind[places])
+        until_ns = [self._frozen_ns.get(side, end_ns) for side in sides]
         return {
             **_holders(part, places),
             "wanted_ns": IntColumn.all(part.at_ns[since]),
-            "got_ns": IntColumn(part.at_ns[places], np.arange(size) < len(holds)),
+            "got_ns": IntColumn(part.at_ns[places], held),
             "released_ns": IntColumn.empty(size),
-            "held_ns": IntColumn.empty(size),
+            "held_ns": IntColumn(np.array(until_ns, np.int64) - part.at_ns[places], held),
         }
 
 
@@ -218,7 +226,9 @@ def _by_holder(part: Columns) -> Iterable[tuple[Ints, Ints, Ints]]:
 def _holders(part: Columns, places: Ints) -> Table:
     """Return whose lock it is, and which thread's for what."""
     return {
-        column: words([str(getattr(event, column, "")) for event in part.events])[part.kind[places]]
+        column: WordColumn.of(
+            [str(getattr(event, column, "")) for event in part.events], part.kind[places]
+        )
         for column in ("side", "thread", "purpose")
     }
 
@@ -269,15 +279,15 @@ class _Messages:
 
     def _table(self, under_way: _UnderWay, sent: Ints) -> Table:
         part = self._part
-        names = words([getattr(e, "message", getattr(e, "step", "")) for e in part.events])
-        sides = words([getattr(event, "side", "") for event in part.events])
-        others = words([OTHER.get(side, "") for side in sides])
+        names = [getattr(e, "message", getattr(e, "step", "")) for e in part.events]
+        sides = [getattr(event, "side", "") for event in part.events]
+        kind = part.kind[sent]
         written, received = under_way.written[sent], under_way.received[sent]
         return {
             "checkpoint": IntColumn.all(self._checkpoint[sent]),
-            "name": names[part.kind[sent]],
-            "from": sides[part.kind[sent]],
-            "to": others[part.kind[sent]],
+            "name": WordColumn.of(names, kind),
+            "from": WordColumn.of(sides, kind),
+            "to": WordColumn.of([OTHER.get(side, "") for side in sides], kind),
             "sent_ns": IntColumn.all(part.at_ns[sent]),
             "written_ns": IntColumn(part.at_ns[written], written >= 0),
             "received_ns": IntColumn(part.at_ns[received], received >= 0),
@@ -322,21 +332,6 @@ class _UnderWay:
         self.of[got] = sent[turn]
 
 
-def joined(parts: Sequence[Table]) -> Table:
-    """Return tables of the same columns, one after the other."""
-    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
-
-
-def _joined(columns: Sequence[Column]) -> Column:
-    ints = [column for column in columns if isinstance(column, IntColumn)]
-    if not ints:
-        return np.concatenate([column for column in columns if not isinstance(column, IntColumn)])
-    return IntColumn(
-        np.concatenate([column.values for column in ints]),
-        np.concatenate([column.known for column in ints]),
-    )
-
-
 def rows_of(table: Table) -> Iterator[tuple[Any, ...]]:
     """Return the rows of a table, None for what is missing."""
     return zip(*(column.tolist() for column in table.values()), strict=True)
@@ -350,7 +345,7 @@ def table_of(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
 
 def _column(name: str, cells: Sequence[Any]) -> Column:
     if name in TEXT:
-        return words(cells)
+        return WordColumn.listing(cells)
     if name == SLOPE:
         return np.array(cells, np.float64)
     known = np.array([cell is not None for cell in cells], np.bool_)

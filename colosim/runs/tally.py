@@ -13,13 +13,25 @@ from colosim.trace.events import (
     ABORTED,
     COMMITTED,
     OTHER,
+    PRIMARY,
     CheckpointEnded,
+    GuestRunning,
+    GuestStopped,
     LockGot,
     LockReleased,
     ProcessChanged,
 )
 from colosim.trace.purpose import Purpose
-from colosim.trace.quantities import HOLDS, REQUEST, SPANS, WIRE_BYTES, is_sent, span
+from colosim.trace.quantities import (
+    HOLDS,
+    PAUSE,
+    REQUEST,
+    SPANS,
+    TAKES_OVER,
+    WIRE_BYTES,
+    is_sent,
+    span,
+)
 from colosim.trace.steps import POINTS
 
 if TYPE_CHECKING:
@@ -30,7 +42,11 @@ __all__ = ["Tally"]
 
 _BATCH: Final = 1024
 """How many values of a quantity are counted in one go."""
-_SPANNED: Final = {name for begin, ends in SPANS.values() for name in (begin, *ends)}
+DEAF: Final = "monitor_deaf_ns"
+"""The longest hold of a checkpoint in which no command could be served."""
+_DEAF: Final = {side: f"{DEAF} of the {side}" for side in OTHER}
+_OF_COMMITTED: Final = tuple(name for name in SPANS if name != PAUSE)
+_SPANNED: Final = {point for name in _OF_COMMITTED for point in (SPANS[name][0], *SPANS[name][1])}
 _POINTS: Final = tuple(point for point in POINTS if point.full_name in _SPANNED)
 
 
@@ -42,7 +58,7 @@ class Tally:
 
     def __init__(self, warmup: int = 0) -> None:
         self._warmup = warmup
-        names = (*SPANS, WIRE_BYTES, *HOLDS.values())
+        names = (*SPANS, WIRE_BYTES, *HOLDS.values(), *_DEAF.values(), DEAF)
         self._quantiles = {name: Quantiles() for name in names}
         self._batches: dict[str, list[int]] = {name: [] for name in names}
         self.outcomes = {COMMITTED: 0, ABORTED: 0}
@@ -51,26 +67,48 @@ class Tally:
         """What the primary has sent."""
         self.deaf_ns = dict.fromkeys(OTHER, 0)
         """The longest time in which no command could be served, for somebody had the lock."""
+        self.deaf_open = dict.fromkeys(OTHER, False)
+        """Whether that lasts to the end of the run."""
         # Of the checkpoint under way.
         self._inside = False
         self._sent_before_bytes = 0
         self._points: dict[str, int] = {}
         self._after: set[Event] = set()
         self._longest: dict[str, int] = {}
+        self._number = 0
+        # The pause under way: since when, and of which checkpoint.
+        self._stopped_ns = -1
+        self._stopped_in = 0
+        self._taken_over = False
         # Since when a side's lock is held, and for what; since when its process is frozen.
         self._held: dict[str, tuple[int, Purpose] | None] = dict.fromkeys(OTHER)
         self._frozen_ns: dict[str, int] = {}
 
     def finish(self, end_ns: int) -> None:
         """Count holds that are open at the end: up to there, or to where its process froze."""
+        deaf: list[int] = []
         for side, hold in self._held.items():
             if hold is not None:
                 since_ns, purpose = hold
                 held_ns = self._frozen_ns.get(side, end_ns) - since_ns
                 if purpose is not Purpose.MONITOR:
+                    open_ = side not in self._frozen_ns
+                    self.deaf_open[side] = open_ and held_ns >= self.deaf_ns[side]
                     self.deaf_ns[side] = max(held_ns, self.deaf_ns[side])
+                    self._count(_DEAF[side], held_ns)
+                    deaf.append(held_ns)
                 if purpose.moves_state:
                     self._count(HOLDS[side], held_ns)
+        self._count(DEAF, max(deaf, default=None))
+        if self._stopped_ns >= 0:
+            self._resume(self._frozen_ns.get(PRIMARY, end_ns), 0)
+
+    def deaf(self, survivor: str | None) -> Quantiles:
+        """Return how the longest time of a checkpoint without a monitor is distributed.
+
+        The survivor's monitor, or either's if both live.
+        """
+        return self.distribution(DEAF if survivor is None else _DEAF[survivor])
 
     def distribution(self, name: str) -> Quantiles:
         """Return how a quantity of committed checkpoints after the warm-up is distributed."""
@@ -83,26 +121,34 @@ class Tally:
 
     def on(self, event: Event) -> list[Handler]:
         """Return what is done with an event."""
-        found: list[Handler] = []
-        if event == REQUEST:
-            found.append(self._begin)
+        found: list[Handler] = [self._begin] if event == REQUEST else []
         if is_sent(event):
             found.append(self._send)
+        if event == TAKES_OVER:
+            found.append(self._take_over)
         for point in _POINTS:
             if event in point.events:
                 found.append(self._reach(point.full_name, point.after))
             if event == point.after:
                 found.append(lambda _at_ns, _value: self._after.add(event))
+        handler = self._of_type(event)
+        return found if handler is None else [*found, handler]
+
+    def _of_type(self, event: Event) -> Handler | None:
         match event:
             case LockGot(side, _, purpose):
-                found.append(self._take(side, purpose))
+                return self._take(side, purpose)
             case LockReleased(side, _, purpose):
-                found.append(self._release(side, purpose))
+                return self._release(side, purpose)
             case ProcessChanged(side, state):
-                found.append(lambda at_ns, _: self._process_is(side, state, at_ns))
+                return lambda at_ns, _: self._process_is(side, state, at_ns)
+            case GuestStopped("primary"):
+                return self._stop
+            case GuestRunning("primary"):
+                return self._resume
             case CheckpointEnded(outcome):
-                found.append(lambda _, number: self._end(outcome, number))
-        return found
+                return lambda _, number: self._end(outcome, number)
+        return None
 
     def _begin(self, _at_ns: int, _value: int) -> None:
         """Begin a checkpoint; one that did not end is forgotten."""
@@ -124,6 +170,19 @@ class Tally:
 
         return reach
 
+    def _take_over(self, _at_ns: int, _value: int) -> None:
+        self._taken_over = True
+
+    def _stop(self, at_ns: int, _value: int) -> None:
+        if not self._taken_over:
+            self._stopped_ns, self._stopped_in = at_ns, self._number
+
+    def _resume(self, at_ns: int, _value: int) -> None:
+        if self._stopped_ns >= 0:
+            if self._stopped_in >= self._warmup:
+                self._count(PAUSE, at_ns - self._stopped_ns)
+            self._stopped_ns = -1
+
     def _take(self, side: str, purpose: Purpose) -> Handler:
         held = self._held
 
@@ -134,12 +193,15 @@ class Tally:
 
     def _release(self, side: str, purpose: Purpose) -> Handler:
         held, deaf_ns, longest = self._held, self.deaf_ns, self._longest
-        hears, counts, name = purpose is Purpose.MONITOR, purpose.moves_state, HOLDS[side]
+        hears, counts = purpose is Purpose.MONITOR, purpose.moves_state
+        name, deaf = HOLDS[side], _DEAF[side]
 
         def release(_at_ns: int, held_ns: int) -> None:
             held[side] = None
-            if held_ns > deaf_ns[side] and not hears:
-                deaf_ns[side] = held_ns
+            if not hears:
+                deaf_ns[side] = max(held_ns, deaf_ns[side])
+                if held_ns > longest.get(deaf, -1):
+                    longest[deaf] = held_ns
             if counts and held_ns > longest.get(name, -1):
                 longest[name] = held_ns
 
@@ -153,12 +215,17 @@ class Tally:
 
     def _end(self, outcome: str, number: int) -> None:
         self.outcomes[outcome] += 1
+        self._number = number + 1
         if self._inside and outcome == COMMITTED and number >= self._warmup:
-            for name in SPANS:
+            for name in _OF_COMMITTED:
                 self._count(name, span(name, self._points))
             self._count(WIRE_BYTES, self.wire_bytes - self._sent_before_bytes)
             for name in HOLDS.values():
                 self._count(name, self._longest.get(name))
+            deaf = {name: self._longest.get(name, 0) for name in _DEAF.values()}
+            for name, longest_ns in deaf.items():
+                self._count(name, longest_ns)
+            self._count(DEAF, max(deaf.values()))
         self._inside = False
 
     def _count(self, name: str, value: int | None) -> None:

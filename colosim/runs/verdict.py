@@ -1,11 +1,13 @@
 """The verdict of a run: whether the pair commits, a guest serves, the survivor could be told.
 
-Worst wins: violated > split_brain > hung > stopped > unprotected > failed_over > completed.
+Worst wins: violated > split_brain > hung > stopped > unprotected > unfinished > failed_over >
+completed.  What has lasted for the scenario's `patience` when a run is cut off is taken for ever;
+when nothing is left to happen, everything that waits is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from colosim.checkers import Violation
@@ -16,6 +18,7 @@ from colosim.scenario.model import StepMoment
 from colosim.trace.events import OTHER, PRIMARY, SECONDARY
 from colosim.trace.fields import VERDICTS
 from colosim.trace.purpose import Purpose
+from colosim.trace.quantities import REQUEST
 
 if TYPE_CHECKING:
     from colosim.errors import InvariantError
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 (
     COMPLETED,
     FAILED_OVER,
+    UNFINISHED,
     UNPROTECTED,
     STOPPED,
     HUNG,
@@ -33,16 +37,26 @@ if TYPE_CHECKING:
     NOT_APPLICABLE,
 ) = VERDICTS
 
-WORST_FIRST = (VIOLATED, SPLIT_BRAIN, HUNG, STOPPED, UNPROTECTED, FAILED_OVER, COMPLETED)
+REACHED = "the run reached its length and the pair commits"
+_HARMS = ("freeze", "kill", "vanish", "fail")
+"""Kinds of faults after which a side may well be taken for lost."""
+
+WORST_FIRST = (
+    *(VIOLATED, SPLIT_BRAIN, HUNG, STOPPED, UNPROTECTED, UNFINISHED, FAILED_OVER, COMPLETED),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict, the side that it speaks of, and why in one sentence."""
+    """A verdict, the side that it speaks of, and why in one sentence.
+
+    `false_failover`: whether a side took over though nothing had harmed its peer.
+    """
 
     verdict: str
     survivor: str | None
     reason: str
+    false_failover: bool = False
     otherwise: Judgement | None = None
     """How the run ends with the other ``lock``, if that is another verdict."""
 
@@ -110,7 +124,7 @@ def judge(simulation: Simulation) -> Judgement:
         f"; neither did the pair commit nor a survivor serve within "
         f"{with_unit(limits.within_ns, TIMES)} after the faults ended: {_idle_threads(simulation)}"
     )
-    return Judgement(judgement.verdict, judgement.survivor, judgement.reason + late)
+    return replace(judgement, reason=judgement.reason + late)
 
 
 def _named(fault: Planned) -> str:
@@ -141,13 +155,25 @@ def _judge(simulation: Simulation) -> Judgement:
         return Judgement(SPLIT_BRAIN, survivor, reason)
     if serving:
         return _of_serving(simulation, done, survivor)
-    if simulation.reason == "horizon" and not simulation.disturbed and not _exited(simulation):
-        return Judgement(COMPLETED, None, "the run ended in the middle of a checkpoint")
+    stopped_ns = simulation.service.stopped_since_ns
+    if not _for_ever(simulation, stopped_ns):
+        return _cut_off(simulation, survivor)
     held = _lock_held_for_ever(simulation, survivor)
     if held:
         return Judgement(HUNG, survivor, held)
     whose = "both hosts are lost" if survivor is None else f"the {survivor}'s lock is free"
+    if survivor is None and not simulation.disturbed:
+        whose = "both locks are free"
     return Judgement(STOPPED, survivor, f"no guest serves; {whose}")
+
+
+def _for_ever(simulation: Simulation, since_ns: int | None) -> bool:
+    """Whether what has lasted since then is taken for ever."""
+    if since_ns is None:
+        return False
+    if simulation.reason in {"quiet", LATE}:
+        return True
+    return simulation.end_ns - since_ns >= simulation.scenario.patience_ns
 
 
 def _sentence(violation: InvariantError) -> str:
@@ -158,13 +184,58 @@ def _sentence(violation: InvariantError) -> str:
 def _of_serving(simulation: Simulation, done: list[str], survivor: str | None) -> Judgement:
     """Return the verdict of a simulation at whose end one guest serves."""
     if done:
-        return Judgement(FAILED_OVER, done[0], f"the {done[0]} serves alone")
-    commits = simulation.reason == "finished" or (
-        simulation.reason == "horizon" and not simulation.disturbed and not _exited(simulation)
+        (side,) = done
+        false = not _harmed(simulation, OTHER[side])
+        why = ", though nothing had harmed its peer: a false failover" if false else ""
+        return Judgement(FAILED_OVER, side, f"the {side} serves alone{why}", false)
+    if simulation.reason == "finished":
+        return Judgement(COMPLETED, None, REACHED)
+    stuck = _stuck(simulation)
+    if stuck is not None:
+        why = f": {stuck}" if stuck else ""
+        lost = f"a guest serves, but no checkpoint commits any more{why}"
+        return Judgement(UNPROTECTED, survivor, lost)
+    return _cut_off(simulation, survivor)
+
+
+def _harmed(simulation: Simulation, side: str) -> bool:
+    """Whether a fault has struck that froze, killed or cut off `side`, or let it fail."""
+    return any(
+        fault.kind in _HARMS and fault.target in {side, "network"}
+        for _, fault in simulation.injector.struck
     )
-    if commits:
-        return Judgement(COMPLETED, None, "the run reached its length and the pair commits")
-    return Judgement(UNPROTECTED, survivor, "a guest serves, but no checkpoint commits any more")
+
+
+def _stuck(simulation: Simulation) -> str | None:
+    """Say what keeps the pair from committing for ever while a guest serves, None if nothing."""
+    for end in (simulation.primary, simulation.secondary):
+        if end.exited:
+            return f"COLO has ended on the {end.name}"
+    if simulation.reason != "horizon":
+        return ""
+    for end in (simulation.primary, simulation.secondary):
+        thread = end.thread
+        if thread.waits_for in {"", REQUEST.message} or _lost(simulation, end.name):
+            continue  # it is no wait, or one for work
+        if _for_ever(simulation, thread.waits_since_ns):
+            since = with_unit(thread.waits_since_ns, TIMES)
+            return f"the {thread} has waited for {thread.waits_for} since {since}"
+    lost_ns = simulation.injector.effects.stops_service_since_ns(0)
+    return "" if simulation.disturbed and _for_ever(simulation, lost_ns) else None
+
+
+def _cut_off(simulation: Simulation, survivor: str | None) -> Judgement:
+    """Return the verdict of a pair of which nothing is known to be stuck when its run ends."""
+    length = simulation.scenario.checkpoints
+    harmed = simulation.disturbed or _exited(simulation)
+    if length is None and not harmed:
+        where = REACHED if simulation.service.serving else "the run ended in a checkpoint's pause"
+        return Judgement(COMPLETED, None, where)
+    came = "the run ended"
+    if length is not None:
+        came = f"the horizon came after {simulation.committed} of {length} checkpoints"
+    why = ", too early to tell what becomes of the fault" if harmed else ""
+    return Judgement(UNFINISHED, survivor, f"{came}{why}")
 
 
 def _exited(simulation: Simulation) -> bool:
@@ -177,7 +248,7 @@ def _lock_held_for_ever(simulation: Simulation, survivor: str | None) -> str:
         if _lost(simulation, side):
             continue
         lock = simulation.hosts[side].lock
-        if lock.owner is not None:
+        if lock.owner is not None and _for_ever(simulation, lock.since_ns):
             end = simulation.primary if side == PRIMARY else simulation.secondary
             step = lock.owner.waits_for
             state = f"is blocked in: {step}" if step else "is at work"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["TIMES", "in_words", "with_unit"]
+from colosim.trace.fields import OPEN, value_of
+
+__all__ = ["TIMES", "in_words", "said_of", "with_unit"]
 
 TIMES: Final = ((10**9, "s"), (10**6, "ms"), (10**3, "us"), (1, "ns"))
 _SIZES: Final = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
@@ -25,12 +27,26 @@ def with_unit(value: int, units: tuple[tuple[int, str], ...]) -> str:
     return f"{text[:-places]}.{text[-places:]} {unit}"
 
 
+def said_of(summary: dict[str, Any], key: str) -> str:
+    """Return the value of a dotted key of a summary for people.
+
+    What lasts to the end of the run is as long as its horizon: its number would say nothing.
+    """
+    if summary.get(OPEN.get(key, "")):
+        return "to the end"
+    return in_words(key, value_of(summary, key))
+
+
 def in_words(key: str, value: Any) -> str:
     """Return the value of a dotted summary key for people; ``-`` if there is none."""
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
     if not isinstance(value, int):
         return str(value)
+    if key.endswith("_share"):
+        return f"{value // 10**4}.{value // 10**3 % 10}%"
     if key.endswith(".count"):
         return f"{value:,}"
     parts = key.partition(".")[0].split("_")

@@ -12,15 +12,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 from colosim.scenario.document import Mapping, Scalar, marked
 from colosim.scenario.fields import MarkedReader, reject
-from colosim.scenario.units import COUNT, SIZE, TIME, Kind, UnitError, meant, nearest, parse, show
+from colosim.scenario.units import (
+    COUNT,
+    SHARE,
+    SIZE,
+    TIME,
+    Kind,
+    UnitError,
+    meant,
+    nearest,
+    parse,
+    show,
+)
 from colosim.trace.fields import (
     BYTES,
     NS,
     NUMBER,
+    PPM,
     SENTENCE,
     STANDS_FOR,
     SUMMARY_KEYS,
     WORD,
+    YES_NO,
     Field,
 )
 from colosim.trace.steps import misspelt
@@ -32,7 +45,12 @@ if TYPE_CHECKING:
     from colosim.scenario.document import Node
     from colosim.scenario.fields import Tell
 
-_KINDS: Final = {NS: TIME, BYTES: SIZE, NUMBER: COUNT}
+_KINDS: Final = {NS: TIME, BYTES: SIZE, NUMBER: COUNT, PPM: SHARE}
+_OLD: Final = {
+    "time_to_service_ns": "time_to_guest_ns (until a guest runs again) or, of a client that is "
+    "answered again, time_to_client_ns"
+}
+"""What keys are called now."""
 _BOUNDED: Final = {key: field for key, field in SUMMARY_KEYS.items() if field.unit != SENTENCE}
 _ACCOUNT_KEY: Final = re.compile(r"memory_peak_bytes\.(primary|secondary)\.[a-z][a-z0-9_]*")
 _RANGE: Final = re.compile(r"(?P<low>.+?)[ \t]*\.\.[ \t]*(?P<high>.+)")
@@ -88,7 +106,7 @@ def parse_bound(key: str, text: str) -> Bound:
     stated = " ".join(text.split())
     if not stated or len(stated) > _TEXT_CHARACTERS_MAX:
         raise BoundError(f"{show(text)} is no bound; expected {_SUCH_AS}")
-    if field.unit == WORD:
+    if field.unit in {WORD, YES_NO}:
         return _word(field, stated)
     if stated == "absent":
         if not field.absent:
@@ -116,6 +134,8 @@ def _field(key: str) -> Field:
         return _BOUNDED[f"{holder}.extra_total"]
     if key in SUMMARY_KEYS:
         raise BoundError(f"{show(key)} is a sentence; bound the verdict instead", of_key=True)
+    if key in _OLD:
+        raise BoundError(f"{show(key)} is now {_OLD[key]}", of_key=True)
     inner = next((name for name in _BOUNDED if name.startswith(f"{key}.")), None)
     near = nearest(key, _BOUNDED)
     tops = dict.fromkeys(name.partition(".")[0] for name in _BOUNDED)
@@ -150,7 +170,7 @@ def _word(field: Field, stated: str) -> Bound:
     if words and word not in words:
         hint = meant(word.replace("-", "_").replace(" ", "_"), words)
         raise BoundError(f"{show(word)} is no {field.name}; expected {', '.join(words)}{hint}")
-    return Bound(stated, (("==", word),))
+    return Bound(stated, (("==", word == "true" if field.unit == YES_NO else word),))
 
 
 class Expectations(MarkedReader):

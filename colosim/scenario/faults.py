@@ -44,8 +44,8 @@ class StepMoment(Section):
         str, Text("a step such as 'primary: RAM stream'", r"(primary|secondary): \S.*", 200)
     ]
     """Step of the design, with its side: 'primary: RAM stream'."""
-    progress_ppm: Annotated[int, _PROGRESS] = 0
-    """Share of the step that is done."""
+    progress_ppm: Annotated[int | None, _PROGRESS] = None
+    """Share of the step that is done; without it the fault strikes as the step begins."""
 
     @classmethod
     def completed(cls, given: dict[str, Any], _folder: Path | None) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Planned(Section):
 
     @property
     def progress_ppm(self) -> int | None:
-        """How far the named step is, or None if a time is given."""
+        """How far the named step is, or None if that or a time is not given."""
         return self.at.progress_ppm if isinstance(self.at, StepMoment) else None
 
     @property

@@ -141,6 +141,9 @@ class Scenario(Section):
     """Length of the run in checkpoints (20 if no length is given)."""
     horizon_ns: TimeAbove0 = 1000 * 10**9
     """How long a run of so many checkpoints may take before it is judged."""
+    patience_ns: TimeAbove0 = 10 * 10**9
+    """How long no guest may run, or a thread of the pair wait, until that is taken for ever when
+    the run is judged at its end."""
     warmup: Annotated[int, Measure(units.COUNT, 0, 10**9)] = 0
     """First checkpoints that are left out of the statistics."""
     checkpoint_delay_ns: Time = 200 * 10**6

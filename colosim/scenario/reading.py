@@ -191,13 +191,13 @@ class Reading:
             others = [other for group in groups if key not in group for other in group]
             rivals = [show(other) for other in others if other in entries]
             return f"{what} excludes {' and '.join(rivals)}{where}; give one of them"
-        if near := nearest(key, model.keys()):
-            return f"{what} is unknown{where}; did you mean {near!r}?"
         in_list = any(isinstance(part, int) for part in path)
         paths = () if in_list else (found for found in all_keys(self._model) if found[-1] == key)
         if elsewhere := next(iter(paths), None):
             belongs = f"it belongs under another key: {'.'.join(elsewhere)!r}"
             return f"{what} is unknown{where}; {belongs}"
+        if near := nearest(key, model.keys()):
+            return f"{what} is unknown{where}; did you mean {near!r}?"
         return f"{what} is unknown{where}; expected one of {', '.join(model.keys())}"
 
 

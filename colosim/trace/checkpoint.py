@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from colosim.trace.columns import IntColumn, before, last_before, words
+from colosim.trace.columns import IntColumn, WordColumn, before, joined, last_before
 from colosim.trace.events import (
     COMMITTED,
     OTHER,
     PRIMARY,
     SECONDARY,
     CheckpointEnded,
+    GuestRunning,
     GuestStopped,
     LockGot,
     LockReleased,
     MemoryLevel,
     PagesCounted,
+    ProcessChanged,
     Received,
     Sent,
     Staged,
@@ -30,7 +32,15 @@ from colosim.trace.events import (
     StreamEnded,
 )
 from colosim.trace.purpose import Purpose
-from colosim.trace.quantities import HOLDS, REQUEST, SPANS, WIRE_BYTES, is_sent
+from colosim.trace.quantities import (
+    HOLDS,
+    PAUSE,
+    REQUEST,
+    SPANS,
+    TAKES_OVER,
+    WIRE_BYTES,
+    is_sent,
+)
 from colosim.trace.steps import (
     CHECKPOINT_THREAD,
     MAIN_LOOP,
@@ -43,10 +53,10 @@ from colosim.trace.steps import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from colosim.trace.columns import Bools, Columns, Ints, Words
+    from colosim.trace.columns import Bools, Columns, Ints, Table
     from colosim.trace.events import Event
 
-__all__ = ["UNFINISHED", "WAITS", "Checkpoints"]
+__all__ = ["UNFINISHED", "WAITS", "Checkpoints", "frozen_since"]
 
 UNFINISHED: Final = "unfinished"
 """The outcome of a checkpoint that neither was committed nor aborted."""
@@ -71,6 +81,7 @@ class Checkpoints:
     """Takes a record part by part, each up to the end of a checkpoint, and gives its rows.
 
     `own_steps`: steps (side, name) that a design has besides those of `colosim.trace.steps`.
+    Rows from a checkpoint on whose pause is not over wait for that, or for `finish`.
     """
 
     def __init__(self, own_steps: tuple[tuple[str, str], ...] = ()) -> None:
@@ -82,9 +93,14 @@ class Checkpoints:
         self._written_ns = 0
         self._acted_ns = dict.fromkeys(OTHER, 0)
         self._begun_ns: dict[tuple[str, str], int] = {}
+        self._taken_over = False
+        self._frozen_ns: dict[str, int] = {}
+        # The pause that is not over: since when, and the rows from its checkpoint on.
+        self._stopped_ns = -1
+        self._waiting: list[Table] = []
 
-    def rows(self, part: Columns) -> dict[str, IntColumn | Words]:
-        """Return a column for each quantity, with a row for each checkpoint that begins in `part`.
+    def rows(self, part: Columns) -> Table:
+        """Return a column for each quantity, with a row for each checkpoint that `part` finishes.
 
         What a checkpoint does not have is missing.
         """
@@ -96,15 +112,66 @@ class Checkpoints:
             rows.columns[name] = rows.between(begin, ends)
         outcomes = rows.outcomes()
         for name in SPANS:
-            rows.columns[name].known[:-1] &= outcomes == COMMITTED
+            if name != PAUSE:
+                rows.columns[name].known[:-1] &= outcomes.values == COMMITTED
         number = before(rows.ends, rows.begins, part.value, self._number - 1) + 1
         if len(rows.ends):
             self._number = int(part.value[rows.ends[-1]]) + 1
-        return {
-            "checkpoint": IntColumn.all(number),
-            "outcome": outcomes,
-            **{name: column[:-1] for name, column in rows.columns.items()},
-        }
+        open_row = self._pause(rows)
+        return self._finished(
+            {
+                "checkpoint": IntColumn.all(number),
+                "outcome": outcomes,
+                **{name: column[:-1] for name, column in rows.columns.items()},
+            },
+            open_row,
+        )
+
+    def finish(self, end_ns: int) -> Table:
+        """Return the rows of the checkpoints whose pause is open at the end of the run."""
+        self._end_pause(self._frozen_ns.get(PRIMARY, end_ns))
+        waiting, self._waiting = self._waiting, []
+        return _stacked(waiting)
+
+    def _pause(self, rows: _Rows) -> int:
+        """Put the pauses; return the row from whose checkpoint on the guest does not run again."""
+        part, at_ns = rows.part, rows.part.at_ns
+        runs = part.places(GuestRunning(PRIMARY))
+        if len(runs):
+            self._end_pause(int(at_ns[runs[0]]))
+        told = part.places(TAKES_OVER)
+        until = 0 if self._taken_over else int(np.append(told, len(part))[0])
+        self._taken_over = until < len(part)
+        stops = rows.first_place(part.places(GuestStopped(PRIMARY)))[:-1]
+        resumed = np.append(runs, len(part))[np.searchsorted(runs, stops)]
+        paused = (stops < until) & (resumed < len(part))
+        stopped_ns = np.append(at_ns, 0)[stops]
+        rows.put(PAUSE, np.append(at_ns, 0)[resumed] - stopped_ns, paused)
+        frozen_since(self._frozen_ns, part)
+        (left,) = np.nonzero((stops < until) & (resumed == len(part)))
+        if not len(left):
+            return rows.count
+        self._stopped_ns = int(stopped_ns[left[0]])
+        return int(left[0])
+
+    def _end_pause(self, at_ns: int) -> None:
+        """Let the pause that is not over end now."""
+        if self._stopped_ns >= 0:
+            pause = self._waiting[0][PAUSE]
+            assert isinstance(pause, IntColumn)  # noqa: S101 - it was put as one
+            pause.values[0], pause.known[0] = at_ns - self._stopped_ns, True
+            self._stopped_ns = -1
+
+    def _finished(self, rows: Table, open_row: int) -> Table:
+        """Return the rows that need not wait, and keep those that do: from `open_row` on."""
+        if self._stopped_ns >= 0 and self._waiting:
+            self._waiting.append(rows)
+            return {name: column[:0] for name, column in rows.items()}
+        found = _stacked([*self._waiting, {name: col[:open_row] for name, col in rows.items()}])
+        self._waiting = [{name: column[open_row:] for name, column in rows.items()}]
+        if self._stopped_ns < 0:
+            self._waiting = []
+        return found
 
     def _count(self, rows: _Rows) -> None:
         """Count pages, bytes and holds."""
@@ -207,10 +274,31 @@ class Checkpoints:
         return acts
 
 
+def frozen_since(frozen_ns: dict[str, int], part: Columns) -> None:
+    """Bring up to date since when each side's process has been frozen, if it is."""
+    for place in part.where(lambda event: isinstance(event, ProcessChanged)).tolist():
+        match part.events[part.kind[place]]:
+            case ProcessChanged(side, "frozen"):
+                frozen_ns[side] = int(part.at_ns[place])
+            case ProcessChanged(side, "thawed"):
+                del frozen_ns[side]
+
+
 def _moves_state(side: str) -> Callable[[Event], bool]:
     """Return what is true of the ends of a side's holds that save, load or receive state."""
     return lambda event: (
         isinstance(event, LockReleased) and event.side == side and event.purpose.moves_state
+    )
+
+
+def _stacked(tables: list[Table]) -> Table:
+    """Return rows one after the other; a column that some have not is missing there."""
+    names = dict.fromkeys(name for table in tables for name in table)
+    return joined(
+        [
+            {name: table.get(name, IntColumn.empty(len(table["checkpoint"]))) for name in names}
+            for table in tables
+        ]
     )
 
 
@@ -239,14 +327,14 @@ class _Rows:
         self.of = np.where(inside, latest, count)
         self.columns: dict[str, IntColumn] = {}
 
-    def outcomes(self) -> Words:
+    def outcomes(self) -> WordColumn:
         """Return the outcome of each."""
-        found = np.full(self.count, UNFINISHED, dtype=object)
         closed = self._closes == self.stops
         closed &= self._closes < len(self.part)
-        outcome = words([getattr(event, "outcome", "") for event in self.part.events])
-        found[closed] = outcome[self.part.kind[self._closes[closed]]]
-        return found
+        outcomes = [getattr(event, "outcome", "") for event in self.part.events]
+        kind = np.full(self.count, len(outcomes))
+        kind[closed] = self.part.kind[self._closes[closed]]
+        return WordColumn.of([*outcomes, UNFINISHED], kind)
 
     def column(self, name: str) -> IntColumn:
         """Return a column, empty at first."""

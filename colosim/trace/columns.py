@@ -6,7 +6,7 @@ A *place* is where an event stands in the part, from 0; places are arrays in asc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
     Ints = np.ndarray[Any, np.dtype[np.int64]]
     Bools = np.ndarray[Any, np.dtype[np.bool_]]
+    Column: TypeAlias = "IntColumn | WordColumn | np.ndarray[Any, np.dtype[Any]]"
+    Table = dict[str, Column]
     Words = np.ndarray[Any, np.dtype[np.object_]]
 
-__all__ = ["Columns", "IntColumn", "before", "first_come", "last_before", "words"]
+__all__ = ["Columns", "IntColumn", "WordColumn", "before", "first_come", "joined", "last_before"]
 
 
 class Columns:
@@ -33,13 +35,16 @@ class Columns:
     def __init__(self, flat: Sequence[int] | Ints) -> None:
         self.flat: Ints = np.asarray(flat, dtype=np.int64).reshape(-1, 3)
         self.at_ns, codes, self.value = np.ascontiguousarray(self.flat.T)
-        found, self.kind = np.unique(codes, return_inverse=True)
-        self.events: tuple[Event, ...] = tuple(event_of(code) for code in found.tolist())
-        order = np.argsort(self.kind, kind="stable")
-        ends = np.searchsorted(self.kind[order], np.arange(len(found) + 1))
+        order = np.argsort(codes, kind="stable")
+        in_order = codes[order]
+        begins = np.flatnonzero(np.diff(in_order, prepend=-1))
+        ends = np.append(begins, len(codes))[1:]
+        self.events: tuple[Event, ...] = tuple(map(event_of, in_order[begins].tolist()))
+        self.kind: Ints = np.empty(len(codes), np.int64)
+        self.kind[order] = np.repeat(np.arange(len(begins)), ends - begins)
         self._places = {
             event: order[begin:end]
-            for event, begin, end in zip(self.events, ends[:-1], ends[1:], strict=True)
+            for event, begin, end in zip(self.events, begins, ends, strict=True)
         }
 
     def __len__(self) -> int:
@@ -101,11 +106,66 @@ class IntColumn:
         return list(found)
 
 
-def words(found: Sequence[str]) -> Words:
-    """Return a column of words."""
-    column = np.empty(len(found), dtype=object)
-    column[:] = found
-    return column
+@dataclass(slots=True)
+class WordColumn:
+    """Words: `words`, each of them once, and which of them stands in each row."""
+
+    words: Words
+    kind: Ints
+
+    @classmethod
+    def of(cls, words: Sequence[str], kind: Ints) -> WordColumn:
+        """Return the column that has ``words[k]`` for each k of `kind`; words may come twice."""
+        used = np.flatnonzero(np.bincount(kind, minlength=len(words))).tolist()
+        number = {word: n for n, word in enumerate(dict.fromkeys(words[k] for k in used))}
+        renumbered = np.array([number.get(word, 0) for word in words], np.int64)
+        distinct = np.empty(len(number), dtype=object)
+        distinct[:] = list(number)
+        return cls(distinct, renumbered[kind])
+
+    @classmethod
+    def listing(cls, cells: Sequence[str]) -> WordColumn:
+        """Return the column of these words, one after the other."""
+        return cls.of(cells, np.arange(len(cells)))
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return len(self.kind)
+
+    def __getitem__(self, part: slice) -> WordColumn:
+        """Return a part of the column."""
+        return WordColumn(self.words, self.kind[part])
+
+    @property
+    def values(self) -> Words:
+        """The word of each row."""
+        return self.words[self.kind]
+
+    def tolist(self) -> list[str]:
+        """Return the word of each row."""
+        return list(self.values)
+
+
+def joined(parts: Sequence[Table]) -> Table:
+    """Return tables of the same columns, one after the other."""
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def _joined(columns: Sequence[Column]) -> Column:
+    ints = [column for column in columns if isinstance(column, IntColumn)]
+    texts = [column for column in columns if isinstance(column, WordColumn)]
+    if texts:
+        starts = np.cumsum([0, *(len(column.words) for column in texts)])
+        kinds = [column.kind + start for column, start in zip(texts, starts, strict=False)]
+        return WordColumn.of(
+            [word for column in texts for word in column.words], np.concatenate(kinds)
+        )
+    if not ints:
+        return np.concatenate([column for column in columns if isinstance(column, np.ndarray)])
+    return IntColumn(
+        np.concatenate([column.values for column in ints]),
+        np.concatenate([column.known for column in ints]),
+    )
 
 
 def last_before(places: Ints, ends: Ints) -> Ints:

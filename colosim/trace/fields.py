@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from colosim.trace.events import PRIMARY, SECONDARY
 from colosim.trace.quantities import MEANINGS, SPANS, WIRE_BYTES
@@ -22,7 +22,9 @@ __all__ = [
     "BYTES",
     "NS",
     "NUMBER",
+    "OPEN",
     "PAGES",
+    "PPM",
     "SEED_MAX",
     "SENTENCE",
     "SLOPE",
@@ -31,8 +33,10 @@ __all__ = [
     "SUMMARY_KEYS",
     "VERDICTS",
     "WORD",
+    "YES_NO",
     "Field",
     "keys_of",
+    "value_of",
 ]
 
 NS: Final = "ns"
@@ -41,15 +45,20 @@ PAGES: Final = "pages of 4 KiB"
 NUMBER: Final = "a number"
 SLOPE: Final = "bytes/ns"
 """The one unit of real numbers; all other numbers are integers."""
+PPM: Final = "ppm"
 WORD: Final = "a word"
+YES_NO: Final = "true or false"
 SENTENCE: Final = "a sentence"
 
 VERDICTS: Final = {
     "completed": "the run reached its length, and the pair commits checkpoints",
     "failed_over": "one guest serves alone, its failover done",
-    "unprotected": "a guest serves, but no checkpoint commits any more",
-    "stopped": "no guest serves, though the survivor's iothread lock is free",
-    "hung": "no guest serves, and the survivor's iothread lock is held for ever",
+    "unfinished": "the horizon came before the length, and none of the words below fits: nothing "
+    "is claimed",
+    "unprotected": "a guest runs, but no checkpoint commits any more and nobody took over",
+    "stopped": "no guest has run for `patience`, though the survivor's iothread lock is free",
+    "hung": "no guest has run for `patience`, and the survivor's iothread lock is held by a thread "
+    "that waits for what has not come",
     "split_brain": "both guests served at once, the output of each going out",
     "violated": "a safety rule broke: a fault of the design, or of colosim",
     "not_applicable": "nothing can be said: the design has no such step, or a fault never came",
@@ -77,14 +86,15 @@ class Field:
 
 
 STATISTICS: Final = {
-    "count": "how many committed checkpoints after the warm-up have one; a number",
+    "count": "how many there are after the warm-up, of committed checkpoints if nothing else is "
+    "said; a number",
     "mean": "their mean, rounded half up",
     "p50": "their median; quantiles are nearest rank, from 10,000 values on at most 0.1% too high",
     "p90": "their 90% quantile",
     "p99": "their 99% quantile",
     "max": "the largest",
 }
-"""What is said of a quantity that each committed checkpoint after the warm-up has."""
+"""What is said of a quantity that checkpoints have."""
 
 STANDS_FOR: Final = {
     "SIDE": {PRIMARY: "the host whose guest runs at first", SECONDARY: "its replica"},
@@ -98,7 +108,7 @@ STANDS_FOR: Final = {
 _SIDES: Final = (PRIMARY, SECONDARY)
 _VERDICTS: Final = tuple(VERDICTS)
 _NO_CHANCE: Final = "the verdict hangs on no choice"
-_NO_FAULT: Final = "no fault struck, or no guest serves again"
+_NO_FAULT: Final = "no fault struck, or no guest runs any more"
 
 SUMMARY: Final = (
     Field("scenario", WORD, "name of the scenario"),
@@ -117,6 +127,12 @@ SUMMARY: Final = (
         "the side that outlived the fault, or serves alone",
         "nothing was lost, or both sides were",
         _SIDES,
+    ),
+    Field(
+        "false_failover",
+        YES_NO,
+        "whether a side took over though no fault had frozen, killed or cut off its peer",
+        words=("true", "false"),
     ),
     Field("reason", SENTENCE, "why the verdict is what it is"),
     Field(
@@ -147,17 +163,30 @@ SUMMARY: Final = (
     Field("wire_bytes_per_checkpoint.STATISTIC", BYTES, MEANINGS[WIRE_BYTES]),
     Field("events", NUMBER, "steps of the simulation, not of onlookers; of a real run, events"),
     Field("end_ns", NS, "when the run ended"),
-    Field("guest_stopped_ns_longest", NS, "longest time in which no guest served"),
+    Field("guest_stopped_ns_longest", NS, "longest time in which no guest ran"),
+    Field("guest_stopped_open", YES_NO, "whether that lasts to the end", words=("true", "false")),
+    Field(
+        "guest_running_share",
+        PPM,
+        "share of the run in which the primary's guest ran, or that of a side that took over",
+    ),
+    Field(
+        "monitor_deaf_ns.STATISTIC",
+        NS,
+        "longest time of a checkpoint in which a monitor could serve no command (see "
+        "monitor_deaf_ns_longest); one that is open when the run ends counts up to there",
+    ),
     Field(
         "monitor_deaf_ns_longest",
         NS,
         "longest time in which a monitor could serve no command, because a thread had the iothread "
         "lock: the survivor's monitor, either side's if both live",
     ),
+    Field("monitor_deaf_open", YES_NO, "whether that lasts to the end", words=("true", "false")),
     Field(
-        "time_to_service_ns",
+        "time_to_guest_ns",
         NS,
-        "from a fault until a guest serves again, the longest; 0 if none was kept from serving",
+        "from the first fault that took the guest away until one runs again; 0 if none did",
         _NO_FAULT,
     ),
 )
@@ -173,3 +202,19 @@ def keys_of(field: Field) -> Iterator[str]:
 
 SUMMARY_KEYS: Final = {key: field for field in SUMMARY for key in keys_of(field)}
 """The field of each dotted key."""
+
+OPEN: Final = {
+    "guest_stopped_ns_longest": "guest_stopped_open",
+    "monitor_deaf_ns_longest": "monitor_deaf_open",
+}
+"""The key that tells of a time whether it lasts to the end of the run."""
+
+
+def value_of(summary: dict[str, Any], key: str) -> Any:
+    """Return the value of a dotted key, None if the summary has none."""
+    value: Any = summary
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return None
+        value = value[part]
+    return value

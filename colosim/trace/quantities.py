@@ -11,24 +11,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from colosim.trace.events import PRIMARY, SECONDARY, Sent, StreamBegan
+from colosim.trace.events import PRIMARY, SECONDARY, CommandServed, Sent, StreamBegan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from colosim.trace.events import Event
 
-__all__ = ["HOLDS", "MEANINGS", "REQUEST", "SPANS", "WIRE_BYTES", "is_sent", "span"]
+__all__ = [
+    "HOLDS",
+    "MEANINGS",
+    "PAUSE",
+    "REQUEST",
+    "SPANS",
+    "TAKES_OVER",
+    "WIRE_BYTES",
+    "is_sent",
+    "span",
+]
 
 REQUEST: Final = Sent(PRIMARY, "CHECKPOINT_REQUEST")
 """With it a checkpoint begins."""
 
+PAUSE: Final = "pause_ns"
+TAKES_OVER: Final = CommandServed(PRIMARY, "x-colo-lost-heartbeat")
+"""Who stops the primary's guest from here on is the failover, not the checkpoint thread."""
+
 SPANS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "pause_ns": ("primary_stopped", ("primary_resumed",)),
+    PAUSE: ("primary_stopped", ("primary_resumed",)),
     "transaction_ns": ("primary_request", ("primary_resumed",)),
     "ram_ns": ("secondary_vmstate_send", ("secondary_ram_loaded", "secondary_filled")),
 }
-"""What is from one point to another, the first of those that are reached; of committed ones."""
+"""What is from one point to another, the first of those that are reached; of committed ones, but
+for the pause."""
 
 HOLDS: Final = {side: f"lock_hold_{side}_ns" for side in (PRIMARY, SECONDARY)}
 """The longest of a side's holds for a purpose that moves state: the value of `LockReleased`."""
@@ -37,7 +52,9 @@ WIRE_BYTES: Final = "wire_bytes"
 """The sum of the values of `is_sent` events."""
 
 MEANINGS: Final = {
-    "pause_ns": "from the primary's guest stopped to running again",
+    PAUSE: "from the primary's guest stopped by the checkpoint thread to running again, whatever "
+    "became of the checkpoint; one that is open when the run ends counts up to there, or to where "
+    "its process froze for good",
     "transaction_ns": "from the request sent to the primary's guest running again",
     "ram_ns": "from VMSTATE_SEND read by the secondary to RAM in its RAM cache, or to its staging "
     "buffer filled where RAM is staged",

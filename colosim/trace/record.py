@@ -18,7 +18,7 @@ from struct import calcsize, pack
 from typing import TYPE_CHECKING, Any, Protocol
 
 from colosim.trace.events import Event, parse
-from colosim.trace.steps import check_spelling
+from colosim.trace.steps import OwnNames, check_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -77,19 +77,18 @@ class Codes(dict[tuple[Any, ...], int]):
     Each is worked out when first asked for.
     """
 
-    def __init__(self, side: str) -> None:
+    def __init__(self, side: str, record: Record) -> None:
         super().__init__()
         self._side = side
+        self._code = record.code
 
     def __missing__(self, key: tuple[Any, ...]) -> int:
         """Return and keep the code of an event that was not met before.
 
-        :raises DesignError: if it has a misspelt name.
+        :raises DesignError: as `Record.code`.
         """
         kind, *values = key
-        event = kind(self._side, *values)
-        check_spelling(self._side, event)
-        code = self[key] = code_of(event)
+        code = self[key] = self._code(kind(self._side, *values))
         return code
 
 
@@ -106,8 +105,9 @@ class Record:
     """The event record of one run.
 
     `pending` holds the latest events, flat: time, code, value, time, ...  Hot model code extends
-    it directly.  `sinks` are called with each chunk as it is closed, `readers` with what has been
-    closed now and then: whoever wants all of it by some moment calls `flush` first.
+    it directly.  `sinks` are called with each chunk as it is closed, `readers` and `writers` (these
+    with its bytes, as they are hashed) with what has been closed now and then: whoever wants all of
+    it by some moment calls `flush` first.  `own`: the names that the run's design adds.
     """
 
     __slots__ = (
@@ -117,19 +117,23 @@ class Record:
         "_kept",
         "_packed",
         "keep",
+        "own",
         "pending",
         "readers",
         "sinks",
+        "writers",
     )
 
-    def __init__(self, clock: Clock, *, keep: bool) -> None:
+    def __init__(self, clock: Clock, *, keep: bool, own: OwnNames | None = None) -> None:
         self._clock = clock
         self._digest = hashlib.sha256()
         self._kept: list[bytes] = []
+        self.writers: list[Callable[[bytes], None]] = [self._kept.append] if keep else []
         # How much of `pending` belongs to closed chunks, packed and hashed a batch at a time.
         self._closed = 0
         self._packed = 0
         self.keep = keep
+        self.own = own or OwnNames()
         self.pending: list[int] = []
         self.sinks: list[Callable[[list[int]], None]] = []
         self.readers: list[Callable[[Sequence[int]], None]] = []
@@ -139,8 +143,19 @@ class Record:
         self.pending += (self._clock.now, code, value)
 
     def note(self, event: Event, value: int = 0) -> None:
-        """Record that `event` happens now."""
-        self.add(code_of(event), value)
+        """Record that `event` happens now.
+
+        :raises DesignError: as `code`.
+        """
+        self.add(self.code(event), value)
+
+    def code(self, event: Event) -> int:
+        """Return the code of an event of this run.
+
+        :raises DesignError: if it has a name that neither is known nor the design's own.
+        """
+        check_names(event, self.own)
+        return code_of(event)
 
     def close(self) -> None:
         """Close the chunk: it is in the digest, in `chunks` if asked to, and with the sinks."""
@@ -163,8 +178,8 @@ class Record:
         for reader in self.readers:
             reader(values)
         packed = pack(f"{closed}{_INT64}", *values)
-        if self.keep:
-            self._kept.append(packed)
+        for writer in self.writers:
+            writer(packed)
         self._digest.update(packed if sys.byteorder == "little" else _byteswapped(packed))
         del pending[:closed]
         self._packed += closed

@@ -43,9 +43,10 @@ __all__ = [
     "POINTS",
     "STEPS",
     "Kind",
+    "OwnNames",
     "Point",
     "Step",
-    "check_spelling",
+    "check_names",
     "misspelt",
     "step_column",
     "step_of",
@@ -273,6 +274,18 @@ ACCOUNTS: Final = {
 }
 """The accounts of a host's memory; a design may have others of its own."""
 
+_OUTSIDE: Final = ((PRIMARY, "failover"),)
+"""Steps that belong to no checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnNames:
+    """What a design has besides `STEPS` (side, name) and `ACCOUNTS`, as it declares it."""
+
+    steps: tuple[tuple[str, str], ...] = ()
+    accounts: tuple[str, ...] = ()
+
+
 # 'device svae' is 0.91 like 'device save', 'restart' 0.83 like 'start', whose names are both good.
 _LIKENESS_MIN: Final = 0.85
 _BY_NAME: Final = {(step.side, step.name): step for step in STEPS}
@@ -297,19 +310,28 @@ def _words(name: str) -> int:
     return len(name.replace("_", " ").split())
 
 
-def check_spelling(side: str, event: Event) -> None:
-    """Refuse an event of `side` with a step or an account of memory that is misspelt.
+def check_names(event: Event, own: OwnNames) -> None:
+    """Refuse an event with a step or an account of memory that neither is known nor declared.
 
-    :raises DesignError: with the name that was meant.
+    :raises DesignError: with the name that was meant, or that is nearest.
     """
     if isinstance(event, StepDone | StreamBegan):
-        what, name, known = "step", event.step, [of for at, of in _BY_NAME if at == side]
+        steps = (*_BY_NAME, *_OUTSIDE, *own.steps)
+        name, known = event.step, [of for side, of in steps if side == event.side]
+        what, declared = f"step of the {event.side}", f"new_steps = ('{event.side}: {name}',)"
     elif isinstance(event, MemoryLevel):
-        what, name, known = "account of memory", event.account, list(ACCOUNTS)
+        name, known = event.account, [*ACCOUNTS, *own.accounts]
+        what, declared = "account of memory", f"new_accounts = ('{name}',)"
     else:
+        return
+    if name in known:
         return
     if meant := misspelt(name, known):
         raise DesignError(f"{name!r} is no {what}; did you mean {meant!r}?")
+    (near,) = get_close_matches(name, known, n=1, cutoff=0)
+    raise DesignError(
+        f"{name!r} is no {what} (nearest: {near!r}); a design that adds it has {declared}"
+    )
 
 
 def step_column(side: str, step: str) -> str:

@@ -75,7 +75,7 @@ def test_a_recovered_run_says_what_released_it() -> None:
 
 def test_a_postponed_failover_is_told() -> None:
     """A command that comes in the middle of a load is told to be postponed and asked for again."""
-    kill = "kill: primary, at: {checkpoint: 3, step: 'secondary: during device load'}"
+    kill = "kill: primary, at: {checkpoint: 3, step: 'secondary: device load', progress: 0%}"
     overrides = (
         "manager.heartbeat=1 ms",
         "manager.timeout=1 ms",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from colosim.cli.main import main
+from colosim.cli.main import STATUS_FAILED, main
 from tests.checkers.wrong_designs import Eager
 from tests.cli.test_main import modules_after
 from tests.runs.conftest import FROZEN, PLAIN
@@ -241,7 +241,7 @@ def test_a_design_without_the_step_is_shown(
     """``compare`` shows a design that lacks a fault's step as n/a, and says which step."""
     text = PLAIN + 'faults: [{kill: secondary, at: {checkpoint: 1, step: "primary: vmstate save"}}]'
     (folder / "lacking.yaml").write_text(text)
-    assert main(["compare", "lacking.yaml"]) == 0
+    assert main(["compare", "lacking.yaml"]) == STATUS_FAILED
     lines = capsys.readouterr().out.splitlines()
     assert max(len(line) for line in lines if "not_applicable" not in line) <= 80
     assert lines[2].split()[2:4] == ["n/a", "n/a"]

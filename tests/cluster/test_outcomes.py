@@ -61,7 +61,7 @@ def test_a_blocked_sender_keeps_the_monitor_deaf_for_ever(design: str) -> None:
     assert (str(host.lock.owner), host.lock.purpose) == ("primary checkpoint thread", "save")
     assert [command.name for command in host.monitor.unserved] == [COMMAND]
     assert not host.guest.running
-    assert run.service.time_to_service_ns is None
+    assert run.service.time_to_guest_ns is None
     assert run.end_ns == 1000 * 10**9
 
 

@@ -15,6 +15,7 @@ class Compressing(Split):
     """A design with steps of its own."""
 
     name = "compressing"
+    new_steps = ("primary: compress pages",)
 
     def save(self, p: Primary) -> Steps:
         """Compress before the stream, in two parts."""

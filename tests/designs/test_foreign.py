@@ -13,6 +13,8 @@ import colosim
 from colosim.designs import foreign, registry
 from colosim.designs.split import Split
 from colosim.scenario import loads
+from colosim.trace.events import StepDone
+from tests.designs.own import Compressing
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -78,6 +80,28 @@ class MisspeltAccount(Split):
         yield from super().checkpoint(p)
 
 
+class UndeclaredStep(Split):
+    """It does a step of its own, and does not say so."""
+
+    name = "undeclared-step"
+
+    def save(self, p: Primary) -> Steps:
+        """Compress."""
+        p.note(StepDone("primary", "compress pages"), 5)  # here
+        yield from super().save(p)
+
+
+class UndeclaredAccount(Split):
+    """It holds memory on an account of its own, and does not say so."""
+
+    name = "undeclared-account"
+
+    def checkpoint(self, p: Primary) -> Steps:
+        """Hold memory."""
+        p.host.ledger.hold("zstd", 4096)  # here
+        yield from super().checkpoint(p)
+
+
 class NothingToSend(Split):
     """It sends what it has never staged."""
 
@@ -135,10 +159,24 @@ def line_of(design: type[Design], mark: str = "  # here") -> str:
             Misspelt,
             "'saving' is no purpose of the iothread lock: did you mean 'save'?",
         ),
-        (MisspeltStep, "'Bitmap snyc' is no step; did you mean 'bitmap sync'?"),
+        (MisspeltStep, "'Bitmap snyc' is no step of the primary; did you mean 'bitmap sync'?"),
         (
             MisspeltAccount,
             "'staging_bufer' is no account of memory; did you mean 'staging_buffer'?",
+        ),
+        (
+            UndeclaredStep,
+            (
+                "'compress pages' is no step of the primary (nearest: 'vmstate save'); "
+                "a design that adds it has new_steps = ('primary: compress pages',)"
+            ),
+        ),
+        (
+            UndeclaredAccount,
+            (
+                "'zstd' is no account of memory (nearest: 'socket_send_buffer'); "
+                "a design that adds it has new_accounts = ('zstd',)"
+            ),
         ),
     ],
 )
@@ -163,6 +201,59 @@ def test_what_has_no_line_is_told_with_its_class(design: type[Design], problem: 
     with pytest.raises(colosim.DesignError) as caught:
         colosim.run(SCENARIO, design)
     assert str(caught.value) == f"{line_of(design, '')}: design {design.name!r}: {problem}"
+
+
+class Declaring(Compressing):
+    """It declares a step and an account of memory, and has its base's step."""
+
+    name = "declaring"
+    new_steps = ("secondary: inflate pages",)
+    new_accounts = ("zstd",)
+
+    def load(self, s: Secondary) -> Steps:
+        """Inflate after the load."""
+        s.host.ledger.hold("zstd", 4096)
+        yield from super().load(s)
+        yield from s.work("inflate pages", 700)
+
+
+def test_what_a_design_declares_is_in_tables_and_summary() -> None:
+    """Its own step and its base's are columns, in this order, and its account has a peak."""
+    run = colosim.run(SCENARIO, Declaring)
+    assert tuple(run.checkpoints.columns)[-2:] == (
+        "primary_compress_pages_ns",
+        "secondary_inflate_pages_ns",
+    )
+    assert set(run.checkpoints.secondary_inflate_pages_ns) == {700}
+    assert run.summary["memory_peak_bytes"]["secondary"]["zstd"] == 4096
+
+
+class WithoutSide(Split):
+    """It declares a step of nobody's."""
+
+    name = "without-side"
+    new_steps = ("compress pages",)
+
+
+class NoAccount(Split):
+    """It declares an account that no key of a summary can name."""
+
+    name = "no-account"
+    new_accounts = ("Zstd buffer",)
+
+
+@pytest.mark.parametrize(
+    ("design", "problem"),
+    [
+        (WithoutSide, "has 'compress pages' among its new_steps; expected a side and a name"),
+        (NoAccount, "has 'Zstd buffer' among its new_accounts; expected lower-case letters"),
+    ],
+)
+def test_a_declaration_has_a_form(design: type[Design], problem: str) -> None:
+    """A step has a side, an account is a word that a key can have."""
+    with pytest.raises(colosim.DesignError) as caught:
+        colosim.run(SCENARIO, design)
+    assert f"{line_of(design, '')}: design {design.name!r} {problem}" in str(caught.value)
 
 
 class Nameless(Split):

@@ -11,7 +11,13 @@ from colosim.trace.events import MemoryLevel
 from colosim.trace.record import Record
 
 
-@given(st.lists(st.tuples(st.sampled_from(["cache", "bitmap", "staging"]), st.integers(0, 100))))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["ram_cache", "dirty_bitmap", "staging_buffer"]), st.integers(0, 100)
+        )
+    )
+)
 def test_every_change_of_a_level_is_an_event(moves: list[tuple[str, int]]) -> None:
     """Accounts have the last of their levels, and what changes one is recorded, nothing else."""
     record = Record(Environment(), keep=True)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from colosim.runs.statistics import Quantiles
 from colosim.runs.tables import rows_of
-from colosim.trace.events import ProcessChanged
+from colosim.trace.events import COMMITTED, CheckpointEnded, LockReleased, ProcessChanged
 from colosim.trace.purpose import Purpose
+from colosim.trace.quantities import REQUEST
+from tests.runs.serving import by_the_events, hold_time_to_guest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,8 +53,27 @@ def held_ns(run: Run) -> Iterator[tuple[str, Purpose, int, bool]]:
     for row in rows(run, "locks"):
         if row["got_ns"] is not None:
             is_open = row["released_ns"] is None
-            held = until_ns[row["side"]] - row["got_ns"] if is_open else row["held_ns"]
-            yield row["side"], Purpose(row["purpose"]), held, is_open
+            ends_ns = until_ns[row["side"]] if is_open else row["released_ns"]
+            assert row["held_ns"] == ends_ns - row["got_ns"]
+            yield row["side"], Purpose(row["purpose"]), row["held_ns"], is_open
+
+
+def deaf_ns(run: Run, sides: tuple[str, ...]) -> Iterator[int]:
+    """Yield for each committed checkpoint how long the monitor of one of `sides` was deaf at most.
+
+    That is the longest hold that ended in it and served no command.
+    """
+    longest: int | None = None
+    for _, event, value in run.iter_events():
+        match event:
+            case LockReleased(side, _, purpose) if side in sides and purpose != "monitor":
+                longest = None if longest is None else max(longest, value)
+            case CheckpointEnded(outcome):
+                if longest is not None and outcome == COMMITTED and value >= run.scenario.warmup:
+                    yield longest
+                longest = None
+        if event == REQUEST:
+            longest = 0
 
 
 def by_the_tables(run: Run) -> dict[str, Any]:
@@ -63,6 +84,14 @@ def by_the_tables(run: Run) -> dict[str, Any]:
     warm = [row for row in committed if row["checkpoint"] >= run.scenario.warmup]
     holds = list(held_ns(run))
     heard = SIDES if run.survivor is None else (run.survivor,)
+
+    deaf = [held for side, purpose, held, _ in holds if side in heard and purpose != "monitor"]
+    open_deaf = [
+        held
+        for side, purpose, held, is_open in holds
+        if side in heard and purpose != "monitor" and is_open
+    ]
+    pauses = [row["pause_ns"] for row in checkpoints if row["checkpoint"] >= run.scenario.warmup]
 
     def of(column: str, side: str = "") -> dict[str, int]:
         values = [row[column] for row in warm if row[column] is not None]
@@ -78,17 +107,39 @@ def by_the_tables(run: Run) -> dict[str, Any]:
             "completed": outcomes.count("committed"),
             "aborted": outcomes.count("aborted"),
         },
-        **{name: of(name) for name in ("pause_ns", "transaction_ns", "ram_ns")},
+        "pause_ns": quantiles([pause for pause in pauses if pause is not None]),
+        **{name: of(name) for name in ("transaction_ns", "ram_ns")},
         "lock_hold_ns": {side: of(f"lock_hold_{side}_ns", side) for side in SIDES},
         "wire_bytes": sum(
             row["bytes"] for row in rows(run, "messages") if row["from"] == "primary"
         ),
         "wire_bytes_per_checkpoint": of("wire_bytes"),
-        "monitor_deaf_ns_longest": max(
-            (held for side, purpose, held, _ in holds if side in heard and purpose != "monitor"),
-            default=0,
+        "monitor_deaf_ns": quantiles(
+            [*deaf_ns(run, heard), *([max(open_deaf)] if open_deaf else [])]
         ),
+        "monitor_deaf_ns_longest": max(deaf, default=0),
+        **by_the_events(run),
     }
+
+
+def hold_open_pauses(run: Run) -> None:
+    """Hold each pause to its points: to the guest running, or to the end if that never came."""
+    for row in rows(run, "checkpoints"):
+        stopped_ns, resumed_ns = row["primary_stopped_at_ns"], row["primary_resumed_at_ns"]
+        if row["pause_ns"] is None:
+            continue
+        assert stopped_ns + row["pause_ns"] <= run.summary["end_ns"]
+        if resumed_ns is not None:
+            assert row["pause_ns"] == resumed_ns - stopped_ns
+
+
+def hold_events(run: Run) -> None:
+    """Hold the count of steps to the record: at each of its times one was taken, at least."""
+    assert run.simulation is not None
+    env = run.simulation.env
+    times = {at_ns for at_ns, _, _ in run.iter_events()}
+    assert run.summary["events"] == env.steps - env.onlooker_steps
+    assert len(times) <= env.steps + 1
 
 
 def hold_peaks(run: Run) -> None:
@@ -150,5 +201,8 @@ def hold_to_the_tables(run: Run) -> None:
     """Hold each figure of a summary to its table."""
     expected = by_the_tables(run)
     assert {key: run.summary[key] for key in expected} == expected
+    hold_time_to_guest(run)
+    hold_open_pauses(run)
+    hold_events(run)
     hold_peaks(run)
     hold_times(run)

@@ -89,7 +89,7 @@ def test_runs_and_directories_are_compared(plain: Scenario, tmp_path: Path) -> N
         ("memory_peak_bytes.primary.staging_buffer", 4 << 20, "4.000 MiB"),
         ("wire_bytes", 1023, "1023 B"),
         ("events", 1234, "1,234"),
-        ("time_to_service_ns", None, "-"),
+        ("time_to_guest_ns", None, "-"),
         ("verdict", "hung", "hung"),
     ],
 )

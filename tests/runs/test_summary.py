@@ -9,8 +9,8 @@ import pytest
 
 from colosim.designs import load_designs
 from colosim.runs.run import as_scenario, simulate
-from colosim.runs.summary import value_of
 from colosim.scenario import loads, shipped
+from colosim.trace.fields import value_of
 from tests.runs.conftest import PLAIN
 from tests.runs.figures import hold_to_the_tables
 
@@ -27,7 +27,7 @@ def test_every_named_key_is_there(plain: Scenario, design: str) -> None:
     assert set(summary) >= {
         "scenario", "design", "seed", "digest", "verdict", "survivor", "checkpoints", "pause_ns",
         "transaction_ns", "ram_ns", "lock_hold_ns", "memory_peak_bytes", "wire_bytes", "events",
-        "guest_stopped_ns_longest", "monitor_deaf_ns_longest", "time_to_service_ns",
+        "guest_stopped_ns_longest", "monitor_deaf_ns_longest", "time_to_guest_ns",
     }  # fmt: skip
     assert summary["checkpoints"] == {"completed": 4, "aborted": 0}
     for key in ("pause_ns", "transaction_ns", "ram_ns"):
@@ -38,7 +38,7 @@ def test_every_named_key_is_there(plain: Scenario, design: str) -> None:
         peaks = summary["memory_peak_bytes"][side]
         assert peaks["staging_buffer"] >= 4 << 20
         assert peaks["extra_total"] >= max(v for k, v in peaks.items() if k != "extra_total")
-    assert summary["time_to_service_ns"] is None
+    assert summary["time_to_guest_ns"] is None
     assert json.loads(json.dumps(summary)) == summary
 
 
@@ -64,9 +64,9 @@ def test_a_step_that_a_design_lacks_makes_it_not_applicable() -> None:
 
 def test_time_to_service_is_there_if_a_guest_serves_again(frozen: Scenario) -> None:
     """A failed-over run says after how long a guest served again, a hung one says null."""
-    assert simulate(frozen, "qsb", tables=False).summary["time_to_service_ns"] > 0
+    assert simulate(frozen, "qsb", tables=False).summary["time_to_guest_ns"] > 0
     hung = simulate(frozen, "split", tables=False).summary
-    assert hung["time_to_service_ns"] is None
+    assert hung["time_to_guest_ns"] is None
     assert hung["monitor_deaf_ns_longest"] > 900 * 10**9
 
 

@@ -114,12 +114,16 @@ def test_every_message_arrives_after_it_was_sent(plain: Scenario) -> None:
 
 
 def test_a_hang_leaves_its_hold_and_its_stream_open(frozen: Scenario) -> None:
-    """A hung run's last hold has no release, its stream no end, its checkpoint no outcome."""
+    """A hung run's last hold has no release, its stream no end, its checkpoint no outcome.
+
+    The hold and the pause are as long as the run goes on.
+    """
     run: Any = simulate(frozen, "split")
     hold = run.locks[run.locks.released_ns.isna() & ~run.locks.got_ns.isna()]
     assert hold[["side", "thread", "purpose"]].to_numpy().tolist() == [
         ["primary", "checkpoint thread", "save"]
     ]
+    assert hold.held_ns.tolist() == [run.summary["end_ns"] - hold.got_ns.iloc[0]]
     waiting = run.locks[run.locks.got_ns.isna()]
     assert list(waiting.thread) == ["main loop"]
     stream = run.messages.iloc[-1]
@@ -128,7 +132,8 @@ def test_a_hang_leaves_its_hold_and_its_stream_open(frozen: Scenario) -> None:
     assert str(stream["received_ns"]) == "<NA>"
     last = run.checkpoints.iloc[-1]
     assert last.outcome == "unfinished"
-    assert str(last.pause_ns) == "<NA>"
+    assert last.pause_ns == run.summary["end_ns"] - last.primary_stopped_at_ns
+    assert str(last.primary_resumed_at_ns) == "<NA>"
 
 
 def test_holds_are_as_long_as_they_say(plain: Scenario) -> None:

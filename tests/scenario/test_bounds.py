@@ -33,9 +33,9 @@ HOLDS = [
     ("verdict", "hung", "completed", False),
     ("survivor", "none", None, True),
     ("survivor", "primary", None, False),
-    ("time_to_service_ns", "absent", None, True),
-    ("time_to_service_ns", "absent", 5, False),
-    ("time_to_service_ns", "< 8 s", None, False),
+    ("time_to_guest_ns", "absent", None, True),
+    ("time_to_guest_ns", "absent", 5, False),
+    ("time_to_guest_ns", "< 8 s", None, False),
     ("guest_stopped_ns_longest", "== 3 s", 3_000_000_000, True),
 ]
 
@@ -82,7 +82,7 @@ REFUSED = [
         "end_ns",
         "absent",
         False,
-        "'absent' is only for time_to_service_ns; end_ns is always there",
+        "'absent' is only for time_to_guest_ns; end_ns is always there",
     ),
     ("verdict", "< hung", False, "'< hung': verdict is a word and has no order; state it bare"),
     (

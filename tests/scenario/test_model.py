@@ -137,9 +137,9 @@ faults:
     ]
 
 
-def test_step_without_progress_is_at_its_start() -> None:
-    """A step is meant from its start unless a progress is given."""
-    assert StepMoment(checkpoint=1, step="primary: x").progress_ppm == 0
+def test_a_step_without_progress_has_none() -> None:
+    """That is not 0%: it is the step as it begins, of a message too."""
+    assert StepMoment(checkpoint=1, step="primary: x").progress_ppm is None
 
 
 def test_words_for_none() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colosim.trace.columns import Columns, IntColumn, before, first_come, last_before
+from colosim.trace.columns import Columns, IntColumn, WordColumn, before, first_come, last_before
 from colosim.trace.events import GuestRunning, Sent, StepDone
 from colosim.trace.record import code_of
 
@@ -68,3 +68,13 @@ def test_a_difference_of_what_is_missing_is_missing() -> None:
     assert one.or_else(other).tolist() == [5, 6, 3]
     assert len(IntColumn.empty(2)) == 2
     assert IntColumn.empty(2).tolist() == [None, None]
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1), st.data())
+def test_words_are_kept_once_and_read_back(named: list[str], data: st.DataObject) -> None:
+    """A column of words gives back each row's word, and has no word twice or in vain."""
+    kind = data.draw(st.lists(st.integers(0, len(named) - 1)))
+    column = WordColumn.of(named, np.array(kind, np.int64))
+    assert column.tolist() == [named[k] for k in kind]
+    assert sorted(column.words) == sorted({named[k] for k in kind})
+    assert WordColumn.listing(named).tolist() == named

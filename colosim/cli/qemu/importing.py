@@ -69,8 +69,8 @@ def command(
 def _describe(run: ImportedRun) -> list[str]:
     """Return what was read, in a few lines."""
     from colosim.cli.qemu.identify import described
-    from colosim.runs.summary import value_of
     from colosim.runs.wording import in_words
+    from colosim.trace.fields import value_of
 
     lines = [described(log) for log in run.source["logs"]]
     if run.source["clock_offset_ns"]:

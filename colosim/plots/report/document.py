@@ -17,11 +17,11 @@ from colosim.plots.style import FigureError, labels
 from colosim.plots.units import whole
 from colosim.runs.directory import versions
 from colosim.runs.stored import read_manifest
-from colosim.runs.summary import value_of
-from colosim.runs.verdict import COMPLETED, FAILED_OVER, NOT_APPLICABLE
-from colosim.runs.wording import in_words
+from colosim.runs.verdict import COMPLETED, FAILED_OVER, NOT_APPLICABLE, UNFINISHED
+from colosim.runs.wording import in_words, said_of
 from colosim.scenario import resolve
 from colosim.trace.events import COMMITTED
+from colosim.trace.fields import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,9 +55,10 @@ _QUANTITIES = {
     },
     "Liveness: can the survivor be told, and who serves?": {
         "checkpoints.completed": "checkpoints committed",
-        "guest_stopped_ns_longest": "no guest served, longest",
+        "guest_stopped_ns_longest": "no guest ran, longest",
+        "guest_running_share": "share of the run in which it ran",
         "monitor_deaf_ns_longest": "monitor deaf, longest",
-        "time_to_service_ns": "service back after the fault",
+        "time_to_guest_ns": "guest back after the fault",
     },
 }
 
@@ -110,7 +111,7 @@ _ROWS_MAX = 40
 """Of more checkpoints the first and the last half of these are shown."""
 
 _GOOD = {COMPLETED, FAILED_OVER}
-_OPEN = {NOT_APPLICABLE, "unknown"}
+_OPEN = {NOT_APPLICABLE, UNFINISHED, "unknown"}
 """Neither good nor bad: nothing was simulated, or a real log does not show how it ended."""
 
 
@@ -175,7 +176,7 @@ def _quantity(run: Run, key: str) -> str:
     is_statistic = part in {"p50", "p99", "max"}
     if is_statistic and not value_of(run.summary, f"{head}.count"):
         return "-"
-    return in_words(key, value_of(run.summary, key))
+    return said_of(run.summary, key)
 
 
 def _plans(simulated: Sequence[_Written]) -> Iterator[Plan]:
