@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from colosim.runs.deaf_monitor import warning_of
@@ -63,8 +64,7 @@ def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
         design=simulation.design.name,
         seed=simulation.seed,
         digest=simulation.record.digest,
-        judgement=judgement,
-        warned=warning(simulation, judgement),
+        judgement=replace(judgement, warning=warning(simulation, judgement)),
         outcomes=tally.outcomes,
         distribution=lambda name: tally.distribution(name).summary(),
         memory_peaks={side: memory_peaks(simulation, side) for side in (PRIMARY, SECONDARY)},
@@ -84,7 +84,6 @@ def laid_out(
     seed: int,
     digest: str,
     judgement: Judgement,
-    warned: str | None = None,
     outcomes: Mapping[str, int],
     distribution: Callable[[str], dict[str, int] | None],
     memory_peaks: Mapping[str, Mapping[str, int | None]],
@@ -105,7 +104,7 @@ def laid_out(
         "verdict": judgement.verdict,
         "survivor": judgement.survivor,
         "reason": judgement.sentence,
-        "warning": warned,
+        "warning": judgement.warning,
         "depends_on": judgement.depends_on,
         "otherwise": {
             "verdict": None if other is None else other.verdict,
