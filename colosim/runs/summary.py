@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from colosim.runs.deaf_monitor import warning_of
@@ -67,8 +68,7 @@ def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
         design=simulation.design.name,
         seed=simulation.seed,
         digest=simulation.record.digest,
-        judgement=judgement,
-        warning=warning(simulation, judgement),
+        judgement=replace(judgement, warning=warning(simulation, judgement)),
         outcomes=tally.outcomes,
         distribution=lambda name: tally.distribution(name).summary(),
         memory_peaks={side: memory_peaks(simulation, side) for side in (PRIMARY, SECONDARY)},
@@ -100,8 +100,7 @@ def laid_out(
     """Return a summary, of a simulated or of a real run; None is what was not measured.
 
     `outcomes`: checkpoints by outcome.  `distribution` returns that of a quantity of
-    `colosim.trace.quantities`.  `rest`: ``wire_bytes``, the ``warning`` if there is
-    one, and the keys that are last in the summary.
+    `colosim.trace.quantities`.  `rest`: ``wire_bytes``, and the keys that are last in the summary.
     """
     other = judgement.otherwise
     return {
@@ -113,7 +112,7 @@ def laid_out(
         "survivor": judgement.survivor,
         "false_failover": judgement.false_failover,
         "reason": judgement.sentence,
-        "warning": rest.pop("warning", None),
+        "warning": judgement.warning,
         "depends_on": judgement.depends_on,
         "otherwise": {
             "verdict": None if other is None else other.verdict,

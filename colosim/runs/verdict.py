@@ -59,6 +59,8 @@ class Judgement:
     false_failover: bool = False
     otherwise: Judgement | None = None
     """How the run ends with the other ``lock``, if that is another verdict."""
+    warning: str | None = None
+    """What a run that went well would not survive if the manager asked the monitors."""
 
     @property
     def depends_on(self) -> str | None:
