@@ -290,6 +290,12 @@ class Direction(FastEnds):
         return self._calm.transfer
 
     @property
+    def left_ns(self) -> int:
+        """When the last byte left its sender, if none is under way."""
+        bulk = self._calm if self.disturbed is None else self.disturbed
+        return max(self.drained_ns, bulk.bulk_left_ns, self.small.left_ns)
+
+    @property
     def ended(self) -> bool:
         """Whether the sender has shut its side down."""
         return self.disturbed is not None and self.disturbed.ended

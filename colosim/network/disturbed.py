@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 from colosim.engine.environment import hand_over
 from colosim.network.ends import READ, WRITE
 from colosim.network.fluid import Fluid, rate_of
-from colosim.network.tcp import StreamError, give_up_ns, retransmissions_ns
+from colosim.network.tcp import (
+    StreamError,
+    give_up_ns,
+    keepalive_gives_up_ns,
+    retransmissions_ns,
+    window_gives_up_ns,
+    window_probes_ns,
+)
 from colosim.trace.events import ConnectionTimedOut
 
 if TYPE_CHECKING:
@@ -43,7 +50,8 @@ class Disturbed:
         self._alarm: Event = self.env.event()
         self._alarm_ns: int | None = None
         self.process = self.env.process(self._run())
-        self._first_loss_ns = -1
+        # Since when the link is down, and something is sent again that was lost.
+        self._cut_ns = self._first_loss_ns = -1
         self._send_began_ns = -1
         # Up to where small writes that wait for nothing are on the link, if not beyond it.
         self._small_until = -1
@@ -178,7 +186,6 @@ class Disturbed:
         """Return what the writer waits for, or None if all it wrote is in the buffer."""
         if self.peer_closed:
             self._reset_later()
-        self._note_loss()
         written, _ = self.fluid.ends()
         if written is not None and written <= self.env.now and not self._ends.frozen[WRITE]:
             self.replan()
@@ -218,13 +225,14 @@ class Disturbed:
         """Set anew when the waiting ends go on, after something changed."""
         ends = self._ends
         self.catch_up()
+        self._note_loss()
         written, read = self.fluid.ends()
         ends.writer_goes_on(None if ends.frozen[WRITE] else written)
         # A reader whose bulk write has not begun wants more than anybody has written.
         goes_on = None if ends.frozen[READ] or ends.price is not None else read
         ends.reader_goes_on(goes_on)
         self._plan("end of stream", self._stream_ends_ns(goes_on), self._end_stream)
-        self._plan("user timeout", self._window_times_out_ns(), self._give_up)
+        self._plan("give up", self._gives_up_ns(), self._give_up)
         self._plan("send timeout", self.send_times_out_at_ns, self._time_out_send)
         ends.tell_progress()
 
@@ -242,13 +250,31 @@ class Disturbed:
     def _end_stream(self) -> None:
         self._ends.fail_reader(StreamError("end of stream"))
 
-    def _window_times_out_ns(self) -> int | None:
-        """When TCP_USER_TIMEOUT gives up a peer whose window stays closed; None: it does not."""
-        timeout = self._network.user_timeout_ns
-        if timeout is None or self.down:
+    def _gives_up_ns(self) -> int | None:
+        """When the sender's kernel gives up if nothing gets through meanwhile; None: never."""
+        network, ends = self._network, self._ends
+        if ends.write_error is not None:
             return None
-        closed = self.fluid.twin().rest()
-        return None if closed is None else max(self.env.now, closed) + timeout
+        if self._first_loss_ns >= 0:
+            after = give_up_ns(network.rto_ns, network.retries2)
+            if network.user_timeout_ns is not None:
+                after = min(after, network.rto_ns + network.user_timeout_ns)
+            return self._first_loss_ns + after
+        closed_ns = self._closed_ns()
+        cut_ns = self._cut_ns if self.down else None
+        if closed_ns is not None:
+            return window_gives_up_ns(network, closed_ns, cut_ns)
+        if cut_ns is None or network.keepalive is None:
+            return None
+        heard_ns = min(cut_ns, max(ends.left_ns, ends.reverse.left_ns) + ends.pace.latency_ns)
+        return keepalive_gives_up_ns(network.keepalive, network.user_timeout_ns, heard_ns, cut_ns)
+
+    def _closed_ns(self) -> int | None:
+        """Since when, or from when on, the window is closed until something changes."""
+        if not self.down and self._network.user_timeout_ns is None:
+            return None
+        fluid = self.fluid if self.down else self.fluid.at_rest()
+        return None if fluid.closed_at is None else -int(-fluid.closed_at // 1)
 
     def _time_out_send(self) -> None:
         """Fail a send of which nothing has found room for too long."""
@@ -262,8 +288,10 @@ class Disturbed:
         timeout = self._network.send_timeout_ns
         if timeout is None or self._ends.frozen[WRITE] or not self._ends.writer_blocked:
             return None
-        stalled = self.fluid.twin().stalls()
-        return None if stalled is None else max(stalled, self._send_began_ns) + timeout
+        ahead = self.fluid.at_rest()
+        if ahead.written >= ahead.write_goal:
+            return None
+        return max(-int(-ahead.wrote_at // 1), self._send_began_ns) + timeout
 
     # ---- what happens to it --------------------------------------------------------------------
 
@@ -291,23 +319,26 @@ class Disturbed:
     def cut(self) -> None:
         """Let the link carry nothing from now on; what is in flight is lost."""
         self.catch_up()
-        self.down = True
+        if not self.down:
+            self.down, self._cut_ns = True, self.env.now
         self._plan("retransmission", None)
         self.fluid.lose_flight()
         self.fluid.link_down = True
         self.replan()
-        self._note_loss()
 
     def mend(self) -> None:
-        """Let the link carry again: the next retransmission gets through."""
+        """Let the link carry again: the next retransmission or window probe gets through."""
         if not self.down:
             return
-        if self._first_loss_ns < 0:
+        network, now, first = self._network, self.env.now, self._first_loss_ns
+        if first >= 0:
+            at_ns = first + retransmissions_ns(network.rto_ns, now - first)[-1]
+        elif (closed_ns := self._closed_ns()) is not None:
+            at_ns = next(window_probes_ns(network, closed_ns, now))
+        else:
             self._through()
             return
-        first = self._first_loss_ns
-        again = retransmissions_ns(self._network.rto_ns, self.env.now - first)[-1]
-        self._plan("retransmission", first + again, self._through)
+        self._plan("retransmission", at_ns, self._through)
 
     def _through(self) -> None:
         """A retransmission gets through: the link carries again."""
@@ -318,7 +349,6 @@ class Disturbed:
                 self._end_arrives_ns, self.env.now + self._ends.pace.latency_ns
             )
         self._first_loss_ns = -1
-        self._plan("give up", None)
         self.fluid.link_down = False
         self.fluid.probe_window()
         self.replan()
@@ -326,22 +356,13 @@ class Disturbed:
             self._reset_later()
 
     def _note_loss(self) -> None:
-        """Start the retransmission timer if something is out and the link is down."""
-        fluid = self.fluid
+        """Note that something is sent in vain from now on, and will be sent again."""
+        fluid, now = self.fluid, self.env.now
         if not self.down or self._first_loss_ns >= 0:
             return
-        if not self.ended and fluid.write_goal <= fluid.arrived.value:
-            return
-        self._first_loss_ns = self.env.now
-        self._plan("give up", self.env.now + self._give_up_after_ns(), self._give_up)
-
-    def _give_up_after_ns(self) -> int:
-        """Return how long after the first loss the sender's kernel gives up."""
-        network = self._network
-        after = give_up_ns(network.rto_ns, network.retries2)
-        if network.user_timeout_ns is not None:
-            after = min(after, max(network.rto_ns, network.user_timeout_ns))
-        return after
+        is_closed = fluid.closed_at is not None and fluid.closed_at <= now
+        if not is_closed and (self.ended or fluid.write_goal > fluid.arrived.value):
+            self._first_loss_ns = now
 
     def _give_up(self) -> None:
         """Let the sender's kernel give the connection up (ETIMEDOUT)."""
@@ -362,7 +383,6 @@ class Disturbed:
         self._end_arrives_ns = self.env.now + self._ends.pace.latency_ns
         self._ends.reverse.meet_closed_peer()
         self.replan()
-        self._note_loss()
 
     def stop_writing(self) -> None:
         """The sender's blocked send has failed: what did not fit is never written."""

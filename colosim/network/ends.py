@@ -232,6 +232,11 @@ class FastEnds(Ends):
         self.writing: Event | None = None
         self.reading: Event | None = None
 
+    @property
+    @abstractmethod
+    def left_ns(self) -> int:
+        """When the last byte left its sender, if none is under way."""
+
     @abstractmethod
     def offer_bulk(self, section: Section) -> None:
         """The write of a section has begun: bring it and its reader together."""

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from colosim.engine.clock import NS_PER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 Rate = Fraction | None
 """Bytes a nanosecond; None is without limit."""
@@ -108,8 +108,11 @@ class Fluid:
         self.held_until = Fraction(0)
         self.on_levels: Callable[[Point, Point], None] | None = None
         self.write_from = self.read_from = 0
-        # When `written` last rose.
-        self._wrote_at = self.now
+        # When `written` and `left` last rose.
+        self.wrote_at = self.now
+        self._left_at = Fraction(0)
+        self.closed_at: Fraction | None = None
+        """Since when its sender knows that the window is closed before what is written."""
         # The slopes that the delayed views were last told of; None: they must be told anew.
         self._left_told: Rate = Fraction(0)
         self._read_told: Rate = Fraction(0)
@@ -177,7 +180,7 @@ class Fluid:
     def take_all(self) -> None:
         """Take all that is to be written into the send buffer, now: the send call has returned."""
         if self.written < self.write_goal:
-            self.written, self._wrote_at = Fraction(self.write_goal), self.now
+            self.written, self.wrote_at = Fraction(self.write_goal), self.now
             self._write_steps.clear()
 
     def stop_writing(self) -> None:
@@ -239,11 +242,12 @@ class Fluid:
             if step > 0:
                 self.bucket -= step
                 self.left += step
+                self._left_at = self.now
                 self._left_told = None
                 self._see_mark(self.now)
         written = min(writable, self.left + self.send_buffer)
         if written > self.written:
-            self.written, self._wrote_at = written, self.now
+            self.written, self.wrote_at = written, self.now
         if not self.reader_frozen:
             readable = min(_at_once(self._read_steps, self.read), self.arrived.value)
             if readable > self.read:
@@ -327,9 +331,10 @@ class Fluid:
         writing, leaving, reading = slopes
         if writing > 0 and gone > 0:
             self.written += writing * gone
-            self._wrote_at = until
+            self.wrote_at = until
         self.left += leaving * gone
         if leaving > 0:
+            self._left_at = until
             self._see_mark(until - (self.left - self.marked) / leaving)
         self.read += reading * gone
         if self._head:
@@ -352,9 +357,14 @@ class Fluid:
         if leaving != self._left_told:
             self.arrived.follow(at, self.left + leaving * behind, leaving)
             self._left_told = leaving
-        if reading != self._read_told:
+        if reading != self._read_told and not self.link_down:
             self.window.follow(at, self.read + reading * behind, reading)
             self._read_told = reading
+        edge = self.window.value + self.receive_buffer
+        if leaving or self.left < edge or self.written <= self.left:
+            self.closed_at = None
+        elif self.closed_at is None:
+            self.closed_at = max(self.now, self._left_at + 2 * self.latency)
         if self.on_levels is not None:
             now, arrived = self.now, self.arrived
             self.on_levels(
@@ -368,19 +378,25 @@ class Fluid:
         """Whether bytes or window updates are in flight."""
         return any(curve.coming or curve.slope for curve in (self.arrived, self.window))
 
-    def advance(self, until_ns: int | Fraction) -> None:
-        """Go on to `until_ns`, whatever happens on the way."""
-        until = Fraction(until_ns)
+    def _course(self, until: Fraction | None = None) -> Iterator[None]:
+        """Go on from breakpoint to breakpoint and stop at each, as far as `until` or to rest."""
         for _ in range(_LIMIT):
             slopes = self._turn()
+            yield
             at = self._next(slopes)
-            if at is None or at > until:
-                self._go(until, slopes)
-                self._turn()
+            if at is None or (until is not None and at > until):
+                if until is not None:
+                    self._go(until, slopes)
+                    self._turn()
                 return
             self._go(at, slopes)
         message = f"no rest after {_LIMIT} breakpoints"
         raise FluidError(message)
+
+    def advance(self, until_ns: int | Fraction) -> None:
+        """Go on to `until_ns`, whatever happens on the way."""
+        for _ in self._course(Fraction(until_ns)):
+            pass
 
     def ends(self) -> tuple[int | None, int | None]:
         """Return when the writer and the reader reach their goals (ns, rounded up), by themselves.
@@ -389,47 +405,21 @@ class Fluid:
         """
         ahead = self.twin()
         written = read = None
-        for _ in range(_LIMIT):
-            slopes = ahead._turn()  # noqa: SLF001 - its own twin
+        for _ in ahead._course():  # noqa: SLF001 - its own twin
             if written is None and ahead.written >= ahead.write_goal:
                 written = -int(-ahead.now // 1)
             if read is None and ahead.read >= ahead.read_goal:
                 read = -int(-ahead.now // 1)
             if written is not None and read is not None:
-                return written, read
-            at = ahead._next(slopes)  # noqa: SLF001
-            if at is None:
-                return written, read
-            ahead._go(at, slopes)  # noqa: SLF001
-        message = f"no rest after {_LIMIT} breakpoints"
-        raise FluidError(message)
+                break
+        return written, read
 
-    def rest(self) -> int | None:
-        """Come to rest; return when `left` stopped before a closed window (None: it did not)."""
-        stopped = self.now
-        for _ in range(_LIMIT):
-            left = self.left
-            slopes = self._turn()
-            if self.left > left:
-                stopped = self.now
-            at = self._next(slopes)
-            if at is None:
-                return -int(-stopped // 1) if self.written > self.left else None
-            if slopes[1] > 0:
-                stopped = at
-            self._go(at, slopes)
-        message = f"no rest after {_LIMIT} breakpoints"
-        raise FluidError(message)
-
-    def stalls(self) -> int | None:
-        """Come to rest; return when `written` stopped short of its goal (None: it gets there)."""
-        for _ in range(_LIMIT):
-            at = self._next(slopes := self._turn())
-            if at is None:
-                return -int(-self._wrote_at // 1) if self.written < self.write_goal else None
-            self._go(at, slopes)
-        message = f"no rest after {_LIMIT} breakpoints"
-        raise FluidError(message)
+    def at_rest(self) -> Fluid:
+        """Return a copy that has come to rest, as far as it does by itself."""
+        ahead = self.twin()
+        for _ in ahead._course():  # noqa: SLF001 - its own twin
+            pass
+        return ahead
 
     def passed_time(self, end: str, share_ppm: int) -> int | None:
         """Return when `share_ppm` of the last write or want has passed its end, by itself."""

@@ -23,8 +23,14 @@ from simpy.events import URGENT
 from colosim.engine.clock import NS_PER_S
 from colosim.network.ends import READ, WRITE, Ends
 from colosim.network.fluid import Point
-from colosim.network.pace import PPM
-from colosim.network.tcp import StreamError, delayed_ack_ns, give_up_ns, retransmissions_ns
+from colosim.network.pace import NEVER_NS, PPM
+from colosim.network.tcp import (
+    StreamError,
+    delayed_ack_ns,
+    give_up_ns,
+    retransmissions_ns,
+    window_probe_ns,
+)
 from colosim.trace.events import ConnectionTimedOut
 
 if TYPE_CHECKING:
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     from simpy.events import Event
 
     from colosim.network.section import Section
+    from colosim.scenario.network import Keepalive
 
     Steps = Generator[Event, Any, Any]
 
@@ -127,15 +134,28 @@ class ReferenceDirection(Ends):
         self.writer = End(env, partial(self.note_failure, WRITE))
         self.reader = End(env, partial(self.note_failure, READ))
         self.shares: list[tuple[str, int, Callable[[int], None]]] = []
-        self.up, self.departs, self.filled, self.paces = (env.event() for _ in range(4))
+        self.up, self.departs, self.filled, self.paces, self.probed = (
+            env.event() for _ in range(5)
+        )
         self.small_acked: Event | None = None
         self.idle = True
-        self.down = self.end_has_come = self.peer_closed = False
+        self.down = self.end_has_come = self.peer_closed = self.probing = False
         self.first_loss_ns: int | None = None
         self.cuts = self.out_bytes = self.wrote_ns = self.left_ns = self.paced_ns = 0
+        self.heard_ns = 0
         self.in_order_ns = {WRITE: 0, READ: 0}
         self.tokens = Fraction(self.pace.burst_bytes)
         env.process(self._link())
+        if network.keepalive is not None:
+            env.process(self._keep_alive(network.keepalive))
+        env.pending_timeouts.append(self._awaits_answers)
+
+    def _awaits_answers(self) -> bool:
+        """Whether probes are about to find out that nobody answers, or have been enough."""
+        if self.write_error is not None:
+            return False
+        limited = self.down or self.network.user_timeout_ns is not None
+        return (self.probing and limited) or (self.down and self.network.keepalive is not None)
 
     # ---- the writer ----------------------------------------------------------------------------
 
@@ -277,12 +297,48 @@ class ReferenceDirection(Ends):
 
     def _pass_window(self, size_bytes: int) -> Steps:
         """Wait until the receiver has room, as far as the sender knows."""
-        room, timeout_ns = self.window.get(size_bytes), self.network.user_timeout_ns
-        if timeout_ns is not None and not room.triggered:
-            passed = yield room | self.env.timeout(timeout_ns)
-            if room not in passed and not self.down:
-                self._give_up()
+        room = self.window.get(size_bytes)
+        if not room.triggered:
+            self.env.process(self._probe(room))
         yield room
+        self.probing = False
+
+    def _probe(self, room: Event) -> Steps:
+        """Probe a closed window, ever more seldom, until it opens or nobody has answered."""
+        network, env = self.network, self.env
+        yield env.timeout(2 * self.pace.latency_ns)
+        self.probing, unanswered, backoff, ends_ns = not room.triggered, 0, 0, NEVER_NS
+        while self.probing and self.write_error is None:
+            at_ns = min(window_probe_ns(network, backoff, env.now), ends_ns)
+            yield room | env.tick(at_ns - env.now)
+            if room.triggered:
+                return
+            if unanswered == network.retries2 or env.now == ends_ns:
+                self._give_up()
+            elif not backoff and network.user_timeout_ns is not None:
+                ends_ns = env.now + network.user_timeout_ns
+            self.probed = self._happens(self.probed)
+            unanswered = unanswered + 1 if self.down else 0
+            backoff += 1
+
+    def _keep_alive(self, keepalive: Keepalive) -> Steps:
+        """Probe an idle connection until nobody has answered."""
+        env, unanswered, wait_ns = self.env, 0, keepalive.idle_ns
+        while self.write_error is None:
+            yield env.tick(wait_ns)
+            silent_ns = env.now - self.heard_ns
+            wait_ns = keepalive.idle_ns if self.out_bytes else keepalive.idle_ns - silent_ns
+            if wait_ns > 0:
+                continue
+            timeout_ns, wait_ns = self.network.user_timeout_ns, keepalive.interval_ns
+            if (unanswered and timeout_ns is not None and silent_ns >= timeout_ns) or (
+                timeout_ns is None and unanswered == keepalive.probes
+            ):
+                self._give_up()
+            elif self.down:
+                unanswered += 1
+            else:
+                unanswered, self.heard_ns = 0, env.now
 
     def _travel(self, way: str) -> Steps:
         """Be under way for a latency, behind what went before; what is lost is sent again."""
@@ -299,6 +355,7 @@ class ReferenceDirection(Ends):
         """Bring a piece to the receiver's kernel, which acknowledges it."""
         yield from self._travel(WRITE)
         self.out_bytes -= piece.size_bytes
+        self.heard_ns = self.reverse.heard_ns = self.env.now  # type: ignore[attr-defined]
         if piece.fin:
             self.end_has_come = True
             self.streams.put(None)
@@ -406,6 +463,8 @@ class ReferenceDirection(Ends):
             since_ns = self.env.now - first_ns
             again_ns = retransmissions_ns(self.network.rto_ns, since_ns)[-1]
             yield self.env.timeout(again_ns - since_ns)
+        elif self.probing:
+            yield self.probed
         if self.cuts == cuts:
             self.down, self.first_loss_ns = False, None
             self.up = self._happens(self.up)
@@ -414,7 +473,7 @@ class ReferenceDirection(Ends):
         network = self.network
         after_ns = give_up_ns(network.rto_ns, network.retries2)
         if network.user_timeout_ns is not None:
-            after_ns = min(after_ns, max(network.rto_ns, network.user_timeout_ns))
+            after_ns = min(after_ns, network.rto_ns + network.user_timeout_ns)
         yield self.env.timeout(after_ns)
         if self.first_loss_ns == first_ns:
             self._give_up()
@@ -450,7 +509,7 @@ class ReferenceDirection(Ends):
         sending, receiving = (Point(at, Fraction(level), Fraction(0)) for level in levels)
         for listener in self.listeners:
             listener.levels(sending, receiving)
-        if self.down and self.first_loss_ns is None and self.out_bytes:
+        if self.down and self.first_loss_ns is None and self.out_bytes and not self.probing:
             self.first_loss_ns = self.env.now
             self.env.process(self._time_out(self.env.now))
 

@@ -370,7 +370,7 @@ def test_a_frozen_reader_stops_the_writer_at_both_buffers() -> None:
     fluid.write(100 * PAGE, 10_000)
     fluid.want(100 * PAGE, 10_000)
     assert fluid.ends() == (None, None)
-    assert fluid.twin().rest() == 16 * 100
+    assert fluid.at_rest().closed_at == 16 * 100 + 2 * 100
     fluid.advance(10**9)
     assert [fluid.written, fluid.left, fluid.read] == [24 * PAGE, 16 * PAGE, 0]
     fluid.reader_frozen = False
