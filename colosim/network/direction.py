@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from colosim.network.calm import Calm
 from colosim.network.disturbed import Disturbed, fluid_of
-from colosim.network.ends import READ, WRITE, FastEnds
+from colosim.network.ends import (
+    KEEPALIVE_PROBE,
+    READ,
+    RETRANSMISSION,
+    WINDOW_PROBE,
+    WRITE,
+    FastEnds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -278,6 +285,15 @@ class Direction(FastEnds):
         """Whether a thread waits in its receive for more than has been written."""
         fluid = self._twin()
         return self.price is not None or fluid.read_goal > fluid.written
+
+    @property
+    def retry(self) -> str:
+        """By what the sender's kernel would find out that the peer is back or gone."""
+        fluid = self._twin()
+        fluid.advance(self.env.now)
+        if fluid.closed_at is not None:
+            return WINDOW_PROBE
+        return RETRANSMISSION if fluid.write_goal > fluid.arrived.value else KEEPALIVE_PROBE
 
     @property
     def fluid(self) -> Fluid | None:

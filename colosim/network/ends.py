@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from colosim.trace.record import Record
 
 WRITE, READ = "write", "read"
+RETRANSMISSION, WINDOW_PROBE, KEEPALIVE_PROBE = "retransmission", "window probe", "keepalive probe"
 
 
 class Listener(Protocol):
@@ -165,6 +166,11 @@ class Ends(ABC):
     @abstractmethod
     def starved(self) -> bool:
         """Whether a thread waits in its receive for more than has been written."""
+
+    @property
+    @abstractmethod
+    def retry(self) -> str:
+        """By what the sender's kernel would find out that the peer is back or gone."""
 
     @property
     def fluid(self) -> Fluid | None:

@@ -21,7 +21,14 @@ import simpy
 from simpy.events import URGENT
 
 from colosim.engine.clock import NS_PER_S
-from colosim.network.ends import READ, WRITE, Ends
+from colosim.network.ends import (
+    KEEPALIVE_PROBE,
+    READ,
+    RETRANSMISSION,
+    WINDOW_PROBE,
+    WRITE,
+    Ends,
+)
 from colosim.network.fluid import Point
 from colosim.network.pace import NEVER_NS, PPM
 from colosim.network.tcp import (
@@ -532,6 +539,13 @@ class ReferenceDirection(Ends):
         there = self.out_bytes + self.receive_buffer.level
         wants = any(get.amount > there for get in self.receive_buffer.get_queue)
         return wants or self.price is not None
+
+    @property
+    def retry(self) -> str:
+        """By what the sender's kernel would find out that the peer is back or gone."""
+        if self.probing:
+            return WINDOW_PROBE
+        return RETRANSMISSION if self.out_bytes else KEEPALIVE_PROBE
 
     @property
     def writer_blocked(self) -> bool:

@@ -131,6 +131,12 @@ class Network(FromPreset):
         """Whole frame as the bandwidth limit counts it."""
         return self.framing.frame_bytes
 
+    @property
+    def keepalive_ns(self) -> int:
+        """Longest silence of a connection that keepalive watches, in ns; 0 if none does."""
+        one = self.keepalive
+        return 0 if one is None else one.idle_ns + one.interval_ns * (one.probes + 1)
+
     def _too_small(self, key: str, buffer: int) -> Iterator[str]:
         if buffer < self.mss_bytes:
             one = f"one segment of {self.mss_bytes} bytes (mss)"
