@@ -193,7 +193,7 @@ class Calm:
         pace = self._ends.pace
         link_ns = pace.link_ns(amount)
         # The request shrank the window; only bulk grows it again.
-        start = now + pace.slow_start_ns(amount, now - self.bulk_left_ns)
+        start = now + pace.slow_start_ns(amount, write_ns, now - self.bulk_left_ns)
         if self._ends.network.nagle and amount % self._mss_bytes:
             # Its full segments go; the rest waits for the ACK that they hasten.
             hastened = now + 2 * pace.latency_ns

@@ -161,7 +161,7 @@ class Disturbed:
         fluid, ends, amount = self.fluid, self._ends, section.size_bytes
         if fluid.held_at is not None:
             fluid.held_until = min(fluid.held_until, fluid.now)
-        later = ends.pace.slow_start_ns(amount, max(0, self.env.now - self.bulk_left_ns))
+        later = ends.pace.slow_start_ns(amount, write_ns, max(0, self.env.now - self.bulk_left_ns))
         fluid.write(amount, write_ns + later)
         fluid.mark()
         if later:

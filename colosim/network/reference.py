@@ -179,7 +179,9 @@ class ReferenceDirection(Ends):
         self._enter(WRITE, self.write_error)
         self.bytes_written += amount
         behind = any(not piece.message for piece in self.pieces.items)
-        later_ns = 0 if behind else self.pace.slow_start_ns(amount, self.env.now - self.left_ns)
+        later_ns = (
+            0 if behind else self.pace.slow_start_ns(amount, write_ns, self.env.now - self.left_ns)
+        )
         self.streams.put(section)
         return self.writer.start(self._write(amount, write_ns, self.env.now + later_ns))
 
