@@ -17,7 +17,7 @@ from tests.random.test_random import told
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
-FEW = settings(max_examples=12, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=settings().max_examples // 12, suppress_health_check=list(HealthCheck))
 NEVER = {"kill": "secondary", "at": {"rate": "0.000001 /day", "stream": "never"}}
 MESSAGES_BYTES = 100
 """More than what a checkpoint's small messages have: behind a backlog they take no link time."""
@@ -115,7 +115,7 @@ def healthy(draw: DrawFn) -> dict[str, Any]:
 
 @pytest.mark.parametrize("key", ["bandwidth", "send_buffer", "receive_buffer"])
 @given(scenario=healthy(), factor=st.sampled_from([1.001, 1.1, 2, 10, 1000]))
-@settings(FEW, max_examples=25)
+@settings(FEW, max_examples=settings().max_examples // 6)
 def test_more_of_it_never_lengthens_a_pause(
     key: str, scenario: dict[str, Any], factor: float
 ) -> None:
