@@ -43,8 +43,8 @@ class Connection:
     def freeze(self, side: str, *, frozen: bool) -> None:
         """Freeze or thaw the threads at `side`'s ends; its kernel goes on."""
         outgoing, incoming = self.of(side)
-        outgoing.freeze(WRITE, frozen=frozen)
-        incoming.freeze(READ, frozen=frozen)
+        outgoing.disturb().freeze(WRITE, frozen=frozen)
+        incoming.disturb().freeze(READ, frozen=frozen)
         if not frozen:
             outgoing.wake_failed()
             incoming.wake_failed()
@@ -53,15 +53,15 @@ class Connection:
         """Let nothing pass in either direction."""
         if not self.down:
             self.down = True
-            self.to_secondary.cut()
-            self.to_primary.cut()
+            self.to_secondary.disturb().cut()
+            self.to_primary.disturb().cut()
 
     def mend(self) -> None:
         """Let the link carry again."""
         if self.down:
             self.down = False
-            self.to_secondary.mend()
-            self.to_primary.mend()
+            self.to_secondary.disturb().mend()
+            self.to_primary.disturb().mend()
 
     def process_gone(self, by: str) -> None:
         """`by`'s process is no more: its kernel closes the socket (tcp_close in net/ipv4/tcp.c).
@@ -73,7 +73,7 @@ class Connection:
         if incoming.levels_now()[1]:
             self.reset(by)
         else:
-            outgoing.close()
+            outgoing.disturb().close()
 
     def reset(self, by: str) -> None:
         """`by`'s kernel resets the connection: the peer's ends fail one latency later.
@@ -85,7 +85,7 @@ class Connection:
 
         def arrive() -> None:
             if self.down:
-                incoming.meet_closed_peer()
+                incoming.disturb().meet_closed_peer()
                 return
             incoming.fail_writer(StreamError("connection reset"))
             outgoing.fail_reader(StreamError("connection reset"))
@@ -99,6 +99,6 @@ class Connection:
         """Shut both directions down at `by`: its own ends fail at once, the peer's stream ends."""
         outgoing, incoming = self.of(by)
         reason = StreamError(why)
-        outgoing.close()
+        outgoing.disturb().close()
         outgoing.fail_writer(reason)
         incoming.fail_reader(reason)

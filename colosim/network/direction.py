@@ -240,26 +240,6 @@ class Direction(FastEnds):
         self._calm.rates_changed()
         disturbed.rates_changed()
 
-    def freeze(self, end: str, *, frozen: bool) -> None:
-        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on."""
-        self.disturb().freeze(end, frozen=frozen)
-
-    def cut(self) -> None:
-        """Let the link carry nothing from now on; what is in flight is lost."""
-        self.disturb().cut()
-
-    def mend(self) -> None:
-        """Let the link carry again: the next retransmission gets through."""
-        self.disturb().mend()
-
-    def close(self) -> None:
-        """The sender's side is shut down: what is buffered still goes, then the stream ends."""
-        self.disturb().close()
-
-    def meet_closed_peer(self) -> None:
-        """The receiver has shut its socket down: it reads no more, and resets what comes."""
-        self.disturb().meet_closed_peer()
-
     def _fluid(self) -> Fluid:
         """Return a fluid of what is under way in closed form, as it stands now."""
         return fluid_of(self, self._calm.under_way())
@@ -284,7 +264,7 @@ class Direction(FastEnds):
     def starved(self) -> bool:
         """Whether a thread waits in its receive for more than has been written."""
         fluid = self._twin()
-        return self.price is not None or fluid.read_goal > fluid.written
+        return self.price is not None or fluid.reads.goal > fluid.written
 
     @property
     def retry(self) -> str:
@@ -293,7 +273,7 @@ class Direction(FastEnds):
         fluid.advance(self.env.now)
         if fluid.closed_at is not None:
             return WINDOW_PROBE
-        return RETRANSMISSION if fluid.write_goal > fluid.arrived.value else KEEPALIVE_PROBE
+        return RETRANSMISSION if fluid.writes.goal > fluid.arrived.value else KEEPALIVE_PROBE
 
     @property
     def fluid(self) -> Fluid | None:

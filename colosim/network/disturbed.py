@@ -116,7 +116,7 @@ class Disturbed:
         self.catch_up()
         if not self.fluid.empty:
             return False
-        done = self.fluid.read_goal <= self.fluid.write_goal
+        done = self.fluid.reads.goal <= self.fluid.writes.goal
         # A reader that has its bytes goes on at this very instant: not yet.
         return not (done and ends.reading is not None and ends.price is None)
 
@@ -131,10 +131,10 @@ class Disturbed:
     def unread_want(self) -> tuple[int, int] | None:
         """Return what a reader waits for beyond all that was written: bytes, and their time."""
         fluid = self.fluid
-        waiting = fluid.read_goal - fluid.write_goal
+        waiting = fluid.reads.goal - fluid.writes.goal
         if waiting <= 0:
             return None
-        rate = fluid.read_step[1]
+        rate = fluid.reads.step[1]
         return waiting, 0 if rate is None else int(waiting / rate)
 
     # ---- writing and reading -------------------------------------------------------------------
@@ -142,15 +142,15 @@ class Disturbed:
     def send(self, amount: int) -> Event | None:
         """Write a small message."""
         fluid, ends, now = self.fluid, self._ends, self.env.now
-        empty = fluid.left >= fluid.write_goal or fluid.write_goal == self._small_until
-        fluid.write(amount, 0)
+        empty = fluid.left >= fluid.writes.goal or fluid.writes.goal == self._small_until
+        fluid.writes.add(amount, 0)
         leaves = now
         if empty and self._network.nagle:
             leaves = max(now, ends.small.acked_ns)
             if leaves > now:
-                fluid.hold(fluid.write_goal - amount, leaves)
+                fluid.hold(fluid.writes.goal - amount, leaves)
         if empty and leaves == now:
-            self._small_until = fluid.write_goal
+            self._small_until = fluid.writes.goal
         if not self.down:
             # Behind what has not left yet it rides along.
             self._leaves(leaves, small=empty)
@@ -162,10 +162,10 @@ class Disturbed:
         if fluid.held_at is not None:
             fluid.held_until = min(fluid.held_until, fluid.now)
         later = ends.pace.slow_start_ns(amount, write_ns, max(0, self.env.now - self.bulk_left_ns))
-        fluid.write(amount, write_ns + later)
+        fluid.writes.add(amount, write_ns + later)
         fluid.mark()
         if later:
-            fluid.hold(fluid.write_goal - amount, self.env.now + later)
+            fluid.hold(fluid.writes.goal - amount, self.env.now + later)
         ends.offer_bulk(section)
         if not self.down:
             self._leaves(self.env.now, small=False)
@@ -200,15 +200,15 @@ class Disturbed:
         ends, fluid = self._ends, self.fluid
         self.catch_up()
         ends.bytes_read += amount
-        there = fluid.arrived.value >= fluid.read_goal + amount
+        there = fluid.arrived.value >= fluid.reads.goal + amount
         ends.reading = self.env.event()
-        fluid.want(amount, 0 if there else wake_ns)
+        fluid.reads.add(amount, 0 if there else wake_ns)
         self.replan()
         return ends.reading
 
     def want(self, amount: int, read_ns: int) -> None:
         """Let the waiting reader read `amount` bytes."""
-        self.fluid.want(amount, read_ns)
+        self.fluid.reads.add(amount, read_ns)
         self.replan()
 
     def release(self, held_until: int, acked_ns: int) -> None:
@@ -243,7 +243,7 @@ class Disturbed:
         if not waits or not self.ended or self.down:
             return None
         ahead = self.fluid.twin()
-        ahead.read_goal = min(ahead.read_goal, ahead.write_goal)
+        ahead.reads.goal = min(ahead.reads.goal, ahead.writes.goal)
         _, done = ahead.ends()
         return None if done is None else max(done, self._end_arrives_ns)
 
@@ -289,7 +289,7 @@ class Disturbed:
         if timeout is None or self._ends.frozen[WRITE] or not self._ends.writer_blocked:
             return None
         ahead = self.fluid.at_rest()
-        if ahead.written >= ahead.write_goal:
+        if ahead.written >= ahead.writes.goal:
             return None
         return max(-int(-ahead.wrote_at // 1), self._send_began_ns) + timeout
 
@@ -304,9 +304,9 @@ class Disturbed:
         self.catch_up()
         self._ends.frozen[end] = frozen
         if end is WRITE:
-            self.fluid.writer_frozen = frozen and self._ends.writer_blocked
+            self.fluid.writes.frozen = frozen and self._ends.writer_blocked
         else:
-            self.fluid.reader_frozen = frozen and self._ends.reader_blocked
+            self.fluid.reads.frozen = frozen and self._ends.reader_blocked
         self.replan()
 
     def rates_changed(self) -> None:
@@ -352,7 +352,7 @@ class Disturbed:
         self.fluid.link_down = False
         self.fluid.probe_window()
         self.replan()
-        if self.peer_closed and self.fluid.write_goal > self.fluid.read:
+        if self.peer_closed and self.fluid.writes.goal > self.fluid.read:
             self._reset_later()
 
     def _note_loss(self) -> None:
@@ -361,7 +361,7 @@ class Disturbed:
         if not self.down or self._first_loss_ns >= 0:
             return
         is_closed = fluid.closed_at is not None and fluid.closed_at <= now
-        if not is_closed and (self.ended or fluid.write_goal > fluid.arrived.value):
+        if not is_closed and (self.ended or fluid.writes.goal > fluid.arrived.value):
             self._first_loss_ns = now
 
     def _give_up(self) -> None:
@@ -381,7 +381,7 @@ class Disturbed:
         self.fluid.take_all()
         self.ended = True
         self._end_arrives_ns = self.env.now + self._ends.pace.latency_ns
-        self._ends.reverse.meet_closed_peer()
+        self._ends.reverse.disturb().meet_closed_peer()
         self.replan()
 
     def stop_writing(self) -> None:
@@ -395,8 +395,8 @@ class Disturbed:
         self.peer_closed = True
         self.catch_up()
         fluid = self.fluid
-        fluid.stop_reading()
-        if fluid.write_goal > fluid.read:
+        fluid.reads.stop(fluid.read)
+        if fluid.writes.goal > fluid.read:
             self._reset_later()
         self.replan()
 
@@ -426,18 +426,18 @@ def fluid_of(ends: FastEnds, past: list[Past]) -> Fluid:
     for what, at_ns, amount, spent_ns, held_until_ns in sorted(past, key=_when):
         fluid.advance(min(at_ns, now))
         if what is READ:
-            fluid.want(amount, spent_ns)
+            fluid.reads.add(amount, spent_ns)
             continue
         later = max(0, at_ns - now)
         # What a send that has returned took is in the buffer.
-        fluid.write(amount, spent_ns + later if blocked or not later else 0)
+        fluid.writes.add(amount, spent_ns + later if blocked or not later else 0)
         if spent_ns:
             fluid.mark()
         if later:
             # What slow start puts off leaves no sooner.
-            fluid.hold(fluid.write_goal - amount, at_ns)
+            fluid.hold(fluid.writes.goal - amount, at_ns)
         if held_until_ns and fluid.held_until != held_until_ns:
-            fluid.hold(fluid.write_goal - amount, held_until_ns)
+            fluid.hold(fluid.writes.goal - amount, held_until_ns)
     return fluid
 
 

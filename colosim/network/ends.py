@@ -44,6 +44,30 @@ class Listener(Protocol):
         ...
 
 
+class Disturbable(Protocol):
+    """What bears what happens to one direction."""
+
+    def freeze(self, end: str, *, frozen: bool) -> None:
+        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on."""
+        ...
+
+    def cut(self) -> None:
+        """Let the link carry nothing from now on; what is in flight is lost."""
+        ...
+
+    def mend(self) -> None:
+        """Let the link carry again: the next retransmission or probe gets through."""
+        ...
+
+    def close(self) -> None:
+        """The sender's side is shut down: what is buffered still goes, then the stream ends."""
+        ...
+
+    def meet_closed_peer(self) -> None:
+        """The receiver has shut its socket down: it reads no more, and resets what comes."""
+        ...
+
+
 class Ends(ABC):
     """The ends of the bytes from `sender` to `receiver`.
 
@@ -131,24 +155,8 @@ class Ends(ABC):
         """Multiply bandwidth or latency by millionths; bytes in flight keep their latency."""
 
     @abstractmethod
-    def freeze(self, end: str, *, frozen: bool) -> None:
-        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on."""
-
-    @abstractmethod
-    def cut(self) -> None:
-        """Let the link carry nothing from now on; what is in flight is lost."""
-
-    @abstractmethod
-    def mend(self) -> None:
-        """Let the link carry again: the next retransmission gets through."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """The sender's side is shut down: what is buffered still goes, then the stream ends."""
-
-    @abstractmethod
-    def meet_closed_peer(self) -> None:
-        """The receiver has shut its socket down: it reads no more, and resets what comes."""
+    def disturb(self) -> Disturbable:
+        """Return what bears what happens to the direction, brought up to now."""
 
     @abstractmethod
     def levels_now(self) -> tuple[int, int]:
@@ -288,19 +296,21 @@ class FastEnds(Ends):
 
     def fail_writer(self, error: StreamError) -> None:
         """Make the sender's present and later writes fail with `error`."""
-        if self.write_error is None:
-            self.write_error = error
-        if self.writing is not None and pending(self.writing) and not self.frozen[WRITE]:
-            self.note_failure(WRITE, error)
-            hand_over(self.writing, self.env.event()).fail(error)
+        self.write_error = self.write_error or error
+        if self._fails(WRITE, self.writing, error):
             self.writing = None
             self.stop_writing()
 
     def fail_reader(self, error: StreamError) -> None:
         """Make the receiver's present and later reads fail with `error`."""
-        if self.read_error is None:
-            self.read_error = error
-        if self.reading is not None and pending(self.reading) and not self.frozen[READ]:
-            self.note_failure(READ, error)
-            hand_over(self.reading, self.env.event()).fail(error)
+        self.read_error = self.read_error or error
+        if self._fails(READ, self.reading, error):
             self.reading = None
+
+    def _fails(self, end: str, wait: Event | None, error: StreamError) -> bool:
+        """Let the call under way at this end fail, if there is one and its thread goes on."""
+        if wait is None or not pending(wait) or self.frozen[end]:
+            return False
+        self.note_failure(end, error)
+        hand_over(wait, self.env.event()).fail(error)
+        return True
