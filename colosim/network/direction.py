@@ -291,11 +291,6 @@ class Direction(FastEnds):
         bulk = self._calm if self.disturbed is None else self.disturbed
         return max(self.drained_ns, bulk.bulk_left_ns, self.small.left_ns)
 
-    @property
-    def ended(self) -> bool:
-        """Whether the sender has shut its side down."""
-        return self.disturbed is not None and self.disturbed.ended
-
     def levels_now(self) -> tuple[int, int]:
         """Return the levels of send and receive buffer in bytes, now."""
         if self.disturbed is not None:
