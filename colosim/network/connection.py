@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from colosim.network.direction import Direction
 from colosim.network.ends import READ, WRITE
-from colosim.network.tcp import StreamError
 from colosim.trace.events import PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
@@ -87,8 +86,7 @@ class Connection:
             if self.down:
                 incoming.disturb().meet_closed_peer()
                 return
-            incoming.fail_writer(StreamError("connection reset"))
-            outgoing.fail_reader(StreamError("connection reset"))
+            incoming.fail("connection reset")
 
         if self.down:
             arrive()
@@ -97,8 +95,6 @@ class Connection:
 
     def shutdown(self, by: str, why: str = "shut down") -> None:
         """Shut both directions down at `by`: its own ends fail at once, the peer's stream ends."""
-        outgoing, incoming = self.of(by)
-        reason = StreamError(why)
+        outgoing, _ = self.of(by)
         outgoing.disturb().close()
-        outgoing.fail_writer(reason)
-        incoming.fail_reader(reason)
+        outgoing.fail(why)

@@ -21,7 +21,6 @@ from colosim.network.tcp import (
     window_gives_up_ns,
     window_probes_ns,
 )
-from colosim.trace.events import ConnectionTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -232,7 +231,7 @@ class Disturbed:
         goes_on = None if ends.frozen[READ] or ends.price is not None else read
         ends.reader_goes_on(goes_on)
         self._plan("end of stream", self._stream_ends_ns(goes_on), self._end_stream)
-        self._plan("give up", self._gives_up_ns(), self._give_up)
+        self._plan("give up", self._gives_up_ns(), ends.give_up)
         self._plan("send timeout", self.send_times_out_at_ns, self._time_out_send)
         ends.tell_progress()
 
@@ -364,15 +363,6 @@ class Disturbed:
         if not is_closed and (self.ended or fluid.writes.goal > fluid.arrived.value):
             self._first_loss_ns = now
 
-    def _give_up(self) -> None:
-        """Let the sender's kernel give the connection up (ETIMEDOUT)."""
-        ends = self._ends
-        if ends.write_error is not None:
-            return  # it had ended before
-        ends.record.note(ConnectionTimedOut(ends.sender))
-        ends.fail_writer(StreamError("connection timed out"))
-        ends.reverse.fail_reader(StreamError("connection timed out"))
-
     def close(self) -> None:
         """The sender's side was shut down: what is buffered still goes, then the stream ends."""
         self.catch_up()
@@ -404,11 +394,8 @@ class Disturbed:
         """A write to a closed peer: the reset comes back a round trip later."""
         if self.down:
             return
-        self._plan("reset", self.env.now + 2 * self._ends.pace.latency_ns, self._reset)
-
-    def _reset(self) -> None:
-        self._ends.fail_writer(StreamError("connection reset"))
-        self._ends.reverse.fail_reader(StreamError("connection reset"))
+        at_ns = self.env.now + 2 * self._ends.pace.latency_ns
+        self._plan("reset", at_ns, lambda: self._ends.fail("connection reset"))
 
 
 def fluid_of(ends: FastEnds, past: list[Past]) -> Fluid:

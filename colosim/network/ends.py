@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from colosim.engine.environment import hand_over, pending
 from colosim.network.pace import Pace
 from colosim.network.small import SmallSegments
-from colosim.trace.events import CallFailed
+from colosim.network.tcp import StreamError
+from colosim.trace.events import CallFailed, ConnectionTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.network.fluid import Fluid, Point
     from colosim.network.section import Section
-    from colosim.network.tcp import StreamError
     from colosim.network.transfer import Transfer
     from colosim.scenario.model import Network
     from colosim.trace.record import Record
@@ -209,6 +209,17 @@ class Ends(ABC):
     @abstractmethod
     def fail_reader(self, error: StreamError) -> None:
         """Make the receiver's present and later reads fail with `error`."""
+
+    def fail(self, reason: str) -> None:
+        """Let the sender's socket fail: its writes, and its reads of the other direction."""
+        self.fail_writer(StreamError(reason))
+        self.reverse.fail_reader(StreamError(reason))
+
+    def give_up(self) -> None:
+        """Let the sender's kernel give up (ETIMEDOUT), unless the connection has ended before."""
+        if self.write_error is None:
+            self.record.note(ConnectionTimedOut(self.sender))
+            self.fail("connection timed out")
 
     def refused(self, end: str, error: StreamError) -> StreamError:
         """Record that a call at this end fails with `error`, and return it to be raised."""

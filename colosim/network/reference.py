@@ -348,8 +348,7 @@ class ReferenceDirection(TimedEnds):
 
     def _reset(self) -> Steps:
         yield from self._travel(READ)
-        self.fail_writer(StreamError("connection reset"))
-        self.reverse.fail_reader(StreamError("connection reset"))
+        self.fail("connection reset")
 
     # ---- what is known of it -------------------------------------------------------------------
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from colosim.network.ends import KEEPALIVE_PROBE, RETRANSMISSION, WINDOW_PROBE, Ends
 from colosim.network.pace import NEVER_NS
-from colosim.network.tcp import StreamError, give_up_ns, retransmissions_ns, window_probe_ns
-from colosim.trace.events import ConnectionTimedOut
+from colosim.network.tcp import give_up_ns, retransmissions_ns, window_probe_ns
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -74,13 +73,6 @@ class TimedEnds(Ends):
         yield self.env.timeout(after_ns)
         if self.first_loss_ns == first_ns:
             self.give_up()
-
-    def give_up(self) -> None:
-        """Let the sender's kernel give the connection up (ETIMEDOUT)."""
-        if self.write_error is None:
-            self.record.note(ConnectionTimedOut(self.sender))
-            self.fail_writer(StreamError("connection timed out"))
-            self.reverse.fail_reader(StreamError("connection timed out"))
 
     def probe(self, room: Event) -> Steps:
         """Probe a closed window, ever more seldom, until it opens or nobody has answered."""
