@@ -97,6 +97,7 @@ class Outlook(NamedTuple):
             HOUR_NS
             + 2 * give_up_ns(network.rto_ns, network.retries2)
             + 2 * (network.user_timeout_ns or 0)
+            + 2 * network.keepalive_ns
             + 2 * (network.send_timeout_ns or 0)
             + sum(sum(manager.watch(side)) for side in (PRIMARY, SECONDARY))
             + manager.delay_ns

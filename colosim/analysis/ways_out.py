@@ -284,14 +284,24 @@ class _Ways:
             self.simulation.connection.down
             and user_ns >= give_up_ns(network.rto_ns, network.retries2)
         ):
-            return "retransmission gives up (ETIMEDOUT)"
+            return f"{self._given_up} (ETIMEDOUT)"
         return f"TCP_USER_TIMEOUT ({seconds(user_ns)})"
+
+    @property
+    def _retry(self) -> str:
+        """By what this side's kernel would find out that its peer is back or gone."""
+        outgoing, _ = self.simulation.connection.of(self.side)
+        return outgoing.retry
+
+    @property
+    def _given_up(self) -> str:
+        return f"{self._retry.replace(' probe', ' probing')} gives up"
 
     def _goes_on_by_itself(self, end: _End) -> None:
         """Tell of a wait that ends because its peer goes on, or the link carries again."""
         peer = self.peer
         before = [event for event in self._coming if event[0] <= end.at_ns]
-        again = "the next retransmission gets through, "
+        again = f"the next {self._retry} gets through, "
         ways: dict[Event, tuple[str, str]] = {
             ProcessChanged(peer, "thawed"): (self._goes_on_event, self._peer_does),
             FaultEnded(peer): (f"{place(peer)} comes back", again),
@@ -342,7 +352,7 @@ class _Ways:
         self._try(
             f"the {peer}'s host is powered off",
             lambda simulation: simulation.manager.power_off(peer),
-            "retransmission gives up {} later, ",
+            f"{self._given_up} {{}} later, ",
             only=_TIMED_OUT,
         )
 
@@ -357,7 +367,7 @@ class _Ways:
         helps = self._try(
             comes,
             _strikes(HealFault.model_construct(at=0, heal=where)),
-            "the next retransmission gets through, ",
+            f"the next {self._retry} gets through, ",
             failed="what is sent again meets no socket any more, ",
         )
         if not helps and not self._comes:

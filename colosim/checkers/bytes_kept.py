@@ -117,7 +117,7 @@ def _hold_fluid(direction: Ends) -> None:
     if fluid is None:
         return
     counters: dict[str, Fraction | int] = {
-        "asked to be written": fluid.write_goal,
+        "asked to be written": fluid.writes.goal,
         "written": fluid.written,
         "left the sender": fluid.left,
         "arrived": fluid.arrived.value,

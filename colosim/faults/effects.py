@@ -175,12 +175,14 @@ class Effects:
     def _heal(self, ended: Effect) -> None:
         """Let `where` be as before, as far as nothing else keeps it from that."""
         where = ended.where
-        if self._in_effect((ended.kind, "power-off"), where):
+        if ended.kind == "slow":
+            self._set_factors(where)
+        others = self._in_effect((ended.kind, "power-off"), where)
+        if any(one.kind != "slow" or one.factor_ppm != PPM for one in others):
             return
         if not self._in_effect(("vanish",), where):
             self.record.note(FaultEnded(where))
         if ended.kind == "slow":
-            self._set_factors(where)
             return
         if where in self.gone:
             self.gone.remove(where)

@@ -166,9 +166,9 @@ class Calm:
         ends, now, amount = self._ends, self.env.now, section.size_bytes
         behind = ends.drained_ns > now
         if behind:
-            transfer, written = self._begin_behind(amount, write_ns, now)
+            transfer = self._begin_behind(amount, write_ns, now)
         else:
-            transfer, written = self._begin(amount, write_ns, now), -1
+            transfer = self._begin(amount, write_ns, now)
         self.transfer = transfer
         self._inbox.append(transfer)
         for listener in ends.listeners:
@@ -180,12 +180,10 @@ class Calm:
             self._join(transfer)
         else:
             ends.offer_bulk(section)
-        if not behind:
-            if transfer.reader_ns < 0 and transfer.needs_reader:
-                ends.writing = self.env.event()
-                return ends.writing
-            written = self._written_ns if transfer.reader_ns >= 0 else transfer.written_ns()
-        ends.writing = self.env.timeout(written - now)
+        if not behind and transfer.reader_ns < 0 and transfer.needs_reader:
+            ends.writing = self.env.event()
+        else:
+            ends.writing = self.env.timeout(transfer.written_ns() - now)
         return ends.writing
 
     def _begin(self, amount: int, write_ns: int, now: int) -> Transfer:
@@ -193,15 +191,8 @@ class Calm:
         pace = self._ends.pace
         link_ns = pace.link_ns(amount)
         # The request shrank the window; only bulk grows it again.
-        start = now + pace.slow_start_ns(amount, now - self.bulk_left_ns)
-        if self._ends.network.nagle and amount % self._mss_bytes:
-            # Its full segments go; the rest waits for the ACK that they hasten.
-            hastened = now + 2 * pace.latency_ns
-            if start + write_ns < hastened and start + link_ns < hastened:
-                acked = self._ends.small.acked_ns
-                if acked > now:
-                    start = max(start, min(acked, hastened) - max(write_ns, link_ns))
-        return Transfer(
+        start = now + pace.slow_start_ns(amount, write_ns, now - self.bulk_left_ns)
+        transfer = Transfer(
             start,
             amount,
             write_ns,
@@ -211,6 +202,17 @@ class Calm:
             self._receive_buffer_bytes,
             self._tokens(now) if link_ns else 0,
         )
+        if self._ends.network.nagle and amount % self._mss_bytes:
+            # Its full segments go; the rest waits for the ACK that they hasten.  Its writer does
+            # not: all is in the send buffer.
+            hastened, left = now + 2 * pace.latency_ns, transfer.left_ns(amount)
+            if left < hastened:
+                acked = self._ends.small.acked_ns
+                waits = min(acked, hastened) - left
+                if acked > now and waits > 0:
+                    transfer.write_from_ns = start
+                    transfer.start_ns = transfer.leaves_from_ns = start + waits
+        return transfer
 
     def _tokens(self, now: int) -> int:
         """Return how many bytes pass the token bucket at once."""
@@ -220,10 +222,10 @@ class Calm:
         missing = max(0, self._bucket_full_ns - now) * pace.bandwidth // NS_PER_S
         return max(0, pace.burst_bytes - missing)
 
-    def _begin_behind(self, amount: int, write_ns: int, now: int) -> tuple[Transfer, int]:
-        """Return the transfer that a small bulk write behind a backlog begins, and its end.
+    def _begin_behind(self, amount: int, write_ns: int, now: int) -> Transfer:
+        """Return the transfer that a small bulk write behind a backlog begins.
 
-        It ends when it fits, not when it leaves.
+        Its write ends when it fits, not when it leaves.
         """
         room, before = now, self.transfer
         if before is not None:
@@ -231,7 +233,7 @@ class Calm:
             if kept > 0:
                 room = max(now, before.left_ns(kept))
         pace = self._ends.pace
-        transfer = Transfer(
+        return Transfer(
             max(room, self._ends.drained_ns - write_ns),
             amount,
             write_ns,
@@ -242,7 +244,6 @@ class Calm:
             write_from_ns=max(now, room - write_ns),
             leaves_from_ns=self._ends.drained_ns,
         )
-        return transfer, max(room, now + write_ns)
 
     def meet_reader(self, read_ns: int) -> bool:
         """A reader has come for the bulk write that is first in line, and needs `read_ns` for it.
@@ -286,7 +287,7 @@ class Calm:
             left, end, written = self._shape(transfer, key)
         left += start
         end += start
-        self._written_ns = written + start
+        self._written_ns = written + transfer.filled_from_ns
         ends.reader_goes_on(end)
         ends.drained_ns = self.bulk_left_ns = left
         if pace.burst_bytes and pace.bandwidth is not None:
@@ -306,7 +307,7 @@ class Calm:
         shape = self._shapes[key] = (
             transfer.left_ns(transfer.size_bytes) - start,
             transfer.read_end_ns() - start,
-            transfer.written_ns() - start,
+            transfer.written_ns() - transfer.filled_from_ns,
         )
         return shape
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from colosim.network.direction import Direction
 from colosim.network.ends import READ, WRITE
-from colosim.network.tcp import StreamError
 from colosim.trace.events import PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
@@ -43,8 +42,8 @@ class Connection:
     def freeze(self, side: str, *, frozen: bool) -> None:
         """Freeze or thaw the threads at `side`'s ends; its kernel goes on."""
         outgoing, incoming = self.of(side)
-        outgoing.freeze(WRITE, frozen=frozen)
-        incoming.freeze(READ, frozen=frozen)
+        outgoing.disturb().freeze(WRITE, frozen=frozen)
+        incoming.disturb().freeze(READ, frozen=frozen)
         if not frozen:
             outgoing.wake_failed()
             incoming.wake_failed()
@@ -53,15 +52,15 @@ class Connection:
         """Let nothing pass in either direction."""
         if not self.down:
             self.down = True
-            self.to_secondary.cut()
-            self.to_primary.cut()
+            self.to_secondary.disturb().cut()
+            self.to_primary.disturb().cut()
 
     def mend(self) -> None:
         """Let the link carry again."""
         if self.down:
             self.down = False
-            self.to_secondary.mend()
-            self.to_primary.mend()
+            self.to_secondary.disturb().mend()
+            self.to_primary.disturb().mend()
 
     def process_gone(self, by: str) -> None:
         """`by`'s process is no more: its kernel closes the socket (tcp_close in net/ipv4/tcp.c).
@@ -73,7 +72,7 @@ class Connection:
         if incoming.levels_now()[1]:
             self.reset(by)
         else:
-            outgoing.close()
+            outgoing.disturb().close()
 
     def reset(self, by: str) -> None:
         """`by`'s kernel resets the connection: the peer's ends fail one latency later.
@@ -85,10 +84,9 @@ class Connection:
 
         def arrive() -> None:
             if self.down:
-                incoming.meet_closed_peer()
+                incoming.disturb().meet_closed_peer()
                 return
-            incoming.fail_writer(StreamError("connection reset"))
-            outgoing.fail_reader(StreamError("connection reset"))
+            incoming.fail("connection reset")
 
         if self.down:
             arrive()
@@ -97,8 +95,6 @@ class Connection:
 
     def shutdown(self, by: str, why: str = "shut down") -> None:
         """Shut both directions down at `by`: its own ends fail at once, the peer's stream ends."""
-        outgoing, incoming = self.of(by)
-        reason = StreamError(why)
-        outgoing.close()
-        outgoing.fail_writer(reason)
-        incoming.fail_reader(reason)
+        outgoing, _ = self.of(by)
+        outgoing.disturb().close()
+        outgoing.fail(why)

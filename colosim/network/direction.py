@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from colosim.network.calm import Calm
 from colosim.network.disturbed import Disturbed, fluid_of
-from colosim.network.ends import READ, WRITE, FastEnds
+from colosim.network.ends import (
+    KEEPALIVE_PROBE,
+    READ,
+    RETRANSMISSION,
+    WINDOW_PROBE,
+    WRITE,
+    FastEnds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -233,26 +240,6 @@ class Direction(FastEnds):
         self._calm.rates_changed()
         disturbed.rates_changed()
 
-    def freeze(self, end: str, *, frozen: bool) -> None:
-        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on."""
-        self.disturb().freeze(end, frozen=frozen)
-
-    def cut(self) -> None:
-        """Let the link carry nothing from now on; what is in flight is lost."""
-        self.disturb().cut()
-
-    def mend(self) -> None:
-        """Let the link carry again: the next retransmission gets through."""
-        self.disturb().mend()
-
-    def close(self) -> None:
-        """The sender's side is shut down: what is buffered still goes, then the stream ends."""
-        self.disturb().close()
-
-    def meet_closed_peer(self) -> None:
-        """The receiver has shut its socket down: it reads no more, and resets what comes."""
-        self.disturb().meet_closed_peer()
-
     def _fluid(self) -> Fluid:
         """Return a fluid of what is under way in closed form, as it stands now."""
         return fluid_of(self, self._calm.under_way())
@@ -277,7 +264,16 @@ class Direction(FastEnds):
     def starved(self) -> bool:
         """Whether a thread waits in its receive for more than has been written."""
         fluid = self._twin()
-        return self.price is not None or fluid.read_goal > fluid.written
+        return self.price is not None or fluid.reads.goal > fluid.written
+
+    @property
+    def retry(self) -> str:
+        """By what the sender's kernel would find out that the peer is back or gone."""
+        fluid = self._twin()
+        fluid.advance(self.env.now)
+        if fluid.closed_at is not None:
+            return WINDOW_PROBE
+        return RETRANSMISSION if fluid.writes.goal > fluid.arrived.value else KEEPALIVE_PROBE
 
     @property
     def fluid(self) -> Fluid | None:
@@ -290,9 +286,10 @@ class Direction(FastEnds):
         return self._calm.transfer
 
     @property
-    def ended(self) -> bool:
-        """Whether the sender has shut its side down."""
-        return self.disturbed is not None and self.disturbed.ended
+    def left_ns(self) -> int:
+        """When the last byte left its sender, if none is under way."""
+        bulk = self._calm if self.disturbed is None else self.disturbed
+        return max(self.drained_ns, bulk.bulk_left_ns, self.small.left_ns)
 
     def levels_now(self) -> tuple[int, int]:
         """Return the levels of send and receive buffer in bytes, now."""

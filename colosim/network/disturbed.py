@@ -13,8 +13,14 @@ from typing import TYPE_CHECKING
 from colosim.engine.environment import hand_over
 from colosim.network.ends import READ, WRITE
 from colosim.network.fluid import Fluid, rate_of
-from colosim.network.tcp import StreamError, give_up_ns, retransmissions_ns
-from colosim.trace.events import ConnectionTimedOut
+from colosim.network.tcp import (
+    StreamError,
+    give_up_ns,
+    keepalive_gives_up_ns,
+    retransmissions_ns,
+    window_gives_up_ns,
+    window_probes_ns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -43,7 +49,8 @@ class Disturbed:
         self._alarm: Event = self.env.event()
         self._alarm_ns: int | None = None
         self.process = self.env.process(self._run())
-        self._first_loss_ns = -1
+        # Since when the link is down, and something is sent again that was lost.
+        self._cut_ns = self._first_loss_ns = -1
         self._send_began_ns = -1
         # Up to where small writes that wait for nothing are on the link, if not beyond it.
         self._small_until = -1
@@ -108,7 +115,7 @@ class Disturbed:
         self.catch_up()
         if not self.fluid.empty:
             return False
-        done = self.fluid.read_goal <= self.fluid.write_goal
+        done = self.fluid.reads.goal <= self.fluid.writes.goal
         # A reader that has its bytes goes on at this very instant: not yet.
         return not (done and ends.reading is not None and ends.price is None)
 
@@ -123,10 +130,10 @@ class Disturbed:
     def unread_want(self) -> tuple[int, int] | None:
         """Return what a reader waits for beyond all that was written: bytes, and their time."""
         fluid = self.fluid
-        waiting = fluid.read_goal - fluid.write_goal
+        waiting = fluid.reads.goal - fluid.writes.goal
         if waiting <= 0:
             return None
-        rate = fluid.read_step[1]
+        rate = fluid.reads.step[1]
         return waiting, 0 if rate is None else int(waiting / rate)
 
     # ---- writing and reading -------------------------------------------------------------------
@@ -134,15 +141,15 @@ class Disturbed:
     def send(self, amount: int) -> Event | None:
         """Write a small message."""
         fluid, ends, now = self.fluid, self._ends, self.env.now
-        empty = fluid.left >= fluid.write_goal or fluid.write_goal == self._small_until
-        fluid.write(amount, 0)
+        empty = fluid.left >= fluid.writes.goal or fluid.writes.goal == self._small_until
+        fluid.writes.add(amount, 0)
         leaves = now
         if empty and self._network.nagle:
             leaves = max(now, ends.small.acked_ns)
             if leaves > now:
-                fluid.hold(fluid.write_goal - amount, leaves)
+                fluid.hold(fluid.writes.goal - amount, leaves)
         if empty and leaves == now:
-            self._small_until = fluid.write_goal
+            self._small_until = fluid.writes.goal
         if not self.down:
             # Behind what has not left yet it rides along.
             self._leaves(leaves, small=empty)
@@ -153,11 +160,11 @@ class Disturbed:
         fluid, ends, amount = self.fluid, self._ends, section.size_bytes
         if fluid.held_at is not None:
             fluid.held_until = min(fluid.held_until, fluid.now)
-        later = ends.pace.slow_start_ns(amount, max(0, self.env.now - self.bulk_left_ns))
-        fluid.write(amount, write_ns + later)
+        later = ends.pace.slow_start_ns(amount, write_ns, max(0, self.env.now - self.bulk_left_ns))
+        fluid.writes.add(amount, write_ns + later)
         fluid.mark()
         if later:
-            fluid.hold(fluid.write_goal - amount, self.env.now + later)
+            fluid.hold(fluid.writes.goal - amount, self.env.now + later)
         ends.offer_bulk(section)
         if not self.down:
             self._leaves(self.env.now, small=False)
@@ -178,7 +185,6 @@ class Disturbed:
         """Return what the writer waits for, or None if all it wrote is in the buffer."""
         if self.peer_closed:
             self._reset_later()
-        self._note_loss()
         written, _ = self.fluid.ends()
         if written is not None and written <= self.env.now and not self._ends.frozen[WRITE]:
             self.replan()
@@ -193,15 +199,15 @@ class Disturbed:
         ends, fluid = self._ends, self.fluid
         self.catch_up()
         ends.bytes_read += amount
-        there = fluid.arrived.value >= fluid.read_goal + amount
+        there = fluid.arrived.value >= fluid.reads.goal + amount
         ends.reading = self.env.event()
-        fluid.want(amount, 0 if there else wake_ns)
+        fluid.reads.add(amount, 0 if there else wake_ns)
         self.replan()
         return ends.reading
 
     def want(self, amount: int, read_ns: int) -> None:
         """Let the waiting reader read `amount` bytes."""
-        self.fluid.want(amount, read_ns)
+        self.fluid.reads.add(amount, read_ns)
         self.replan()
 
     def release(self, held_until: int, acked_ns: int) -> None:
@@ -218,13 +224,14 @@ class Disturbed:
         """Set anew when the waiting ends go on, after something changed."""
         ends = self._ends
         self.catch_up()
+        self._note_loss()
         written, read = self.fluid.ends()
         ends.writer_goes_on(None if ends.frozen[WRITE] else written)
         # A reader whose bulk write has not begun wants more than anybody has written.
         goes_on = None if ends.frozen[READ] or ends.price is not None else read
         ends.reader_goes_on(goes_on)
         self._plan("end of stream", self._stream_ends_ns(goes_on), self._end_stream)
-        self._plan("user timeout", self._window_times_out_ns(), self._give_up)
+        self._plan("give up", self._gives_up_ns(), ends.give_up)
         self._plan("send timeout", self.send_times_out_at_ns, self._time_out_send)
         ends.tell_progress()
 
@@ -235,20 +242,38 @@ class Disturbed:
         if not waits or not self.ended or self.down:
             return None
         ahead = self.fluid.twin()
-        ahead.read_goal = min(ahead.read_goal, ahead.write_goal)
+        ahead.reads.goal = min(ahead.reads.goal, ahead.writes.goal)
         _, done = ahead.ends()
         return None if done is None else max(done, self._end_arrives_ns)
 
     def _end_stream(self) -> None:
         self._ends.fail_reader(StreamError("end of stream"))
 
-    def _window_times_out_ns(self) -> int | None:
-        """When TCP_USER_TIMEOUT gives up a peer whose window stays closed; None: it does not."""
-        timeout = self._network.user_timeout_ns
-        if timeout is None or self.down:
+    def _gives_up_ns(self) -> int | None:
+        """When the sender's kernel gives up if nothing gets through meanwhile; None: never."""
+        network, ends = self._network, self._ends
+        if ends.write_error is not None:
             return None
-        closed = self.fluid.twin().rest()
-        return None if closed is None else max(self.env.now, closed) + timeout
+        if self._first_loss_ns >= 0:
+            after = give_up_ns(network.rto_ns, network.retries2)
+            if network.user_timeout_ns is not None:
+                after = min(after, network.rto_ns + network.user_timeout_ns)
+            return self._first_loss_ns + after
+        closed_ns = self._closed_ns()
+        cut_ns = self._cut_ns if self.down else None
+        if closed_ns is not None:
+            return window_gives_up_ns(network, closed_ns, cut_ns)
+        if cut_ns is None or network.keepalive is None:
+            return None
+        heard_ns = min(cut_ns, max(ends.left_ns, ends.reverse.left_ns) + ends.pace.latency_ns)
+        return keepalive_gives_up_ns(network.keepalive, network.user_timeout_ns, heard_ns, cut_ns)
+
+    def _closed_ns(self) -> int | None:
+        """Since when, or from when on, the window is closed until something changes."""
+        if not self.down and self._network.user_timeout_ns is None:
+            return None
+        fluid = self.fluid if self.down else self.fluid.at_rest()
+        return None if fluid.closed_at is None else -int(-fluid.closed_at // 1)
 
     def _time_out_send(self) -> None:
         """Fail a send of which nothing has found room for too long."""
@@ -262,8 +287,10 @@ class Disturbed:
         timeout = self._network.send_timeout_ns
         if timeout is None or self._ends.frozen[WRITE] or not self._ends.writer_blocked:
             return None
-        stalled = self.fluid.twin().stalls()
-        return None if stalled is None else max(stalled, self._send_began_ns) + timeout
+        ahead = self.fluid.at_rest()
+        if ahead.written >= ahead.writes.goal:
+            return None
+        return max(-int(-ahead.wrote_at // 1), self._send_began_ns) + timeout
 
     # ---- what happens to it --------------------------------------------------------------------
 
@@ -276,9 +303,9 @@ class Disturbed:
         self.catch_up()
         self._ends.frozen[end] = frozen
         if end is WRITE:
-            self.fluid.writer_frozen = frozen and self._ends.writer_blocked
+            self.fluid.writes.frozen = frozen and self._ends.writer_blocked
         else:
-            self.fluid.reader_frozen = frozen and self._ends.reader_blocked
+            self.fluid.reads.frozen = frozen and self._ends.reader_blocked
         self.replan()
 
     def rates_changed(self) -> None:
@@ -291,23 +318,26 @@ class Disturbed:
     def cut(self) -> None:
         """Let the link carry nothing from now on; what is in flight is lost."""
         self.catch_up()
-        self.down = True
+        if not self.down:
+            self.down, self._cut_ns = True, self.env.now
         self._plan("retransmission", None)
         self.fluid.lose_flight()
         self.fluid.link_down = True
         self.replan()
-        self._note_loss()
 
     def mend(self) -> None:
-        """Let the link carry again: the next retransmission gets through."""
+        """Let the link carry again: the next retransmission or window probe gets through."""
         if not self.down:
             return
-        if self._first_loss_ns < 0:
+        network, now, first = self._network, self.env.now, self._first_loss_ns
+        if first >= 0:
+            at_ns = first + retransmissions_ns(network.rto_ns, now - first)[-1]
+        elif (closed_ns := self._closed_ns()) is not None:
+            at_ns = next(window_probes_ns(network, closed_ns, now))
+        else:
             self._through()
             return
-        first = self._first_loss_ns
-        again = retransmissions_ns(self._network.rto_ns, self.env.now - first)[-1]
-        self._plan("retransmission", first + again, self._through)
+        self._plan("retransmission", at_ns, self._through)
 
     def _through(self) -> None:
         """A retransmission gets through: the link carries again."""
@@ -318,39 +348,20 @@ class Disturbed:
                 self._end_arrives_ns, self.env.now + self._ends.pace.latency_ns
             )
         self._first_loss_ns = -1
-        self._plan("give up", None)
         self.fluid.link_down = False
         self.fluid.probe_window()
         self.replan()
-        if self.peer_closed and self.fluid.write_goal > self.fluid.read:
+        if self.peer_closed and self.fluid.writes.goal > self.fluid.read:
             self._reset_later()
 
     def _note_loss(self) -> None:
-        """Start the retransmission timer if something is out and the link is down."""
-        fluid = self.fluid
+        """Note that something is sent in vain from now on, and will be sent again."""
+        fluid, now = self.fluid, self.env.now
         if not self.down or self._first_loss_ns >= 0:
             return
-        if not self.ended and fluid.write_goal <= fluid.arrived.value:
-            return
-        self._first_loss_ns = self.env.now
-        self._plan("give up", self.env.now + self._give_up_after_ns(), self._give_up)
-
-    def _give_up_after_ns(self) -> int:
-        """Return how long after the first loss the sender's kernel gives up."""
-        network = self._network
-        after = give_up_ns(network.rto_ns, network.retries2)
-        if network.user_timeout_ns is not None:
-            after = min(after, max(network.rto_ns, network.user_timeout_ns))
-        return after
-
-    def _give_up(self) -> None:
-        """Let the sender's kernel give the connection up (ETIMEDOUT)."""
-        ends = self._ends
-        if ends.write_error is not None:
-            return  # it had ended before
-        ends.record.note(ConnectionTimedOut(ends.sender))
-        ends.fail_writer(StreamError("connection timed out"))
-        ends.reverse.fail_reader(StreamError("connection timed out"))
+        is_closed = fluid.closed_at is not None and fluid.closed_at <= now
+        if not is_closed and (self.ended or fluid.writes.goal > fluid.arrived.value):
+            self._first_loss_ns = now
 
     def close(self) -> None:
         """The sender's side was shut down: what is buffered still goes, then the stream ends."""
@@ -360,9 +371,8 @@ class Disturbed:
         self.fluid.take_all()
         self.ended = True
         self._end_arrives_ns = self.env.now + self._ends.pace.latency_ns
-        self._ends.reverse.meet_closed_peer()
+        self._ends.reverse.disturb().meet_closed_peer()
         self.replan()
-        self._note_loss()
 
     def stop_writing(self) -> None:
         """The sender's blocked send has failed: what did not fit is never written."""
@@ -375,8 +385,8 @@ class Disturbed:
         self.peer_closed = True
         self.catch_up()
         fluid = self.fluid
-        fluid.stop_reading()
-        if fluid.write_goal > fluid.read:
+        fluid.reads.stop(fluid.read)
+        if fluid.writes.goal > fluid.read:
             self._reset_later()
         self.replan()
 
@@ -384,11 +394,8 @@ class Disturbed:
         """A write to a closed peer: the reset comes back a round trip later."""
         if self.down:
             return
-        self._plan("reset", self.env.now + 2 * self._ends.pace.latency_ns, self._reset)
-
-    def _reset(self) -> None:
-        self._ends.fail_writer(StreamError("connection reset"))
-        self._ends.reverse.fail_reader(StreamError("connection reset"))
+        at_ns = self.env.now + 2 * self._ends.pace.latency_ns
+        self._plan("reset", at_ns, lambda: self._ends.fail("connection reset"))
 
 
 def fluid_of(ends: FastEnds, past: list[Past]) -> Fluid:
@@ -406,18 +413,18 @@ def fluid_of(ends: FastEnds, past: list[Past]) -> Fluid:
     for what, at_ns, amount, spent_ns, held_until_ns in sorted(past, key=_when):
         fluid.advance(min(at_ns, now))
         if what is READ:
-            fluid.want(amount, spent_ns)
+            fluid.reads.add(amount, spent_ns)
             continue
         later = max(0, at_ns - now)
         # What a send that has returned took is in the buffer.
-        fluid.write(amount, spent_ns + later if blocked or not later else 0)
+        fluid.writes.add(amount, spent_ns + later if blocked or not later else 0)
         if spent_ns:
             fluid.mark()
         if later:
             # What slow start puts off leaves no sooner.
-            fluid.hold(fluid.write_goal - amount, at_ns)
+            fluid.hold(fluid.writes.goal - amount, at_ns)
         if held_until_ns and fluid.held_until != held_until_ns:
-            fluid.hold(fluid.write_goal - amount, held_until_ns)
+            fluid.hold(fluid.writes.goal - amount, held_until_ns)
     return fluid
 
 

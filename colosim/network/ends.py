@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from colosim.engine.environment import hand_over, pending
 from colosim.network.pace import Pace
 from colosim.network.small import SmallSegments
-from colosim.trace.events import CallFailed
+from colosim.network.tcp import StreamError
+from colosim.trace.events import CallFailed, ConnectionTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.network.fluid import Fluid, Point
     from colosim.network.section import Section
-    from colosim.network.tcp import StreamError
     from colosim.network.transfer import Transfer
     from colosim.scenario.model import Network
     from colosim.trace.record import Record
 
 WRITE, READ = "write", "read"
+RETRANSMISSION, WINDOW_PROBE, KEEPALIVE_PROBE = "retransmission", "window probe", "keepalive probe"
 
 
 class Listener(Protocol):
@@ -40,6 +41,30 @@ class Listener(Protocol):
 
     def levels(self, sending: Point, receiving: Point) -> None:
         """A direction that is followed step by step is at a breakpoint of its buffers' levels."""
+        ...
+
+
+class Disturbable(Protocol):
+    """What bears what happens to one direction."""
+
+    def freeze(self, end: str, *, frozen: bool) -> None:
+        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on."""
+        ...
+
+    def cut(self) -> None:
+        """Let the link carry nothing from now on; what is in flight is lost."""
+        ...
+
+    def mend(self) -> None:
+        """Let the link carry again: the next retransmission or probe gets through."""
+        ...
+
+    def close(self) -> None:
+        """The sender's side is shut down: what is buffered still goes, then the stream ends."""
+        ...
+
+    def meet_closed_peer(self) -> None:
+        """The receiver has shut its socket down: it reads no more, and resets what comes."""
         ...
 
 
@@ -130,24 +155,8 @@ class Ends(ABC):
         """Multiply bandwidth or latency by millionths; bytes in flight keep their latency."""
 
     @abstractmethod
-    def freeze(self, end: str, *, frozen: bool) -> None:
-        """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on."""
-
-    @abstractmethod
-    def cut(self) -> None:
-        """Let the link carry nothing from now on; what is in flight is lost."""
-
-    @abstractmethod
-    def mend(self) -> None:
-        """Let the link carry again: the next retransmission gets through."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """The sender's side is shut down: what is buffered still goes, then the stream ends."""
-
-    @abstractmethod
-    def meet_closed_peer(self) -> None:
-        """The receiver has shut its socket down: it reads no more, and resets what comes."""
+    def disturb(self) -> Disturbable:
+        """Return what bears what happens to the direction, brought up to now."""
 
     @abstractmethod
     def levels_now(self) -> tuple[int, int]:
@@ -165,6 +174,11 @@ class Ends(ABC):
     @abstractmethod
     def starved(self) -> bool:
         """Whether a thread waits in its receive for more than has been written."""
+
+    @property
+    @abstractmethod
+    def retry(self) -> str:
+        """By what the sender's kernel would find out that the peer is back or gone."""
 
     @property
     def fluid(self) -> Fluid | None:
@@ -195,6 +209,17 @@ class Ends(ABC):
     @abstractmethod
     def fail_reader(self, error: StreamError) -> None:
         """Make the receiver's present and later reads fail with `error`."""
+
+    def fail(self, reason: str) -> None:
+        """Let the sender's socket fail: its writes, and its reads of the other direction."""
+        self.fail_writer(StreamError(reason))
+        self.reverse.fail_reader(StreamError(reason))
+
+    def give_up(self) -> None:
+        """Let the sender's kernel give up (ETIMEDOUT), unless the connection has ended before."""
+        if self.write_error is None:
+            self.record.note(ConnectionTimedOut(self.sender))
+            self.fail("connection timed out")
 
     def refused(self, end: str, error: StreamError) -> StreamError:
         """Record that a call at this end fails with `error`, and return it to be raised."""
@@ -231,6 +256,11 @@ class FastEnds(Ends):
         self.frozen = {WRITE: False, READ: False}
         self.writing: Event | None = None
         self.reading: Event | None = None
+
+    @property
+    @abstractmethod
+    def left_ns(self) -> int:
+        """When the last byte left its sender, if none is under way."""
 
     @abstractmethod
     def offer_bulk(self, section: Section) -> None:
@@ -277,19 +307,21 @@ class FastEnds(Ends):
 
     def fail_writer(self, error: StreamError) -> None:
         """Make the sender's present and later writes fail with `error`."""
-        if self.write_error is None:
-            self.write_error = error
-        if self.writing is not None and pending(self.writing) and not self.frozen[WRITE]:
-            self.note_failure(WRITE, error)
-            hand_over(self.writing, self.env.event()).fail(error)
+        self.write_error = self.write_error or error
+        if self._fails(WRITE, self.writing, error):
             self.writing = None
             self.stop_writing()
 
     def fail_reader(self, error: StreamError) -> None:
         """Make the receiver's present and later reads fail with `error`."""
-        if self.read_error is None:
-            self.read_error = error
-        if self.reading is not None and pending(self.reading) and not self.frozen[READ]:
-            self.note_failure(READ, error)
-            hand_over(self.reading, self.env.event()).fail(error)
+        self.read_error = self.read_error or error
+        if self._fails(READ, self.reading, error):
             self.reading = None
+
+    def _fails(self, end: str, wait: Event | None, error: StreamError) -> bool:
+        """Let the call under way at this end fail, if there is one and its thread goes on."""
+        if wait is None or not pending(wait) or self.frozen[end]:
+            return False
+        self.note_failure(end, error)
+        hand_over(wait, self.env.event()).fail(error)
+        return True

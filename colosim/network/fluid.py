@@ -24,12 +24,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from colosim.engine.clock import NS_PER_S
+from colosim.network.demand import Demand, Rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Rate = Fraction | None
-"""Bytes a nanosecond; None is without limit."""
+    from collections.abc import Callable, Iterator
 
 _LIMIT = 100_000
 
@@ -97,19 +95,16 @@ class Fluid:
         self.read = Fraction(0)
         self.arrived = _Curve()
         self.window = _Curve()
-        self.write_goal = 0
-        self._write_steps: deque[tuple[int, Rate]] = deque()
-        self.read_goal = 0
-        self._read_steps: deque[tuple[int, Rate]] = deque()
-        self.writer_frozen = False
-        self.reader_frozen = False
+        self.writes, self.reads = Demand(), Demand()
         self.link_down = False
         self.held_at: int | None = None
         self.held_until = Fraction(0)
         self.on_levels: Callable[[Point, Point], None] | None = None
-        self.write_from = self.read_from = 0
-        # When `written` last rose.
-        self._wrote_at = self.now
+        # When `written` and `left` last rose.
+        self.wrote_at = self.now
+        self._left_at = Fraction(0)
+        self.closed_at: Fraction | None = None
+        """Since when its sender knows that the window is closed before what is written."""
         # The slopes that the delayed views were last told of; None: they must be told anew.
         self._left_told: Rate = Fraction(0)
         self._read_told: Rate = Fraction(0)
@@ -146,28 +141,14 @@ class Fluid:
         other = copy(self)
         other.arrived = copy(self.arrived)
         other.window = copy(self.window)
-        other._write_steps = deque(self._write_steps)  # noqa: SLF001 - its own copy
-        other._read_steps = deque(self._read_steps)  # noqa: SLF001
+        other.writes = copy(self.writes)
+        other.reads = copy(self.reads)
         other.on_levels = None
         return other
 
-    def write(self, amount: int, duration_ns: int) -> None:
-        """Let the writer write `amount` more bytes, which alone take it `duration_ns`."""
-        self.write_from = self.write_goal
-        self.write_goal += amount
-        rate = Fraction(amount, duration_ns) if duration_ns else None
-        self._write_steps.append((self.write_goal, rate))
-
     def mark(self) -> None:
         """Let `mark_left` tell when all that is written so far has left."""
-        self.marked, self.mark_left = self.write_goal, None
-
-    def want(self, amount: int, duration_ns: int) -> None:
-        """Let the reader read `amount` more bytes, which alone take it `duration_ns`."""
-        self.read_from = self.read_goal
-        self.read_goal += amount
-        rate = Fraction(amount, duration_ns) if duration_ns else None
-        self._read_steps.append((self.read_goal, rate))
+        self.marked, self.mark_left = self.writes.goal, None
 
     def hold(self, position: int, until_ns: int) -> None:
         """Keep bytes from `position` on from leaving before `until_ns` (Nagle)."""
@@ -176,26 +157,15 @@ class Fluid:
 
     def take_all(self) -> None:
         """Take all that is to be written into the send buffer, now: the send call has returned."""
-        if self.written < self.write_goal:
-            self.written, self._wrote_at = Fraction(self.write_goal), self.now
-            self._write_steps.clear()
+        if self.written < self.writes.goal:
+            self.written, self.wrote_at = Fraction(self.writes.goal), self.now
 
     def stop_writing(self) -> None:
         """Let the writer write no more than it has, in whole bytes: its send has failed."""
         whole = int(self.written // 1)
         if self.left <= whole:
             self.written = Fraction(whole)
-        self.write_goal = -int(-self.written // 1)
-        self._write_steps.clear()
-        if self.write_goal > self.written:
-            self._write_steps.append((self.write_goal, None))
-
-    def stop_reading(self) -> None:
-        """Let the reader want no more than it has: its thread has given up."""
-        self.read_goal = -int(-self.read // 1)
-        self._read_steps.clear()
-        if self.read_goal > self.read:
-            self._read_steps.append((self.read_goal, None))
+        self.writes.stop(self.written)
 
     def lose_flight(self) -> None:
         """Put what is in flight back into the send buffer: it was lost."""
@@ -215,43 +185,30 @@ class Fluid:
     @property
     def empty(self) -> bool:
         """Whether every byte that was written has been read, and its sender knows."""
-        return self.write_goal == self.read == self.written == self.window.value
-
-    @property
-    def write_step(self) -> tuple[int, Rate]:
-        """The goal and the rate of the write under way."""
-        return self._write_steps[0] if self._write_steps else (self.write_goal, Fraction(0))
-
-    @property
-    def read_step(self) -> tuple[int, Rate]:
-        """The goal and the rate of the read under way."""
-        return self._read_steps[0] if self._read_steps else (self.read_goal, Fraction(0))
+        return self.writes.goal == self.read == self.written == self.window.value
 
     # ---- what comes of it ---------------------------------------------------------------------
 
     def _settle(self) -> None:
         """Move what moves without limit, until only rates are left."""
-        writable = self.written
-        if not self.writer_frozen:
-            writable = max(writable, _at_once(self._write_steps, self.written))
+        writable = self.writes.at_once(self.written)
         if not self.link_down:
             step = min(self._may_leave(writable) - self.left, self.bucket)
             if step > 0:
                 self.bucket -= step
                 self.left += step
+                self._left_at = self.now
                 self._left_told = None
                 self._see_mark(self.now)
         written = min(writable, self.left + self.send_buffer)
         if written > self.written:
-            self.written, self._wrote_at = written, self.now
-        if not self.reader_frozen:
-            readable = min(_at_once(self._read_steps, self.read), self.arrived.value)
-            if readable > self.read:
-                self.read = readable
-                self._read_told = None
-        for steps, done in ((self._write_steps, self.written), (self._read_steps, self.read)):
-            while steps and steps[0][0] <= done:
-                steps.popleft()
+            self.written, self.wrote_at = written, self.now
+        readable = min(self.reads.at_once(self.read), self.arrived.value)
+        if readable > self.read:
+            self.read = readable
+            self._read_told = None
+        self.writes.come_to(self.written)
+        self.reads.come_to(self.read)
 
     def _see_mark(self, at: Fraction) -> None:
         """Note that what is marked had left at `at`, if it has by now."""
@@ -269,8 +226,8 @@ class Fluid:
     def _rates(self) -> tuple[Fraction, Fraction, Fraction]:
         """Return the slopes of written, left and read from now on."""
         writing = leaving = reading = Fraction(0)
-        wants = self.written < self.write_goal and not self.writer_frozen
-        write_rate, read_rate = self.write_step[1], self.read_step[1]
+        wants = self.written < self.writes.goal and not self.writes.frozen
+        write_rate, read_rate = self.writes.step[1], self.reads.step[1]
         if wants and write_rate is not None:
             writing = write_rate
         room = self.left + self.send_buffer - self.written
@@ -290,7 +247,7 @@ class Fluid:
                 writing = Fraction(0)
             else:
                 writing = leaving if write_rate is None else min(writing, leaving)
-        if self.read < self.read_goal and not self.reader_frozen:
+        if self.read < self.reads.goal and not self.reads.frozen:
             bounds = [] if read_rate is None else [read_rate]
             if self.read >= self.arrived.value:
                 bounds.append(self.arrived.slope)
@@ -306,13 +263,13 @@ class Fluid:
             if speed > 0 and gap > 0:
                 times.append(self.now + gap / speed)
 
-        reach(self.write_step[0] - self.written, writing)
+        reach(self.writes.step[0] - self.written, writing)
         room = self.left + self.send_buffer - self.written
         reach(room, writing - leaving)
         reach(-room, leaving - writing)
         reach(self.written - self.left, leaving - writing)
         reach(self.window.value + self.receive_buffer - self.left, leaving - self.window.slope)
-        reach(self.read_step[0] - self.read, reading)
+        reach(self.reads.step[0] - self.read, reading)
         reach(self.arrived.value - self.read, reading - self.arrived.slope)
         reach(self.bucket, leaving - self._carries)
         if self._held():
@@ -327,9 +284,10 @@ class Fluid:
         writing, leaving, reading = slopes
         if writing > 0 and gone > 0:
             self.written += writing * gone
-            self._wrote_at = until
+            self.wrote_at = until
         self.left += leaving * gone
         if leaving > 0:
+            self._left_at = until
             self._see_mark(until - (self.left - self.marked) / leaving)
         self.read += reading * gone
         if self._head:
@@ -352,9 +310,14 @@ class Fluid:
         if leaving != self._left_told:
             self.arrived.follow(at, self.left + leaving * behind, leaving)
             self._left_told = leaving
-        if reading != self._read_told:
+        if reading != self._read_told and not self.link_down:
             self.window.follow(at, self.read + reading * behind, reading)
             self._read_told = reading
+        edge = self.window.value + self.receive_buffer
+        if leaving or self.left < edge or self.written <= self.left:
+            self.closed_at = None
+        elif self.closed_at is None:
+            self.closed_at = max(self.now, self._left_at + 2 * self.latency)
         if self.on_levels is not None:
             now, arrived = self.now, self.arrived
             self.on_levels(
@@ -368,19 +331,25 @@ class Fluid:
         """Whether bytes or window updates are in flight."""
         return any(curve.coming or curve.slope for curve in (self.arrived, self.window))
 
-    def advance(self, until_ns: int | Fraction) -> None:
-        """Go on to `until_ns`, whatever happens on the way."""
-        until = Fraction(until_ns)
+    def _course(self, until: Fraction | None = None) -> Iterator[None]:
+        """Go on from breakpoint to breakpoint and stop at each, as far as `until` or to rest."""
         for _ in range(_LIMIT):
             slopes = self._turn()
+            yield
             at = self._next(slopes)
-            if at is None or at > until:
-                self._go(until, slopes)
-                self._turn()
+            if at is None or (until is not None and at > until):
+                if until is not None:
+                    self._go(until, slopes)
+                    self._turn()
                 return
             self._go(at, slopes)
         message = f"no rest after {_LIMIT} breakpoints"
         raise FluidError(message)
+
+    def advance(self, until_ns: int | Fraction) -> None:
+        """Go on to `until_ns`, whatever happens on the way."""
+        for _ in self._course(Fraction(until_ns)):
+            pass
 
     def ends(self) -> tuple[int | None, int | None]:
         """Return when the writer and the reader reach their goals (ns, rounded up), by themselves.
@@ -389,60 +358,28 @@ class Fluid:
         """
         ahead = self.twin()
         written = read = None
-        for _ in range(_LIMIT):
-            slopes = ahead._turn()  # noqa: SLF001 - its own twin
-            if written is None and ahead.written >= ahead.write_goal:
+        for _ in ahead._course():  # noqa: SLF001 - its own twin
+            if written is None and ahead.written >= ahead.writes.goal:
                 written = -int(-ahead.now // 1)
-            if read is None and ahead.read >= ahead.read_goal:
+            if read is None and ahead.read >= ahead.reads.goal:
                 read = -int(-ahead.now // 1)
             if written is not None and read is not None:
-                return written, read
-            at = ahead._next(slopes)  # noqa: SLF001
-            if at is None:
-                return written, read
-            ahead._go(at, slopes)  # noqa: SLF001
-        message = f"no rest after {_LIMIT} breakpoints"
-        raise FluidError(message)
+                break
+        return written, read
 
-    def rest(self) -> int | None:
-        """Come to rest; return when `left` stopped before a closed window (None: it did not)."""
-        stopped = self.now
-        for _ in range(_LIMIT):
-            left = self.left
-            slopes = self._turn()
-            if self.left > left:
-                stopped = self.now
-            at = self._next(slopes)
-            if at is None:
-                return -int(-stopped // 1) if self.written > self.left else None
-            if slopes[1] > 0:
-                stopped = at
-            self._go(at, slopes)
-        message = f"no rest after {_LIMIT} breakpoints"
-        raise FluidError(message)
-
-    def stalls(self) -> int | None:
-        """Come to rest; return when `written` stopped short of its goal (None: it gets there)."""
-        for _ in range(_LIMIT):
-            at = self._next(slopes := self._turn())
-            if at is None:
-                return -int(-self._wrote_at // 1) if self.written < self.write_goal else None
-            self._go(at, slopes)
-        message = f"no rest after {_LIMIT} breakpoints"
-        raise FluidError(message)
+    def at_rest(self) -> Fluid:
+        """Return a copy that has come to rest, as far as it does by itself."""
+        ahead = self.twin()
+        for _ in ahead._course():  # noqa: SLF001 - its own twin
+            pass
+        return ahead
 
     def passed_time(self, end: str, share_ppm: int) -> int | None:
         """Return when `share_ppm` of the last write or want has passed its end, by itself."""
         ahead = self.twin()
-        if end == "write":
-            goal = self.write_from + (self.write_goal - self.write_from) * share_ppm // 1_000_000
-            ahead.write_goal = goal
-            ahead._write_steps = _until(goal, self._write_steps)  # noqa: SLF001 - its own twin
-            return ahead.ends()[0]
-        goal = self.read_from + (self.read_goal - self.read_from) * share_ppm // 1_000_000
-        ahead.read_goal = goal
-        ahead._read_steps = _until(goal, self._read_steps)  # noqa: SLF001
-        return ahead.ends()[1]
+        (ahead.writes if end == "write" else ahead.reads).stop_at_share(share_ppm)
+        written, read = ahead.ends()
+        return written if end == "write" else read
 
     def set_latency(self, latency_ns: int) -> None:
         """Let bytes that leave from now on be `latency_ns` under way.
@@ -458,20 +395,6 @@ class Fluid:
         self.latency = Fraction(max(1, latency_ns))
         self._limit_link()
         self.bucket = min(self.bucket, self.bucket_size)
-
-
-def _at_once(steps: deque[tuple[int, Rate]], done: Fraction) -> Fraction:
-    """Return how far the first of `steps` that have no limit go."""
-    for goal, rate in steps:
-        if rate is not None and done < goal:
-            break
-        done = max(done, Fraction(goal))
-    return done
-
-
-def _until(goal: int, steps: deque[tuple[int, Rate]]) -> deque[tuple[int, Rate]]:
-    """Return `steps` as far as `goal`."""
-    return deque((min(goal, step), rate) for step, rate in steps)
 
 
 def rate_of(bytes_per_s: int | None) -> Rate:

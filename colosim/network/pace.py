@@ -72,15 +72,22 @@ class Pace:
         """Return the time in ns that `amount` bytes take on the link alone; 0 without a limit."""
         return 0 if self.bandwidth is None else -(-amount * NS_PER_S // self.bandwidth)
 
-    def slow_start_ns(self, amount: int, idle_ns: int) -> int:
-        """Return what slow start after `idle_ns` without bulk puts off `amount` bytes by, in ns."""
+    def slow_start_ns(self, amount: int, write_ns: int, idle_ns: int) -> int:
+        """Return what slow start after `idle_ns` without bulk puts off `amount` bytes by, in ns.
+
+        It is the time of the rounds in which the window let less leave than link and writer do; the
+        writer alone takes `write_ns`.
+        """
         if idle_ns < self._keeps_window_ns or self.bandwidth is None:
             return 0
+        rate = self.bandwidth
+        if write_ns * rate > amount * NS_PER_S:
+            rate = max(1, amount * NS_PER_S // write_ns)
         # Only whole times of `RTO_MIN_NS` count, and not many: like restarts share the answer.
         halvings = min(idle_ns // RTO_MIN_NS, self._most_halvings)
         return _slow_start_ns(
             amount,
-            self.bandwidth,
+            rate,
             self._window_bytes,
             2 * self.latency_ns,
             halvings * RTO_MIN_NS,

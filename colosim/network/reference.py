@@ -18,14 +18,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import simpy
-from simpy.events import URGENT
 
 from colosim.engine.clock import NS_PER_S
-from colosim.network.ends import READ, WRITE, Ends
+from colosim.network.ends import READ, WRITE
 from colosim.network.fluid import Point
 from colosim.network.pace import PPM
-from colosim.network.tcp import StreamError, delayed_ack_ns, give_up_ns, retransmissions_ns
-from colosim.trace.events import ConnectionTimedOut
+from colosim.network.reference_thread import End
+from colosim.network.reference_timers import TimedEnds
+from colosim.network.tcp import StreamError, delayed_ack_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -54,65 +54,7 @@ class Piece(NamedTuple):
     not_before_ns: int = 0
 
 
-class End:
-    """A thread in its send or receive; it stands while its process is frozen."""
-
-    def __init__(self, env: simpy.Environment, note: Callable[[StreamError], None]) -> None:
-        self._env, self._note = env, note
-        self.busy = self.frozen = False
-        self.error: StreamError | None = None
-        self._stirred = env.event()
-
-    def start(self, body: Steps) -> Event:
-        """Let the thread do `body`; return what happens when that is done or has failed."""
-        self.busy = True
-        done = self._env.event()
-        self._env.process(self._run(body, done))
-        return done
-
-    def _run(self, body: Steps, done: Event) -> Steps:
-        try:
-            yield from body
-        except StreamError as error:
-            self._note(error)
-            done.fail(error)
-        else:
-            # The thread goes on in this very step: a freeze in this instant is before or after.
-            done._ok, done._value = True, None  # noqa: SLF001 - as Event.succeed
-            self._env.schedule(done, URGENT)
-        self.busy = False
-
-    def stir(self) -> None:
-        """Let the thread see that it is frozen or thawed, or that its connection has failed."""
-        self._stirred.succeed()
-        self._stirred = self._env.event()
-
-    def _go_on(self) -> Steps:
-        while self.frozen:
-            yield self._stirred
-        if self.error is not None:
-            raise self.error
-
-    def work(self, left_ns: int) -> Steps:
-        """Spend so much of the thread's own time."""
-        while left_ns > 0:
-            begun_ns = self._env.now
-            yield self._env.timeout(left_ns) | self._stirred
-            left_ns -= int(self._env.now - begun_ns)
-            yield from self._go_on()
-
-    def wait(self, ask: Callable[[], Any]) -> Steps:
-        """Wait for what `ask` asks a buffer for, and ask anew after a freeze."""
-        while True:
-            request = ask()
-            yield request | self._stirred
-            request.cancel()
-            yield from self._go_on()
-            if request.triggered:
-                return request.value
-
-
-class ReferenceDirection(Ends):
+class ReferenceDirection(TimedEnds):
     """Bytes from `sender` to `receiver`, in order, blocking at both ends as sockets do."""
 
     def __init__(self, *args: Any) -> None:
@@ -127,12 +69,11 @@ class ReferenceDirection(Ends):
         self.writer = End(env, partial(self.note_failure, WRITE))
         self.reader = End(env, partial(self.note_failure, READ))
         self.shares: list[tuple[str, int, Callable[[int], None]]] = []
-        self.up, self.departs, self.filled, self.paces = (env.event() for _ in range(4))
+        self.departs, self.filled, self.paces = (env.event() for _ in range(3))
         self.small_acked: Event | None = None
         self.idle = True
-        self.down = self.end_has_come = self.peer_closed = False
-        self.first_loss_ns: int | None = None
-        self.cuts = self.out_bytes = self.wrote_ns = self.left_ns = self.paced_ns = 0
+        self.end_has_come = self.peer_closed = False
+        self.wrote_ns = self.left_ns = self.paced_ns = 0
         self.in_order_ns = {WRITE: 0, READ: 0}
         self.tokens = Fraction(self.pace.burst_bytes)
         env.process(self._link())
@@ -152,7 +93,9 @@ class ReferenceDirection(Ends):
         self._enter(WRITE, self.write_error)
         self.bytes_written += amount
         behind = any(not piece.message for piece in self.pieces.items)
-        later_ns = 0 if behind else self.pace.slow_start_ns(amount, self.env.now - self.left_ns)
+        later_ns = (
+            0 if behind else self.pace.slow_start_ns(amount, write_ns, self.env.now - self.left_ns)
+        )
         self.streams.put(section)
         return self.writer.start(self._write(amount, write_ns, self.env.now + later_ns))
 
@@ -206,7 +149,7 @@ class ReferenceDirection(Ends):
         self.out_bytes += piece.size_bytes
         alone = piece.small and self.idle and not self.pieces.items
         self.pieces.put(piece._replace(alone=alone))
-        self.filled = self._happens(self.filled)
+        self.filled = self.happens(self.filled)
         self._see()
 
     def _watch(self, put: Event, until_ns: int) -> Steps:
@@ -215,11 +158,6 @@ class ReferenceDirection(Ends):
             self.fail_writer(StreamError("send timed out"))
 
     # ---- the kernels and the link --------------------------------------------------------------
-
-    def _happens(self, event: Event) -> Event:
-        """Let an event happen, and return the next of its kind."""
-        event.succeed()
-        return self.env.event()
 
     def _link(self) -> Steps:
         """Carry one piece after the other, when TCP lets it leave, at the link's rate."""
@@ -238,7 +176,7 @@ class ReferenceDirection(Ends):
                 yield self.up
             yield self.send_buffer.get(piece.size_bytes)
             self._see()
-            self.departs = self._happens(self.departs)
+            self.departs = self.happens(self.departs)
             if not piece.message:
                 self.left_ns = self.env.now
             if small:
@@ -273,16 +211,15 @@ class ReferenceDirection(Ends):
         """Let the link go on at another rate."""
         self.disturb()
         self.pace.set_factors(bandwidth_ppm, latency_ppm)
-        self.paces = self._happens(self.paces)
+        self.paces = self.happens(self.paces)
 
     def _pass_window(self, size_bytes: int) -> Steps:
         """Wait until the receiver has room, as far as the sender knows."""
-        room, timeout_ns = self.window.get(size_bytes), self.network.user_timeout_ns
-        if timeout_ns is not None and not room.triggered:
-            passed = yield room | self.env.timeout(timeout_ns)
-            if room not in passed and not self.down:
-                self._give_up()
+        room = self.window.get(size_bytes)
+        if not room.triggered:
+            self.env.process(self.probe(room))
         yield room
+        self.probing = False
 
     def _travel(self, way: str) -> Steps:
         """Be under way for a latency, behind what went before; what is lost is sent again."""
@@ -299,6 +236,7 @@ class ReferenceDirection(Ends):
         """Bring a piece to the receiver's kernel, which acknowledges it."""
         yield from self._travel(WRITE)
         self.out_bytes -= piece.size_bytes
+        self.heard_ns = self.reverse.heard_ns = self.env.now  # type: ignore[attr-defined]
         if piece.fin:
             self.end_has_come = True
             self.streams.put(None)
@@ -397,38 +335,10 @@ class ReferenceDirection(Ends):
         self.cuts += 1
         self._see()
 
-    def mend(self) -> None:
-        """Let the link carry again: with the next retransmission, if there is one."""
-        self.env.process(self._mend(self.cuts, self.first_loss_ns))
-
-    def _mend(self, cuts: int, first_ns: int | None) -> Steps:
-        if first_ns is not None:
-            since_ns = self.env.now - first_ns
-            again_ns = retransmissions_ns(self.network.rto_ns, since_ns)[-1]
-            yield self.env.timeout(again_ns - since_ns)
-        if self.cuts == cuts:
-            self.down, self.first_loss_ns = False, None
-            self.up = self._happens(self.up)
-
-    def _time_out(self, first_ns: int) -> Steps:
-        network = self.network
-        after_ns = give_up_ns(network.rto_ns, network.retries2)
-        if network.user_timeout_ns is not None:
-            after_ns = min(after_ns, max(network.rto_ns, network.user_timeout_ns))
-        yield self.env.timeout(after_ns)
-        if self.first_loss_ns == first_ns:
-            self._give_up()
-
-    def _give_up(self) -> None:
-        if self.write_error is None:
-            self.record.note(ConnectionTimedOut(self.sender))
-            self.fail_writer(StreamError("connection timed out"))
-            self.reverse.fail_reader(StreamError("connection timed out"))
-
     def close(self) -> None:
         """The sender has shut its side down: what is buffered still goes, then the stream ends."""
         self._put(Piece(1, fin=True))
-        self.reverse.meet_closed_peer()
+        self.reverse.disturb().meet_closed_peer()
 
     def meet_closed_peer(self) -> None:
         """The receiver has shut its socket down: it reads no more, and resets what comes."""
@@ -438,8 +348,7 @@ class ReferenceDirection(Ends):
 
     def _reset(self) -> Steps:
         yield from self._travel(READ)
-        self.fail_writer(StreamError("connection reset"))
-        self.reverse.fail_reader(StreamError("connection reset"))
+        self.fail("connection reset")
 
     # ---- what is known of it -------------------------------------------------------------------
 
@@ -450,9 +359,9 @@ class ReferenceDirection(Ends):
         sending, receiving = (Point(at, Fraction(level), Fraction(0)) for level in levels)
         for listener in self.listeners:
             listener.levels(sending, receiving)
-        if self.down and self.first_loss_ns is None and self.out_bytes:
+        if self.down and self.first_loss_ns is None and self.out_bytes and not self.probing:
             self.first_loss_ns = self.env.now
-            self.env.process(self._time_out(self.env.now))
+            self.env.process(self.time_out(self.env.now))
 
     def levels_now(self) -> tuple[int, int]:
         """Return the levels of send and receive buffer in bytes, now."""

@@ -37,6 +37,11 @@ class SmallSegments:
         # No ACK comes later after the arrival than this.
         self._ack_within_ns = self._ack_delay_ns + 2 * self._ack_tick_ns + 2 * latency_ns
 
+    @property
+    def left_ns(self) -> int:
+        """When the last small segment left."""
+        return self._arrival_ns - self._latency_ns
+
     def may_leave_ns(self, now: int) -> int:
         """Return when a small segment that is written now, with nothing ahead of it, may leave."""
         acked = self._acked_ns

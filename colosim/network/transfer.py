@@ -97,10 +97,10 @@ class Transfer:
     def written_ns(self) -> int:
         """When the last byte is in the send buffer."""
         over = self.size_bytes - self.send_buffer_bytes
-        written = self.start_ns + self.write_ns
-        if over <= 0:
-            return written
-        return max(written, self.left_ns(over))
+        taken_ns = self.write_ns
+        if over > 0:
+            taken_ns = max(taken_ns, self.left_ns(over) - self.start_ns)
+        return self.filled_from_ns + taken_ns
 
     def read_end_ns(self) -> int:
         """When the reading thread has the last byte."""
@@ -148,7 +148,7 @@ class Transfer:
 
     def sending_peak_bytes(self) -> int:
         """Return the highest level of the send buffer."""
-        unblocked = self.start_ns + self.write_ns
+        unblocked = self.filled_from_ns + self.write_ns
         over = self.size_bytes - self.send_buffer_bytes
         if over > 0 and self.left_ns(over) > unblocked:
             return self.send_buffer_bytes

@@ -164,7 +164,7 @@ def _alone(  # noqa: PLR0913, PLR0917 - what a shape has of a transfer
             join(curve, point)
 
     fluid.on_levels = see
-    fluid.write(size, write_ns)
+    fluid.writes.add(size, write_ns)
     if hold_ns:
         fluid.hold(0, hold_ns)
     if reader_ns < 0:
@@ -172,7 +172,7 @@ def _alone(  # noqa: PLR0913, PLR0917 - what a shape has of a transfer
         fluid.advance(until)
     else:
         fluid.advance(reader_ns)
-        fluid.want(size, read_ns)
+        fluid.reads.add(size, read_ns)
         end = fluid.ends()[1]
         fluid.advance(reader_ns if end is None else end)
     return curves

@@ -96,16 +96,21 @@ class _DirectionLevels:
         """Return breakpoints of the direction where it is followed step by step."""
         points = self._tap.points
         count = 0
-        for known, pair in points:
+        for known, pair, _ in points:
             if not last and (known >= until.events or pair[0].at > until.time_ns):
                 break
             count += 1
-        found = []
+        found: list[Curve] = []
         for index, before in enumerate(self._last):
-            curve = list(before)
-            for _, pair in points[:count]:
+            rows: Curve = []
+            curve, told = list(before), list(before)
+            for _, pair, begins in points[:count]:
+                if begins:
+                    # Stretches in closed form were before: it says what is there.
+                    rows += _without(curve, told)
+                    curve, told = [], []
                 join(curve, pair[index])
-            found.append(curve[1:] if curve[:1] == before else curve)
+            found.append(rows + _without(curve, told))
             before[:] = curve[-1:]
         del points[:count]
         return found
@@ -118,6 +123,11 @@ class _DirectionLevels:
         turn = turn + np.repeat([turn for turn, _, _ in pieces], lengths).astype(np.int64)
         time_ns = time_ns + np.repeat([start for _, start, _ in pieces], lengths).astype(np.int64)
         return Levels(turn, time_ns, account + self._number, level, slope)
+
+
+def _without(curve: Curve, told: Curve) -> Curve:
+    """Return a curve without the breakpoint that it began with, if that has been told."""
+    return curve[1:] if curve[:1] == told else curve
 
 
 _EMPTY: Ints = np.empty(0, np.int64)

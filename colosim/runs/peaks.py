@@ -107,8 +107,10 @@ class _Buffers:
     def hand_on(self, until: Time) -> None:
         """Let the accounts have what is over by a time."""
         points = self._tap.points
-        count = next((i for i, (_, pair) in enumerate(points) if pair[0].at > until), len(points))
-        for _, pair in points[:count]:
+        count = next(
+            (i for i, (_, pair, _) in enumerate(points) if pair[0].at > until), len(points)
+        )
+        for _, pair, _ in points[:count]:
             for account, point in zip(self._accounts, pair, strict=True):
                 join(account.curve, point)
         del points[:count]

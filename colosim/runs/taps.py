@@ -24,7 +24,8 @@ class Tap:
     `transfers`: bulk writes in closed form, in their order; `taken`: how many were before them.
     `episodes`: when the direction became one that is followed step by step, and how many transfers
     there had been: of those what is under way then ends there.  `points`: its breakpoints, each
-    beside the number of events that had happened when it became known.
+    beside the number of events that had happened when it became known, and whether an episode
+    begins with it.
     """
 
     def __init__(self, direction: Ends) -> None:
@@ -34,7 +35,7 @@ class Tap:
         self.transfers: list[Transfer] = []
         self.taken = 0
         self.episodes: list[tuple[int, Fraction]] = []
-        self.points: list[tuple[int, tuple[Point, Point]]] = []
+        self.points: list[tuple[int, tuple[Point, Point], bool]] = []
         direction.listeners.append(self)
 
     @property
@@ -49,17 +50,18 @@ class Tap:
     def levels(self, sending: Point, receiving: Point) -> None:
         """Hear of a breakpoint of a fluid, or of a step of the reference."""
         fluid = self._direction.fluid
-        if fluid is not self._fluid and fluid is not None:
+        begins = fluid is not self._fluid and fluid is not None
+        if begins:
             self._fluid = fluid
             self.episodes.append((self.taken + len(self.transfers), sending.at))
-        self.points.append((len(self._direction.record), (sending, receiving)))
+        self.points.append((len(self._direction.record), (sending, receiving), begins))
 
     def close(self, end_ns: int) -> None:
         """Hear of what comes by itself up to the end of the run."""
         fluid = self._direction.fluid
         if fluid is not None:
             ahead, known = fluid.twin(), len(self._direction.record)
-            ahead.on_levels = lambda *points: self.points.append((known, points))
+            ahead.on_levels = lambda *points: self.points.append((known, points, False))
             ahead.advance(end_ns)
 
 

@@ -20,7 +20,7 @@ from colosim.scenario.fields import (
     reject,
 )
 from colosim.scenario.presets import DEFAULT_NETWORK, preset_names
-from colosim.scenario.section import FromPreset
+from colosim.scenario.section import FromPreset, Section
 from colosim.scenario.units import show, text_of
 
 if TYPE_CHECKING:
@@ -63,6 +63,19 @@ _Buffer = Annotated[int, Measure(units.SIZE, 4096, 1 << 40)]
 _Timeout = Annotated[int | None, Measure(units.TIME, 1, TIME_NS_MAX, "none")]
 
 
+class Keepalive(Section):
+    """SO_KEEPALIVE: probes of a connection on which nothing is out, to hear whether the peer is."""
+
+    example = "{idle: 60 s, interval: 10 s, probes: 5}"
+
+    idle_ns: Annotated[int, Measure(units.TIME, 10**9, TIME_NS_MAX)] = 7200 * 10**9
+    """TCP_KEEPIDLE: silence before the first probe (Linux tcp_keepalive_time)."""
+    interval_ns: Annotated[int, Measure(units.TIME, 10**9, TIME_NS_MAX)] = 75 * 10**9
+    """TCP_KEEPINTVL: time between two probes (Linux tcp_keepalive_intvl)."""
+    probes: Annotated[int, Measure(units.COUNT, 1, 127)] = 9
+    """TCP_KEEPCNT: probes without an answer before the peer is given up."""
+
+
 class Network(FromPreset):
     """What is between the two hosts: the link, and TCP at both its ends."""
 
@@ -102,9 +115,11 @@ class Network(FromPreset):
     rto_ns: Annotated[int, Measure(units.TIME, 10**6, 120 * 10**9)]
     """First retransmission timeout."""
     user_timeout_ns: _Timeout
-    """TCP_USER_TIMEOUT: longest that sent data may stay unacknowledged; or 'none'."""
+    """TCP_USER_TIMEOUT: longest that data is sent again, or a closed window probed; or 'none'."""
     send_timeout_ns: _Timeout
     """Longest that a send may wait for room before it fails (proposed); or 'none'."""
+    keepalive: Keepalive | None = None
+    """Probes of an idle connection: idle, interval, probes; none unless given (QEMU sets none)."""
 
     @property
     def payload_bytes(self) -> int:
@@ -115,6 +130,12 @@ class Network(FromPreset):
     def frame_bytes(self) -> int:
         """Whole frame as the bandwidth limit counts it."""
         return self.framing.frame_bytes
+
+    @property
+    def keepalive_ns(self) -> int:
+        """Longest silence of a connection that keepalive watches, in ns; 0 if none does."""
+        one = self.keepalive
+        return 0 if one is None else one.idle_ns + one.interval_ns * (one.probes + 1)
 
     def _too_small(self, key: str, buffer: int) -> Iterator[str]:
         if buffer < self.mss_bytes:

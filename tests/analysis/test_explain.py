@@ -106,7 +106,7 @@ def test_giving_up_comes_by_itself_when_it_is_said_to() -> None:
     [
         (("thaw: secondary, at: 20 s",), ()),
         (("kill: secondary, at: 20 s",), ()),
-        (("vanish: secondary, at: 20 s",), ()),
+        (("vanish: secondary, at: 20 s",), ("horizon=2000 s",)),
         ((), ("manager.policy=yank-then-lost-heartbeat",)),
         ((), ("network.user_timeout=10 s",)),
     ],

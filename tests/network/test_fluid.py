@@ -50,8 +50,8 @@ class Watched:
         assert (
             fluid.written >= fluid.left >= fluid.arrived.value >= fluid.read >= fluid.window.value
         )
-        assert fluid.written <= fluid.write_goal
-        assert fluid.read <= fluid.read_goal
+        assert fluid.written <= fluid.writes.goal
+        assert fluid.read <= fluid.reads.goal
         assert fluid.left - fluid.read <= fluid.receive_buffer
         assert receiving <= fluid.receive_buffer
         assert pages.cut is not None or sending <= fluid.send_buffer
@@ -64,8 +64,8 @@ class Watched:
         fluid, pages = self.fluid, self.pages
         size = pages.count * PAGE
         write_ns, read_ns = int(pages.count * pages.write), int(pages.count * pages.read)
-        fluid.write(size, write_ns)
-        reader: Change = (int(pages.reader), lambda fluid: fluid.want(size, read_ns))
+        fluid.writes.add(size, write_ns)
+        reader: Change = (int(pages.reader), lambda fluid: fluid.reads.add(size, read_ns))
         longest = fluid.latency
         for at_ns, change in sorted([reader, *changes], key=lambda item: item[0]):
             self.note_ends(at_ns)
@@ -84,7 +84,7 @@ class Watched:
         written, read = self.fluid.ends()
         if self.written_ns is None and comes(written, until_ns):
             self.written_ns = written
-        if self.read_ns is None and self.fluid.read_goal and comes(read, until_ns):
+        if self.read_ns is None and self.fluid.reads.goal and comes(read, until_ns):
             self.read_ns = read
 
 
@@ -143,11 +143,11 @@ def stopping(times: list[tuple[int, int]]) -> Calendar:
     return Calendar(tuple(change for a, b in times for change in ((a, 0), (b, 1))))
 
 
-def freezing(attribute: str, times: list[tuple[int, int]]) -> list[Change]:
+def freezing(end: str, times: list[tuple[int, int]]) -> list[Change]:
     """Return the changes that freeze and thaw one end of a fluid at `times`."""
 
     def switch(*, frozen: bool) -> Callable[[Fluid], None]:
-        return lambda fluid: setattr(fluid, attribute, frozen)
+        return lambda fluid: setattr(getattr(fluid, end), "frozen", frozen)
 
     return [
         change
@@ -188,7 +188,7 @@ def test_freezes_of_either_end_agree_with_the_reference(
     """Ends that freeze and thaw in mid-stream go on with what was left, as page by page."""
     pages = replace(pages, writer_calendar=stopping(writer), reader_calendar=stopping(reader))
     watched = Watched(pages, link=link_of(pages))
-    watched.run([*freezing("writer_frozen", writer), *freezing("reader_frozen", reader)])
+    watched.run([*freezing("writes", writer), *freezing("reads", reader)])
     passage = pass_through(pages.quartered())
     ends_agree(watched, pages, passage)
     peaks_agree(watched, passage)
@@ -211,7 +211,7 @@ def test_rate_changes_agree_with_the_reference(
 
     watched = Watched(pages, link=link_of(pages))
     changes = [(at_ns, to_rate(speed)) for at_ns, speed in speeds]
-    watched.run([*changes, *freezing("reader_frozen", reader)])
+    watched.run([*changes, *freezing("reads", reader)])
     passage = pass_through(pages.quartered())
     ends_agree(watched, pages, passage)
     peaks_agree(watched, passage)
@@ -239,7 +239,7 @@ def test_a_lost_link_agrees_with_the_reference(
     cut = (cut_ns, cut_ns + down_ns)
     pages = replace(pages, cut=cut, link_calendar=stopping([cut]), reader_calendar=stopping(reader))
     watched = Watched(pages, link=link_of(pages))
-    watched.run([*cutting(cut), *freezing("reader_frozen", reader)])
+    watched.run([*cutting(cut), *freezing("reads", reader)])
     ends_agree(watched, pages, pass_through(pages.quartered()))
 
 
@@ -271,8 +271,8 @@ def test_a_shorter_latency_counts_for_what_leaves_from_then_on() -> None:
     assert watched.read_ns == 5_000 + 10_000 + 50
     fluid = watched.fluid
     now = int(fluid.now)
-    fluid.write(PAGE, 0)
-    fluid.want(PAGE, 0)
+    fluid.writes.add(PAGE, 0)
+    fluid.reads.add(PAGE, 0)
     assert fluid.ends() == (now, now + 100 + 10)
 
 
@@ -314,9 +314,9 @@ def test_the_time_of_a_share_agrees_with_the_closed_form(pages: Pages, share_ppm
     transfer = transfer_of(pages)
     watched = Watched(pages, link=link_of(pages))
     fluid = watched.fluid
-    fluid.write(transfer.size_bytes, transfer.write_ns)
+    fluid.writes.add(transfer.size_bytes, transfer.write_ns)
     fluid.advance(transfer.reader_ns)
-    fluid.want(transfer.size_bytes, transfer.read_ns)
+    fluid.reads.add(transfer.size_bytes, transfer.read_ns)
     amount = transfer.size_bytes * share_ppm // 1_000_000
     for end in ("write", "read"):
         expected = max(transfer.reader_ns, transfer.passed_ns(end, amount)) if amount else 0
@@ -333,8 +333,8 @@ def breakpoints(count: int, **changes: object) -> int:
     shape = Pages(count, 300, 400, 500, 1024, 1536, 25_000, reader=9_000_000)
     pages = replace(shape, cut=(1, 2), **changes)  # type: ignore[arg-type]
     watched = Watched(pages, link=link_of(pages))
-    reader = freezing("reader_frozen", [(15_000_000, 20_000_000)])
-    writer = freezing("writer_frozen", [(30_000_000, 40_000_000)])
+    reader = freezing("reads", [(15_000_000, 20_000_000)])
+    writer = freezing("writes", [(30_000_000, 40_000_000)])
     watched.run([*reader, *writer, *cutting((50_000_000, 60_000_000))])
     return watched.breakpoints
 
@@ -350,8 +350,8 @@ def test_ends_without_any_limit_still_cost_few_breakpoints() -> None:
     fluid = Fluid(
         0, latency_ns=25_000, send_buffer_bytes=1 << 20, receive_buffer_bytes=1 << 25, link=None
     )
-    fluid.write(1 << 40, 0)
-    fluid.want(1 << 40, 0)
+    fluid.writes.add(1 << 40, 0)
+    fluid.reads.add(1 << 40, 0)
     count = []
     fluid.on_levels = lambda *levels: count.append(levels)
     written, read = fluid.ends()
@@ -366,14 +366,14 @@ def test_a_frozen_reader_stops_the_writer_at_both_buffers() -> None:
     pages = Pages(100, 100, 100, 100, 8, 16, 100)
     watched = Watched(pages, link=link_of(pages))
     fluid = watched.fluid
-    fluid.reader_frozen = True
-    fluid.write(100 * PAGE, 10_000)
-    fluid.want(100 * PAGE, 10_000)
+    fluid.reads.frozen = True
+    fluid.writes.add(100 * PAGE, 10_000)
+    fluid.reads.add(100 * PAGE, 10_000)
     assert fluid.ends() == (None, None)
-    assert fluid.twin().rest() == 16 * 100
+    assert fluid.at_rest().closed_at == 16 * 100 + 2 * 100
     fluid.advance(10**9)
     assert [fluid.written, fluid.left, fluid.read] == [24 * PAGE, 16 * PAGE, 0]
-    fluid.reader_frozen = False
+    fluid.reads.frozen = False
     assert fluid.ends()[1] == 10**9 + 100 * 100
 
 
@@ -382,12 +382,12 @@ def test_a_held_write_leaves_when_its_ack_comes() -> None:
     fluid = Fluid(
         0, latency_ns=10, send_buffer_bytes=1 << 20, receive_buffer_bytes=1 << 20, link=None
     )
-    fluid.write(1000, 0)
+    fluid.writes.add(1000, 0)
     fluid.hold(1000, 500)
-    fluid.write(100, 0)
-    fluid.want(1000, 0)
+    fluid.writes.add(100, 0)
+    fluid.reads.add(1000, 0)
     assert fluid.ends() == (0, 11)
-    fluid.want(100, 0)
+    fluid.reads.add(100, 0)
     assert fluid.ends() == (0, 511)
 
 
@@ -396,10 +396,10 @@ def test_writes_and_reads_queue_up_in_order() -> None:
     fluid = Fluid(
         0, latency_ns=10, send_buffer_bytes=1 << 20, receive_buffer_bytes=1 << 20, link=None
     )
-    fluid.write(4096, 1000)
-    fluid.write(100, 0)
-    fluid.want(4096, 0)
-    fluid.want(100, 50)
+    fluid.writes.add(4096, 1000)
+    fluid.writes.add(100, 0)
+    fluid.reads.add(4096, 0)
+    fluid.reads.add(100, 50)
     assert fluid.passed_time("write", 0) == 1000
     written, read = fluid.ends()
     assert written == 1000
@@ -413,8 +413,8 @@ def test_what_is_lost_keeps_the_writer_out_until_it_has_left() -> None:
         0, latency_ns=10_000, send_buffer_bytes=1000, receive_buffer_bytes=100_000,
         link=Fraction(1),
     )  # fmt: skip
-    fluid.write(50_000, 0)
-    fluid.want(50_000, 0)
+    fluid.writes.add(50_000, 0)
+    fluid.reads.add(50_000, 0)
     fluid.advance(10_000)
     assert fluid.written - fluid.left == 1000
     fluid.lose_flight()
@@ -434,8 +434,8 @@ def test_a_paced_writer_goes_on_when_what_was_lost_has_left() -> None:
         0, latency_ns=7_000, send_buffer_bytes=1000, receive_buffer_bytes=100_000,
         link=Fraction(1),
     )  # fmt: skip
-    fluid.write(50_000, 25_000)
-    fluid.want(50_000, 0)
+    fluid.writes.add(50_000, 25_000)
+    fluid.reads.add(50_000, 0)
     fluid.advance(10_000)
     fluid.lose_flight()
     fluid.link_down = True
@@ -454,9 +454,9 @@ def test_a_jump_on_the_way_does_not_stop_the_flow() -> None:
         0, latency_ns=100, send_buffer_bytes=16 * PAGE, receive_buffer_bytes=40 * PAGE,
         link=Fraction(PAGE, 50), head_bytes=32 * PAGE,
     )  # fmt: skip
-    fluid.write(200 * PAGE, 1)
+    fluid.writes.add(200 * PAGE, 1)
     for pages, duration_ns in ((60, 60_000), (10, 0), (130, 130_000)):
-        fluid.want(pages * PAGE, duration_ns)
+        fluid.reads.add(pages * PAGE, duration_ns)
     written, read = fluid.ends()
     assert read == 100 + 190_000
     # The last places become free when 144 pages are read, and that is known a latency later.
@@ -478,9 +478,9 @@ def test_a_late_reader_behind_a_burst_agrees_with_the_closed_form() -> None:
         0, latency_ns=1, send_buffer_bytes=200 * PAGE, receive_buffer_bytes=40 * PAGE,
         link=Fraction(PAGE, 1000), head_bytes=32 * PAGE,
     )  # fmt: skip
-    fluid.write(100 * PAGE, 25_000)
+    fluid.writes.add(100 * PAGE, 25_000)
     fluid.advance(9_500)
-    fluid.want(100 * PAGE, 100)
+    fluid.reads.add(100 * PAGE, 100)
     assert fluid.ends() == (25_000, 68_001)
     assert (transfer.written_ns(), transfer.read_end_ns()) == (25_000, 68_001)
 
@@ -501,8 +501,8 @@ def test_the_closed_form_and_the_fluid_agree_on_a_real_checkpoint() -> None:
         1_000, latency_ns=25_000, send_buffer_bytes=4 << 20, receive_buffer_bytes=6 << 20,
         link=Fraction(size, 562_309_543), head_bytes=131_072,
     )  # fmt: skip
-    fluid.write(size, 44_000_000)
-    fluid.want(size, 60_000_000)
+    fluid.writes.add(size, 44_000_000)
+    fluid.reads.add(size, 60_000_000)
     written, read = fluid.ends()
     assert written is not None
     assert read is not None
@@ -515,11 +515,11 @@ def test_a_send_that_has_failed_is_never_delivered_whole(pages: Pages, at_ns: in
     """What had not found room when it failed is not written, not even by rounding."""
     watched = Watched(pages, link=link_of(pages))
     fluid, size = watched.fluid, pages.count * PAGE
-    fluid.write(size, int(pages.count * pages.write))
+    fluid.writes.add(size, int(pages.count * pages.write))
     fluid.advance(at_ns)
     whole = fluid.written >= size
     fluid.stop_writing()
-    assert (fluid.write_goal >= size) == whole or fluid.left > size - 1
-    fluid.want(size, 0)
+    assert (fluid.writes.goal >= size) == whole or fluid.left > size - 1
+    fluid.reads.add(size, 0)
     fluid.advance(10**9)
-    assert fluid.read == fluid.write_goal
+    assert fluid.read == fluid.writes.goal
