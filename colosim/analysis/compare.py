@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from colosim.runs.run import as_scenario, simulate
-from colosim.trace.fields import OPEN, value_of
+from colosim.runs.wording import lasts
+from colosim.trace.fields import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -94,7 +95,7 @@ class Comparison:
 
     def _lasts(self, quantity: str) -> bool:
         """Whether any design's value lasts to the end of its run, and is as long as that."""
-        return quantity in OPEN and any(run.summary[OPEN[quantity]] for run in self.runs.values())
+        return any(lasts(run.summary, quantity) for run in self.runs.values())
 
     @staticmethod
     def _value(run: Run, quantity: str) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from colosim.trace.fields import OPEN, value_of
 
-__all__ = ["TIMES", "in_words", "said_of", "with_unit"]
+__all__ = ["TIMES", "in_words", "lasts", "said_of", "with_unit"]
 
 TIMES: Final = ((10**9, "s"), (10**6, "ms"), (10**3, "us"), (1, "ns"))
 _SIZES: Final = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
@@ -28,13 +28,20 @@ def with_unit(value: int, units: tuple[tuple[int, str], ...]) -> str:
 
 
 def said_of(summary: dict[str, Any], key: str) -> str:
-    """Return the value of a dotted key of a summary for people.
+    """Return the value of a dotted key of a summary for people."""
+    return "to the end" if lasts(summary, key) else in_words(key, value_of(summary, key))
 
-    What lasts to the end of the run is as long as its horizon: its number would say nothing.
+
+def lasts(summary: dict[str, Any], key: str) -> bool:
+    """Tell whether a time of a summary is that of what lasts to the end of the run.
+
+    It is as long as the run's horizon, so its number would say nothing: of the guest's last stop,
+    also as a pause, and of a deaf monitor, also as a hold of the lock.
     """
-    if summary.get(OPEN.get(key, "")):
-        return "to the end"
-    return in_words(key, value_of(summary, key))
+    value = value_of(summary, key)
+    return bool(value) and value in {
+        summary[time] for time, flag in OPEN.items() if summary.get(flag)
+    }
 
 
 def in_words(key: str, value: Any) -> str:

@@ -99,6 +99,7 @@ def test_what_lasts_to_the_end_has_no_number(
     lines = {line[:15].strip(): line.split()[2:] for line in capsys.readouterr().out.splitlines()}
     assert lines["guest stopped"] == ["to", "the", "end", "to", "the", "end"]
     assert lines["monitor deaf"][:3] == ["to", "the", "end"]
+    assert lines["pause p99"] == ["to", "the", "end", "to", "the", "end"]
     assert "guest back" not in lines
 
 
