@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from colosim.designs.messages import (
+    SET_UP,
     SIZE_AFTER_RAM,
     VMSTATE_RECEIVED,
     VMSTATE_SIZE,
@@ -132,6 +133,14 @@ class Primary(Side):
         pages = min(dirtied, self._ram_pages)
         zero = pages * self._zero_share_ppm // PPM
         return pages, zero, ram_bytes(pages, zero, self.traits.ram_framing_bytes)
+
+    def savevm_state_begin(self) -> Steps:
+        """Write RAM's set-up section to the socket and flush it (qemu_savevm_state_begin of v13).
+
+        :raises VmstateError: if it fails: "save vm state begin error".
+        """
+        self.check("savevm_state_begin")
+        return self.send(SET_UP)
 
     def stream_ram(self) -> Steps:
         """Write every dirty page straight to the socket (qemu_savevm_live_state).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from colosim.designs.messages import SIZE_AFTER_RAM, VMSTATE_SIZE
+from colosim.designs.messages import SET_UP, SIZE_AFTER_RAM, VMSTATE_SIZE
 from colosim.designs.side import Side, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
 from colosim.host.host import PAGE_BYTES
@@ -69,6 +69,14 @@ class Secondary(Side):
         return self.work("start", self.costs.vm_start_ns, self.host.guest.run)
 
     # ---- receiving -----------------------------------------------------------------------------
+
+    def loadvm_state_begin(self) -> Steps:
+        """Read RAM's set-up section (qemu_loadvm_state_begin of v13).
+
+        :raises VmstateError: if it fails: "load vm state begin error".
+        """
+        self.check("loadvm_state_begin")
+        yield from self.receive(SET_UP)
 
     def load_ram(self) -> Steps:
         """Load streamed RAM pages into the RAM cache, up to the section's end mark.

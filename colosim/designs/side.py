@@ -204,18 +204,19 @@ class Side:
         :raises StreamError: if the connection is no more.
         """
         name, amount = message.name, message.size_bytes
+        step = message.sent_in or name
         if self.watch is not None:
-            yield from self._reached(self.watch, name, "before")
+            yield from self._reached(self.watch, step, "before")
         if message.has_value:
             self.outgoing.values.append(value)
         blocks = self.outgoing.send(amount)
         if blocks is not None:
-            yield from self.thread.wait(blocks, f"room in its send buffer ({name})")
+            yield from self.thread.wait(blocks, f"room in its send buffer ({step})")
         self.outgoing.wrote()
-        self.sent_at_ns[name] = self.env.now
+        self.sent_at_ns[step] = self.env.now
         self._record.add(self._codes[Sent, name], amount)
         if self.watch is not None:
-            yield from self._reached(self.watch, name, "after")
+            yield from self._reached(self.watch, step, "after")
 
     def receive(self, message: Message) -> Generator[Event, None, int]:
         """Wait for a protocol message (colo_receive_check_message); return its value, 0 if none.
@@ -223,16 +224,17 @@ class Side:
         :raises StreamError: if the connection is no more.
         """
         name, amount = message.name, message.size_bytes
+        step = message.read_in or name
         if self.watch is not None:
-            yield from self._reached(self.watch, name, "before")
+            yield from self._reached(self.watch, step, "before")
         blocks = self.incoming.receive(amount, self.costs.message_ns)
         if blocks is not None:
-            yield from self.thread.wait(blocks, name)
+            yield from self.thread.wait(blocks, step)
         self.incoming.has_read()
-        self.received_at_ns[name] = self.env.now
+        self.received_at_ns[step] = self.env.now
         self._record.add(self._codes[Received, name], amount)
         if self.watch is not None:
-            yield from self._reached(self.watch, name, "after")
+            yield from self._reached(self.watch, step, "after")
         return self.incoming.values.popleft() if message.has_value else 0
 
     # ---- work ----------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ class Split(Design):
         with (yield from p.lock(Purpose.STOP)):
             yield from p.stop_guest()
         yield from p.send(VMSTATE_SEND)
+        yield from p.savevm_state_begin()
         with (yield from p.lock(Purpose.SAVE)):
             yield from self.save(p)
         try:
@@ -57,6 +58,7 @@ class Split(Design):
         yield from s.receive(CHECKPOINT_REQUEST)
         yield from s.send(CHECKPOINT_REPLY)
         yield from s.receive(VMSTATE_SEND)
+        yield from s.loadvm_state_begin()
         yield from s.load_ram()
         yield from s.receive_size()
         yield from s.fill_staging()

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Traits:
     """What is not said by a design's generators."""
 
-    ram_framing_bytes: int = 190
-    """RAM set-up and end sections a checkpoint (measured; bare PC machine)."""
+    ram_framing_bytes: int = 19
+    """What RAM has around its pages: header, end mark and footer of its last section, EOF byte."""
     staged_framing_bytes: int = 0
     """What a buffer with the whole vmstate has beyond RAM, devices and JSON description."""
     flat_staging: bool = False

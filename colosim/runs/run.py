@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from colosim.designs.registry import OWN, DesignNames
 from colosim.errors import ColosimError, DesignError
+from colosim.faults.steps import RECEIVES, SENDS
 from colosim.runs.columns import COLUMNS, STEPS, checkpoint_columns
-from colosim.runs.simulation import Simulation, steps_of
+from colosim.runs.simulation import Simulation, protocol_of
 from colosim.runs.summary import summarise
 from colosim.runs.taps import taps
 from colosim.runs.verdict import NOT_APPLICABLE, Judgement, judge
@@ -216,9 +217,9 @@ def own_steps(design: type[Design], scenario: Scenario) -> tuple[tuple[str, str]
     if design in OWN:
         return ()
     return tuple(
-        (side, step)
-        for side, step in steps_of(design, scenario)
-        if (side, step) not in STEPS and not step.isupper()
+        (step.side, step.name)
+        for step in protocol_of(design, scenario)
+        if (step.side, step.name) not in STEPS and step.kind not in {SENDS, RECEIVES}
     )
 
 

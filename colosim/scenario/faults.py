@@ -218,14 +218,18 @@ class SlowFault(Fault):
         return self.factor
 
 
+_OF_PRIMARY = ("savevm_state_begin", "device save", "RAM save")
+_OF_SECONDARY = ("loadvm_state_begin", "device load")
+
+
 class FailFault(Fault):
     """A function of QEMU returns an error."""
 
     kind = "fail"
     fail: Side
     """Side on which it fails."""
-    what: Annotated[str, Choice(("device save", "RAM save", "device load"), "what fails")]
-    """Which function: the error return of the device save, the RAM save or the device load."""
+    what: Annotated[str, Choice((*_OF_PRIMARY, *_OF_SECONDARY), "what fails")]
+    """Which function returns an error: a step that saves or loads state."""
     leaks_lock: Switch = False
     """Whether the error path leaves without giving the iothread lock back, as that of the RAM save
     did in the developing branches of 2015.
@@ -233,10 +237,10 @@ class FailFault(Fault):
 
     @check("what", "fail")
     def _is_of_its_side(self) -> Iterator[str]:
-        if self.fail == "primary" and self.what == "device load":
-            yield "the device load is the secondary's; expected 'device save' or 'RAM save'"
-        if self.fail == "secondary" and self.what != "device load":
-            yield f"the {self.what} is the primary's; expected 'device load'"
+        own = _OF_PRIMARY if self.fail == "primary" else _OF_SECONDARY
+        if self.what not in own:
+            expected = " or ".join(map(repr, own))
+            yield f"{self.what!r} is not the {self.fail}'s; expected {expected}"
 
 
 class BusyFault(Fault):
