@@ -240,7 +240,7 @@ class FailFault(Fault):
         own = _OF_PRIMARY if self.fail == "primary" else _OF_SECONDARY
         if self.what not in own:
             expected = " or ".join(map(repr, own))
-            yield f"{self.what!r} is not the {self.fail}'s; expected {expected}"
+            yield f"the {self.what} is not the {self.fail}'s; expected {expected}"
 
 
 class BusyFault(Fault):
