@@ -111,7 +111,8 @@ _LEFT_OUT = {"stop", "start", "bitmap sync", "failover"}
 
 def place(where: str) -> str:
     """Return the network, or the host of a side."""
-    return "the network" if where == "network" else f"the {where}'s host"
+    links = {"network": "the network", "channel": "a channel"}
+    return links.get(where, f"the {where}'s host")
 
 
 def purpose_of(purpose: str) -> str:

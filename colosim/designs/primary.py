@@ -156,15 +156,22 @@ class Primary(Side):
                 raise  # qemu_save_ram_state of v5 to v8: its error is returned
             self.outgoing.write_error = StreamError(str(error))
             return
-        pages, amount = self.dirty_pages, self.ram_stream_bytes - 1
         self._end_mark = True
-        section = Section(self.checkpoint, amount, pages, self.zero_pages)
         try:
-            yield from self.write("RAM stream", section, self._stream_ns(pages, amount))
+            yield from self.send_ram()
         except StreamError as error:
             self.thread.waits_for = ""
             self.note(StreamBroken(self.name, "RAM stream"))
             self.outgoing.write_error = error
+
+    def send_ram(self) -> Steps:
+        """Write what the RAM section has but its end mark.
+
+        :raises StreamError: if the connection is no more.
+        """
+        pages, amount = self.dirty_pages, self.ram_stream_bytes - 1
+        section = Section(self.checkpoint, amount, pages, self.zero_pages)
+        return self.write("RAM stream", section, self._stream_ns(pages, amount))
 
     def _price_of_stream(self, pages: int, amount: int) -> int:
         """Return the time that scanning `pages` and writing `amount` bytes of them takes."""

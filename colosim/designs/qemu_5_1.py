@@ -35,6 +35,7 @@ class Qemu51(Design):
         secondary_runs=True,
         joins_under_lock=False,
         drops_commands=True,
+        may_have=("join-under-lock",),
     )
 
     def wait_for_checkpoint(self, p: Primary) -> Steps:

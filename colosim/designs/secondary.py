@@ -142,7 +142,6 @@ class Secondary(Side):
 
     def reset(self) -> Steps:
         """Reset the machine before the load (qemu_system_reset)."""
-        self.failover.loading = True
         return self.work("reset", self.costs.reset_ns)
 
     def load_staged_ram(self) -> Steps:
@@ -180,7 +179,8 @@ class Secondary(Side):
             own = guest.dirty_after(self.checkpoint, guest.ran_ns)
             if own > pages:
                 pages = min(own, self._ram_pages)
-        self.failover.loading = True
+        if self._streamed is not None:
+            self.cache_epoch = self._streamed.checkpoint
         return self.work(
             "cache flush",
             per_page_ns(pages, self.costs.cache_flush_ps_per_page),
@@ -196,6 +196,7 @@ class Secondary(Side):
 
         The JSON description of a whole vmstate is parsed past.
         """
+        self.failover.loading = True
         self.check("device load")
         spent = self._device_load_ns
         if self._filled_with_ram:

@@ -139,6 +139,8 @@ class Side:
         self.thread = thread
         self.outgoing = outgoing
         self.incoming = incoming
+        self.bulk_out, self.bulk_in = outgoing, incoming
+        """Where RAM goes and comes: of several channels the first."""
         self.staging = staging
         self.failover = failover
         self.name = host.side
@@ -152,6 +154,16 @@ class Side:
         self.sent_at_ns: dict[str, int] = {}
         self._record = host.record
         self._codes = Codes(host.side)
+
+    @property
+    def bytes_written(self) -> int:
+        """What it has written so far."""
+        return self.outgoing.bytes_written
+
+    @property
+    def bytes_read(self) -> int:
+        """What it has read so far."""
+        return self.incoming.bytes_read
 
     # ---- the lock ------------------------------------------------------------------------------
 

@@ -27,5 +27,9 @@ class Traits:
     """Whether the secondary's failover joins the incoming thread while holding the lock."""
     drops_commands: bool = False
     """Whether commands that wait are lost with the monitor's client (a queue of requests: 2.12)."""
+    may_have: tuple[str, ...] = ()
+    """Options of its own that may stand behind its name: see `colosim.designs.remedies.OPTIONS`."""
+    channels: int = 0
+    """How many multifd channels carry RAM; 0: the main channel does."""
     remedies: tuple[Option, ...] = ()
     """Remedies that stand behind the design's name; see `colosim.designs.remedies`."""

@@ -155,7 +155,7 @@ class Injector:
 
         A reader that comes before its stream has begun has no share of it to wait for yet.
         """
-        direction = side.outgoing if what == WRITE else side.incoming
+        direction = side.bulk_out if what == WRITE else side.bulk_in
         for armed in self.armed:
             if not armed.is_at(side, step, DURING):
                 continue

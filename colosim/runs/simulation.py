@@ -11,15 +11,16 @@ from colosim.checkers.violation import Broken
 from colosim.cluster.manager import ClusterManager
 from colosim.designs.foreign import blame
 from colosim.designs.frame import primary_thread, secondary_thread
+from colosim.designs.multifd import MultifdPrimary, MultifdSecondary
 from colosim.designs.primary import Primary
 from colosim.designs.registry import OWN, design_of
-from colosim.designs.remedied import sides_of
 from colosim.designs.remedies import with_remedies
 from colosim.designs.secondary import Secondary
+from colosim.designs.sides import sides_of
 from colosim.engine.environment import Environment
 from colosim.engine.streams import Streams
 from colosim.errors import DesignError, InvariantError
-from colosim.faults.effects import Effects
+from colosim.faults.effects import CHANNEL, Effects
 from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
 from colosim.host.failover import PrimaryFailover, SecondaryFailover
@@ -107,8 +108,10 @@ class Simulation:
         phase = network.ack_tick_phase_ns
         if phase is None:
             phase = Streams(self.seed).below("ack tick phase", network.ack_tick_ns)
-        self.connection = Connection(self.env, self.record, network, phase, direction)
         traits = self.design.traits
+        self.connection = Connection(
+            self.env, self.record, network, phase, direction, traits.channels
+        )
         self.failovers: dict[str, Failover] = {
             PRIMARY: PrimaryFailover(self.hosts[PRIMARY], self.connection),
             SECONDARY: SecondaryFailover(
@@ -171,6 +174,10 @@ class Simulation:
         assert isinstance(primary, Primary)  # noqa: S101 - made above
         assert isinstance(secondary, Secondary)  # noqa: S101 - made above
         self.primary, self.secondary = primary, secondary
+        if isinstance(primary, MultifdPrimary) and isinstance(secondary, MultifdSecondary):
+            channels = self.connection.all_of(self.connection.to_secondary)[1:]
+            primary.open_channels(channels)
+            secondary.open_channels(channels)
         primary.delay_ns = scenario.checkpoint_delay_ns
         primary.on_end = self._transaction_ends
         ledger = self.hosts[SECONDARY].ledger
@@ -181,12 +188,17 @@ class Simulation:
     # ---- running -------------------------------------------------------------------------------
 
     def missing_steps(self) -> list[str]:
-        """Return the steps that faults name and this design does not have."""
-        named = [fault.at_step for fault in self.scenario.faults if fault.at_step is not None]
+        """Return the steps that faults name and this design does not have, a channel likewise."""
+        faults = self.scenario.faults
+        missing = [
+            f"{fault.kind}: {fault.target}"
+            for fault in faults
+            if fault.target == CHANNEL and not self.design.traits.channels
+        ]
+        named = [fault.at_step for fault in faults if fault.at_step is not None]
         if not named:
-            return []
+            return missing
         have = set(steps_of(type(self.design), self.scenario))
-        missing = []
         for text in named:
             at = moment(text)
             if (at.side, at.step) not in have:

@@ -63,6 +63,7 @@ class Tap:
             ahead.advance(end_ns)
 
 
-def taps(connection: Connection) -> tuple[Tap, Tap]:
-    """Listen to both directions of a connection from now on."""
-    return Tap(connection.to_secondary), Tap(connection.to_primary)
+def taps(connection: Connection) -> tuple[Tap, ...]:
+    """Listen to both directions of a connection, and of its channels, from now on."""
+    ends = (connection.to_secondary, connection.to_primary)
+    return tuple(Tap(one) for direction in ends for one in connection.all_of(direction))

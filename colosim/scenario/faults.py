@@ -34,6 +34,8 @@ _TIME: Final = Measure(units.TIME, 0, TIME_NS_MAX)
 _PLACE: Final = Choice(("primary", "secondary", "network"), "a side or the network")
 _Place = Annotated[str, _PLACE]
 
+_Silent = Annotated[str, Choice((*_PLACE.words, "channel"), "a side, the network or a channel")]
+
 
 class StepMoment(Section):
     """A moment of the protocol: a step of a checkpoint, and how far it is."""
@@ -107,7 +109,7 @@ class Fault(Section):
 
     @property
     def target(self) -> str:
-        """What it strikes: ``primary``, ``secondary`` or ``network``."""
+        """What it strikes: ``primary``, ``secondary``, ``network`` or ``channel``."""
         return str(getattr(self, self.kind))
 
     @property
@@ -185,8 +187,8 @@ class VanishFault(Fault):
     """A host, or the network, is gone: nothing comes back from it."""
 
     kind = "vanish"
-    vanish: _Place
-    """What vanishes."""
+    vanish: _Silent
+    """What vanishes; ``channel`` is the first multifd channel, of designs that have one."""
     lasting_ns: TimeOrNone = Field(default=None, alias="for")
     """Heals by itself after this time."""
 
@@ -195,7 +197,7 @@ class HealFault(Fault):
     """What had vanished or was slow is as before."""
 
     kind = "heal"
-    heal: _Place
+    heal: _Silent
     """What heals."""
 
 
