@@ -100,7 +100,7 @@ class _Waiting:
         self.host = simulation.hosts[side]
         self.failover = simulation.failovers[side]
         self.end = simulation.primary if side == PRIMARY else simulation.secondary
-        self.outgoing, self.incoming = simulation.connection.of(side)
+        self.outgoing, self.incoming = simulation.connection.blocked_of(side)
         self.thread = f"{side}: {self.end.thread.name}"
         edge = graph.waits_for(self.thread)
         buffers = {f"{side}: send buffer": "send", f"{side}: receive buffer": "receive"}

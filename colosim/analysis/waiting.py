@@ -234,7 +234,7 @@ class _Builder:
     def colo_thread(self, side: str, key: str, thread: Thread) -> None:
         simulation = self.simulation
         end = self.side(side)
-        outgoing, incoming = simulation.connection.of(side)
+        outgoing, incoming = simulation.connection.blocked_of(side)
         if thread.ended:
             self.nodes[key] = Node(key, Kind.THREAD, side, self.nodes[key].label, "has ended")
         elif outgoing.writer_blocked and self.levels[side].send_full:

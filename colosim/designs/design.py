@@ -40,6 +40,9 @@ class Design:
     origin: ClassVar[str]
     """Where it stands in QEMU: series, commit, version."""
 
+    commit: ClassVar[str] = ""
+    """The commit of coloft/qemu or QEMU that it is read off, ``""`` if it is not one's."""
+
     traits: ClassVar[Traits] = Traits()
     """Facts that its generators do not say, such as ``Traits(secondary_runs=True)``."""
 

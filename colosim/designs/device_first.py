@@ -28,6 +28,7 @@ class DeviceFirst(Design):
 
     name = "device-first"
     summary = "devices staged, then RAM streamed under the lock (v9 to v12)"
+    commit = "1e57f8e5b3"
     origin = (
         "colo-v2.0-periodic to v2.3 (v9 to v12): qemu_save_device_state, then qemu_save_ram_state"
     )

@@ -25,6 +25,7 @@ class Flat(Qsb):
 
     name = "flat"
     summary = "all staged in a flat QIOChannelBuffer, no RAM cache (QEMU 2.8 to 3.0)"
+    commit = "576b4b384a"
     origin = "colo_do_checkpoint_transaction of QEMU 2.8 to 3.0 (series v18 of September 2016)"
     traits = Traits(
         ram_framing_bytes=190, staged_framing_bytes=28, flat_staging=True, ram_cache=False

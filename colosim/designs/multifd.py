@@ -42,7 +42,6 @@ PACKET_BYTES = 1344
 FLUSH_BYTES = 8
 SECTION_BYTES = 5 + FLUSH_BYTES
 """Header of the RAM section and the first MULTIFD_FLUSH: one small write."""
-CHANNELS = "the multifd channels"
 
 
 def shares(checkpoint: int, pages: int, zero_pages: int, channels: int) -> list[Section]:
@@ -102,12 +101,12 @@ class _Channel:
             yield from self.thread.wait(blocks, what_for)
 
 
-def _all_done(side: Side, jobs: Sequence[Event]) -> Steps:
+def _all_done(side: Side, jobs: Sequence[Event], step: str) -> Steps:
     """Let the COLO thread wait until every channel's job is done.
 
     :raises StreamError: the first one's that failed.
     """
-    yield from side.thread.wait(side.env.all_of(jobs), CHANNELS)
+    yield from side.thread.wait(side.env.all_of(jobs), step)
     for job in jobs:
         if job.value is not None:
             raise job.value
@@ -142,13 +141,14 @@ class MultifdPrimary(RemediedPrimary):
         if self.watch is not None:
             yield from self._reached(self.watch, step, "before")
         self.note(StreamBegan(PRIMARY, step), total)
-        yield from _all_done(self, [one.give(self._sync(one)) for one in self.channels])
+        jobs = [one.give(self._sync(one)) for one in self.channels]
+        yield from _all_done(self, jobs, step)
         yield from self._write_main(SECTION_BYTES)
         jobs = [
             one.give(self._pages(one, section))
             for one, section in zip(self.channels, sections, strict=True)
         ]
-        yield from _all_done(self, jobs)
+        yield from _all_done(self, jobs, step)
         yield from self._write_main(rest)
         self.note(StreamEnded(PRIMARY, step), total)
         if self.watch is not None:
@@ -200,11 +200,11 @@ class MultifdSecondary(RemediedSecondary):
         rest = self.traits.ram_framing_bytes - 1 + 2 * FLUSH_BYTES - SECTION_BYTES
         jobs = [one.give(self._sync(one)) for one in self.channels]
         yield from self._read_main(SECTION_BYTES)
-        yield from _all_done(self, jobs)
+        yield from _all_done(self, jobs, step)
         sections: list[Section] = []
         jobs = [one.give(self._pages(one, sections)) for one in self.channels]
         yield from self._read_main(rest)
-        yield from _all_done(self, jobs)
+        yield from _all_done(self, jobs, step)
         pages = sum(section.pages for section in sections)
         zero = sum(section.zero_pages for section in sections)
         self._ram = self._streamed = Section(sections[0].checkpoint, 0, pages, zero)

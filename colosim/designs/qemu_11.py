@@ -27,6 +27,7 @@ class Qemu11(Qemu51):
 
     name = "qemu-11"
     summary = "RAM streamed under the lock, received without the secondary's, with a reset (11)"
+    commit = "dd67c149e2"
     origin = (
         'read off QEMU 11.1.3 and measured on it; "colo: Hold the BQL while sending ram state" and '
         '"colo: Do not hold the BQL while receiving ram state" (2026)'

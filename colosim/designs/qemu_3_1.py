@@ -25,6 +25,7 @@ class Qemu31(Qemu51):
 
     name = "qemu-3.1"
     summary = "as qemu-5.1; the cache is flushed as RAM is received, before devices (3.1 to 5.0)"
+    commit = "3f6df99d9d"
     origin = (
         "3f6df99d9d (QEMU 3.1, 2018-09-03); the flush moved for 5.1 (pull of 2020-06-01): "
         '"Flush ram cache only after receiving device state"'

@@ -26,6 +26,7 @@ class Qsb(Design):
 
     name = "qsb"
     summary = "all staged in a QEMUSizedBuffer, sent after unlock (up to the split)"
+    commit = "eb652bdf12"
     origin = "eb652bdf12 (v13's parent of the split patch), colo_do_checkpoint_transaction; to v9"
     traits = Traits(ram_framing_bytes=190)
 

@@ -19,7 +19,7 @@ from colosim.designs.qemu_5_1 import Qemu51
 from colosim.designs.qemu_11 import Qemu11
 from colosim.designs.qsb import Qsb
 from colosim.designs.remedied import remedied
-from colosim.designs.remedies import options_of
+from colosim.designs.remedies import OF_SOME, options_of
 from colosim.designs.split import Split
 from colosim.errors import DesignError
 
@@ -57,7 +57,7 @@ class DesignNames(Collection[str]):
         """Return what is wrong with the options behind a design's name, None if nothing is."""
         try:
             own_name, options = options_of(name)
-            if any(option.remedy.own for option in options):
+            if any(option.remedy in OF_SOME for option in options):
                 _check(_load_by_name(own_name), name, options)
         except DesignError as error:
             return str(error)
@@ -129,17 +129,20 @@ def load_design(name: str) -> type[Design]:
     return remedied(design, name, options) if options else design
 
 
+def designs_with(option: str) -> list[str]:
+    """Return the designs of this package that may have an option of their own."""
+    return [design.name for design in OWN if option in design.traits.may_have]
+
+
 def _check(design: type[Design], name: str, options: Sequence[Option]) -> None:
     """Refuse an option that only other designs may have.
 
     :raises DesignError: with the designs that may.
     """
     for option in options:
-        if option.remedy.own and option.name not in design.traits.may_have:
-            having = [own.name for own in OWN if option.name in own.traits.may_have]
-            raise DesignError(
-                f"{name!r}: {design.name} cannot have {option.name!r}; {', '.join(having)} can"
-            )
+        if option.remedy in OF_SOME and option.name not in design.traits.may_have:
+            having = ", ".join(designs_with(option.name))
+            raise DesignError(f"{name!r}: {design.name} cannot have {option.name!r}; {having} can")
 
 
 def _load_by_name(name: str) -> type[Design]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
 
 __all__ = [
+    "OF_SOME",
     "REMEDIES",
     "Option",
     "Remedy",
@@ -55,8 +56,6 @@ class Remedy:
     section: str = ""
     attributes: tuple[str, ...] = ()
     sets: object = None
-    own: bool = False
-    """Whether only some designs may have it, those whose `Traits.may_have` names it."""
 
     @property
     def usage(self) -> str:
@@ -128,6 +127,10 @@ REMEDIES: Final = (
         "1MiB",
         _SMALLEST_BYTES,
     ),
+)
+"""Every remedy, in the order of tables."""
+
+OF_SOME: Final = (
     Remedy(
         "multifd",
         "so many channels of their own carry RAM (the migration capability)",
@@ -135,25 +138,22 @@ REMEDIES: Final = (
         COUNT,
         "4",
         most=16,
-        own=True,
     ),
     Remedy(
         "join-under-lock",
         "a bug to 6.1: failover joins the secondary's COLO thread with the lock held",
         '684bfd1820 (QEMU 6.2, 2021-11-03) mended it: "Fixed SVM hang when do failover before PVM '
         'crash"',
-        own=True,
     ),
     Remedy(
         "rate-limit",
         "a bug of 5.0: once its socket is shut down, each page that is left waits 100 ms",
         '773861274a (QEMU 5.1, 2020-06-01) mended it: "Fix hang in ram_save_host_page"',
-        own=True,
     ),
 )
-"""Every remedy, in the order of tables."""
+"""Capabilities and bugs of their time: options that only the designs may have that they name."""
 
-_BY_NAME: Final = {remedy.name: remedy for remedy in REMEDIES}
+_BY_NAME: Final = {remedy.name: remedy for remedy in (*REMEDIES, *OF_SOME)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Split(Design):
 
     name = "split"
     summary = "RAM streamed under the lock, then devices staged (v13, the reviewed patch)"
+    commit = "1f34e67d06"
     origin = "1f34e67d06 (v13, 2015-12-29), colo_do_checkpoint_transaction"
 
     def checkpoint(self, p: Primary) -> Steps:

@@ -28,7 +28,7 @@ class Traits:
     drops_commands: bool = False
     """Whether commands that wait are lost with the monitor's client (a queue of requests: 2.12)."""
     may_have: tuple[str, ...] = ()
-    """Options of its own that may stand behind its name: see `colosim.designs.remedies.OPTIONS`."""
+    """Options of its own that may stand behind its name: see `colosim.designs.remedies.OF_SOME`."""
     channels: int = 0
     """How many multifd channels carry RAM; 0: the main channel does."""
     remedies: tuple[Option, ...] = ()

@@ -61,6 +61,17 @@ class Connection:
             return self.to_secondary, self.to_primary
         return self.to_primary, self.to_secondary
 
+    def blocked_of(self, side: str) -> tuple[Ends, Ends]:
+        """Return the directions out of and into `side` in which a thread is blocked, if one is.
+
+        Of the connection itself before its channels'.
+        """
+        outgoing, incoming = self.of(side)
+        return (
+            next((one for one in self.all_of(outgoing) if one.writer_blocked), outgoing),
+            next((one for one in self.all_of(incoming) if one.reader_blocked), incoming),
+        )
+
     def freeze(self, side: str, *, frozen: bool) -> None:
         """Freeze or thaw the threads at `side`'s ends; its kernel goes on."""
         outgoing, incoming = self.of(side)

@@ -186,3 +186,25 @@ def test_qemu_5_1_streams_without_the_lock_and_receives_under_it() -> None:
     """`qemu-5.1` holds the primary's lock for device state, the secondary's while RAM comes in."""
     assert of_side("qemu-5.1", "primary") == QEMU_5_1_PRIMARY
     assert of_side("qemu-5.1", "secondary") == QEMU_5_1_SECONDARY
+
+
+def test_up_to_5_0_the_cache_is_flushed_in_the_receiving_hold() -> None:
+    """`qemu-3.1` is `qemu-5.1`, but for the flush: before the size, in the hold that received."""
+    flush = ["cache flush", "flushed pages"]
+    rest = [name for name in QEMU_5_1_SECONDARY if name not in flush]
+    loaded = rest.index("RAM load ends") + 1
+    assert of_side("qemu-3.1", "primary") == QEMU_5_1_PRIMARY
+    assert of_side("qemu-3.1", "secondary") == [*rest[:loaded], *flush, *rest[loaded:]]
+
+
+def test_qemu_11_streams_in_the_hold_again_and_resets() -> None:
+    """`qemu-11` saves devices and streams RAM in one hold; its secondary receives without one."""
+    stream = ["bitmap sync", "dirty pages", "RAM stream begins", "RAM stream ends"]
+    rest = [name for name in QEMU_5_1_PRIMARY if name not in stream]
+    staged = rest.index("staged") + 1
+    assert of_side("qemu-11", "primary") == [*rest[:staged], *stream, *rest[staged:]]
+    received = [name for name in QEMU_5_1_SECONDARY if not name.endswith("for receive")]
+    flush = received.index("cache flush")
+    assert of_side("qemu-11", "secondary") == [*received[:flush], "reset", *received[flush:]]
+    assert of_side("qemu-11+multifd=4", "primary") == of_side("qemu-11", "primary")
+    assert of_side("qemu-11+multifd=4", "secondary") == of_side("qemu-11", "secondary")

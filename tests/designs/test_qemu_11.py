@@ -162,9 +162,7 @@ def test_options_of_their_own_are_refused_elsewhere() -> None:
     """A design that has no such capability, or had the bug mended, says which have it."""
     with pytest.raises(DesignError, match=r"qemu-5\.1 cannot have 'multifd'; qemu-11 can"):
         load_design("qemu-5.1+multifd=4")
-    with pytest.raises(
-        DesignError, match=r"'join-under-lock'; qemu-3\.1, qemu-5\.1 can"
-    ):
+    with pytest.raises(DesignError, match=r"'join-under-lock'; qemu-3\.1, qemu-5\.1 can"):
         load_design("qemu-11+join-under-lock")
     with pytest.raises(DesignError, match="17 is out of range"):
         load_design("qemu-11+multifd=17")

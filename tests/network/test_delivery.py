@@ -12,7 +12,7 @@ from colosim.trace.events import OTHER, CallFailed, Received, WaitBegan, WaitEnd
 
 SECTIONS = {"savevm_state_begin": "QEMU_VM_SECTION_START"}
 """What is sent by a step that has a name of its own."""
-DESIGNS = ("qsb", "split", "device-first", "flat", "qemu-5.1")
+DESIGNS = ("qsb", "split", "device-first", "flat", "qemu-3.1", "qemu-5.1", "qemu-11")
 
 
 def scenario(fault: str, network: str = "") -> Scenario:
