@@ -40,6 +40,7 @@ class Unlocked(Split):
         with (yield from p.lock("stop")):
             yield from p.stop_guest()
         yield from p.send(VMSTATE_SEND)
+        yield from p.savevm_state_begin()
         yield from p.stream_ram()  # the one change: no lock
         with (yield from p.lock("save")):
             yield from p.save_device_state()

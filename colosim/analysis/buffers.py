@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from colosim.trace.events import PRIMARY
+
 if TYPE_CHECKING:
     from colosim.network.ends import Ends
     from colosim.network.fluid import Point
@@ -70,11 +72,12 @@ class FullSince:
 def buffer_levels(simulation: Simulation) -> tuple[BufferLevels, BufferLevels]:
     """Return how full the socket buffers are at the end, to the secondary and to the primary.
 
-    Since when they are full is known only if a `FullSince` has listened to the direction.
+    Where channels carry RAM, they are those of one that is blocked.  Since when they are full is
+    known only if a `FullSince` has listened to the direction.
     """
     connection = simulation.connection
     return (
-        _levels(simulation, connection.to_secondary),
+        _levels(simulation, connection.blocked_of(PRIMARY)[0]),
         _levels(simulation, connection.to_primary),
     )
 

@@ -141,7 +141,8 @@ _REQUEST = Sent(PRIMARY, "CHECKPOINT_REQUEST")
 
 def place(where: str) -> str:
     """Return the network, or the host of a side."""
-    return "the network" if where == "network" else f"the {where}'s host"
+    links = {"network": "the network", "channel": "a channel"}
+    return links.get(where, f"the {where}'s host")
 
 
 def purpose_of(purpose: str) -> str:

@@ -244,8 +244,9 @@ class _Builder:
         """Follow what a COLO thread waits for that neither is lost nor wants the lock."""
         side, thread, levels = colo.name, colo.thread, self.levels[colo.name]
         step, since_ns = ("", None) if wait is None else (wait.step, wait.since_ns)
-        if colo.outgoing.writer_blocked and levels.send_full:
-            buffer = self.send_buffer(colo.outgoing)
+        outgoing, incoming = self.simulation.connection.blocked_of(side)
+        if outgoing.writer_blocked and levels.send_full:
+            buffer = self.send_buffer(outgoing)
             # Its wait began with its write, but it is blocked since nothing is taken any more.
             since = [levels.send_full_since_ns]
             if buffer in self.edges:
@@ -253,8 +254,8 @@ class _Builder:
             known = [at_ns for at_ns in since if at_ns is not None]
             full_ns = max(known) if len(known) == len(since) else None
             self.edge(key, buffer, f"is blocked in its send ({step}) by", full_ns)
-        elif colo.incoming.reader_blocked:
-            buffer = self.empty_buffer(colo.incoming)
+        elif incoming.reader_blocked:
+            buffer = self.empty_buffer(incoming)
             self.edge(key, buffer, f"waits in its receive ({step}) on", since_ns)
         elif colo.exited and not colo.failover.posted:
             target = self.failover_command(side)

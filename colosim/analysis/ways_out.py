@@ -290,7 +290,7 @@ class _Ways:
     @property
     def _retry(self) -> str:
         """By what this side's kernel would find out that its peer is back or gone."""
-        outgoing, _ = self.simulation.connection.of(self.side)
+        outgoing, _ = self.simulation.connection.blocked_of(self.side)
         return outgoing.retry
 
     @property
@@ -384,7 +384,8 @@ class _Ways:
             return f"the {peer}'s process is {lost.how}"
         if self.simulation.hosts[peer].frozen:
             return f"the {peer}'s process is frozen"
-        error = self.colo.incoming.write_error or self.colo.outgoing.read_error
+        outgoing, incoming = self.simulation.connection.blocked_of(self.side)
+        error = incoming.write_error or outgoing.read_error
         if error is not None:
             return f"the connection has ended at the {peer} ({error.reason})"
         return "nothing is under way that would be sent again"

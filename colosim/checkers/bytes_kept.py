@@ -95,9 +95,10 @@ class BytesKept(Checker):
         connection = self.pair.connection
         for direction in (connection.to_secondary, connection.to_primary):
             way = self._from[direction.sender]
+            ends = connection.all_of(direction)
             for side, done, seen, counted in (
-                (way.sender, "sent", way.sent, direction.bytes_written),
-                (way.receiver, "read", way.read, direction.bytes_read),
+                (way.sender, "sent", way.sent, sum(one.bytes_written for one in ends)),
+                (way.receiver, "read", way.read, sum(one.bytes_read for one in ends)),
             ):
                 if seen > counted:
                     raise Broken(
@@ -105,7 +106,8 @@ class BytesKept(Checker):
                         f"{done} {seen} B by the record, but {counted} B by the counter of its"
                         " socket",
                     )
-            _hold_fluid(direction)
+            for one in ends:
+                _hold_fluid(one)
 
 
 def _hold_fluid(direction: Ends) -> None:

@@ -40,6 +40,9 @@ class Design:
     origin: ClassVar[str]
     """Where it stands in QEMU: series, commit, version."""
 
+    commit: ClassVar[str] = ""
+    """The commit of coloft/qemu or QEMU that it is read off, ``""`` if it is not one's."""
+
     new_steps: ClassVar[tuple[str, ...]] = ()
     """Steps that it adds to those of `colosim.trace.steps`, such as ``"primary: compress pages"``.
 

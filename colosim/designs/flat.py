@@ -25,8 +25,11 @@ class Flat(Qsb):
 
     name = "flat"
     summary = "all staged in a flat QIOChannelBuffer, no RAM cache (QEMU 2.8 to 3.0)"
+    commit = "576b4b384a"
     origin = "colo_do_checkpoint_transaction of QEMU 2.8 to 3.0 (series v18 of September 2016)"
-    traits = Traits(staged_framing_bytes=28, flat_staging=True, ram_cache=False)
+    traits = Traits(
+        ram_framing_bytes=190, staged_framing_bytes=28, flat_staging=True, ram_cache=False
+    )
 
     def load(self, s: Secondary) -> Steps:
         """Fill the buffer without the lock, then load pages and devices from it under the lock."""

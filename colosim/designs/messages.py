@@ -14,25 +14,35 @@ VALUE_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A protocol message by its QEMU name (less the prefix COLO_MESSAGE_)."""
+    """A protocol message by its QEMU name (less the prefix COLO_MESSAGE_).
+
+    `has_value`: whether a value follows the code.  `sent_in` and `read_in` name the steps of writer
+    and reader where they have names of their own.
+    """
 
     name: str
     size_bytes: int = CODE_BYTES
-
-    @property
-    def has_value(self) -> bool:
-        """Whether a value follows the code."""
-        return self.size_bytes > CODE_BYTES + VALUE_BYTES - 1
+    has_value: bool = False
+    sent_in: str = ""
+    read_in: str = ""
 
 
 CHECKPOINT_REQUEST = Message("CHECKPOINT_REQUEST")
 CHECKPOINT_REPLY = Message("CHECKPOINT_REPLY")
 VMSTATE_SEND = Message("VMSTATE_SEND")
-VMSTATE_SIZE = Message("VMSTATE_SIZE", CODE_BYTES + VALUE_BYTES)
+VMSTATE_SIZE = Message("VMSTATE_SIZE", CODE_BYTES + VALUE_BYTES, has_value=True)
 VMSTATE_RECEIVED = Message("VMSTATE_RECEIVED")
 VMSTATE_LOADED = Message("VMSTATE_LOADED")
-SIZE_AFTER_RAM = Message(VMSTATE_SIZE.name, VMSTATE_SIZE.size_bytes + 1)
+SIZE_AFTER_RAM = Message(VMSTATE_SIZE.name, VMSTATE_SIZE.size_bytes + 1, has_value=True)
 """qemu_put_byte(QEMU_VM_EOF) comes after the RAM section's flush, so it shares the next one."""
+SET_UP = Message(
+    "QEMU_VM_SECTION_START", 171, sent_in="savevm_state_begin", read_in="loadvm_state_begin"
+)
+"""RAM's set-up section and its EOF byte, flushed by themselves (qemu_savevm_state_begin of v13).
+
+39 bytes, and 9 more than its name for each RAM block (ram_save_setup): here those of the lab's bare
+PC machine.
+"""
 
 PAGE_HEADER_BYTES = 8
 """offset | flags, before each page (save_page_header in migration/ram.c)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from colosim.designs.messages import (
+    SET_UP,
     SIZE_AFTER_RAM,
     VMSTATE_RECEIVED,
     VMSTATE_SIZE,
@@ -133,6 +134,14 @@ class Primary(Side):
         zero = pages * self._zero_share_ppm // PPM
         return pages, zero, ram_bytes(pages, zero, self.traits.ram_framing_bytes)
 
+    def savevm_state_begin(self) -> Steps:
+        """Write RAM's set-up section to the socket and flush it (qemu_savevm_state_begin of v13).
+
+        :raises VmstateError: if it fails: "save vm state begin error".
+        """
+        self.check("savevm_state_begin")
+        return self.send(SET_UP)
+
     def stream_ram(self) -> Steps:
         """Write every dirty page straight to the socket (qemu_savevm_live_state).
 
@@ -147,15 +156,22 @@ class Primary(Side):
                 raise  # qemu_save_ram_state of v5 to v8: its error is returned
             self.outgoing.write_error = StreamError(str(error))
             return
-        pages, amount = self.dirty_pages, self.ram_stream_bytes - 1
         self._end_mark = True
-        section = Section(self.checkpoint, amount, pages, self.zero_pages)
         try:
-            yield from self.write("RAM stream", section, self._stream_ns(pages, amount))
+            yield from self.send_ram()
         except StreamError as error:
             self.thread.waits_for = ""
             self.note(StreamBroken(self.name, "RAM stream"))
             self.outgoing.write_error = error
+
+    def send_ram(self) -> Steps:
+        """Write what the RAM section has but its end mark.
+
+        :raises StreamError: if the connection is no more.
+        """
+        pages, amount = self.dirty_pages, self.ram_stream_bytes - 1
+        section = Section(self.checkpoint, amount, pages, self.zero_pages)
+        return self.write("RAM stream", section, self._stream_ns(pages, amount))
 
     def _price_of_stream(self, pages: int, amount: int) -> int:
         """Return the time that scanning `pages` and writing `amount` bytes of them takes."""

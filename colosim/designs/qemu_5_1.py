@@ -27,6 +27,7 @@ class Qemu51(Design):
 
     name = "qemu-5.1"
     summary = "RAM streamed without the lock; received under the secondary's (5.1 to 10.0)"
+    commit = "3f6df99d9d"
     origin = "3f6df99d9d (QEMU 3.1, 2018-09-03); checkpoint timer and secondary as in QEMU 7.2"
     traits = Traits(
         # Measured only in a sum: 12,928 B a checkpoint beside the pages, device state included.
@@ -36,6 +37,7 @@ class Qemu51(Design):
         joins_under_lock=False,
         main_loop_frees_cache=True,
         drops_commands=True,
+        may_have=("join-under-lock",),
     )
 
     def wait_for_checkpoint(self, p: Primary) -> Steps:

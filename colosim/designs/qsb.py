@@ -12,6 +12,7 @@ from colosim.designs.messages import (
     VMSTATE_RECEIVED,
     VMSTATE_SEND,
 )
+from colosim.designs.traits import Traits
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ class Qsb(Design):
 
     name = "qsb"
     summary = "all staged in a QEMUSizedBuffer, sent after unlock (up to the split)"
+    commit = "eb652bdf12"
     origin = "eb652bdf12 (v13's parent of the split patch), colo_do_checkpoint_transaction; to v9"
+    traits = Traits(ram_framing_bytes=190)
 
     def checkpoint(self, p: Primary) -> Steps:
         """Save everything under the lock, then send it without."""

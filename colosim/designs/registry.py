@@ -14,21 +14,26 @@ from typing import TYPE_CHECKING
 from colosim.designs.device_first import DeviceFirst
 from colosim.designs.flat import Flat
 from colosim.designs.foreign import imported, with_a_name_of_its_own
+from colosim.designs.qemu_3_1 import Qemu31
 from colosim.designs.qemu_5_1 import Qemu51
+from colosim.designs.qemu_11 import Qemu11
 from colosim.designs.qsb import Qsb
 from colosim.designs.remedied import remedied
-from colosim.designs.remedies import options_of
+from colosim.designs.remedies import OF_SOME, options_of
 from colosim.designs.split import Split
 from colosim.errors import DesignError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from importlib.metadata import EntryPoint
 
     from colosim.designs.design import Design
+    from colosim.designs.remedies import Option
 
 GROUP = "colosim.designs"
-OWN: tuple[type[Design], ...] = (Qsb, Split, DeviceFirst, Flat, Qemu51)
+OWN: tuple[type[Design], ...] = (Qsb, Split, DeviceFirst, Flat, Qemu31, Qemu51, Qemu11)
+ALIASES = {"mainline": Qemu11.name}
+"""Names of what is newest: never shown, but as what they mean."""
 _OWN_BY_NAME = {design.name: design for design in OWN}
 
 
@@ -37,7 +42,7 @@ class DesignNames(Collection[str]):
 
     def __contains__(self, name: object) -> bool:
         """Tell whether a design is called so; a registered one is not loaded for it."""
-        return name in _OWN_BY_NAME or name in _registered()
+        return name in _OWN_BY_NAME or name in ALIASES or name in _registered()
 
     def __iter__(self) -> Iterator[str]:
         """Yield every name."""
@@ -49,12 +54,19 @@ class DesignNames(Collection[str]):
         return len(_OWN_BY_NAME) + len(_registered())
 
     def refusal(self, name: str) -> str | None:
-        """Return what is wrong with the remedies behind a design's name, None if nothing is."""
+        """Return what is wrong with the options behind a design's name, None if nothing is."""
         try:
-            options_of(name)
+            own_name, options = options_of(name)
+            if any(option.remedy in OF_SOME for option in options):
+                _check(_load_by_name(own_name), name, options)
         except DesignError as error:
             return str(error)
         return None
+
+    def resolved(self, name: str) -> str:
+        """Return the name that a design is shown by: the version that an alias means."""
+        own, plus, options = name.partition("+")
+        return f"{ALIASES.get(own, own)}{plus}{options}"
 
 
 @cache
@@ -101,16 +113,36 @@ def load_designs() -> dict[str, type[Design]]:
 
 @cache
 def load_design(name: str) -> type[Design]:
-    """Return the design called `name`; behind a ``+`` stand remedies, as in ``split+yank``.
+    """Return the design called `name`; behind a ``+`` stand options, as in ``split+yank``.
 
-    One name is one class, as long as the process lives.
+    One name is one class, as long as the process lives; an alias is the class that it means.
 
     :raises DesignError: if there is no such design or remedy (the message has the nearest name),
         or if it is another package's and cannot be loaded.
     """
+    shown = DesignNames().resolved(name)
+    if shown != name:
+        return load_design(shown)
     own_name, options = options_of(name)
     design = _load_by_name(own_name)
+    _check(design, name, options)
     return remedied(design, name, options) if options else design
+
+
+def designs_with(option: str) -> list[str]:
+    """Return the designs of this package that may have an option of their own."""
+    return [design.name for design in OWN if option in design.traits.may_have]
+
+
+def _check(design: type[Design], name: str, options: Sequence[Option]) -> None:
+    """Refuse an option that only other designs may have.
+
+    :raises DesignError: with the designs that may.
+    """
+    for option in options:
+        if option.remedy in OF_SOME and option.name not in design.traits.may_have:
+            having = ", ".join(designs_with(option.name))
+            raise DesignError(f"{name!r}: {design.name} cannot have {option.name!r}; {having} can")
 
 
 def _load_by_name(name: str) -> type[Design]:

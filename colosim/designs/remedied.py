@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from colosim.designs.messages import PAGE_WIRE_BYTES
 from colosim.designs.primary import Primary
 from colosim.designs.secondary import Secondary
 from colosim.designs.side import Held
@@ -28,9 +29,15 @@ if TYPE_CHECKING:
     from colosim.host.host import Host
     from colosim.network.section import Section
 
-__all__ = ["RemediedPrimary", "RemediedSecondary", "remedied", "sides_of"]
+__all__ = ["RemediedPrimary", "RemediedSecondary", "remedied"]
 
+JOIN_UNDER_LOCK, RATE_LIMIT, MULTIFD = "join-under-lock", "rate-limit", "multifd"
+JOIN_UNDER_LOCK, RATE_LIMIT, MULTIFD = "join-under-lock", "rate-limit", "multifd"
 RAM_OUTSIDE, RECEIVE_OUTSIDE, CHUNKED = "ram-outside-lock", "receive-outside-lock", "chunked-lock"
+IN_VERBS = frozenset({RAM_OUTSIDE, RECEIVE_OUTSIDE, CHUNKED, RATE_LIMIT})
+"""Options that the verbs below know."""
+RATE_LIMIT_NS = 100_000_000
+"""BUFFER_DELAY (migration/migration.c of 5.0): what each page that is left waits for."""
 
 
 def remedied(design: type[Design], name: str, options: Sequence[Option]) -> type[Design]:
@@ -46,18 +53,15 @@ def remedied(design: type[Design], name: str, options: Sequence[Option]) -> type
             "name": name,
             "summary": "; ".join((design.summary, *words)),
             "origin": "; ".join((design.origin, *origins)),
-            "traits": replace(design.traits, remedies=tuple(options)),
+            "traits": replace(
+                design.traits,
+                remedies=tuple(options),
+                joins_under_lock=design.traits.joins_under_lock
+                or any(option.name == JOIN_UNDER_LOCK for option in options),
+                channels=sum(option.value or 0 for option in options if option.name == MULTIFD),
+            ),
         },
     )
-
-
-def sides_of(traits: Traits, late_writes_pages_per_s: int) -> tuple[type[Primary], type[Secondary]]:
-    """Return the classes of the two sides under a design's remedies and with late writes."""
-    if late_writes_pages_per_s or any(
-        option.name in {RAM_OUTSIDE, RECEIVE_OUTSIDE, CHUNKED} for option in traits.remedies
-    ):
-        return RemediedPrimary, RemediedSecondary
-    return Primary, Secondary
 
 
 class HeldOnDemand(Held):
@@ -102,6 +106,7 @@ class RemediedPrimary(Primary):
         self._outside = _has(traits, RAM_OUTSIDE)
         self._chunk = _chunk_bytes(traits)
         self._let_go = False
+        self._rate_limited = _has(traits, RATE_LIMIT)
         self._late_rate = host.guest_model.late_writes_pages_per_s
         self._unlocked_ns = 0
         self._late: dict[int, int] = {}
@@ -133,6 +138,10 @@ class RemediedPrimary(Primary):
         self._unlocked_ns = 0
         since_ns, unlocked = self.env.now, not self.holds_lock
         yield from super().stream_ram()
+        if self._rate_limited and self.outgoing.write_error is not None:
+            pages = -(-self.outgoing.unwritten_bytes // PAGE_WIRE_BYTES)
+            waits = self.thread.sleep(pages * RATE_LIMIT_NS)
+            yield from self.thread.wait(waits, "the rate limit of a broken socket")
         if unlocked:
             self._was_unlocked(since_ns)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from colosim.errors import DesignError
-from colosim.scenario.units import SIZE, TIME, Kind, UnitError, nearest, parse, show
+from colosim.scenario.units import COUNT, SIZE, TIME, Kind, UnitError, nearest, parse, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
 
 __all__ = [
+    "OF_SOME",
     "REMEDIES",
     "Option",
     "Remedy",
@@ -39,10 +40,10 @@ class Remedy:
     """A remedy.
 
     `origin` says where it stands in QEMU or Linux, with the word *proposed* where it does not
-    stand in QEMU's COLO.  `measure` is the kind of its value, `default` the value's text and
-    `least` the smallest in base units; a remedy without a value has none of them.  `section` and
-    `attributes` name what it sets in the scenario, `sets` the value if it takes none; a remedy
-    that changes the protocol sets nothing.
+    stand in QEMU's COLO.  `measure` is the kind of its value, `default` the value's text, `least`
+    and `most` the smallest and the largest in base units; a remedy without a value has none of
+    them.  `section` and `attributes` name what it sets in the scenario, `sets` the value if it
+    takes none; a remedy that changes the protocol sets nothing.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Remedy:
     measure: Kind | None = None
     default: str = ""
     least: int = 1
+    most: int = 10**15
     section: str = ""
     attributes: tuple[str, ...] = ()
     sets: object = None
@@ -128,7 +130,30 @@ REMEDIES: Final = (
 )
 """Every remedy, in the order of tables."""
 
-_BY_NAME: Final = {remedy.name: remedy for remedy in REMEDIES}
+OF_SOME: Final = (
+    Remedy(
+        "multifd",
+        "so many channels of their own carry RAM (the migration capability)",
+        "dd67c149e2 (QEMU 11); packets and syncs measured on 11.1.3",
+        COUNT,
+        "4",
+        most=16,
+    ),
+    Remedy(
+        "join-under-lock",
+        "a bug to 6.1: failover joins the secondary's COLO thread with the lock held",
+        '684bfd1820 (QEMU 6.2, 2021-11-03) mended it: "Fixed SVM hang when do failover before PVM '
+        'crash"',
+    ),
+    Remedy(
+        "rate-limit",
+        "a bug of 5.0: once its socket is shut down, each page that is left waits 100 ms",
+        '773861274a (QEMU 5.1, 2020-06-01) mended it: "Fix hang in ram_save_host_page"',
+    ),
+)
+"""Capabilities and bugs of their time: options that only the designs may have that they name."""
+
+_BY_NAME: Final = {remedy.name: remedy for remedy in (*REMEDIES, *OF_SOME)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +201,12 @@ def _option(text: str, name: str) -> Option:
         value = parse(given if equals else remedy.default, remedy.measure)
     except UnitError as error:
         raise DesignError(f"{show(name)}: {word}: {error}") from None
-    if not remedy.least <= value <= _MOST:
+    if not remedy.least <= value <= remedy.most:
         raise DesignError(
             f"{show(name)}: {word}: {given} is out of range; expected {remedy.measure.name} "
             f"such as {remedy.default!r}"
         )
     return Option(remedy, value)
-
-
-_MOST: Final = 10**15
 
 
 def conditions_of(scenario: Scenario, design: str) -> Scenario:

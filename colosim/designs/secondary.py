@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from colosim.designs.messages import SIZE_AFTER_RAM, VMSTATE_SIZE
+from colosim.designs.messages import SET_UP, SIZE_AFTER_RAM, VMSTATE_SIZE
 from colosim.designs.side import Side, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
 from colosim.host.host import PAGE_BYTES
@@ -70,6 +70,14 @@ class Secondary(Side):
 
     # ---- receiving -----------------------------------------------------------------------------
 
+    def loadvm_state_begin(self) -> Steps:
+        """Read RAM's set-up section (qemu_loadvm_state_begin of v13).
+
+        :raises VmstateError: if it fails: "load vm state begin error".
+        """
+        self.check("loadvm_state_begin")
+        yield from self.receive(SET_UP)
+
     def load_ram(self) -> Steps:
         """Load streamed RAM pages into the RAM cache, up to the section's end mark.
 
@@ -134,7 +142,6 @@ class Secondary(Side):
 
     def reset(self) -> Steps:
         """Reset the machine before the load (qemu_system_reset)."""
-        self.failover.loading = True
         return self.work("reset", self.costs.reset_ns)
 
     def load_staged_ram(self) -> Steps:
@@ -172,7 +179,8 @@ class Secondary(Side):
             own = guest.dirty_after(self.checkpoint, guest.ran_ns)
             if own > pages:
                 pages = min(own, self._ram_pages)
-        self.failover.loading = True
+        if self._streamed is not None:
+            self.cache_epoch = self._streamed.checkpoint
         return self.work(
             "cache flush",
             per_page_ns(pages, self.costs.cache_flush_ps_per_page),
@@ -188,6 +196,7 @@ class Secondary(Side):
 
         The JSON description of a whole vmstate is parsed past.
         """
+        self.failover.loading = True
         self.check("device load")
         spent = self._device_load_ns
         if self._filled_with_ram:

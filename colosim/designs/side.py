@@ -140,6 +140,8 @@ class Side:
         self.thread = thread
         self.outgoing = outgoing
         self.incoming = incoming
+        self.bulk_out, self.bulk_in = outgoing, incoming
+        """Where RAM goes and comes: of several channels the first."""
         self.staging = staging
         self.failover = failover
         self.name = host.side
@@ -153,6 +155,16 @@ class Side:
         self.sent_at_ns: dict[str, int] = {}
         self._record = host.record
         self._codes = Codes(host.side, host.record)
+
+    @property
+    def bytes_written(self) -> int:
+        """What it has written so far."""
+        return self.outgoing.bytes_written
+
+    @property
+    def bytes_read(self) -> int:
+        """What it has read so far."""
+        return self.incoming.bytes_read
 
     # ---- the lock ------------------------------------------------------------------------------
 
@@ -205,18 +217,19 @@ class Side:
         :raises StreamError: if the connection is no more.
         """
         name, amount = message.name, message.size_bytes
+        step = message.sent_in or name
         if self.watch is not None:
-            yield from self._reached(self.watch, name, "before")
+            yield from self._reached(self.watch, step, "before")
         if message.has_value:
             self.outgoing.values.append(value)
         blocks = self.outgoing.send(amount)
         if blocks is not None:
-            yield from self.thread.wait(blocks, ROOM_FOR.format(name))
+            yield from self.thread.wait(blocks, ROOM_FOR.format(step))
         self.outgoing.wrote()
-        self.sent_at_ns[name] = self.env.now
+        self.sent_at_ns[step] = self.env.now
         self._record.add(self._codes[Sent, name], amount)
         if self.watch is not None:
-            yield from self._reached(self.watch, name, "after")
+            yield from self._reached(self.watch, step, "after")
 
     def receive(self, message: Message) -> Generator[Event, None, int]:
         """Wait for a protocol message (colo_receive_check_message); return its value, 0 if none.
@@ -224,16 +237,17 @@ class Side:
         :raises StreamError: if the connection is no more.
         """
         name, amount = message.name, message.size_bytes
+        step = message.read_in or name
         if self.watch is not None:
-            yield from self._reached(self.watch, name, "before")
+            yield from self._reached(self.watch, step, "before")
         blocks = self.incoming.receive(amount, self.costs.message_ns)
         if blocks is not None:
-            yield from self.thread.wait(blocks, name)
+            yield from self.thread.wait(blocks, step)
         self.incoming.has_read()
-        self.received_at_ns[name] = self.env.now
+        self.received_at_ns[step] = self.env.now
         self._record.add(self._codes[Received, name], amount)
         if self.watch is not None:
-            yield from self._reached(self.watch, name, "after")
+            yield from self._reached(self.watch, step, "after")
         return self.incoming.values.popleft() if message.has_value else 0
 
     # ---- work ----------------------------------------------------------------------------------

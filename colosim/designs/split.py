@@ -26,6 +26,7 @@ class Split(Design):
 
     name = "split"
     summary = "RAM streamed under the lock, then devices staged (v13, the reviewed patch)"
+    commit = "1f34e67d06"
     origin = "1f34e67d06 (v13, 2015-12-29), colo_do_checkpoint_transaction"
 
     def checkpoint(self, p: Primary) -> Steps:
@@ -35,6 +36,7 @@ class Split(Design):
         with (yield from p.lock(Purpose.STOP)):
             yield from p.stop_guest()
         yield from p.send(VMSTATE_SEND)
+        yield from p.savevm_state_begin()
         with (yield from p.lock(Purpose.SAVE)):
             yield from self.save(p)
         try:
@@ -57,6 +59,7 @@ class Split(Design):
         yield from s.receive(CHECKPOINT_REQUEST)
         yield from s.send(CHECKPOINT_REPLY)
         yield from s.receive(VMSTATE_SEND)
+        yield from s.loadvm_state_begin()
         yield from s.load_ram()
         yield from s.receive_size()
         yield from s.fill_staging()

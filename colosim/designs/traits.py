@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Traits:
     """What is not said by a design's generators."""
 
-    ram_framing_bytes: int = 190
-    """RAM set-up and end sections a checkpoint (measured; bare PC machine)."""
+    ram_framing_bytes: int = 19
+    """What RAM has around its pages: header, end mark and footer of its last section, EOF byte."""
     staged_framing_bytes: int = 0
     """What a buffer with the whole vmstate has beyond RAM, devices and JSON description."""
     flat_staging: bool = False
@@ -31,5 +31,9 @@ class Traits:
     """
     drops_commands: bool = False
     """Whether commands that wait are lost with the monitor's client (a queue of requests: 2.12)."""
+    may_have: tuple[str, ...] = ()
+    """Options of its own that may stand behind its name: see `colosim.designs.remedies.OF_SOME`."""
+    channels: int = 0
+    """How many multifd channels carry RAM; 0: the main channel does."""
     remedies: tuple[Option, ...] = ()
     """Remedies that stand behind the design's name; see `colosim.designs.remedies`."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Effect", "Effects"]
 
 PPM = 1_000_000
-NETWORK = "network"
+NETWORK, CHANNEL = "network", "channel"
 _STOPS_SERVICE = ("freeze", "kill", "vanish", "power-off")
 _THAWS, _HEALS, _CONNECTS = ("freeze",), ("vanish", "slow"), ("disconnect",)
 
@@ -113,7 +113,7 @@ class Effects:
         for side in self.hosts:
             self._end(self._in_effect((*_THAWS, *_CONNECTS), side))
             self.hosts[side].monitor.be_idle()
-        for where in (NETWORK, *self.hosts):
+        for where in (NETWORK, CHANNEL, *self.hosts):
             self._end(self._in_effect(_HEALS, where))
 
     def _end(self, effects: list[Effect]) -> None:
@@ -165,6 +165,9 @@ class Effects:
     # ---- host and link -------------------------------------------------------------------------
 
     def _vanish(self, where: str) -> None:
+        if where == CHANNEL:
+            self.connection.channels[0].cut()
+            return
         self.connection.cut()
         # At one moment the secondary is missed first: a manager that fences keeps the primary.
         for side in reversed(self.hosts) if where == NETWORK else (where,):
@@ -186,8 +189,13 @@ class Effects:
             return
         if where in self.gone:
             self.gone.remove(where)
-        if not self._in_effect(("vanish", "power-off")):
+        silent = {one.where for one in self._in_effect(("vanish", "power-off"))}
+        if silent <= {CHANNEL}:
             self.connection.mend()
+            if silent:
+                self.connection.channels[0].cut()
+        if where == CHANNEL:
+            return
         for side in self.hosts if where == NETWORK else (where,):
             self._speak(side)
 
@@ -196,10 +204,7 @@ class Effects:
         slow = self._in_effect(("slow",))
         rates = [one.factor_ppm for one in slow if one.what == "bandwidth"]
         latencies = [one.factor_ppm for one in slow if one.what == "latency"]
-        for direction in (self.connection.to_secondary, self.connection.to_primary):
-            direction.set_factors(
-                bandwidth_ppm=min(rates, default=PPM), latency_ppm=max(latencies, default=PPM)
-            )
+        self.connection.set_factors(min(rates, default=PPM), max(latencies, default=PPM))
 
     # ---- cluster manager -----------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ __all__ = ["function_of", "what_blocks"]
 
 _FUNCTIONS: Final = {
     ("primary", "stop"): "vm_stop_force_state",
+    ("primary", "savevm_state_begin"): "qemu_savevm_state_begin",
     ("primary", "bitmap sync"): "migration_bitmap_sync",
     ("primary", "vmstate save"): "qemu_savevm_state_complete_precopy",
     ("primary", "RAM stream"): "qemu_savevm_live_state",
@@ -24,6 +25,7 @@ _FUNCTIONS: Final = {
     ("primary", "device stream"): "qemu_put_buffer",
     ("primary", "start"): "vm_start",
     ("secondary", "stop"): "vm_stop_force_state",
+    ("secondary", "loadvm_state_begin"): "qemu_loadvm_state_begin",
     ("secondary", "RAM load"): "qemu_load_ram_state",
     ("secondary", "vmstate fill"): "qemu_get_buffer",
     ("secondary", "device fill"): "qemu_get_buffer",
@@ -44,7 +46,7 @@ _VALUES: Final = {SENDS: "colo_send_message_value", RECEIVES: "colo_receive_mess
 
 def function_of(step: Step, steps: Sequence[Step]) -> str:
     """Return the QEMU function of a step among the steps of its design, ``""`` if none is known."""
-    if step.kind in _MESSAGES:
+    if step.kind in _MESSAGES and (step.side, step.name) not in _FUNCTIONS:
         table = _VALUES if step.name == "VMSTATE_SIZE" else _MESSAGES
         return table[step.kind]
     key = (step.side, step.name)

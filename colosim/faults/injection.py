@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 PPM = 1_000_000
 _ENDINGS = ("thaw", "heal")
 """What takes nothing from anybody."""
+SAVE_BEGIN, LOAD_BEGIN = "savevm_state_begin", "loadvm_state_begin"
+_ERRORS = {SAVE_BEGIN: "save vm state begin error", LOAD_BEGIN: "load vm state begin error"}
+"""What QEMU says of an error, where it has words of its own (colo.c of v13)."""
 
 
 class _Armed:
@@ -134,7 +137,7 @@ class Injector:
                 if duration_ns:
                     at = self.env.now + duration_ns * armed.moment.progress_ppm // PPM
                     self._later(armed, at)
-                elif step.isupper():
+                elif step.isupper() or step == LOAD_BEGIN:
                     self._once_waiting(armed, side, step)
         return now
 
@@ -153,7 +156,7 @@ class Injector:
 
         A reader that comes before its stream has begun has no share of it to wait for yet.
         """
-        direction = side.outgoing if what == WRITE else side.incoming
+        direction = side.bulk_out if what == WRITE else side.bulk_in
         for armed in self.armed:
             if not armed.is_at(side, step, DURING):
                 continue
@@ -181,7 +184,7 @@ class Injector:
                 self.failing.remove(entry)
                 leaks = getattr(fault, "leaks_lock", False)
                 self._note(fault, FailureInjected(side.name, what, leaks))
-                return VmstateError(f"{what} failed", leaks_lock=leaks)
+                return VmstateError(_ERRORS.get(what, f"{what} failed"), leaks_lock=leaks)
         return None
 
     def _later(self, armed: _Armed, at_ns: int) -> None:

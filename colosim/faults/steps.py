@@ -104,7 +104,7 @@ class StepList:
                 lock=lock.purpose if lock.owner is side.thread else "",
                 may_fail=self._asked.pop(side.name, ()),
             )
-            self._under_way[key] = side.outgoing.bytes_written, side.incoming.bytes_read
+            self._under_way[key] = side.bytes_written, side.bytes_read
         elif when == AFTER and key in self._under_way:
             self._note_end(side, self._found[key])
         return False
@@ -114,9 +114,9 @@ class StepList:
         written, read = self._under_way.pop(key)
         kind, amount = step.kind, 0
         if kind == WRITES:
-            amount = side.outgoing.bytes_written - written
+            amount = side.bytes_written - written
         elif kind == READS:
-            amount = side.incoming.bytes_read - read
+            amount = side.bytes_read - read
         elif side.sent_at_ns.get(step.name) == now:
             kind = SENDS
         elif side.received_at_ns.get(step.name) == now:

@@ -52,8 +52,11 @@ class State(Enum):
 class Channels(Protocol):
     """The migration channels, as failover sees them."""
 
-    def shutdown(self, by: str, why: str = ...) -> None:
-        """Shut them down at the side `by`, for the reason `why`."""
+    def shutdown(self, by: str) -> None:
+        """Shut the main channel down at the side `by`."""
+
+    def yank(self, by: str) -> None:
+        """Shut every channel down at the side `by`."""
 
 
 class Failover:
@@ -141,7 +144,7 @@ class Failover:
             self.host.thawed.callbacks.append(lambda _thawed: self.yank())
             return
         self.host.record.note(CommandServed(self.host.side, YANK, out_of_band=True))
-        self.channels.shutdown(self.host.side, "yanked")
+        self.channels.yank(self.host.side)
 
     def step(self, thread: Thread, name: str, duration_ns: int) -> Steps:
         """Let `thread` work on a step of the failover, which a fault can strike."""

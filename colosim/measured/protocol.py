@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from colosim.designs.messages import SET_UP
 from colosim.designs.registry import load_design, load_designs
 from colosim.measured.events import REQUEST, STAGES
 from colosim.measured.stage_log import SHOWN
@@ -80,6 +81,8 @@ class Protocol:
 def _visible(event: OnSide, shows: frozenset[str]) -> bool:
     """Tell whether a trace log that shows these kinds of step would show this event."""
     match event:
+        case Sent(_, SET_UP.name) | Received(_, SET_UP.name):
+            return False  # no call of colo_send_message
         case Sent() | Received():
             return True
         case GuestRunning() | GuestStopped():

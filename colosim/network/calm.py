@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from colosim.engine.clock import NS_PER_S
+from colosim.errors import DesignError
 from colosim.network.ends import READ, WRITE
 from colosim.network.transfer import Transfer
 
@@ -95,7 +96,10 @@ class Calm:
             self._awaited = True
             self._ends.reading = self.env.event()
             return self._ends.reading
-        arrives: int = self._inbox[0][0]  # type: ignore[index]
+        first = self._inbox[0]
+        if isinstance(first, Transfer):
+            raise DesignError("reads a message where its peer has written a stream")
+        arrives = first[0]
         if arrives <= now:
             return None
         self._ends.reading = self.env.timeout(arrives + wake_ns - now)

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    """One TCP connection between the primary and the secondary."""
+    """The TCP connection between the primary and the secondary.
+
+    `channels`: connections of their own that share its link, as multifd's do; what happens to host,
+    link or process happens to them too.
+    """
 
     def __init__(
         self,
@@ -25,6 +29,7 @@ class Connection:
         network: Network,
         ack_phase_ns: int,
         direction: type[Ends] = Direction,
+        channels: int = 0,
     ) -> None:
         self.env = env
         self.to_secondary = direction(env, record, network, (PRIMARY, SECONDARY), ack_phase_ns)
@@ -32,12 +37,39 @@ class Connection:
         self.to_secondary.reverse = self.to_primary
         self.to_primary.reverse = self.to_secondary
         self.down = False
+        self.channels = tuple(
+            Connection(env, record, _share(network, channels), ack_phase_ns, direction)
+            for _ in range(channels)
+        )
+
+    def all_of(self, direction: Ends) -> tuple[Ends, ...]:
+        """Return one of its directions, and the same one of every channel."""
+        if direction is self.to_secondary:
+            return direction, *(channel.to_secondary for channel in self.channels)
+        return direction, *(channel.to_primary for channel in self.channels)
+
+    def set_factors(self, bandwidth_ppm: int, latency_ppm: int) -> None:
+        """Multiply bandwidth and latency of the link by millionths."""
+        for direction in (self.to_secondary, self.to_primary):
+            for one in self.all_of(direction):
+                one.set_factors(bandwidth_ppm=bandwidth_ppm, latency_ppm=latency_ppm)
 
     def of(self, side: str) -> tuple[Ends, Ends]:
         """Return the directions out of and into `side`."""
         if side == PRIMARY:
             return self.to_secondary, self.to_primary
         return self.to_primary, self.to_secondary
+
+    def blocked_of(self, side: str) -> tuple[Ends, Ends]:
+        """Return the directions out of and into `side` in which a thread is blocked, if one is.
+
+        Of the connection itself before its channels'.
+        """
+        outgoing, incoming = self.of(side)
+        return (
+            next((one for one in self.all_of(outgoing) if one.writer_blocked), outgoing),
+            next((one for one in self.all_of(incoming) if one.reader_blocked), incoming),
+        )
 
     def freeze(self, side: str, *, frozen: bool) -> None:
         """Freeze or thaw the threads at `side`'s ends; its kernel goes on."""
@@ -47,6 +79,8 @@ class Connection:
         if not frozen:
             outgoing.wake_failed()
             incoming.wake_failed()
+        for channel in self.channels:
+            channel.freeze(side, frozen=frozen)
 
     def cut(self) -> None:
         """Let nothing pass in either direction."""
@@ -54,13 +88,17 @@ class Connection:
             self.down = True
             self.to_secondary.disturb().cut()
             self.to_primary.disturb().cut()
+        for channel in self.channels:
+            channel.cut()
 
     def mend(self) -> None:
-        """Let the link carry again."""
+        """Let the link, and every channel, carry again."""
         if self.down:
             self.down = False
             self.to_secondary.disturb().mend()
             self.to_primary.disturb().mend()
+        for channel in self.channels:
+            channel.mend()
 
     def process_gone(self, by: str) -> None:
         """`by`'s process is no more: its kernel closes the socket (tcp_close in net/ipv4/tcp.c).
@@ -73,6 +111,8 @@ class Connection:
             self.reset(by)
         else:
             outgoing.disturb().close()
+        for channel in self.channels:
+            channel.process_gone(by)
 
     def reset(self, by: str) -> None:
         """`by`'s kernel resets the connection: the peer's ends fail one latency later.
@@ -98,3 +138,25 @@ class Connection:
         outgoing, _ = self.of(by)
         outgoing.disturb().close()
         outgoing.fail(why)
+
+    def yank(self, by: str) -> None:
+        """Shut it and every channel down at `by` (yank of the instance ``migration``)."""
+        for one in (self, *self.channels):
+            one.shutdown(by, "yanked")
+
+
+def _share(network: Network, channels: int) -> Network:
+    """Return the network as one of so many channels has it: its part of the link, TCP_NODELAY.
+
+    multifd sets it on its sending ends (qio_channel_set_delay).
+    """
+    bandwidth = network.bandwidth_bytes_per_s
+    if bandwidth is not None:
+        bandwidth = max(1, bandwidth // channels)
+    return network.model_copy(
+        update={
+            "nagle": False,
+            "bandwidth_bytes_per_s": bandwidth,
+            "burst_bytes": network.burst_bytes // channels,
+        }
+    )

@@ -76,6 +76,7 @@ class Direction(FastEnds):
             raise self.refused(WRITE, self.write_error)
         amount = section.size_bytes
         self.bytes_written += amount
+        self.unwritten_bytes = 0
         if self.disturbed is None:
             self._calm.takes_along(amount)
         if (self.disturbed is None or self._has_come_to_rest(self.disturbed)) and self._calm.takes(

@@ -278,7 +278,7 @@ class Disturbed:
     def _time_out_send(self) -> None:
         """Fail a send of which nothing has found room for too long."""
         self.catch_up()
-        self.fluid.stop_writing()
+        self._drop_rest()
         self._ends.fail_writer(StreamError("send timed out"))
 
     @property
@@ -367,7 +367,7 @@ class Disturbed:
         """The sender's side was shut down: what is buffered still goes, then the stream ends."""
         self.catch_up()
         if self._ends.writer_blocked:
-            self.fluid.stop_writing()
+            self._drop_rest()
         self.fluid.take_all()
         self.ended = True
         self._end_arrives_ns = self.env.now + self._ends.pace.latency_ns
@@ -377,8 +377,13 @@ class Disturbed:
     def stop_writing(self) -> None:
         """The sender's blocked send has failed: what did not fit is never written."""
         self.catch_up()
-        self.fluid.stop_writing()
+        self._drop_rest()
         self.replan()
+
+    def _drop_rest(self) -> None:
+        before = self.fluid.writes.goal
+        self.fluid.stop_writing()
+        self._ends.unwritten_bytes += before - self.fluid.writes.goal
 
     def meet_closed_peer(self) -> None:
         """The receiver has shut its socket down: it reads no more, and resets what comes."""

@@ -100,6 +100,8 @@ class Ends(ABC):
         self.values: deque[int] = deque()
         """What messages with a value carry, of those that are not read."""
         self.listeners: list[Listener] = []
+        self.unwritten_bytes = 0
+        """What the last bulk write had not got into the socket when it failed."""
 
     # ---- what a direction does, whatever model follows its bytes -------------------------------
 

@@ -103,6 +103,7 @@ class ReferenceDirection(TimedEnds):
         whole = amount - amount % self.network.mss_bytes
         for done, size in self._chunks(WRITE, amount, whole):
             until = done + size
+            self.unwritten_bytes = amount - done
             yield from self.writer.work(write_ns * until // amount - write_ns * done // amount)
             piece = Piece(size, small=done >= whole, not_before_ns=not_before_ns)
             yield from self.writer.wait(partial(self._put, piece))

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     Shape = tuple[tuple[tuple[int, ...], ...], Fraction | None, bool]
 
-__all__ = ["RECEIVE_BUFFER", "SEND_BUFFER", "Stretch", "curves_of", "join", "take_stretches"]
+__all__ = ["Stretch", "curves_of", "join", "take_stretches"]
 
-SEND_BUFFER, RECEIVE_BUFFER = "socket_send_buffer", "socket_receive_buffer"
 
 Curve = list[Point]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from colosim.runs.curves import RECEIVE_BUFFER, SEND_BUFFER, curves_of, join, take_stretches
+from colosim.runs.curves import curves_of, join, take_stretches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -53,7 +53,7 @@ class SocketLevels:
         self.accounts = tuple(
             account
             for one in taps
-            for account in ((one.sender, SEND_BUFFER), (one.receiver, RECEIVE_BUFFER))
+            for account in zip((one.sender, one.receiver), one.accounts, strict=True)
         )
 
     def drain(self, until: Sequence[Until]) -> list[Levels]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from colosim.network.fluid import Point
 from colosim.runs.bounds import most_bytes
-from colosim.runs.curves import RECEIVE_BUFFER, SEND_BUFFER, curves_of, join, take_stretches
+from colosim.runs.curves import curves_of, join, take_stretches
 from colosim.trace.events import OTHER, MemoryLevel
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class _Buffers:
     def __init__(self, tap: Tap, hosts: dict[str, _Host]) -> None:
         self._tap = tap
         self._accounts = (
-            hosts[tap.sender].account(SEND_BUFFER, 0),
-            hosts[tap.receiver].account(RECEIVE_BUFFER, 1),
+            hosts[tap.sender].account(tap.accounts[0], 0),
+            hosts[tap.receiver].account(tap.accounts[1], 1),
         )
         self._stretches: list[Stretch] = []
         self._followed_to: Time = 0

@@ -11,15 +11,16 @@ from colosim.checkers.violation import Broken
 from colosim.cluster.manager import ClusterManager
 from colosim.designs.foreign import blame, own_names
 from colosim.designs.frame import primary_thread, secondary_thread
+from colosim.designs.multifd import MultifdPrimary, MultifdSecondary
 from colosim.designs.primary import Primary
 from colosim.designs.registry import OWN, design_of
-from colosim.designs.remedied import sides_of
 from colosim.designs.remedies import with_remedies
 from colosim.designs.secondary import Secondary
+from colosim.designs.sides import sides_of
 from colosim.engine.environment import Environment
 from colosim.engine.streams import Streams
 from colosim.errors import DesignError, InvariantError
-from colosim.faults.effects import Effects
+from colosim.faults.effects import CHANNEL, Effects
 from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
 from colosim.host.failover import STEPS, PrimaryFailover, SecondaryFailover
@@ -116,8 +117,10 @@ class Simulation:
         phase = network.ack_tick_phase_ns
         if phase is None:
             phase = Streams(self.seed).below("ack tick phase", network.ack_tick_ns)
-        self.connection = Connection(self.env, self.record, network, phase, direction)
         traits = self.design.traits
+        self.connection = Connection(
+            self.env, self.record, network, phase, direction, traits.channels
+        )
         self.failovers: dict[str, Failover] = {
             PRIMARY: PrimaryFailover(self.hosts[PRIMARY], self.connection),
             SECONDARY: SecondaryFailover(
@@ -181,6 +184,10 @@ class Simulation:
         assert isinstance(primary, Primary)  # noqa: S101 - made above
         assert isinstance(secondary, Secondary)  # noqa: S101 - made above
         self.primary, self.secondary = primary, secondary
+        if isinstance(primary, MultifdPrimary) and isinstance(secondary, MultifdSecondary):
+            channels = self.connection.all_of(self.connection.to_secondary)[1:]
+            primary.open_channels(channels)
+            secondary.open_channels(channels)
         primary.delay_ns = scenario.checkpoint_delay_ns
         primary.on_end = self._transaction_ends
         ledger = self.hosts[SECONDARY].ledger
@@ -191,14 +198,18 @@ class Simulation:
     # ---- running -------------------------------------------------------------------------------
 
     def missing_steps(self) -> list[str]:
-        """Return the steps that faults name and this design does not have."""
+        """Return the steps that faults name and this design does not have, a channel likewise."""
         planned = (*self.scenario.faults, *self.scenario.commands)
+        missing = [
+            f"{one.kind}: {one.target}"
+            for one in planned
+            if one.target == CHANNEL and not self.design.traits.channels
+        ]
         named = [one.at_step for one in planned if one.at_step is not None]
         if not named:
-            return []
+            return missing
         have = set(steps_of(type(self.design), self.scenario))
         have |= {(side, step) for side, steps in STEPS.items() for step in steps}
-        missing = []
         for text in named:
             at = moment(text)
             if (at.side, at.step) not in have:

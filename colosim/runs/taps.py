@@ -25,11 +25,14 @@ class Tap:
     `episodes`: when the direction became one that is followed step by step, and how many transfers
     there had been: of those what is under way then ends there.  `points`: its breakpoints, each
     beside the number of events that had happened when it became known, and whether an episode
-    begins with it.
+    begins with it.  `accounts`: what memory calls the two buffers, of the multifd channel `channel`
+    if it is one's.
     """
 
-    def __init__(self, direction: Ends) -> None:
+    def __init__(self, direction: Ends, channel: int = 0) -> None:
         self._direction = direction
+        of = f"channel_{channel}" if channel else "socket"
+        self.accounts = (f"{of}_send_buffer", f"{of}_receive_buffer")
         self._fluid: Fluid | None = None
         self.sender, self.receiver = direction.sender, direction.receiver
         self.transfers: list[Transfer] = []
@@ -65,6 +68,8 @@ class Tap:
             ahead.advance(end_ns)
 
 
-def taps(connection: Connection) -> tuple[Tap, Tap]:
-    """Listen to both directions of a connection from now on."""
-    return Tap(connection.to_secondary), Tap(connection.to_primary)
+def taps(connection: Connection) -> tuple[Tap, ...]:
+    """Listen from now on to both directions of a connection, and to the one that a channel uses."""
+    main = (Tap(connection.to_secondary), Tap(connection.to_primary))
+    channels = enumerate(connection.channels, start=1)
+    return *main, *(Tap(channel.to_secondary, number) for number, channel in channels)

@@ -34,6 +34,8 @@ _TIME: Final = Measure(units.TIME, 0, TIME_NS_MAX)
 _PLACE: Final = Choice(("primary", "secondary", "network"), "a side or the network")
 _Place = Annotated[str, _PLACE]
 
+_Silent = Annotated[str, Choice((*_PLACE.words, "channel"), "a side, the network or a channel")]
+
 
 class StepMoment(Section):
     """A moment of the protocol: a step of a checkpoint, and how far it is."""
@@ -107,7 +109,7 @@ class Planned(Section):
 
     @property
     def target(self) -> str:
-        """What it concerns: ``primary``, ``secondary`` or ``network``."""
+        """What it concerns: ``primary``, ``secondary``, ``network`` or ``channel``."""
         return str(getattr(self, self.kind))
 
     @property
@@ -189,8 +191,8 @@ class VanishFault(Fault):
     """A host, or the network, is gone: nothing comes back from it."""
 
     kind = "vanish"
-    vanish: _Place
-    """What vanishes."""
+    vanish: _Silent
+    """What vanishes; ``channel`` is the first multifd channel, of designs that have one."""
     lasting_ns: TimeOrNone = Field(default=None, alias="for")
     """Heals by itself after this time."""
 
@@ -199,7 +201,7 @@ class HealFault(Fault):
     """What had vanished or was slow is as before."""
 
     kind = "heal"
-    heal: _Place
+    heal: _Silent
     """What heals."""
 
 
@@ -222,14 +224,18 @@ class SlowFault(Fault):
         return self.factor
 
 
+_OF_PRIMARY = ("savevm_state_begin", "device save", "RAM save")
+_OF_SECONDARY = ("loadvm_state_begin", "device load")
+
+
 class FailFault(Fault):
     """A function of QEMU returns an error."""
 
     kind = "fail"
     fail: Side
     """Side on which it fails."""
-    what: Annotated[str, Choice(("device save", "RAM save", "device load"), "what fails")]
-    """Which function: the error return of the device save, the RAM save or the device load."""
+    what: Annotated[str, Choice((*_OF_PRIMARY, *_OF_SECONDARY), "what fails")]
+    """Which function returns an error: a step that saves or loads state."""
     leaks_lock: Switch = False
     """Whether the error path leaves without giving the iothread lock back, as that of the RAM save
     did in the developing branches of 2015.
@@ -237,10 +243,10 @@ class FailFault(Fault):
 
     @check("what", "fail")
     def _is_of_its_side(self) -> Iterator[str]:
-        if self.fail == "primary" and self.what == "device load":
-            yield "the device load is the secondary's; expected 'device save' or 'RAM save'"
-        if self.fail == "secondary" and self.what != "device load":
-            yield f"the {self.what} is the primary's; expected 'device load'"
+        own = _OF_PRIMARY if self.fail == "primary" else _OF_SECONDARY
+        if self.what not in own:
+            expected = " or ".join(map(repr, own))
+            yield f"the {self.what} is not the {self.fail}'s; expected {expected}"
 
 
 class BusyFault(Fault):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from colosim.scenario.shipped_scenarios import find
 from colosim.scenario.units import meant, show
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from collections.abc import Sequence as SequenceOf
 
     from colosim.scenario.checks import Path
@@ -31,7 +32,8 @@ def load(
 
     ``overrides`` are texts ``key=value`` with dotted keys, applied in order. ``known_designs`` are
     the names of the designs that there are; None leaves the names unchecked. If it has a method
-    ``refusal(name)``, that says what is wrong with the remedies behind a name, or None.
+    ``refusal(name)``, that says what is wrong with the options behind a name, or None; if it has
+    ``resolved(name)``, the scenario has the name that this returns for an alias.
 
     :raises ScenarioError: with every fault of the file and of the overrides.
     """
@@ -75,11 +77,27 @@ def loads(
     faults += override(Scenario, root, overrides)
     reading = Reading(root, faults, folder or FilePath(), Scenario)
     if known_designs is not None:
+        _resolve_aliases(root, getattr(known_designs, "resolved", str))
         for path, at, name, prefix in _designs_named(root):
             if wrong := _refusal(name, known_designs, prefix):
                 reading.tell(path, at, wrong)
     made: Scenario = reading.whole()
     return made
+
+
+def _resolve_aliases(root: Mapping, resolved: Callable[[str], str]) -> None:
+    """Put the version that it means in the place of a design's alias."""
+    for section, entry in root.entries.items():
+        node = entry.value
+        if section == "designs" and isinstance(node, Sequence):
+            node.items[:] = [
+                replace(item, text=resolved(item.text)) if isinstance(item, Scalar) else item
+                for item in node.items
+            ]
+        elif section in {"expect", "measured"} and isinstance(node, Mapping):
+            for name in tuple(node.entries):
+                if resolved(name) not in node.entries:
+                    node.entries[resolved(name)] = node.entries.pop(name)
 
 
 def _designs_named(root: Mapping) -> Iterator[tuple[Path, Node, str, str]]:

@@ -271,6 +271,8 @@ ACCOUNTS: Final = {
     "stream_buffers": "buffers of 32 KiB between state and socket",
     "socket_send_buffer": "what is written and has not left the host yet",
     "socket_receive_buffer": "what has arrived and is not read yet",
+    "channel_1_send_buffer": "of the first multifd channel; the others likewise, by number",
+    "channel_1_receive_buffer": "of the first multifd channel; the others likewise, by number",
 }
 """The accounts of a host's memory; a design may have others of its own."""
 

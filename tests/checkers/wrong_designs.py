@@ -71,6 +71,7 @@ class Wrong(Split):
         with (yield from p.lock("stop")):
             yield from p.stop_guest()
         yield from p.send(VMSTATE_SEND)
+        yield from p.savevm_state_begin()
         with (yield from p.lock(Purpose.SAVE)):
             yield from self.save(p)
         yield from p.send_size()
@@ -88,6 +89,7 @@ class Wrong(Split):
         yield from s.receive(CHECKPOINT_REQUEST)
         yield from s.send(CHECKPOINT_REPLY)
         yield from s.receive(VMSTATE_SEND)
+        yield from s.loadvm_state_begin()
         yield from s.load_ram()
         yield from s.receive_size()
         yield from s.fill_staging()
@@ -127,7 +129,7 @@ class Greedy(Wrong):
     def load(self, s: Secondary) -> Steps:
         """Take the request for longer than it is."""
         yield from s.receive(Message(CHECKPOINT_REQUEST.name, 8))
-        yield from s.send(CHECKPOINT_REPLY)
+        yield s.env.event()
 
 
 class Doubled(Wrong):

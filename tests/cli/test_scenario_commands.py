@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from colosim.cli.main import main
 from colosim.designs import load_designs
-from colosim.designs.remedies import REMEDIES
+from colosim.designs.remedies import OF_SOME, REMEDIES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,5 +136,5 @@ def test_designs_says_where_each_comes_from(capsys: pytest.CaptureFixture[str]) 
     assert main(["designs", "--origin"]) == 0
     printed = capsys.readouterr().out
     origins = [design.origin for design in load_designs().values()]
-    for origin in (*origins, *(remedy.origin for remedy in REMEDIES)):
+    for origin in (*origins, *(remedy.origin for remedy in (*REMEDIES, *OF_SOME))):
         assert origin in printed

@@ -62,6 +62,7 @@ SPLIT_PRIMARY = [
     "guest stopped",
     "iothread lock released by checkpoint thread for stop",
     "sends VMSTATE_SEND",
+    "sends QEMU_VM_SECTION_START",
     "iothread lock got by checkpoint thread for save",
     "bitmap sync",
     "dirty pages",
@@ -84,6 +85,7 @@ SPLIT_SECONDARY = [
     "receives CHECKPOINT_REQUEST",
     "sends CHECKPOINT_REPLY",
     "receives VMSTATE_SEND",
+    "receives QEMU_VM_SECTION_START",
     "RAM load ends",
     "receives VMSTATE_SIZE",
     "device fill ends",
@@ -107,7 +109,7 @@ QEMU_5_1_PRIMARY = [
     "dirty pages",
     "RAM stream begins",
     "RAM stream ends",
-    *SPLIT_PRIMARY[15:],
+    *SPLIT_PRIMARY[16:],
 ]
 QEMU_5_1_SECONDARY = [
     "receives CHECKPOINT_REQUEST",
@@ -166,17 +168,43 @@ def test_the_split_streams_ram_in_the_hold(side: str) -> None:
     assert of_side("split", side) == expected
 
 
-def test_device_first_differs_only_in_the_order_inside_the_hold() -> None:
-    """`device-first` saves device state first, then streams RAM, in the same hold."""
+def test_device_first_differs_in_the_order_inside_the_hold() -> None:
+    """`device-first` saves device state first, then streams RAM, in the same hold.
+
+    Its set-up section was sent when COLO was entered.
+    """
     start = SPLIT_PRIMARY.index("bitmap sync")
     end = SPLIT_PRIMARY.index("device save")
     inside = SPLIT_PRIMARY[start:end]
-    expected = [*SPLIT_PRIMARY[:start], "device save", "staged", *inside, *SPLIT_PRIMARY[end + 2 :]]
-    assert of_side("device-first", "primary") == expected
-    assert of_side("device-first", "secondary") == SPLIT_SECONDARY
+    whole = [*SPLIT_PRIMARY[:start], "device save", "staged", *inside, *SPLIT_PRIMARY[end + 2 :]]
+    for side, expected in (("primary", whole), ("secondary", SPLIT_SECONDARY)):
+        once = [name for name in expected if "QEMU_VM_SECTION_START" not in name]
+        assert of_side("device-first", side) == once
 
 
 def test_qemu_5_1_streams_without_the_lock_and_receives_under_it() -> None:
     """`qemu-5.1` holds the primary's lock for device state, the secondary's while RAM comes in."""
     assert of_side("qemu-5.1", "primary") == QEMU_5_1_PRIMARY
     assert of_side("qemu-5.1", "secondary") == QEMU_5_1_SECONDARY
+
+
+def test_up_to_5_0_the_cache_is_flushed_in_the_receiving_hold() -> None:
+    """`qemu-3.1` is `qemu-5.1`, but for the flush: before the size, in the hold that received."""
+    flush = ["cache flush", "flushed pages"]
+    rest = [name for name in QEMU_5_1_SECONDARY if name not in flush]
+    loaded = rest.index("RAM load ends") + 1
+    assert of_side("qemu-3.1", "primary") == QEMU_5_1_PRIMARY
+    assert of_side("qemu-3.1", "secondary") == [*rest[:loaded], *flush, *rest[loaded:]]
+
+
+def test_qemu_11_streams_in_the_hold_again_and_resets() -> None:
+    """`qemu-11` saves devices and streams RAM in one hold; its secondary receives without one."""
+    stream = ["bitmap sync", "dirty pages", "RAM stream begins", "RAM stream ends"]
+    rest = [name for name in QEMU_5_1_PRIMARY if name not in stream]
+    staged = rest.index("staged") + 1
+    assert of_side("qemu-11", "primary") == [*rest[:staged], *stream, *rest[staged:]]
+    received = [name for name in QEMU_5_1_SECONDARY if not name.endswith("for receive")]
+    flush = received.index("cache flush")
+    assert of_side("qemu-11", "secondary") == [*received[:flush], "reset", *received[flush:]]
+    assert of_side("qemu-11+multifd=4", "primary") == of_side("qemu-11", "primary")
+    assert of_side("qemu-11+multifd=4", "secondary") == of_side("qemu-11", "secondary")

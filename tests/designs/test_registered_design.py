@@ -32,6 +32,7 @@ class Unlocked(Split):
         with (yield from p.lock("stop")):
             yield from p.stop_guest()
         yield from p.send(m.VMSTATE_SEND)
+        yield from p.savevm_state_begin()
         yield from p.stream_ram()
         with (yield from p.lock("save")):
             yield from p.save_device_state()

@@ -19,7 +19,7 @@ from colosim.scenario import loads
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OWN = ["qsb", "split", "device-first", "flat", "qemu-5.1"]
+OWN = ["qsb", "split", "device-first", "flat", "qemu-3.1", "qemu-5.1", "qemu-11"]
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_other_packages_are_looked_up_once(registered: list[str]) -> None:
     assert load_design("quick") is Quick
     assert load_design("quick+nodelay").name == "quick+nodelay"
     assert [*DesignNames()] == [*OWN, "number", "quick", "zzz"]
-    assert len(DesignNames()) == 8
+    assert len(DesignNames()) == 10
     assert registered == [registry.GROUP]
 
 

@@ -121,7 +121,10 @@ def test_faults_are_taken_as_they_are_asked_for() -> None:
         ("slow latency 0", "'slow latency 0': '0' is too small; expected a factor"),
         ("slow latency 100 0 s", "'0 s' is too small"),
         ("busy 0 s", "'busy 0 s': '0 s' is too small"),
-        ("fail nothing", "'nothing' is not known; expected .* device save, RAM save, device load"),
+        (
+            "fail nothing",
+            "'nothing' is not known; expected .* RAM save, loadvm_state_begin, device load",
+        ),
         ("leak RAM", "'RAM' is not known; expected what fails"),
     ],
 )

@@ -110,25 +110,38 @@ def test_a_slow_link_makes_the_stream_slower_and_heals(design: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "side", "exits"),
+    ("side", "what", "says"),
     [
-        ("device save", "primary", "primary"),
-        ("RAM save", "primary", "primary"),
-        ("device load", "secondary", "secondary"),
+        ("primary", "savevm_state_begin", "save vm state begin error"),
+        ("primary", "device save", "device save failed"),
+        ("primary", "RAM save", "RAM save failed"),
+        ("secondary", "loadvm_state_begin", "load vm state begin error"),
+        ("secondary", "device load", "device load failed"),
     ],
 )
-def test_a_failing_function_ends_colo_with_the_lock_free(what: str, side: str, exits: str) -> None:
+def test_a_failing_function_ends_colo_with_the_lock_free(side: str, what: str, says: str) -> None:
     """An error return releases the lock, leaves COLO and waits for the manager."""
-    run = simulate(
-        "split",
-        f"{{fail: {side}, what: {what}, at: {{checkpoint: 1, step: '{side}: reset'}}}}"
-        if side == "secondary"
-        else f"{{fail: {side}, what: {what}, at: {{checkpoint: 1, step: '{side}: RAM stream'}}}}",
-        "manager: {policy: wait}\n",
-    )
-    end = run.primary if exits == "primary" else run.secondary
-    assert end.exit_reason == f"error: {what} failed"
-    assert run.hosts[exits].lock.owner is None
+    fault = f"{{fail: {side}, what: {what}, at: {{checkpoint: 1, step: '{side}: VMSTATE_SEND'}}}}"
+    run = simulate("split", fault, "manager: {policy: wait}\n")
+    end = run.primary if side == "primary" else run.secondary
+    assert end.exit_reason == f"error: {says}"
+    assert run.hosts[side].lock.owner is None
+
+
+def test_the_set_up_section_is_sent_without_the_lock() -> None:
+    """A peer that is lost at `savevm_state_begin` leaves the primary's lock free: no hang.
+
+    A function that fails in it is not a step that a design without it has.
+    """
+    at = "at: {checkpoint: 1, step: 'secondary: during loadvm_state_begin'}"
+    run = simulate("split", f"{{freeze: secondary, {at}}}", "manager: {policy: wait}\n")
+    ((at_ns, _),) = struck(run)
+    assert at_ns == when(run, "secondary: receives VMSTATE_SEND", 1) + 1
+    fails = "{fail: primary, what: savevm_state_begin, at: {checkpoint: 1, step: 'primary: stop'}}"
+    assert [simulate(design, fails).injector.never_struck != [] for design in ("qsb", "split")] == [
+        True,
+        False,
+    ]
 
 
 def test_a_step_that_a_design_lacks_is_said_so() -> None:
@@ -151,6 +164,7 @@ def test_steps_are_the_protocols_in_order() -> None:
         "CHECKPOINT_REPLY",
         "stop",
         "VMSTATE_SEND",
+        "savevm_state_begin",
         "bitmap sync",
         "RAM stream",
         "device save",

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
-DESIGNS = ("qsb", "split", "device-first", "flat", "qemu-5.1")
+DESIGNS = (
+    "qsb",
+    "split",
+    "device-first",
+    "flat",
+    "qemu-3.1",
+    "qemu-5.1",
+    "qemu-11",
+    "qemu-11+multifd=3",
+)
 REMEDIES = (
     "",
     "+send-timeout=2s",

@@ -24,7 +24,16 @@ from colosim.scenario.load import load
 if TYPE_CHECKING:
     from colosim.trace.events import Event
 
-DESIGNS = ("qsb", "split", "device-first", "flat", "qemu-5.1")
+DESIGNS = (
+    "qsb",
+    "split",
+    "device-first",
+    "flat",
+    "qemu-3.1",
+    "qemu-5.1",
+    "qemu-11",
+    "qemu-11+multifd=2",
+)
 NETWORKS = ("10gbe", "1gbe", "lab-veth", "lab-veth-200mbit", "wan-5ms")
 FAULTS = (
     "freeze: {}",

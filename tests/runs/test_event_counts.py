@@ -14,9 +14,17 @@ horizon: 1000000 s
 guest: {{ram: {ram}, dirty: {dirty}}}
 network: {{preset: {network}}}
 """
-DESIGNS = ("qsb", "split", "device-first", "flat", "qemu-5.1")
-EVENTS = {"qsb": 16, "split": 17, "device-first": 17, "flat": 15, "qemu-5.1": 18}
-BUDGET = 18
+DESIGNS = ("qsb", "split", "device-first", "flat", "qemu-3.1", "qemu-5.1", "qemu-11")
+EVENTS = {
+    "qsb": 16,
+    "split": 19,
+    "device-first": 17,
+    "flat": 15,
+    "qemu-3.1": 18,
+    "qemu-5.1": 18,
+    "qemu-11": 19,
+}
+BUDGET = 21
 HOT_AND_COLD = (
     "{hot: {rate: 9000 pages/s, working_set: 8 MiB, pattern: uniform}, "
     "cold: {rate: 70 pages/s, working_set: 512 MiB, pattern: uniform}}"

@@ -105,6 +105,7 @@ def test_every_message_arrives_after_it_was_sent(plain: Scenario) -> None:
         "CHECKPOINT_REQUEST",
         "CHECKPOINT_REPLY",
         "VMSTATE_SEND",
+        "QEMU_VM_SECTION_START",
         "RAM stream",
         "VMSTATE_SIZE",
         "device stream",
