@@ -203,7 +203,7 @@ def _of_serving(simulation: Simulation, done: list[str], survivor: str | None) -
 def _harmed(simulation: Simulation, side: str) -> bool:
     """Whether a fault has struck that froze, killed or cut off `side`, or let it fail."""
     return any(
-        fault.kind in _HARMS and fault.target in {side, "network"}
+        fault.kind in _HARMS and fault.target != OTHER[side]
         for _, fault in simulation.injector.struck
     )
 
