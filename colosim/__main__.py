@@ -2,6 +2,6 @@
 
 import sys
 
-from colosim.cli.main import main
+from colosim.cli.process import main
 
 sys.exit(main())

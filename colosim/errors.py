@@ -7,8 +7,9 @@
     ├── DesignError           a design is unknown, or its code breaks the rules of the model
     ├── HangError             a run that must serve does not; carries the wait-for graph
     ├── InvariantError        a safety rule broke; carries time, thread and the rule
-    ├── RunDirectoryError     a run directory is missing, incomplete or would be overwritten
-    └── LogError              a QEMU log or lab run cannot be read
+    ├── RunDirectoryError     a run directory is missing, damaged, or something else stands there
+    ├── LogError              a QEMU log or lab run cannot be read
+    └── WriteError            a file or a folder cannot be written; nothing of it is there
 
 `str()` of each is for people; the attributes are for programs. Each can be pickled: a worker
 process hands it over whole.
@@ -31,6 +32,7 @@ __all__ = [
     "RunDirectoryError",
     "ScenarioError",
     "ScenarioFault",
+    "WriteError",
 ]
 
 
@@ -97,8 +99,12 @@ class InvariantError(ColosimError):
 
 
 class RunDirectoryError(ColosimError):
-    """A run directory is missing, incomplete, or holds another run."""
+    """A run directory is missing or damaged, or something else stands in its place."""
 
 
 class LogError(ColosimError):
     """A QEMU log or a measured run cannot be read."""
+
+
+class WriteError(ColosimError):
+    """A file or a folder cannot be written: no space, no permission, and what else may be."""

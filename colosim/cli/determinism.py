@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from colosim.cli.main import STATUS_BAD_INPUT, STATUS_FAILED, STATUS_NOBODY_SERVES, STATUS_VIOLATED
+from colosim.files import writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,9 @@ def compare_processes(
             arguments += [name, value]
     if seed is not None:
         arguments += ["--seed", str(seed)]
-    with tempfile.TemporaryDirectory(prefix="colosim-") as folder:
+    with writing("a temporary folder"):
+        temporary = tempfile.TemporaryDirectory(prefix="colosim-")
+    with temporary as folder:
         outs = [Path(folder, hash_seed) for hash_seed in _HASH_SEEDS]
         for hash_seed, out in zip(_HASH_SEEDS, outs, strict=True):
             status = _run(arguments, out, hash_seed)

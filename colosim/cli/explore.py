@@ -168,13 +168,14 @@ def _tell_found(
         click.echo(f"no case of {len(explored.outcomes):,} ends {verdict}", err=form == "json")
         return STATUS_FAILED
     from colosim.explore.shrink import shrunk, threshold
+    from colosim.files import write_file
     from colosim.runs.run import run
 
     case = explored.space.replay(found.choices)
     scenario = case.scenario(explored.scenario)
     smallest = shrunk(scenario, case.design, verdict)
     path = folder / f"{smallest.name}.yaml"
-    path.write_text(smallest.text, "utf-8")
+    write_file(path, smallest.text.encode())
     again = run(path, case.design, tables=False)
     bound = None if key is None else threshold(scenario, case.design, verdict, key)
     status = STATUS_VIOLATED if verdict == "violated" else 0

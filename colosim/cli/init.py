@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-from colosim.cli.written import write_whole
-
 _SUFFIXES = {".yaml", ".yml"}
 
 
@@ -21,11 +19,12 @@ def command(name: str, *, force: bool) -> None:
     stands before the name. A NAME that ends in .yaml or .yml is the file itself. It is written
     whole or not at all.
     """
+    from colosim.files import write_file
     from colosim.scenario import template
 
     target = Path(name)
     if target.suffix.lower() not in _SUFFIXES:
         target = Path(f"{name}.yaml")
     text = template(target.stem)
-    told = write_whole(target, text.encode(), replace=force)
-    click.echo(f"{told}; next: colosim validate {target}")
+    write_file(target, text.encode(), replace=force)
+    click.echo(f"{target}: written; next: colosim validate {target}")

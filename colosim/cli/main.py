@@ -10,6 +10,8 @@
  3        a run ended ``hung``, ``stopped`` or ``split_brain``, and ``expect:`` had not said so
  4        a safety rule broke
  130      interrupted; every file that stands is whole
+ 141      whoever read standard output has left
+ 143      terminated; every file that stands is whole
 ========  ==============================================================================
 
 A command is a file here with a click command named ``command``, which returns its status (None is
@@ -18,7 +20,6 @@ A command is a file here with a click command named ``command``, which returns i
 
 from __future__ import annotations
 
-import sys
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -26,6 +27,13 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import click
 
 from colosim import __version__
+from colosim.cli.process import (
+    STATUS_BAD_INPUT,
+    STATUS_BROKEN_PIPE,
+    refused,
+    stopped,
+    was_stopped,
+)
 from colosim.errors import ColosimError, InvariantError, ScenarioError
 
 if TYPE_CHECKING:
@@ -35,7 +43,6 @@ __all__ = [
     "COMMANDS",
     "STATUS_BAD_INPUT",
     "STATUS_FAILED",
-    "STATUS_INTERRUPTED",
     "STATUS_NOBODY_SERVES",
     "STATUS_VIOLATED",
     "main",
@@ -43,10 +50,8 @@ __all__ = [
 ]
 
 STATUS_FAILED = 1
-STATUS_BAD_INPUT = 2
 STATUS_NOBODY_SERVES = 3
 STATUS_VIOLATED = 4
-STATUS_INTERRUPTED = 130
 
 
 class Row(NamedTuple):
@@ -141,19 +146,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return STATUS_BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
-        click.echo("colosim: interrupted", err=True)
-        return STATUS_INTERRUPTED
-    except ScenarioError as error:
-        print_faults(error)
-        return STATUS_BAD_INPUT
-    except InvariantError as error:
-        click.echo(f"colosim: {error}", err=True)
-        return STATUS_VIOLATED
-    except ColosimError as error:
-        click.echo(f"colosim: {error}", err=True)
-        return STATUS_BAD_INPUT
+        return stopped()
+    except SystemExit:  # click's way to end where nobody reads standard output any more
+        return STATUS_BROKEN_PIPE
+    except Exception as error:
+        if was_stopped():
+            return stopped()
+        told = _told(error)
+        if told is None:
+            raise
+        return told
     return status if isinstance(status, int) else 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _told(error: Exception) -> int | None:
+    """Print an error that is one, and return its exit status; None if it is colosim's fault."""
+    match error:
+        case ScenarioError():
+            print_faults(error)
+        case InvariantError():
+            click.echo(f"colosim: {error}", err=True)
+            return STATUS_VIOLATED
+        case ColosimError():
+            click.echo(f"colosim: {error}", err=True)
+        case OSError():
+            return refused(error)
+        case _:
+            return None
+    return STATUS_BAD_INPUT

@@ -15,6 +15,7 @@ __all__ = [
     "command_of",
     "design_option",
     "designs_option",
+    "force_option",
     "format_option",
     "overrides_option",
     "run_options",
@@ -54,6 +55,12 @@ seed_option = click.option(
 )
 design_option = click.option(
     "--design", metavar="NAME", help="Which design's run, where a source has several."
+)
+force_option = click.option(
+    "--force",
+    is_flag=True,
+    expose_value=False,
+    help="Without effect: what replaces another run says so.",
 )
 format_option = click.option(
     "--format",

@@ -95,6 +95,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     The same figure is the same bytes every time.
     """  # noqa: D301 - click reads \b as: do not rewrap
     from colosim.cli.sources import name_of, runs_of
+    from colosim.files import write_file
     from colosim.plots.style import check_path, save
 
     target = output or Path(f"{name_of(sources[0])}-{kind}.svg")
@@ -115,7 +116,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     save(made, target)
     click.echo(f"{target}: written")
     if data_file is not None and table is not None:
-        table.to_csv(data_file, index=False, lineterminator="\n")
+        write_file(data_file, table.to_csv(index=False, lineterminator="\n").encode())
         click.echo(f"{data_file}: written")
 
 

@@ -9,7 +9,6 @@ import click
 
 from colosim.cli.options import run_options
 from colosim.cli.progress import Progression
-from colosim.cli.written import write_whole
 
 if TYPE_CHECKING:
     from colosim.runs.run import Run
@@ -40,12 +39,13 @@ def command(
     figures, checkpoints, and what it was made of. The same runs are the same bytes.
     """
     from colosim.cli.sources import name_of, runs_of
+    from colosim.files import write_file
     from colosim.plots.report import report
 
     runs: list[Run] = []
     with Progression() as progression:
         for source in sources:
             runs += runs_of(source, designs, seed, overrides, progression.watch)
-    click.echo(
-        write_whole(output or Path(f"{name_of(sources[0])}-report.html"), report(runs).encode())
-    )
+    target = output or Path(f"{name_of(sources[0])}-report.html")
+    write_file(target, report(runs).encode())
+    click.echo(f"{target}: written")

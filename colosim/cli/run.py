@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from colosim.cli.main import STATUS_BAD_INPUT
-from colosim.cli.options import command_of, format_option, run_options
+from colosim.cli.options import command_of, force_option, format_option, run_options
 from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ _SHOWN = {
     "guest\nback after": "time_to_guest_ns",
 }
 """The columns of the table, each with its key of the summary."""
-_BECAME = {"written": "written", "unchanged": "the same run is there already, left alone"}
 
 
 @click.command("run")
@@ -47,7 +46,7 @@ _BECAME = {"written": "written", "unchanged": "the same run is there already, le
     show_default=True,
     help="Write the tables as CSV or as Parquet, or only the summary and the manifest.",
 )
-@click.option("--force", is_flag=True, help="Replace a directory that holds another run.")
+@force_option
 @click.option(
     "--choices",
     metavar="TEXT",
@@ -74,7 +73,6 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     form: str,
     out: Path,
     tables: str,
-    force: bool,
     choices: str | None,
     checks: bool,
     twice: bool,
@@ -83,9 +81,9 @@ def command(  # noqa: PLR0913 - click hands every option over by name
 
     Each SCENARIO is a file, or the name of a scenario that colosim ships. A run directory has
     summary.json, the tables, and manifest.json; it is written whole or not at all. The
-    same run that stands there already is left alone. Where the scenario did not expect it, the
-    exit status is 1 if a run is unfinished, unprotected or not applicable, and 3 if nobody serves
-    at its end; 4 if a safety rule broke.
+    same run that stands there already is left alone, another is replaced and its digest told. Where
+    the scenario did not expect it, the exit status is 1 if a run is unfinished, unprotected or not
+    applicable, and 3 if nobody serves at its end; 4 if a safety rule broke.
     """
     from colosim.runs.run import as_scenario
 
@@ -106,7 +104,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
         )
     from colosim.cli.outcome import status_of
     from colosim.designs import load_design
-    from colosim.errors import RunDirectoryError
+    from colosim.errors import RunDirectoryError, WriteError
     from colosim.runs.directory import run_into
 
     for name in designs:
@@ -126,17 +124,16 @@ def command(  # noqa: PLR0913 - click hands every option over by name
                         design,
                         seed=seed,
                         tables=tables,
-                        force=force,
                         prepare=progression.watch,
                         checks=checks,
                         replay=replay if choices else f"{replay} --design {design}",
                     )
-                except RunDirectoryError as error:
+                except (RunDirectoryError, WriteError) as error:
                     click.echo(f"colosim: {error}", err=True)
                     status = max(status, STATUS_BAD_INPUT)
                     continue
                 runs.append(run)
-                notes.append(f"{target}: {_BECAME[became]}")
+                notes.append(f"{target}: {became}")
                 status = max(status, status_of(run))
             summaries += [run.summary for run in runs]
             if form == "table" and runs:

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from colosim.cli.options import design_option, overrides_option, seed_option
-from colosim.cli.written import write_whole
 
 _MERMAID = ".mmd"
 
@@ -46,6 +45,7 @@ def command(
     which Markdown viewers draw. The same run is the same bytes.
     """
     from colosim.cli.sources import run_of
+    from colosim.files import write_file
     from colosim.plots.lanes import typical_checkpoint
     from colosim.plots.sequence import figure, mermaid
     from colosim.plots.style import check_path, save
@@ -57,7 +57,8 @@ def command(
     if output is None:
         click.echo(mermaid(run, number), nl=False)
     elif output.suffix.lower() == _MERMAID:
-        click.echo(write_whole(output, mermaid(run, number).encode()))
+        write_file(output, mermaid(run, number).encode())
+        click.echo(f"{output}: written")
     else:
         save(figure(run, number), output)
         click.echo(f"{output}: written")

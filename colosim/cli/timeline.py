@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from colosim.cli.options import design_option, overrides_option, seed_option
-from colosim.cli.written import write_whole
 
 
 @click.command("timeline")
@@ -39,9 +38,12 @@ def command(
     arrow to its receipt. Times are exact, in ns; the same run is the same bytes.
     """
     from colosim.cli.sources import name_of, run_of
+    from colosim.files import write_file
     from colosim.plots.timeline import timeline
 
     run = run_of(source, design, seed, overrides)
     name = name_of(source)
     stem = name if name == run.design else f"{name}-{run.design}"
-    click.echo(write_whole(output or Path(f"{stem}.perfetto-trace"), timeline(run)))
+    target = output or Path(f"{stem}.perfetto-trace")
+    write_file(target, timeline(run))
+    click.echo(f"{target}: written")

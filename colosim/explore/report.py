@@ -8,6 +8,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from colosim.explore.outcome import COLUMNS
+from colosim.files import write_file
 from colosim.trace.fields import VERDICTS
 
 if TYPE_CHECKING:
@@ -48,15 +49,11 @@ def as_json(outcomes: Sequence[Outcome]) -> str:
 
 def write_tables(exploration: Exploration, folder: Path) -> list[Path]:
     """Write ``cases.csv`` and ``cases.json``, each whole or not at all; return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, text in (
         ("cases.csv", as_csv(exploration.outcomes)),
         ("cases.json", as_json(exploration.outcomes) + "\n"),
     ):
-        path = folder / name
-        partial = folder / f".{name}.partial"
-        partial.write_text(text, "utf-8")
-        partial.replace(path)
-        written.append(path)
+        write_file(folder / name, text.encode())
+        written.append(folder / name)
     return written

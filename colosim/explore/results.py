@@ -1,8 +1,9 @@
 """Finished cases on disk: a file of JSON lines, named after what its results depend on.
 
 The name has a digest over the scenario and over the source of colosim and of the designs, so a
-rerun finds exactly the results that are still true.  Each line is written whole; what an
-interrupted write left behind is ignored.
+rerun finds exactly the results that are still true.  Lines are only ever added, so several
+processes may do so at once; one that is no outcome, as a full disk or an interrupt leaves it, is
+passed over.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import colosim
 from colosim.designs.registry import OWN, load_design
 from colosim.explore.cases import base_of
 from colosim.explore.outcome import Outcome
+from colosim.files import writing
 from colosim.scenario import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from io import TextIOWrapper
+    from io import RawIOBase
     from types import TracebackType
 
     from colosim.scenario.model import Scenario
@@ -50,24 +52,25 @@ class Results:
     def __init__(self, folder: Path | None, digest: str) -> None:
         self.path = None if folder is None else folder / f"cases-{digest[:_DIGITS]}.jsonl"
         self._found: dict[str, Outcome] = {}
-        self._stream: TextIOWrapper | None = None
+        self._stream: RawIOBase | None = None
 
     def __enter__(self) -> Self:
-        """Read what is there already."""
+        """Read what is there already.
+
+        :raises WriteError: if nothing can be kept there.
+        """
         if self.path is None:
             return self
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        whole = 0
-        if self.path.is_file():
-            for line in self.path.read_bytes().splitlines(keepends=True):
-                outcome = _outcome(line)
-                if outcome is None or not line.endswith(b"\n"):
-                    break
-                self._found[outcome.choices] = outcome
-                whole += len(line)
-        with self.path.open("ab") as stream:
-            stream.truncate(whole)
-        self._stream = self.path.open("a", encoding="utf-8")
+        with writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = self.path.open("ab+", buffering=0)
+            self._stream.seek(0)
+            *lines, torn = self._stream.read().split(b"\n")
+            for outcome in map(_outcome, lines):
+                if outcome is not None:
+                    self._found[outcome.choices] = outcome
+            if torn:
+                self._stream.write(b"\n")
         return self
 
     def __exit__(
@@ -76,7 +79,7 @@ class Results:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the file; every line in it is whole."""
+        """Close the file."""
         if self._stream is not None:
             self._stream.close()
 
@@ -85,11 +88,18 @@ class Results:
         return self._found.get(choices)
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
-        """Keep finished cases."""
+        """Keep finished cases.
+
+        :raises WriteError: if they cannot be written.
+        """
         self._found.update((outcome.choices, outcome) for outcome in outcomes)
-        if self._stream is not None:
-            self._stream.write("".join(json.dumps(one.to_dict()) + "\n" for one in outcomes))
-            self._stream.flush()
+        if self._stream is None or not outcomes:
+            return
+        lines = "".join(f"{json.dumps(one.to_dict())}\n" for one in outcomes)
+        left = memoryview(lines.encode())
+        with writing(str(self.path)):
+            while left:
+                left = left[self._stream.write(left) or 0 :]
 
 
 def _outcome(line: bytes) -> Outcome | None:

@@ -142,15 +142,16 @@ def read_measured(folder: str | PathLike[str]) -> MeasuredRun:
     return measured
 
 
-def write_imported(run: ImportedRun, target: Path, *, force: bool = False) -> str:
+def write_imported(run: ImportedRun, target: Path) -> str:
     """Write the directory of a run that was imported, with its source in the manifest.
 
     :raises RunDirectoryError: as `RunDirectory.commit`.
+    :raises WriteError: likewise.
     """
     with _SourcedDirectory(target, run) as directory:
         directory.open_tables()
         directory.write(run.tables)
-        return directory.commit(run, force=force)
+        return directory.commit(run)
 
 
 def _check_design(folder: Path, notes: Notes) -> None:

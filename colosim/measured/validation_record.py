@@ -6,6 +6,8 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
+from colosim.files import write_file, writing
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -126,9 +128,10 @@ def write(
 
     `left_out`: the runs simulated with costs fitted without them, for ``cross-validation.csv``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in tables(runs).items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    texts = tables(runs)
     if left_out:
-        text = errors(left_out)
-        (folder / "cross-validation.csv").write_text(text, encoding="utf-8", newline="\n")
+        texts["cross-validation.csv"] = errors(left_out)
+    for name, text in texts.items():
+        write_file(folder / name, text.encode())

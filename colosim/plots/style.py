@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from functools import wraps
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
@@ -13,6 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.style import context
 
 from colosim.errors import ColosimError
+from colosim.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -212,14 +214,11 @@ def check_path(path: Path) -> str:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure whole or not at all; the same figure is the same bytes.
 
-    :raises FigureError: if the file's suffix is none of `FORMATS`, or it cannot be written.
+    :raises FigureError: if the file's suffix is none of `FORMATS`.
+    :raises WriteError: if it cannot be written.
     """
     suffix = check_path(path)
     dateless = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        figure.savefig(partial, format=suffix[1:], metadata=dateless.get(suffix))
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise FigureError(f"cannot write {path}: {error.strerror}") from error
+    content = BytesIO()
+    figure.savefig(content, format=suffix[1:], metadata=dateless.get(suffix))
+    write_file(path, content.getvalue())

@@ -1,20 +1,21 @@
 """Writing a run directory: whole or not at all, the same bytes on every machine.
 
-Files are written into a folder beside the target, while the run goes on, and the folder is renamed
-when everything is in it.  No wall-clock time and no path of this machine is written.
+Files are written into a folder beside the target, while the run goes on, which takes the target's
+name when everything is in it.  No wall-clock time and no path of this machine is written.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-import shutil
 from array import array
+from contextlib import suppress
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import colosim
 from colosim.errors import RunDirectoryError
+from colosim.files import NewFolder, writing
 from colosim.runs.columns import COLUMNS, checkpoint_columns
 from colosim.runs.run import Run, simulate
 from colosim.runs.stored import MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
@@ -24,7 +25,6 @@ from colosim.scenario import resolve
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from colosim.designs.design import Design
     from colosim.runs.simulation import Simulation
@@ -35,12 +35,14 @@ if TYPE_CHECKING:
 
 __all__ = ["UNCHANGED", "WRITTEN", "RunDirectory", "run_into", "versions", "write_run"]
 
-WRITTEN, UNCHANGED = "written", "unchanged"
+WRITTEN, UNCHANGED = "written", "the same run is there already, left alone"
 BATCH = 1 << 18
 """How many integers of the record are turned into tables in one go."""
+_FILES = {MANIFEST, SUMMARY, *(f"{name}{end}" for name in COLUMNS for end in (".csv", ".parquet"))}
+"""Every file that a run directory may have."""
 
 
-class RunDirectory:
+class RunDirectory(NewFolder):
     """A run directory under way: rows go into a folder beside `target` until `commit`.
 
     Used with ``with``: what was not committed is removed at its end.  `form`: how it has its
@@ -48,47 +50,23 @@ class RunDirectory:
     """
 
     def __init__(self, target: Path, form: str = "csv") -> None:
-        self.target = target
+        super().__init__(target)
         self._form = form
-        self._partial = target.with_name(f".{target.name}.partial")
         self._files: TableFiles | None = None
         self._flat = array("q")
         self._tables: Tables | None = None
         self._simulation: Simulation | None = None
 
-    def __enter__(self) -> Self:
-        """Make the folder; one that an interrupted run left is replaced."""
-        self._remove(self._partial)
-        try:
-            self._partial.mkdir(parents=True)
-        except OSError as error:
-            raise RunDirectoryError(f"cannot write {self._partial}: {error.strerror}") from error
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Remove what was not committed, and folders that are empty for it."""
-        self._close()
-        self._remove(self._partial)
-        for parent in (self.target.parent, self.target.parent.parent):
-            try:
-                parent.rmdir()
-            except OSError:
-                break
-
-    @staticmethod
-    def _remove(folder: Path) -> None:
-        if folder.exists():
-            shutil.rmtree(folder)
+        with suppress(OSError):  # what made the run fail makes this fail again
+            self._close()
+        super().__exit__(*error)
 
     def _close(self) -> None:
-        if self._files is not None:
-            self._files.close()
-            self._files = None
+        files, self._files = self._files, None
+        if files is not None:
+            files.close()
 
     # ---- tables --------------------------------------------------------------------------------
 
@@ -97,12 +75,14 @@ class RunDirectory:
         from colosim.runs.table_files import table_files  # noqa: PLC0415 - numpy is slow to import
 
         columns = {**COLUMNS, "checkpoints": tuple(checkpoints)}
-        self._files = table_files(self._form, self._partial, columns)
+        with writing(self.target):
+            self._files = table_files(self._form, self.path, columns)
 
     def write(self, tables: dict[str, Table]) -> None:
         """Write rows of tables; `open_tables` has begun their files."""
         if self._files is not None:
-            self._files.write(tables)
+            with writing(self.target):
+                self._files.write(tables)
 
     def follow(self, simulation: Simulation) -> None:
         """Write this simulation's tables while it runs."""
@@ -127,55 +107,54 @@ class RunDirectory:
 
     # ---- the end -------------------------------------------------------------------------------
 
-    def commit(self, run: Run, *, force: bool = False) -> str:
-        """Write what is missing and put the directory in its place.
+    def commit(self, run: Run) -> str:
+        """Write what is missing, put the directory in its place, and return what became of it.
 
-        Returns `WRITTEN`, or `UNCHANGED` if the same run stood there, with as many tables.
+        `WRITTEN`, with the digest of another run that stood there, or `UNCHANGED` if the same run
+        stood there, with as many tables.
 
-        :raises RunDirectoryError: if another run stands there and `force` is not given, or if
-            what stands there is no run directory.
+        :raises RunDirectoryError: if something else than a run stands there; it is left alone.
+        :raises WriteError: if it cannot be written.
         """
         if self._tables is not None and self._simulation is not None:
             self._write_batch()
             self.write(self._tables.finish(self._simulation.end_ns))
-        self._close()
-        self._write_json(SUMMARY, run.summary)
-        files = [path.name for path in sorted(self._partial.iterdir())]
-        digests = {name: sha256_of(self._partial / name) for name in files}
-        self._write_json(MANIFEST, _manifest(run, digests))
-        if self.target.exists() and not self._may_replace(run, set(digests), force=force):
-            return UNCHANGED
-        old = self.target.with_name(f".{self.target.name}.replaced")
-        self._remove(old)
-        if self.target.exists():
-            self.target.rename(old)
-        self._partial.rename(self.target)
-        self._remove(old)
-        return WRITTEN
+        with writing(self.target):
+            self._close()
+            self._write_json(SUMMARY, run.summary)
+            files = [path.name for path in sorted(self.path.iterdir())]
+            digests = {name: sha256_of(self.path / name) for name in files}
+            self._write_json(MANIFEST, _manifest(run, digests))
+        while True:
+            taken = self.target.exists()
+            became = self._in_place_of_another(run, set(digests)) if taken else WRITTEN
+            if became == UNCHANGED or self.put(replace=taken):
+                return became
 
-    def _may_replace(self, run: Run, files: set[str], *, force: bool) -> bool:
-        """Tell whether what stands in the target is to be replaced; False: it is the same."""
+    def _in_place_of_another(self, run: Run, files: set[str]) -> str:
+        """Return what is to become of what stands in the target."""
         target = self.target
-        if not target.is_dir():
-            raise RunDirectoryError(f"{target} is a file")
-        if not (target / MANIFEST).exists():
-            if sorted(target.iterdir()):
-                raise RunDirectoryError(f"{target} is no run directory; it is left alone")
-            return True
-        try:
+        if target.is_file():
+            raise RunDirectoryError(f"{target} is a file; move it, or write elsewhere")
+        became = WRITTEN
+        with suppress(RunDirectoryError):  # one that is damaged is written again
             there = read_manifest(target)
-            same = there["digest"] == run.digest
-        except (RunDirectoryError, KeyError):
-            same, there = False, {"files": {}}
-        if same:
-            return not (files <= set(there["files"]) and intact(target))
-        if not force:
-            raise RunDirectoryError(f"{target} holds another run; --force replaces it")
-        return True
+            if there["digest"] != run.digest:
+                became = f"{WRITTEN}, in place of a run with the digest {there['digest']}"
+            elif files <= set(there["files"]) and intact(target):
+                return UNCHANGED
+        with writing(target):
+            others = [path.name for path in sorted(target.iterdir()) if path.name not in _FILES]
+        if others:
+            raise RunDirectoryError(
+                f"{target} has {', '.join(others)} in it, which no run directory has: it is left "
+                "alone; move that, or write elsewhere"
+            )
+        return became
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
         text = json.dumps(content, indent=2) + "\n"
-        (self._partial / name).write_text(text, encoding="utf-8", newline="\n")
+        (self.path / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def versions() -> dict[str, str]:
@@ -201,14 +180,13 @@ def _manifest(run: Run, files: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def run_into(  # noqa: PLR0913 - what `simulate` takes, by name
+def run_into(
     target: Path,
     scenario: Scenario,
     design: str | type[Design],
     *,
     seed: int | None = None,
     tables: str = "csv",
-    force: bool = False,
     prepare: Callable[[Simulation], None] | None = None,
     checks: bool = True,
     replay: str | None = None,
@@ -219,6 +197,7 @@ def run_into(  # noqa: PLR0913 - what `simulate` takes, by name
     and `replay` as of `simulate`.
 
     :raises RunDirectoryError: as `RunDirectory.commit`; nothing is changed then.
+    :raises WriteError: likewise.
     """
     with RunDirectory(target, tables) as directory:
 
@@ -237,16 +216,19 @@ def run_into(  # noqa: PLR0913 - what `simulate` takes, by name
             checks=checks,
             replay=replay,
         )
-        return run, directory.commit(run, force=force)
+        return run, directory.commit(run)
 
 
-def write_run(run: Run, target: Path, *, force: bool = False, tables: str = "csv") -> str:
+def write_run(run: Run, target: Path, *, tables: str = "csv") -> str:
     """Write the directory of a run whose record is in memory, with tables as csv or parquet.
+
+    What becomes of it is returned in words; another run that stands there is replaced.
 
     :raises NoTablesError: if its record was not kept.
     :raises RunDirectoryError: as `RunDirectory.commit`.
+    :raises WriteError: likewise.
     """
     with RunDirectory(target, tables) as directory:
         directory.open_tables(run.columns("checkpoints"))
         directory.write(run.tables)
-        return directory.commit(run, force=force)
+        return directory.commit(run)

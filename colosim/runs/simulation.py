@@ -19,7 +19,7 @@ from colosim.designs.secondary import Secondary
 from colosim.designs.sides import sides_of
 from colosim.engine.environment import Environment
 from colosim.engine.streams import Streams
-from colosim.errors import DesignError, InvariantError
+from colosim.errors import DesignError, InvariantError, WriteError
 from colosim.faults.effects import CHANNEL, Effects
 from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
@@ -261,8 +261,9 @@ class Simulation:
         except InvariantError as error:
             self.violation = error
             self.reason = "violated"
-        except Exception as error:
-            if isinstance(error, DesignError) or type(self.design) not in OWN:
+        except (Exception, SystemExit) as error:
+            foreign = type(self.design) not in OWN and not isinstance(error, WriteError)
+            if isinstance(error, DesignError) or foreign:
                 raise blame(type(self.design), error) from error
             raise
         if liveness is not None and liveness.missed:

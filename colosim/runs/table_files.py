@@ -8,7 +8,8 @@ needs pyarrow, and nothing here is imported by a run without tables.
 from __future__ import annotations
 
 import csv
-from typing import IO, TYPE_CHECKING, Any, Final, Protocol
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from colosim.runs.columns import SLOPE, TEXT
 from colosim.runs.tables import rows_of
@@ -41,7 +42,7 @@ class TableFiles(Protocol):
         ...
 
     def close(self) -> None:
-        """End every file."""
+        """End every file, also if one of them cannot be written."""
         ...
 
 
@@ -52,11 +53,11 @@ def table_files(form: str, folder: Path, columns: Mapping[str, Sequence[str]]) -
 
 class _CsvFiles:
     def __init__(self, folder: Path, columns: Mapping[str, Sequence[str]]) -> None:
-        self._streams: list[IO[str]] = []
+        self._streams = ExitStack()
         self._writers: dict[str, Callable[[Iterator[Sequence[Any]]], Any]] = {}
         for name, header in columns.items():
-            stream = (folder / f"{name}.csv").open("w", encoding="utf-8", newline="")
-            self._streams.append(stream)
+            file = folder / f"{name}.csv"
+            stream = self._streams.enter_context(file.open("w", encoding="utf-8", newline=""))
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(header)
             self._writers[name] = writer.writerows
@@ -66,8 +67,7 @@ class _CsvFiles:
             self._writers[name](iter(rows_of(table)))
 
     def close(self) -> None:
-        for stream in self._streams:
-            stream.close()
+        self._streams.close()
 
 
 class _ParquetFiles:
@@ -107,10 +107,17 @@ class _ParquetFiles:
             parts.clear()
 
     def close(self) -> None:
-        for name, writer in self._writers.items():
-            if writer.is_open:
-                self._flush(name)
-                writer.close()
+        with ExitStack() as ends:
+            for name in self._writers:
+                ends.callback(self._end, name)
+
+    def _end(self, name: str) -> None:
+        writer = self._writers[name]
+        try:
+            self._flush(name)
+            writer.close()
+        finally:
+            writer.is_open = False  # else it is closed again, and that told of, when collected
 
 
 def _type_of(column: str) -> pa.DataType:

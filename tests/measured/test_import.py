@@ -25,6 +25,7 @@ from colosim.measured.measurement import QUANTITIES, STAGES
 from colosim.measured.merge import interleave
 from colosim.measured.sessions import sessions
 from colosim.runs.columns import COLUMNS, TABLES
+from colosim.runs.directory import UNCHANGED
 from colosim.runs.tables import rows_of
 from colosim.trace.events import CheckpointEnded, ColoExit, Received, Sent
 from colosim.trace.fields import SUMMARY_KEYS
@@ -138,7 +139,7 @@ def test_the_directory_reads_back_as_any_run(tmp_path: Path) -> None:
     for table in TABLES:
         assert getattr(again, table).equals(getattr(run, table)), table
     assert colosim.diff(run, tmp_path / "run") is None
-    assert write_imported(run, tmp_path / "run") == "unchanged"
+    assert write_imported(run, tmp_path / "run") == UNCHANGED
 
 
 def test_a_run_that_was_killed_is_told_as_a_simulated_one() -> None:

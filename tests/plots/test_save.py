@@ -11,6 +11,7 @@ import matplotlib as mpl
 import pytest
 
 from colosim.cli.main import main
+from colosim.errors import WriteError
 from colosim.plots import distribution, gantt, hang, memory, overview
 from colosim.plots.style import FORMATS, FigureError, labels, save
 from colosim.plots.units import short_size, short_time, size_unit, time_unit
@@ -81,7 +82,7 @@ def test_another_suffix_is_refused(pair: list[Run], tmp_path: Path) -> None:
     """A file that ends in nothing that can be written is refused, with what can."""
     with pytest.raises(FigureError, match=r"none of \.png, \.svg, \.pdf"):
         save(memory.figure(pair), tmp_path / "x.jpg")
-    with pytest.raises(FigureError, match="cannot write"):
+    with pytest.raises(WriteError, match="cannot write"):
         save(memory.figure(pair), tmp_path / "nowhere" / "x.svg")
 
 

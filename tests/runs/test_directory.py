@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from colosim.designs import load_designs
 from colosim.errors import RunDirectoryError
 from colosim.runs import directory
 from colosim.runs.columns import COLUMNS
-from colosim.runs.directory import RunDirectory, run_into, write_run
+from colosim.runs.directory import UNCHANGED, RunDirectory, run_into, write_run
 from colosim.runs.run import NoTablesError, simulate
 from colosim.runs.stored import intact, read_run
 
@@ -132,8 +133,8 @@ def test_the_same_run_is_left_alone(plain: Scenario, tmp_path: Path) -> None:
     assert run_into(target, plain, "split", tables="none")[1] == "written"
     assert run_into(target, plain, "split")[1] == "written"
     before = {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
-    assert run_into(target, plain, "split")[1] == "unchanged"
-    assert run_into(target, plain, "split", tables="none")[1] == "unchanged"
+    assert run_into(target, plain, "split")[1] == UNCHANGED
+    assert run_into(target, plain, "split", tables="none")[1] == UNCHANGED
     assert before == {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
 
 
@@ -148,27 +149,40 @@ def test_a_damaged_directory_is_written_again(plain: Scenario, tmp_path: Path) -
     assert intact(target)
 
 
-def test_another_run_is_replaced_only_by_force(plain: Scenario, tmp_path: Path) -> None:
-    """A different run in the target is kept, and replaced if that is asked for."""
+@pytest.mark.parametrize("at_once", [True, False])
+def test_another_run_is_replaced_and_its_digest_told(
+    plain: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, at_once: bool
+) -> None:
+    """A different run in the target makes way, also where two folders cannot exchange names."""
     target = tmp_path / "a"
-    run_into(target, plain, "split", seed=1)
-    before = content(target)
-    with pytest.raises(RunDirectoryError, match="--force"):
-        run_into(target, plain, "qsb")
-    assert content(target) == before
-    assert run_into(target, plain, "qsb", force=True)[1] == "written"
+    old, _ = run_into(target, plain, "split")
+    if not at_once:
+
+        def cannot(*_: Path) -> None:
+            raise OSError(errno.EINVAL, "")
+
+        monkeypatch.setattr("colosim.files._exchange_at_once", cannot)
+    became = run_into(target, plain, "qsb")[1]
+    assert became == f"written, in place of a run with the digest {old.digest}"
     assert read_run(target).design == "qsb"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_folder_that_is_no_run_is_never_replaced(plain: Scenario, tmp_path: Path) -> None:
-    """A folder with other files is left alone even with force."""
+@pytest.mark.parametrize("beside_a_run", [True, False])
+def test_what_no_run_directory_has_is_never_removed(
+    plain: Scenario, tmp_path: Path, *, beside_a_run: bool
+) -> None:
+    """A folder with files of somebody's is left alone, whether a run is in it or not."""
     target = tmp_path / "a"
-    target.mkdir()
+    if beside_a_run:
+        run_into(target, plain, "qsb")
+    target.mkdir(exist_ok=True)
     (target / "thesis.tex").write_text("years of work")
-    with pytest.raises(RunDirectoryError, match="no run directory"):
-        run_into(target, plain, "split", force=True)
-    assert content(target) == {"thesis.tex": b"years of work"}
+    before = content(target)
+    with pytest.raises(RunDirectoryError, match=r"thesis\.tex in it"):
+        run_into(target, plain, "split")
+    assert content(target) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_an_interrupted_run_leaves_nothing(plain: Scenario, tmp_path: Path) -> None:
@@ -187,8 +201,8 @@ def test_an_interrupted_run_leaves_nothing(plain: Scenario, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_part_that_a_killed_run_left_is_replaced(plain: Scenario, tmp_path: Path) -> None:
-    """What a killed process left beside the target does not stand in the way."""
+def test_a_run_under_way_is_in_nobodys_way(plain: Scenario, tmp_path: Path) -> None:
+    """Another run of the same target is written meanwhile."""
     with RunDirectory(tmp_path / "a") as under_way:
         under_way.open_tables(())
         run_into(tmp_path / "a", plain, "split")

@@ -54,6 +54,7 @@ def command(
     same on every machine: a fit whose digits could not be is refused.
     """
     from colosim.errors import LogError
+    from colosim.files import write_file
     from colosim.measured.conditions import HOST_OF
     from colosim.measured.cost_file import text_of
     from colosim.measured.fit import fit
@@ -73,7 +74,7 @@ def command(
     found = fit(runs, base=base or hosts[0])
     if out is not None:
         known = description or preset("hosts", found.base).description
-        out.write_text(text_of(found, known), encoding="utf-8", newline="\n")
+        write_file(out, text_of(found, known).encode())
     click.echo(json.dumps(_as_json(found), indent=2) if form == "json" else _table(found))
 
 

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from colosim.cli.main import STATUS_FAILED
-from colosim.cli.options import format_option
+from colosim.cli.options import force_option, format_option
 
 if TYPE_CHECKING:
     from colosim.measured.imported import ImportedRun
-
-_BECAME = {"written": "written", "unchanged": "the same run is there already, left alone"}
 
 
 @click.command("import")
@@ -29,11 +27,9 @@ _BECAME = {"written": "written", "unchanged": "the same run is there already, le
     help="Folder for the run directories: OUT/NAME/DESIGN.",
 )
 @click.option("--design", metavar="NAME", help="The design that the logs are of, if you know it.")
-@click.option("--force", is_flag=True, help="Replace a directory that holds another run.")
+@force_option
 @format_option
-def command(
-    *, paths: tuple[Path, ...], out: Path, design: str | None, force: bool, form: str
-) -> int:
+def command(*, paths: tuple[Path, ...], out: Path, design: str | None, form: str) -> int:
     """Turn a real run into a run directory, with the tables that a simulated run has.
 
     A LOG is what QEMU writes with -trace 'colo_*' -D LOG, of one side or one of each; a RUN_DIR is
@@ -51,9 +47,9 @@ def command(
     groups = [*((folder,) for folder in folders), *((tuple(logs),) if logs else ())]
     for run in [run for group in groups for run in import_runs(*group, design=design)]:
         target = out / run.scenario.name / run.design
-        became = write_imported(run, target, force=force)
+        became = write_imported(run, target)
         summaries.append(run.summary)
-        note = f"{target}: {_BECAME[became]}"
+        note = f"{target}: {became}"
         if form == "table":
             click.echo("\n".join((*_describe(run), note)))
         else:

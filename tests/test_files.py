@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from colosim.cli.main import main
-from colosim.cli.written import write_whole
-from colosim.errors import ColosimError
+from colosim.errors import WriteError
+from colosim.files import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> Non
     """What stood there is gone, and so is what the content went through."""
     path = tmp_path / "a.txt"
     path.write_text("old and longer")
-    assert write_whole(path, b"new") == f"{path}: written"
+    write_file(path, b"new")
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -29,7 +29,7 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
     """The file that a link leads to has the content, and the link is a link."""
     link, target = tmp_path / "link", tmp_path / "target"
     link.symlink_to(target)
-    write_whole(link, b"new")
+    write_file(link, b"new")
     assert (link.is_symlink(), target.read_text()) == (True, "new")
 
 
@@ -37,7 +37,7 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     """Somebody who reads a pipe gets the content, and the pipe stays one."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=write_whole, args=(pipe, b"new"))
+    writer = threading.Thread(target=write_file, args=(pipe, b"new"))
     writer.start()
     assert pipe.read_bytes() == b"new"
     writer.join()
@@ -47,8 +47,8 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_one_message(tmp_path: Path) -> None:
     """A folder in place of the file, or none around it, is said, and nothing is left."""
     for path in (tmp_path, tmp_path / "none" / "a.txt", tmp_path / ("n" * 300)):
-        with pytest.raises(ColosimError, match=f"cannot write {path}: "):
-            write_whole(path, b"new")
+        with pytest.raises(WriteError, match=f"cannot write {path}: "):
+            write_file(path, b"new")
     assert list(tmp_path.iterdir()) == []
 
 
