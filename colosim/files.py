@@ -19,7 +19,9 @@ from colosim.errors import WriteError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NewFolder", "reason", "remove_partials", "write_file", "writing"]
+__all__ = ["NewFolder", "read_file", "reason", "remove_partials", "write_file", "writing"]
+
+_READ_BYTES_MAX = 1 << 24
 
 _REASONS = {
     errno.EACCES: "that is not permitted; write to a folder of your own",
@@ -80,6 +82,20 @@ def _remove(path: Path) -> None:
             path.unlink()
     with suppress(ValueError):
         _partials.remove(path)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file that somebody may have damaged.
+
+    :raises OSError: if it cannot be read, is no plain file, or larger than 16 MiB.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(errno.ENOENT, "there is no such file", str(path))
+    with path.open("rb") as stream:
+        content = stream.read(_READ_BYTES_MAX + 1)
+    if len(content) > _READ_BYTES_MAX:
+        raise OSError(errno.EFBIG, "it is larger than 16 MiB", str(path))
+    return content
 
 
 def write_file(path: Path, content: bytes, *, replace: bool = True) -> None:

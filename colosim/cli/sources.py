@@ -56,7 +56,11 @@ def stored_runs(path: Path) -> list[Run]:
         return []
     if (path / MANIFEST).exists():
         return [read_run(path)]
-    inner = sorted(folder for folder in path.iterdir() if (folder / MANIFEST).exists())
+    inner = sorted(
+        folder
+        for folder in path.iterdir()
+        if (folder / MANIFEST).exists() and not folder.name.startswith(".")  # under way
+    )
     return [read_run(folder) for folder in inner] if inner else [read_run(path)]
 
 

@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from colosim.errors import LogError
+from colosim.measured.lines import LINE_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -76,7 +77,6 @@ class Log:
 
 
 _UNKNOWN_KEPT: Final = 5
-_LINE_LIMIT: Final = 4096
 _NAME_LIMIT: Final = 64
 
 _HEAD: Final = re.compile(
@@ -122,7 +122,7 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
     number = other_events = unknown_lines = 0
     truncated = multifd = False
     for number, line in enumerate(lines, start=1):
-        text = line[:_LINE_LIMIT].rstrip("\r\n")
+        text = line[:LINE_BYTES_MAX].rstrip("\r\n")
         whole = line.endswith("\n")
         found = list(reader.events(number, text, whole=whole))
         events += found

@@ -13,11 +13,13 @@ import csv
 import json
 import re
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from colosim.errors import LogError
+from colosim.files import read_file
+from colosim.measured.lines import opened
 from colosim.measured.measurement import (
     MOMENTS,
     NUMBERS,
@@ -125,12 +127,12 @@ def read_notes(path: str | PathLike[str]) -> Notes:
         if not (folder / name).is_file():
             raise LogError(f"{folder}: not a run folder, it has no {name}")
     try:
-        meta = json.loads((folder / _META).read_text("utf-8"), parse_float=Decimal)
-        with (folder / _CHECKPOINTS).open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
+        meta = json.loads(read_file(folder / _META), parse_float=Decimal)
+        with opened(folder / _CHECKPOINTS) as lines:
+            reader = csv.DictReader(lines)
             rows = list(reader)
             header = reader.fieldnames or ()
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise LogError(f"{folder}: cannot be read: {error}") from error
     try:
         if "P_BEGIN" in header:
@@ -139,7 +141,7 @@ def read_notes(path: str | PathLike[str]) -> Notes:
             return _lab72(folder.resolve().name, meta, rows)
     except _UnknownNameError as error:
         raise LogError(f"{folder / _META}: {error}") from error
-    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise LogError(f"{folder}: not as a run of the lab is written: {error!r}") from error
     raise LogError(f"{folder}: {_CHECKPOINTS} has neither P_BEGIN nor p_send_request")
 

@@ -8,17 +8,16 @@ where the account has changed.
 from __future__ import annotations
 
 import csv
-import gzip
-import io
-import zlib
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from colosim.errors import LogError
+from colosim.measured.lines import opened
 from colosim.measured.merge import Entry
 from colosim.trace.events import MemoryLevel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 __all__ = ["ACCOUNTS", "read_samples"]
@@ -42,16 +41,15 @@ def read_samples(folder: Path) -> list[Entry]:
     if not path.is_file():
         return []
     try:
-        text = gzip.decompress(path.read_bytes()).decode("utf-8")
-        rows = list(csv.DictReader(io.StringIO(text)))
-        return list(_changes(rows))
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, csv.Error) as error:
+        with opened(path) as lines:
+            return list(_changes(csv.DictReader(lines)))
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise LogError(f"{path}: cannot be read: {error!r}") from error
     except InvalidOperation as error:
         raise LogError(f"{path}: a number is none: {error!r}") from error
 
 
-def _changes(rows: list[dict[str, str]]) -> list[Entry]:
+def _changes(rows: Iterable[dict[str, str]]) -> list[Entry]:
     last: dict[MemoryLevel, int] = {}
     found = []
     for row in rows:

@@ -10,16 +10,15 @@ two processes, told apart by their threads.
 
 from __future__ import annotations
 
-import gzip
-import io
-import zlib
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from colosim.errors import LogError
 from colosim.measured import log
 from colosim.measured.events import READY, REQUEST, of_trace
+from colosim.measured.lines import opened
 from colosim.measured.stage_log import of_stages, parse_stages, side_of, streams_ram
 from colosim.trace.events import PRIMARY, SECONDARY
 
@@ -84,27 +83,18 @@ def sessions(paths: Sequence[str | PathLike[str]]) -> list[Session]:
     """
     if len(paths) > _LOGS_MAX:
         raise LogError(f"{len(paths)} logs are given; a run has one log a side")
-    texts = [(str(path), _lines(Path(path))) for path in paths]
-    staged = [parse_stages(lines, source) for source, lines in texts]
-    split = any(map(streams_ram, staged))
     of_logs: list[list[Session]] = []
-    for (source, lines), stages in zip(texts, staged, strict=True):
-        side = side_of(stages)
-        if side is None:
-            of_logs.append(sessions_of(log.parse(lines, source)))
-        else:
-            of_logs.append([[of_stages(stages, side, split=split)]])
+    with ExitStack() as files:
+        texts = [(str(path), files.enter_context(opened(Path(path)))) for path in paths]
+        staged = [parse_stages(lines, source) for source, lines in texts]
+        split = any(map(streams_ram, staged))
+        for (source, lines), stages in zip(texts, staged, strict=True):
+            side = side_of(stages)
+            if side is None:
+                of_logs.append(sessions_of(log.parse(lines, source)))
+            else:
+                of_logs.append([[of_stages(stages, side, split=split)]])
     return of_logs[0] if len(of_logs) == 1 else _together(*of_logs)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise LogError(f"{path}: cannot be read: {error}") from error
-    return list(io.StringIO(data.decode("utf-8", errors="replace"), newline="\n"))
 
 
 # ---- sessions of two logs ------------------------------------------------------------------------

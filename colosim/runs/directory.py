@@ -18,7 +18,7 @@ from colosim.errors import RunDirectoryError
 from colosim.files import NewFolder, writing
 from colosim.runs.columns import COLUMNS, checkpoint_columns
 from colosim.runs.run import Run, simulate
-from colosim.runs.stored import MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
+from colosim.runs.stored import FILES, MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
 from colosim.runs.taps import taps
 from colosim.scenario import resolve
 
@@ -38,8 +38,6 @@ __all__ = ["UNCHANGED", "WRITTEN", "RunDirectory", "run_into", "versions", "writ
 WRITTEN, UNCHANGED = "written", "the same run is there already, left alone"
 BATCH = 1 << 18
 """How many integers of the record are turned into tables in one go."""
-_FILES = {MANIFEST, SUMMARY, *(f"{name}{end}" for name in COLUMNS for end in (".csv", ".parquet"))}
-"""Every file that a run directory may have."""
 
 
 class RunDirectory(NewFolder):
@@ -144,7 +142,7 @@ class RunDirectory(NewFolder):
             elif files <= set(there["files"]) and intact(target):
                 return UNCHANGED
         with writing(target):
-            others = [path.name for path in sorted(target.iterdir()) if path.name not in _FILES]
+            others = [path.name for path in sorted(target.iterdir()) if path.name not in FILES]
         if others:
             raise RunDirectoryError(
                 f"{target} has {', '.join(others)} in it, which no run directory has: it is left "

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colosim.errors import RunDirectoryError
+from colosim.files import read_file
+from colosim.runs.columns import COLUMNS
 from colosim.runs.run import Run
 from colosim.scenario import loads
 from colosim.trace.events import parse
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from colosim.trace.events import Event
 
 __all__ = [
+    "FILES",
     "MANIFEST",
     "SCHEMA",
     "SUMMARY",
@@ -35,6 +39,10 @@ MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
 SCHEMA = 1
 """Version of the layout of run directories."""
+FILES = {MANIFEST, SUMMARY, *(f"{name}{end}" for name in COLUMNS for end in (".csv", ".parquet"))}
+"""Every file that a run directory may have."""
+_MANIFEST_HAS = {"design": str, "seed": int, "digest": str, "files": dict, "scenario": str}
+_SUMMARY_HAS = {"design": str, "seed": int, "verdict": str, "reason": str, "digest": str}
 _BLOCK_BYTES = 1 << 20
 
 
@@ -74,7 +82,11 @@ class StoredTables:
         if table not in self._frames:
             from colosim.runs.frames import read  # noqa: PLC0415 - pandas is slow to import
 
-            self._frames[table] = read(table, self._file(table))
+            path = self._file(table)
+            try:
+                self._frames[table] = read(table, path)
+            except (OSError, ValueError, KeyError) as error:
+                raise RunDirectoryError(f"{path} is no table of a run: {error}") from error
         return self._frames[table]
 
     def events(self) -> Iterator[tuple[int, Event, int]]:
@@ -86,16 +98,17 @@ class StoredTables:
         from colosim.runs.table_files import events_in  # noqa: PLC0415 - numpy is slow to import
 
         path = self._file("events")
-        for at_ns, sentence, value in events_in(path):
-            try:
-                event = parse(sentence)
-            except ValueError as error:
-                raise RunDirectoryError(f"{path}: {error}") from error
-            yield at_ns, event, value
+        try:
+            for at_ns, sentence, value in events_in(path):
+                yield at_ns, parse(sentence), value
+        except (OSError, ValueError) as error:
+            raise RunDirectoryError(f"{path}: {error}") from error
 
 
 def _verify(path: Path, digest: str) -> None:
     try:
+        if not path.is_file():
+            raise FileNotFoundError(errno.ENOENT, "there is no such file")
         found = sha256_of(path)
     except OSError as error:
         raise RunDirectoryError(f"{path} cannot be read: {error.strerror}") from error
@@ -103,24 +116,41 @@ def _verify(path: Path, digest: str) -> None:
         raise RunDirectoryError(f"{path} is not what was written: its SHA-256 differs")
 
 
+def _read_json(file: Path, has: dict[str, type]) -> dict[str, Any]:
+    """Return what a file of JSON holds: an object that has these keys, with values of these types.
+
+    :raises RunDirectoryError: if it does not.
+    """
+    what = f"{file} is no {file.stem}"
+    try:
+        content = json.loads(read_file(file))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunDirectoryError(f"{what}: {error}") from error
+    if not isinstance(content, dict):
+        raise RunDirectoryError(f"{what}: it is no object")
+    if content.get("schema", SCHEMA) != SCHEMA:
+        raise RunDirectoryError(f"{file}: layout {content['schema']}, expected {SCHEMA}")
+    for key, kind in has.items():
+        if not isinstance(content.get(key), kind):
+            raise RunDirectoryError(f"{what}: its {key!r} is missing or damaged")
+    return content
+
+
 def read_manifest(path: Path) -> dict[str, Any]:
     """Return the manifest of a run directory.
 
-    :raises RunDirectoryError: if there is none, or it is of another layout.
+    :raises RunDirectoryError: if there is none, or it is damaged or of another layout.
     """
     file = path / MANIFEST
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        if manifest["schema"] != SCHEMA:
-            raise RunDirectoryError(f"{file}: layout {manifest['schema']}, expected {SCHEMA}")
-        files = manifest["files"]
-        if not (isinstance(files, dict) and SUMMARY in files):
-            raise RunDirectoryError(f"{file} lists no {SUMMARY}")
-    except OSError as error:
-        raise RunDirectoryError(f"{path} is no run directory: no {MANIFEST} in it") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunDirectoryError(f"{file} is no manifest: {error!r}") from error
-    return dict(manifest)
+    if not file.exists():
+        raise RunDirectoryError(f"{path} is no run directory: no {MANIFEST} in it")
+    manifest = _read_json(file, _MANIFEST_HAS)
+    files = manifest["files"]
+    if SUMMARY not in files:
+        raise RunDirectoryError(f"{file} lists no {SUMMARY}")
+    if not files.keys() <= FILES:
+        raise RunDirectoryError(f"{file} lists {min(files.keys() - FILES)!r}, which no run has")
+    return manifest
 
 
 def verify(path: Path) -> None:
@@ -152,4 +182,4 @@ def read_run(path: str | PathLike[str]) -> Run:
     _verify(summary, manifest["files"][SUMMARY])
     scenario = loads(manifest["scenario"], file=str(folder / MANIFEST))
     stored = StoredTables(folder, manifest["files"], manifest.get("digest_format", 1))
-    return Run(scenario, json.loads(summary.read_text(encoding="utf-8")), stored=stored)
+    return Run(scenario, _read_json(summary, _SUMMARY_HAS), stored=stored)

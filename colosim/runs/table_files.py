@@ -79,13 +79,15 @@ class _ParquetFiles:
             name: pa.schema([(column, _type_of(column)) for column in header])
             for name, header in columns.items()
         }
-        self._writers = {
-            name: pq.ParquetWriter(
-                folder / f"{name}.parquet", schema, use_dictionary=_words(schema)
-            )
-            for name, schema in self._schemas.items()
-        }
         self._parts: dict[str, list[pa.Table]] = {name: [] for name in columns}
+        self._writers: dict[str, pq.ParquetWriter] = {}
+        with ExitStack() as undone:
+            undone.callback(self.close)
+            for name, schema in self._schemas.items():
+                self._writers[name] = pq.ParquetWriter(
+                    folder / f"{name}.parquet", schema, use_dictionary=_words(schema)
+                )
+            undone.pop_all()
 
     def write(self, tables: Mapping[str, Table]) -> None:
         import pyarrow as pa  # noqa: PLC0415
@@ -148,7 +150,7 @@ def events_in(path: Path) -> Iterator[tuple[int, str, int]]:
     if path.suffix == ".csv":
         with path.open(encoding="utf-8", newline="") as stream:
             rows = csv.reader(stream)
-            next(rows)
+            next(rows, None)
             for at_ns, sentence, value in rows:
                 yield int(at_ns), sentence, int(value)
         return

@@ -17,10 +17,12 @@ SCHEMA_URL: Final = "https://json-schema.org/draft/2020-12/schema"
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12): descriptions, units, defaults, patterns."""
-    made = Scenario.model_json_schema(by_alias=True, mode="validation")
-    definitions = made.get("$defs", {})
     sections = [each for reads in all_keys(Scenario).values() for each in sections_in(reads)]
     models: list[type[Section]] = [Scenario, *sections]
+    for model in models:
+        model.model_rebuild()  # pydantic before 2.13 describes no default of a model not built yet
+    made = Scenario.model_json_schema(by_alias=True, mode="validation")
+    definitions = made.get("$defs", {})
     for model in dict.fromkeys(models):
         _complete(made if model is Scenario else definitions[model.__name__], model)
     # A scenario names the file; the values stand only in what `colosim resolve` prints.

@@ -215,7 +215,9 @@ def test_a_run_under_way_is_in_nobodys_way(plain: Scenario, tmp_path: Path) -> N
         (None, "no manifest.json"),
         ("{", "is no manifest"),
         ('{"schema": 99}', "layout 99"),
-        ('{"schema": 1, "files": {}}', "lists no summary"),
+        ("[" * 100_000, "is no manifest"),
+        ("[]", "is no object"),
+        ('{"schema": 1, "files": {}}', "'design' is missing or damaged"),
     ],
 )
 def test_what_is_no_run_directory_is_refused(
