@@ -1,7 +1,6 @@
 """``colosim`` as a process: Ctrl-C and SIGTERM, a standard output that takes nothing, and its end.
 
-Nothing is imported here before signals are looked after: an interrupt of the imports is one line
-too.
+Nothing that takes time is imported here: an interrupt of the imports of a command is one line too.
 """
 
 from __future__ import annotations
@@ -14,9 +13,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
-__all__ = ["STATUS_BAD_INPUT", "STATUS_BROKEN_PIPE", "main", "refused", "stopped", "was_stopped"]
+__all__ = [
+    "STATUS_BAD_INPUT",
+    "STATUS_BROKEN_PIPE",
+    "as_process",
+    "refused",
+    "stopped",
+    "was_stopped",
+]
 
 STATUS_BAD_INPUT = 2
 STATUS_BROKEN_PIPE = 141
@@ -66,8 +73,8 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def main() -> int:
-    """Run the command that ``sys.argv`` names, and return its exit status."""
+def as_process(command: Callable[[], int]) -> int:
+    """Run the command that this process is for, and return its exit status."""
     try:
         for number in _WORDS:
             if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and & leave it
@@ -75,9 +82,7 @@ def main() -> int:
         if sys.stdout is None:
             _say("standard output is closed; redirect it to a file, or to /dev/null")
             return STATUS_BAD_INPUT
-        from colosim.cli.main import main as run_command
-
-        status = run_command()
+        status = command()
     except BaseException:
         if not _came:
             raise

@@ -6,11 +6,13 @@ import multiprocessing
 import signal
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from colosim.errors import ColosimError
 from colosim.explore.cases import Space
 from colosim.explore.choices import ChoicesError
 from colosim.explore.outcome import run_case
@@ -146,6 +148,11 @@ def _batches(space: Space, results: Results, jobs: int) -> Iterator[list[Outcome
         while waiting:
             first, ready = waiting.popleft()
             yield _kept(first, ready.result(), results)
+    except BrokenProcessPool as error:
+        raise ColosimError(
+            "a process that ran cases was killed, perhaps for want of memory; with --out, a rerun "
+            "goes on from what is finished: try it with fewer --jobs"
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         for batch, future in waiting:

@@ -60,9 +60,12 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _read_csv(path: Path) -> pd.DataFrame:
     with path.open(encoding="utf-8") as stream:
         columns = stream.readline().rstrip("\n").split(",")
-    return pd.read_csv(
+    # Before version 3 pandas itself read the last digit of some real numbers wrong.
+    types = {column: "object" if column == SLOPE else dtype_of(column) for column in columns}
+    made: pd.DataFrame = pd.read_csv(
         path,
-        dtype={column: dtype_of(column) for column in columns},
+        dtype=types,
         keep_default_na=False,
         na_values={column: [""] for column in columns if column not in TEXT},
     )
+    return made.astype({column: dtype_of(column) for column in columns if column == SLOPE})
