@@ -134,12 +134,13 @@ class NewFolder:
     """A folder that is filled at `path`, beside `target`, until `put` gives it the target's name.
 
     Used with ``with``: what was not put in place is removed at its end, and so are the folders
-    that were made for it.
+    that were made for it.  Where the target is a link, it is what that leads to that is written.
     """
 
     def __init__(self, target: Path) -> None:
         self.target = target
         self.path = target
+        self._place = Path(os.path.realpath(target))
         self._made: list[Path] = []
 
     def __enter__(self) -> Self:
@@ -149,7 +150,7 @@ class NewFolder:
         """
         with writing(self.target):
             self.target.is_dir()  # a name that is too long is told now, not when all has been done
-            self.path = _begin(self.target)
+            self.path = _begin(self._place)
             for tries_left in reversed(range(_TRIES)):
                 try:
                     self._make()
@@ -184,9 +185,9 @@ class NewFolder:
         with writing(self.target):
             try:
                 if replace:
-                    _exchange(self.path, self.target)
+                    _exchange(self.path, self._place)
                 else:
-                    self.path.rename(self.target)
+                    self.path.rename(self._place)
             except OSError as error:
                 changed = error.errno in {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST}
                 if not (changed and self.path.is_dir()):

@@ -13,6 +13,7 @@ from colosim.explore.choices import ChoicesError
 from colosim.explore.explore import Exploration, explore
 from colosim.explore.outcome import Outcome, run_case
 from colosim.explore.report import as_csv, as_json, count_rows, write_tables
+from colosim.explore.results import Results
 from colosim.runs.run import simulate
 
 if TYPE_CHECKING:
@@ -189,6 +190,16 @@ def test_an_interrupted_exploration_goes_on_where_it_was(
     lines = stored.read_text().splitlines()
     lines.remove('{"design": "spl')
     assert [json.loads(line) for line in lines] == [one.to_dict() for one in explored.outcomes]
+
+
+def test_explorations_may_share_a_folder(explored: Exploration, tmp_path: Path) -> None:
+    """What each of two that go on at once has finished is found by the next."""
+    first, second = explored.outcomes[:2]
+    with Results(tmp_path, "d") as one, Results(tmp_path, "d") as other:
+        one.add([first])
+        other.add([second])
+    with Results(tmp_path, "d") as both:
+        assert [both.get(outcome.choices) for outcome in (first, second)] == [first, second]
 
 
 def test_results_of_other_conditions_are_not_taken(

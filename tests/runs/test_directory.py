@@ -185,6 +185,22 @@ def test_what_no_run_directory_has_is_never_removed(
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+@pytest.mark.parametrize("stands_there", [True, False])
+def test_a_link_to_a_directory_is_written_through(
+    plain: Scenario, tmp_path: Path, *, stands_there: bool
+) -> None:
+    """The run stands where the link leads, and the link is a link."""
+    link, target = tmp_path / "link", tmp_path / "elsewhere" / "a"
+    target.parent.mkdir()
+    if stands_there:
+        run_into(target, plain, "qsb")
+    link.symlink_to(target)
+    run_into(link, plain, "split")
+    assert link.is_symlink()
+    assert read_run(target).design == "split"
+    assert [path.name for path in target.parent.iterdir()] == ["a"]
+
+
 def test_an_interrupted_run_leaves_nothing(plain: Scenario, tmp_path: Path) -> None:
     """A run that is interrupted leaves no directory, no part of one, and no empty folder."""
 
