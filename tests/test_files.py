@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+import colosim
 from colosim.cli.main import main
 from colosim.errors import WriteError
 from colosim.files import write_file
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -63,3 +62,27 @@ def test_init_writes_through_a_link_only_when_forced(
     assert main(["init", "web", "--force"]) == 0
     assert main(["validate", "other.yaml"]) == 0
     assert (tmp_path / "web.yaml").is_symlink()
+
+
+#: What writes, and the files of the package that may: below a `NewFolder`, or a journal.
+WRITES = re.compile(
+    r"\.(?:write_text|write_bytes|to_csv\(\w*path|savefig\(\w*path)|open\(.*\"[wax]b?\+?\""
+)
+WRITERS = {
+    "files.py",
+    "cli/process.py",  # forgets standard output
+    "explore/results.py",  # adds lines to the finished cases
+    "runs/directory.py",
+    "runs/table_files.py",
+}
+
+
+def test_nothing_else_writes() -> None:
+    """There is one way to write a file and one to put a folder in its place."""
+    package = Path(colosim.__file__).parent
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if WRITES.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == WRITERS
