@@ -28,7 +28,7 @@ from colosim.runs.columns import COLUMNS, TABLES
 from colosim.runs.tables import rows_of
 from colosim.trace.events import CheckpointEnded, ColoExit, Received, Sent
 from colosim.trace.fields import SUMMARY_KEYS
-from colosim.trace.steps import POINTS
+from tests.measured import lab_points
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,9 +68,8 @@ def test_every_stage_is_as_the_lab_derived_it(name: str) -> None:
     table, own = rows(run), derived(name)
     assert len(table) == len(own)
     lab25 = "P_BEGIN" in own[0]
-    columns = {
-        point.qemu25 if lab25 else point.qemu72: f"{point.full_name}_at_ns" for point in POINTS
-    }
+    names = lab_points.QEMU25 if lab25 else lab_points.QEMU72
+    columns = {column: f"{point}_at_ns" for column, point in names.items()}
     if lab25:
         numbers = {
             "dirty_pages": "dirty_pages",
