@@ -1,9 +1,9 @@
 """The steps and the points of a checkpoint, for simulated and for measured runs: one table each.
 
 A *step* is what one side does between two *points*; no design has all of either.  Tables name their
-columns, figures their lanes and ``colosim steps`` its rows after them.  Logs of real QEMU become the
-same events, and so have the same points.  A design may have steps that are not here: they have no
-function and span no points.
+columns, figures their lanes and ``colosim steps`` its rows after them.  Logs of real QEMU become
+the same events, and so have the same points.  A design may have steps that are not here: they have
+no function and span no points.
 """
 
 from __future__ import annotations
