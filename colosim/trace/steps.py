@@ -41,6 +41,7 @@ __all__ = [
     "INCOMING_THREAD",
     "MAIN_LOOP",
     "POINTS",
+    "PROTOCOL_THREADS",
     "STEPS",
     "Kind",
     "OwnNames",
@@ -55,6 +56,8 @@ __all__ = [
 CHECKPOINT_THREAD: Final = "checkpoint thread"
 INCOMING_THREAD: Final = "COLO incoming thread"
 MAIN_LOOP: Final = "main loop"
+PROTOCOL_THREADS: Final = {PRIMARY: CHECKPOINT_THREAD, SECONDARY: INCOMING_THREAD}
+"""The thread of each side that runs the protocol (in QEMU: migration thread, COLO incoming)."""
 
 
 class Kind(StrEnum):

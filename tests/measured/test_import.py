@@ -26,8 +26,9 @@ from colosim.measured.merge import interleave
 from colosim.measured.sessions import sessions
 from colosim.runs.columns import COLUMNS, TABLES
 from colosim.runs.tables import rows_of
-from colosim.trace.events import CheckpointEnded, ColoExit, Received, Sent
+from colosim.trace.events import CheckpointEnded, ColoExit, Received, Sent, WaitEnded
 from colosim.trace.fields import SUMMARY_KEYS
+from colosim.trace.steps import CHECKPOINT_THREAD
 from tests.measured import lab_points
 
 if TYPE_CHECKING:
@@ -453,3 +454,13 @@ def test_a_long_shuffled_log_is_read(folder: Path) -> None:
     lines = list(LINES)
     random.Random(7).shuffle(lines)  # noqa: S311 - a fixed disorder
     read_or_refuse(b"".join(lines), folder)
+
+
+def test_a_thread_has_waited_for_what_it_reads() -> None:
+    """No log shows a wait: the record has each, as long as the column of it says."""
+    run = import_run(PRIMARY, SECONDARY)
+    loaded = WaitEnded("primary", CHECKPOINT_THREAD, "VMSTATE_LOADED")
+    waits = [value for _, event, value in run.iter_events() if event == loaded]
+    assert waits == [row["primary_loaded_wait_ns"] for row in rows(run)]
+    untold = [event for event in import_run(PRIMARY).iter_events() if event[1] == loaded]
+    assert [value for *_, value in untold] == waits
