@@ -1,1 +1,1 @@
-"""What is made of runs: comparison, wait-for graph and explanation, exploration, closed forms."""
+"""What one asks of runs: designs side by side, who waits for whom, why a run ended as it did."""

@@ -38,7 +38,10 @@ _OWN_BY_NAME = {design.name: design for design in OWN}
 
 
 class DesignNames(Collection[str]):
-    """The names of all designs, this package's first; none but theirs is looked up for one."""
+    """The names of all designs, this package's first.
+
+    Other packages are asked only for a name that is none of this package's.
+    """
 
     def __contains__(self, name: object) -> bool:
         """Tell whether a design is called so; a registered one is not loaded for it."""

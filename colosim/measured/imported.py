@@ -14,7 +14,15 @@ from colosim.measured import conditions
 from colosim.measured.conformance import Deviation, Identification, identify, parts_from
 from colosim.measured.events import REQUEST, STAGES
 from colosim.measured.measurement import WARMUP
-from colosim.measured.merge import KNOWN_LIMIT, UNKNOWN, Entry, clock_offset_ns, entries, interleave
+from colosim.measured.merge import (
+    KNOWN_LIMIT,
+    UNKNOWN,
+    Entry,
+    clock_offset_ns,
+    entries,
+    interleave,
+    with_waits,
+)
 from colosim.measured.notes import is_run_folder, read_notes
 from colosim.measured.protocol import protocol_of
 from colosim.measured.real_summary import digest_of, summary_of
@@ -221,7 +229,7 @@ class _Import:
         if self._timed and len(self._told) > 1:
             offset_ns = clock_offset_ns(self._sides[PRIMARY], self._sides[SECONDARY])
         events, zero = self._from_request(offset_ns)
-        entered = entries(self._placed(events, zero), self._told)
+        entered = with_waits(entries(self._placed(events, zero), self._told))
         every = list(_with_samples(entered, self._sampled(zero)))
         record = [
             entry if entry.value != UNKNOWN else entry._replace(value=0)

@@ -26,12 +26,18 @@ from colosim.trace.events import (
     CheckpointEnded,
     ColoExit,
     GuestRunning,
+    LockGot,
     OnSide,
     Received,
     Sent,
     ServesAlone,
+    StepDone,
+    StreamBegan,
+    StreamEnded,
+    WaitEnded,
 )
 from colosim.trace.record import code_of
+from colosim.trace.steps import PROTOCOL_THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -48,6 +54,7 @@ __all__ = [
     "entries",
     "flat_of",
     "interleave",
+    "with_waits",
 ]
 
 UNKNOWN: Final = -(1 << 60)
@@ -208,6 +215,38 @@ def entries(events: Sequence[Entry], histories: Collection[History]) -> Iterator
     checkpoints = _Checkpoints(min(histories, key=lambda history: history.side), len(histories))
     for event in events:
         yield from checkpoints.enter(event)
+
+
+def with_waits(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield entries, and with them the ends of waits, which no log of QEMU's shows.
+
+    A thread of the protocol that reads a message, or a stream to its end, has waited for it since
+    it last did something.
+    """
+    acted: dict[str, int] = {}
+    written: set[tuple[str, str]] = set()
+    for entry in entries:
+        if entry.time_ns == UNKNOWN:
+            yield entry
+            continue
+        match entry.event:
+            case StreamBegan(side, step):
+                written.add((side, step))
+            case Received(side, what) | StreamEnded(side, what) if (side, what) not in written:
+                lasted = entry.time_ns - acted.get(side, entry.time_ns)
+                if lasted > 0:
+                    yield entry._replace(
+                        event=WaitEnded(side, PROTOCOL_THREADS[side], what), value=lasted
+                    )
+            case StreamEnded(side) | Sent(side) | StepDone(side):
+                pass
+            case LockGot(side, thread) if thread == PROTOCOL_THREADS[side]:
+                pass
+            case _:
+                yield entry
+                continue
+        acted[side] = entry.time_ns
+        yield entry
 
 
 class _Checkpoints:

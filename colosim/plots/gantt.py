@@ -8,14 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from colosim.plots.bars import Bar, draw_lane, frame_lanes
-from colosim.plots.lanes import (
-    PROTOCOL_THREADS,
-    WAITS,
-    Lanes,
-    request_of,
-    typical_checkpoint,
-    window_of,
-)
+from colosim.plots.lanes import WAITS, Lanes, request_of, typical_checkpoint, window_of
 from colosim.plots.style import (
     Colour,
     Fill,
@@ -28,6 +21,7 @@ from colosim.plots.style import (
 )
 from colosim.plots.units import short_time, time_unit
 from colosim.trace.events import CheckpointEnded
+from colosim.trace.steps import PROTOCOL_THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -31,7 +31,6 @@ from colosim.trace.events import (
     LockWanted,
     OnSide,
     ProcessChanged,
-    Received,
     Sent,
     ServesAlone,
     StepDone,
@@ -41,10 +40,10 @@ from colosim.trace.events import (
     WaitBegan,
     WaitEnded,
 )
-from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD, STEPS, Kind, step_column
+from colosim.trace.steps import PROTOCOL_THREADS, STEPS, Kind, step_column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     import pandas as pd
 
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUFFERS",
-    "PROTOCOL_THREADS",
     "WAITS",
     "Interval",
     "Lanes",
@@ -65,9 +63,6 @@ __all__ = [
     "typical_checkpoint",
     "window_of",
 ]
-
-PROTOCOL_THREADS: Final = {PRIMARY: CHECKPOINT_THREAD, SECONDARY: INCOMING_THREAD}
-"""The thread of each side that runs the protocol (in QEMU: migration thread, COLO incoming)."""
 
 BUFFERS: Final = {
     "primary send buffer": (PRIMARY, "socket_send_buffer"),
@@ -119,36 +114,8 @@ class Level(NamedTuple):
 
 
 def events_of(run: Run) -> Iterator[Timed]:
-    """Yield a run's events.
-
-    A log of real QEMU notes no waits: there a thread that receives has waited since it last did
-    something.
-    """
-    noted = any(isinstance(event, WaitBegan | WaitEnded) for _, event, _ in run.iter_events())
-    events = map(Timed._make, run.iter_events())
-    return events if noted else _with_waits(events)
-
-
-def _with_waits(events: Iterable[Timed]) -> Iterator[Timed]:
-    acted: dict[str, int] = {}
-    written: set[tuple[str, str]] = set()
-    for one in events:
-        match one.event:
-            case StreamBegan(side, step):
-                written.add((side, step))
-            case Received(side, what) | StreamEnded(side, what) if (side, what) not in written:
-                lasted = one.at_ns - acted.get(side, one.at_ns)
-                if lasted > 0:
-                    yield Timed(one.at_ns, WaitEnded(side, PROTOCOL_THREADS[side], what), lasted)
-            case StreamEnded(side) | Sent(side) | StepDone(side):
-                pass
-            case LockGot(side, thread) if thread == PROTOCOL_THREADS[side]:
-                pass
-            case _:
-                yield one
-                continue
-        acted[side] = one.at_ns
-        yield one
+    """Yield a run's events."""
+    return map(Timed._make, run.iter_events())
 
 
 def request_of(run: Run, checkpoint: int) -> int:

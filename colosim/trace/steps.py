@@ -1,9 +1,9 @@
 """The steps and the points of a checkpoint, for simulated and for measured runs: one table each.
 
 A *step* is what one side does between two *points*; no design has all of either.  Tables name their
-columns, figures their lanes and ``colosim steps`` its rows after them, and the lab's logs of real
-QEMU spell the same points in ways of their own.  A design may have steps that are not here: they
-have no function and span no points.
+columns, figures their lanes and ``colosim steps`` its rows after them.  Logs of real QEMU become
+the same events, and so have the same points.  A design may have steps that are not here: they have
+no function and span no points.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ __all__ = [
     "INCOMING_THREAD",
     "MAIN_LOOP",
     "POINTS",
+    "PROTOCOL_THREADS",
     "STEPS",
     "Kind",
     "OwnNames",
@@ -55,6 +56,8 @@ __all__ = [
 CHECKPOINT_THREAD: Final = "checkpoint thread"
 INCOMING_THREAD: Final = "COLO incoming thread"
 MAIN_LOOP: Final = "main loop"
+PROTOCOL_THREADS: Final = {PRIMARY: CHECKPOINT_THREAD, SECONDARY: INCOMING_THREAD}
+"""The thread of each side that runs the protocol (in QEMU: migration thread, COLO incoming)."""
 
 
 class Kind(StrEnum):
@@ -75,8 +78,7 @@ class Point:
 
     `events`: what marks it, whichever comes first (after `after`, if that is given); `begins`: the
     step of work that begins with it; `meaning`: what it is where more than one event decides
-    (`colosim.trace.checkpoint`).  `qemu25` and `qemu72`: its name in the logs of the lab's QEMU 2.5
-    (2.7) and 7.2, ``""`` where they do not have it.
+    (`colosim.trace.checkpoint`).
     """
 
     side: str
@@ -85,8 +87,6 @@ class Point:
     after: Event | None = None
     begins: str = ""
     meaning: str = ""
-    qemu25: str = ""
-    qemu72: str = ""
 
     @property
     def full_name(self) -> str:
@@ -133,61 +133,40 @@ _SAVER = (PRIMARY, CHECKPOINT_THREAD, Purpose.SAVE)
 _LOADER = (SECONDARY, INCOMING_THREAD, Purpose.LOAD)
 
 POINTS: Final = (
-    _primary("request", Sent(PRIMARY, _REQUEST), qemu25="P_BEGIN", qemu72="p_send_request"),
-    _secondary("request", Received(SECONDARY, _REQUEST), qemu25="S_REQ", qemu72="s_recv_request"),
-    _secondary("stopped", GuestStopped(SECONDARY), qemu72="s_vm_stopped"),
-    _secondary("reply", Sent(SECONDARY, _REPLY), qemu72="s_send_reply"),
-    _primary("reply", Received(PRIMARY, _REPLY), qemu25="P_REPLY", qemu72="p_recv_reply"),
-    _primary("stopped", GuestStopped(PRIMARY), qemu25="P_STOPPED", qemu72="p_vm_stopped"),
-    _primary("vmstate_send", Sent(PRIMARY, _SEND), qemu72="p_send_vmstate_send"),
-    _secondary(
-        "vmstate_send",
-        Received(SECONDARY, _SEND),
-        qemu25="S_VMSTATE_SEND",
-        qemu72="s_recv_vmstate_send",
-    ),
-    _primary("lock_wanted", LockWanted(*_SAVER), LockGot(*_SAVER), qemu25="P_BQL_WANT"),
-    _primary("lock_taken", LockGot(*_SAVER), qemu25="P_BQL_GOT"),
-    _primary("sync_begin", begins="bitmap sync", qemu72="p_sync_start"),
-    _primary("synced", StepDone(PRIMARY, "bitmap sync"), qemu25="P_SYNCED", qemu72="p_sync_end"),
-    _primary("ram_sent", meaning="the RAM stream, sent on its own, ends", qemu25="P_RAM_STREAMED"),
-    _primary("saved", meaning="the last state is staged or sent under the lock", qemu25="P_SAVED"),
-    _primary("lock_free", LockReleased(*_SAVER), qemu25="P_BQL_REL"),
-    _primary("size_sent", Sent(PRIMARY, _SIZE), qemu72="p_send_vmstate_size"),
-    _primary("sent", meaning="the stream of what was staged ends", qemu25="P_SENT"),
+    _primary("request", Sent(PRIMARY, _REQUEST)),
+    _secondary("request", Received(SECONDARY, _REQUEST)),
+    _secondary("stopped", GuestStopped(SECONDARY)),
+    _secondary("reply", Sent(SECONDARY, _REPLY)),
+    _primary("reply", Received(PRIMARY, _REPLY)),
+    _primary("stopped", GuestStopped(PRIMARY)),
+    _primary("vmstate_send", Sent(PRIMARY, _SEND)),
+    _secondary("vmstate_send", Received(SECONDARY, _SEND)),
+    _primary("lock_wanted", LockWanted(*_SAVER), LockGot(*_SAVER)),
+    _primary("lock_taken", LockGot(*_SAVER)),
+    _primary("sync_begin", begins="bitmap sync"),
+    _primary("synced", StepDone(PRIMARY, "bitmap sync")),
+    _primary("ram_sent", meaning="the RAM stream, sent on its own, ends"),
+    _primary("saved", meaning="the last state is staged or sent under the lock"),
+    _primary("lock_free", LockReleased(*_SAVER)),
+    _primary("size_sent", Sent(PRIMARY, _SIZE)),
+    _primary("sent", meaning="the stream of what was staged ends"),
     # Streamed RAM is loaded once its end mark is there, which comes along with the size.
+    _secondary("ram_loaded", Received(SECONDARY, _SIZE), after=StreamEnded(SECONDARY, "RAM load")),
+    _secondary("size", Received(SECONDARY, _SIZE)),
     _secondary(
-        "ram_loaded",
-        Received(SECONDARY, _SIZE),
-        after=StreamEnded(SECONDARY, "RAM load"),
-        qemu25="S_RAM_LOADED",
-        qemu72="s_ram_loaded",
+        "filled", StreamEnded(SECONDARY, "vmstate fill"), StreamEnded(SECONDARY, "device fill")
     ),
-    _secondary("size", Received(SECONDARY, _SIZE), qemu25="S_SIZE", qemu72="s_recv_vmstate_size"),
-    _secondary(
-        "filled",
-        StreamEnded(SECONDARY, "vmstate fill"),
-        StreamEnded(SECONDARY, "device fill"),
-        qemu25="S_FILLED",
-    ),
-    _secondary("received", Sent(SECONDARY, _RECEIVED), qemu72="s_send_received"),
-    _primary(
-        "received", Received(PRIMARY, _RECEIVED), qemu25="P_RECEIVED", qemu72="p_recv_received"
-    ),
-    _secondary("lock_taken", LockGot(*_LOADER), qemu25="S_BQL_GOT"),
-    _secondary("reset", StepDone(SECONDARY, "reset"), qemu25="S_RESET"),
-    _secondary("flush_begin", begins="cache flush", qemu25="S_FLUSH_BEGIN", qemu72="s_flush_begin"),
-    _secondary(
-        "flush_end",
-        StepDone(SECONDARY, "cache flush"),
-        qemu25="S_FLUSH_END",
-        qemu72="s_flush_end",
-    ),
-    _secondary("lock_free", LockReleased(*_LOADER), qemu25="S_BQL_REL"),
-    _secondary("resumed", GuestRunning(SECONDARY), qemu72="s_vm_resumed"),
-    _secondary("loaded", Sent(SECONDARY, _LOADED), qemu25="S_LOADED_SENT", qemu72="s_send_loaded"),
-    _primary("loaded", Received(PRIMARY, _LOADED), qemu25="P_LOADED", qemu72="p_recv_loaded"),
-    _primary("resumed", GuestRunning(PRIMARY), qemu25="P_STARTED", qemu72="p_vm_resumed"),
+    _secondary("received", Sent(SECONDARY, _RECEIVED)),
+    _primary("received", Received(PRIMARY, _RECEIVED)),
+    _secondary("lock_taken", LockGot(*_LOADER)),
+    _secondary("reset", StepDone(SECONDARY, "reset")),
+    _secondary("flush_begin", begins="cache flush"),
+    _secondary("flush_end", StepDone(SECONDARY, "cache flush")),
+    _secondary("lock_free", LockReleased(*_LOADER)),
+    _secondary("resumed", GuestRunning(SECONDARY)),
+    _secondary("loaded", Sent(SECONDARY, _LOADED)),
+    _primary("loaded", Received(PRIMARY, _LOADED)),
+    _primary("resumed", GuestRunning(PRIMARY)),
 )
 """Points of one transaction, in the order in which they can come."""
 

@@ -27,9 +27,10 @@ from colosim.measured.sessions import sessions
 from colosim.runs.columns import COLUMNS, TABLES
 from colosim.runs.directory import UNCHANGED
 from colosim.runs.tables import rows_of
-from colosim.trace.events import CheckpointEnded, ColoExit, Received, Sent
+from colosim.trace.events import CheckpointEnded, ColoExit, Received, Sent, WaitEnded
 from colosim.trace.fields import SUMMARY_KEYS
-from colosim.trace.steps import POINTS
+from colosim.trace.steps import CHECKPOINT_THREAD
+from tests.measured import lab_points
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,9 +70,8 @@ def test_every_stage_is_as_the_lab_derived_it(name: str) -> None:
     table, own = rows(run), derived(name)
     assert len(table) == len(own)
     lab25 = "P_BEGIN" in own[0]
-    columns = {
-        point.qemu25 if lab25 else point.qemu72: f"{point.full_name}_at_ns" for point in POINTS
-    }
+    names = lab_points.QEMU25 if lab25 else lab_points.QEMU72
+    columns = {column: f"{point}_at_ns" for column, point in names.items()}
     if lab25:
         numbers = {
             "dirty_pages": "dirty_pages",
@@ -455,3 +455,13 @@ def test_a_long_shuffled_log_is_read(folder: Path) -> None:
     lines = list(LINES)
     random.Random(7).shuffle(lines)  # noqa: S311 - a fixed disorder
     read_or_refuse(b"".join(lines), folder)
+
+
+def test_a_thread_has_waited_for_what_it_reads() -> None:
+    """No log shows a wait: the record has each, as long as the column of it says."""
+    run = import_run(PRIMARY, SECONDARY)
+    loaded = WaitEnded("primary", CHECKPOINT_THREAD, "VMSTATE_LOADED")
+    waits = [value for _, event, value in run.iter_events() if event == loaded]
+    assert waits == [row["primary_loaded_wait_ns"] for row in rows(run)]
+    untold = [event for event in import_run(PRIMARY).iter_events() if event[1] == loaded]
+    assert [value for *_, value in untold] == waits

@@ -17,14 +17,12 @@ def test_a_step_spans_points_of_its_side_in_their_order() -> None:
 
 
 def test_no_point_and_no_step_stands_twice() -> None:
-    """A name, an event and a name of the lab's stand for one point each, but for a free lock.
+    """A name and an event stand for one point each, but for a free lock.
 
     Who gets a free lock has not been seen to want it: both points are then the same moment.
     """
     for names in (
         [point.full_name for point in POINTS],
-        [point.qemu25 for point in POINTS if point.qemu25],
-        [point.qemu72 for point in POINTS if point.qemu72],
         [(step.side, step.name) for step in STEPS],
         [
             (event, point.after)

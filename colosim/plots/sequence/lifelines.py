@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from colosim.analysis.timeline import purpose_of
-from colosim.plots.lanes import PROTOCOL_THREADS, request_of, window_of
+from colosim.plots.lanes import request_of, window_of
 from colosim.plots.units import short_time, whole
 from colosim.trace.events import (
     CheckpointEnded,
@@ -30,7 +30,7 @@ from colosim.trace.events import (
     WaitBegan,
     WaitEnded,
 )
-from colosim.trace.steps import step_column
+from colosim.trace.steps import PROTOCOL_THREADS, step_column
 
 if TYPE_CHECKING:
     from colosim.plots.lanes import Timed

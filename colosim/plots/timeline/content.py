@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from colosim.plots.curves import curve_of
-from colosim.plots.lanes import PROTOCOL_THREADS, WAITS, Lanes, events_of
+from colosim.plots.lanes import WAITS, Lanes, events_of
 from colosim.plots.style import FigureError
 from colosim.plots.timeline.trace import Flow, Slice, Thread, Trace, Unit
 from colosim.plots.units import whole
@@ -38,7 +38,7 @@ from colosim.trace.events import (
     WaitBegan,
     WaitEnded,
 )
-from colosim.trace.steps import MAIN_LOOP, step_column
+from colosim.trace.steps import MAIN_LOOP, PROTOCOL_THREADS, step_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,0 +1,55 @@
+"""The points of a checkpoint by their columns in the lab's own tables: of QEMU 2.5 and 7.2."""
+
+from __future__ import annotations
+
+from typing import Final
+
+QEMU25: Final = {
+    "P_BEGIN": "primary_request",
+    "S_REQ": "secondary_request",
+    "P_REPLY": "primary_reply",
+    "P_STOPPED": "primary_stopped",
+    "S_VMSTATE_SEND": "secondary_vmstate_send",
+    "P_BQL_WANT": "primary_lock_wanted",
+    "P_BQL_GOT": "primary_lock_taken",
+    "P_SYNCED": "primary_synced",
+    "P_RAM_STREAMED": "primary_ram_sent",
+    "P_SAVED": "primary_saved",
+    "P_BQL_REL": "primary_lock_free",
+    "P_SENT": "primary_sent",
+    "S_RAM_LOADED": "secondary_ram_loaded",
+    "S_SIZE": "secondary_size",
+    "S_FILLED": "secondary_filled",
+    "P_RECEIVED": "primary_received",
+    "S_BQL_GOT": "secondary_lock_taken",
+    "S_RESET": "secondary_reset",
+    "S_FLUSH_BEGIN": "secondary_flush_begin",
+    "S_FLUSH_END": "secondary_flush_end",
+    "S_BQL_REL": "secondary_lock_free",
+    "S_LOADED_SENT": "secondary_loaded",
+    "P_LOADED": "primary_loaded",
+    "P_STARTED": "primary_resumed",
+}
+QEMU72: Final = {
+    "p_send_request": "primary_request",
+    "s_recv_request": "secondary_request",
+    "s_vm_stopped": "secondary_stopped",
+    "s_send_reply": "secondary_reply",
+    "p_recv_reply": "primary_reply",
+    "p_vm_stopped": "primary_stopped",
+    "p_send_vmstate_send": "primary_vmstate_send",
+    "s_recv_vmstate_send": "secondary_vmstate_send",
+    "p_sync_start": "primary_sync_begin",
+    "p_sync_end": "primary_synced",
+    "p_send_vmstate_size": "primary_size_sent",
+    "s_ram_loaded": "secondary_ram_loaded",
+    "s_recv_vmstate_size": "secondary_size",
+    "s_send_received": "secondary_received",
+    "p_recv_received": "primary_received",
+    "s_flush_begin": "secondary_flush_begin",
+    "s_flush_end": "secondary_flush_end",
+    "s_vm_resumed": "secondary_resumed",
+    "s_send_loaded": "secondary_loaded",
+    "p_recv_loaded": "primary_loaded",
+    "p_vm_resumed": "primary_resumed",
+}
