@@ -114,6 +114,8 @@ _FAULT_WORDS = {
     "slow": "{1} gets slow",
     "fail": "a function of the {0} is to fail",
     "busy": "the {0}'s main loop is busy with what is none of COLO's",
+    "panic": "the {0} panics: QEMU stops it",
+    "shutdown": "the {0} powers itself off",
     "disconnect": "the cluster manager loses its connection to the {0}'s monitor",
 }
 _PURPOSES = {

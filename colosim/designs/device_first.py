@@ -12,6 +12,7 @@ from colosim.designs.messages import (
     VMSTATE_RECEIVED,
     VMSTATE_SEND,
 )
+from colosim.designs.traits import Traits
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
@@ -33,12 +34,15 @@ class DeviceFirst(Design):
         "colo-v2.0-periodic to v2.3 (v9 to v12): qemu_save_device_state, then qemu_save_ram_state"
     )
 
+    traits = Traits(flushes_ram=False, sends_guest_shutdown=True)
+
     def checkpoint(self, p: Primary) -> Steps:
         """Save device state and stream RAM in one hold of the lock."""
         yield from p.send(CHECKPOINT_REQUEST)
         yield from p.receive(CHECKPOINT_REPLY)
         with (yield from p.lock(Purpose.STOP)):
             yield from p.stop_guest()
+        p.look_for_failover()
         yield from p.send(VMSTATE_SEND)
         with (yield from p.lock(Purpose.SAVE)):
             yield from p.save_device_state()
@@ -47,6 +51,7 @@ class DeviceFirst(Design):
         yield from p.send_staged()
         yield from p.receive(VMSTATE_RECEIVED)
         yield from p.receive(VMSTATE_LOADED)
+        yield from p.shut_down()
         with (yield from p.lock(Purpose.START)):
             yield from p.start_guest()
 

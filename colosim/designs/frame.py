@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from colosim.designs.side import Failure
+from colosim.designs.side import Failure, GuestShutDown
 from colosim.errors import DesignError
 from colosim.trace.events import ColoExit
 from colosim.trace.purpose import Purpose
@@ -46,7 +46,7 @@ def primary_thread(design: Design, p: Primary) -> Steps:
     """
     error: Exception | None = None
     try:
-        while True:
+        while not p.failover.requested:
             yield from design.wait_for_checkpoint(p)
             if p.failover.requested:
                 break
@@ -54,6 +54,8 @@ def primary_thread(design: Design, p: Primary) -> Steps:
             yield from _something(p, design.checkpoint(p), "checkpoint")
             p.on_end()
             p.checkpoint += 1
+    except GuestShutDown:
+        return
     except Failure as failure:
         error = failure
     p.on_end()
@@ -79,6 +81,9 @@ def secondary_thread(design: Design, s: Secondary) -> Steps:
             if s.relaunching:
                 break
             s.checkpoint += 1
+    except GuestShutDown:
+        s.env.finish()
+        return
     except Failure as failure:
         error = failure
     s.failover.loading = False

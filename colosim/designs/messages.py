@@ -33,6 +33,8 @@ VMSTATE_SEND = Message("VMSTATE_SEND")
 VMSTATE_SIZE = Message("VMSTATE_SIZE", CODE_BYTES + VALUE_BYTES, has_value=True)
 VMSTATE_RECEIVED = Message("VMSTATE_RECEIVED")
 VMSTATE_LOADED = Message("VMSTATE_LOADED")
+GUEST_SHUTDOWN = Message("GUEST_SHUTDOWN")
+"""Of v9 to v16; no QEMU that was released has it."""
 SIZE_AFTER_RAM = Message(VMSTATE_SIZE.name, VMSTATE_SIZE.size_bytes + 1, has_value=True)
 """qemu_put_byte(QEMU_VM_EOF) comes after the RAM section's flush, so it shares the next one."""
 SET_UP = Message(
@@ -47,6 +49,8 @@ PC machine.
 PAGE_HEADER_BYTES = 8
 """offset | flags, before each page (save_page_header in migration/ram.c)."""
 PAGE_WIRE_BYTES = 4096 + PAGE_HEADER_BYTES
+FLUSHED_PAGES = 32
+"""A QEMUFile has 64 iovecs, two for a page: when they are full it is flushed (add_to_iovec)."""
 ZERO_PAGE_WIRE_BYTES = PAGE_HEADER_BYTES + 1
 """A zero page: its header and one byte."""
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from colosim.designs.messages import (
+    FLUSHED_PAGES,
+    GUEST_SHUTDOWN,
+    PAGE_WIRE_BYTES,
     SET_UP,
     SIZE_AFTER_RAM,
     VMSTATE_RECEIVED,
     VMSTATE_SIZE,
+    ZERO_PAGE_WIRE_BYTES,
     ram_bytes,
 )
-from colosim.designs.side import Side, VmstateError, remembered
+from colosim.designs.side import GuestShutDown, Side, VmstateError, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
 from colosim.errors import DesignError
-from colosim.host.host import PAGE_BYTES
+from colosim.host.host import GIB, PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
 from colosim.network.section import Section
 from colosim.network.tcp import StreamError
@@ -30,7 +34,6 @@ if TYPE_CHECKING:
 
 _DIRTY, _STAGED = PagesCounted(PRIMARY, "dirty"), Staged(PRIMARY)
 PPM = 1_000_000
-GIB = 1 << 30
 
 
 class Primary(Side):
@@ -62,8 +65,10 @@ class Primary(Side):
             model.device_state_bytes + model.vmdesc_bytes + traits.staged_framing_bytes
         )
         self._ram_of = remembered(self._ram_section_of)
-        # Whether the end mark of streamed RAM is still to be sent, and what was staged.
+        # Of streamed RAM what is still to be sent: the end mark, pages; and what was staged.
         self._end_mark = False
+        self._shuts_down = False
+        self._tail: Section | None = None
         self._staged: Section | None = None
         self._stages_ram = False
         self._stream_ns = remembered(self._price_of_stream)
@@ -73,40 +78,68 @@ class Primary(Side):
     # ---- when ----------------------------------------------------------------------------------
 
     def sleep(self) -> Steps:
-        """Sleep x-checkpoint-delay; nothing interrupts it."""
-        yield self.thread.sleep(self.delay_ns)
+        """Sleep x-checkpoint-delay, unless the guest is to be shut down; nothing interrupts it."""
+        shuts_down = self.host.guest.powers_off and self.traits.sends_guest_shutdown
+        yield self.thread.sleep(0 if shuts_down else self.delay_ns)
 
     def timer(self) -> Steps:
         """Wait for a tick of the free-running checkpoint timer; a failover interrupts it.
 
         Ticks before VMSTATE_RECEIVED of the last transaction are lost
-        (colo_checkpoint_event is reset there); one since then starts the next at once.
+        (colo_checkpoint_event is reset there); one since then starts the next at once.  The timer
+        is the main loop's: one that is busy when it is due lets it fire, and arms it anew, later.
         """
         now = self.env.now
         period = self.delay_ns or 1
         since = self.received_at_ns.get(VMSTATE_RECEIVED.name, self.entered_ns)
         due = self.entered_ns + ((since - self.entered_ns) // period + 1) * period
-        if due <= now:
-            return
-        self.failover.sleeper = self.thread
-        yield from self.thread.wait(self.thread.sleep(due - now), CHECKPOINT_TIMER)
-        self.failover.sleeper = None
+        if due > now:
+            self.failover.sleeper = self.thread
+            yield from self.thread.wait(self.thread.sleep(due - now), CHECKPOINT_TIMER)
+            self.failover.sleeper = None
+        monitor = self.host.monitor
+        if monitor.busy_since_ns is not None and monitor.busy_since_ns <= due <= self.env.now:
+            yield from self.thread.wait(monitor.turn(), CHECKPOINT_TIMER)
+            self.entered_ns = self.env.now
 
     # ---- the guest -----------------------------------------------------------------------------
 
     def stop_guest(self) -> Steps:
-        """Stop the guest (vm_stop_force_state(RUN_STATE_COLO)).
+        """Stop the guest (vm_stop_force_state(RUN_STATE_COLO)), unless a failover was asked for.
 
-        :raises VmstateError: if a failover has been asked for meanwhile.
+        :raises VmstateError: as `look_for_failover`.
+        """
+        self.look_for_failover()
+        guest = self.host.guest
+        self._shuts_down = guest.powers_off and self.traits.sends_guest_shutdown
+        if guest.panicked:
+            self.host.abort()
+        return self.work("stop", self.costs.vm_stop_ns, self._guest_stops)
+
+    def look_for_failover(self) -> None:
+        """Leave if a failover was asked for: before the stop, and once its lock is given back.
+
+        The bottom half may have run within vm_stop, which polls for the block devices.
+
+        :raises VmstateError: if it was.
         """
         if self.failover.requested:
             raise VmstateError("failover requested")
-        return self.work("stop", self.costs.vm_stop_ns, self._guest_stops)
 
     def _guest_stops(self) -> None:
         guest = self.host.guest
         if guest.running:
             guest.stop()
+
+    def shut_down(self) -> Steps:
+        """End with GUEST_SHUTDOWN, if the guest had powered itself off when it was stopped.
+
+        :raises GuestShutDown: if so.
+        """
+        if self._shuts_down:
+            yield from self.send(GUEST_SHUTDOWN)
+            self.outgoing.shuts_down = True
+            raise GuestShutDown
 
     def start_guest(self) -> Steps:
         """Let the guest run again (vm_start)."""
@@ -146,8 +179,10 @@ class Primary(Side):
         """Write every dirty page straight to the socket (qemu_savevm_live_state).
 
         The function is void: an error stays in the stream and shows at the next flush.  The end
-        mark of the section is not flushed: it leaves with the next message.
+        mark of the section is not flushed: it leaves with the next message, and so do the last
+        pages where the section does not end with a flush.
         """
+        self._tail = None
         yield from self.sync_dirty_bitmap(self.costs.stream_start_ns)
         try:
             self.check("RAM save")
@@ -171,7 +206,29 @@ class Primary(Side):
         """
         pages, amount = self.dirty_pages, self.ram_stream_bytes - 1
         section = Section(self.checkpoint, amount, pages, self.zero_pages)
-        return self.write("RAM stream", section, self._stream_ns(pages, amount))
+        flushed = amount if self.traits.flushes_ram else self._flushed_bytes
+        if flushed < amount:
+            self._tail = section.part(flushed, amount - flushed)
+            section = section.part(0, flushed)
+        if flushed:
+            yield from self.write("RAM stream", section, self._stream_share_ns(section))
+
+    @property
+    def _flushed_bytes(self) -> int:
+        """How much of the section has left when its last page is in: 32 full pages at a time.
+
+        Assumed: zero pages, which fill no iovec of their own, are evenly among the others.
+        """
+        full = self.dirty_pages - self.zero_pages
+        groups = full // FLUSHED_PAGES * FLUSHED_PAGES
+        zero = self.zero_pages * groups // full if full else 0
+        return PAGE_WIRE_BYTES * groups + ZERO_PAGE_WIRE_BYTES * zero
+
+    def _stream_share_ns(self, part: Section) -> int:
+        """Return what scanning and writing a part of the section takes."""
+        whole, begin = self.ram_stream_bytes - 1, part.offset_bytes
+        spent = self._stream_ns(self.dirty_pages, whole)
+        return spent * (begin + part.size_bytes) // whole - spent * begin // whole
 
     def _price_of_stream(self, pages: int, amount: int) -> int:
         """Return the time that scanning `pages` and writing `amount` bytes of them takes."""
@@ -248,7 +305,10 @@ class Primary(Side):
         return per_byte_ns(content, costs.socket_write_fs_per_byte + costs.staging_send_fs_per_byte)
 
     def send_size(self) -> Steps:
-        """Send VMSTATE_SIZE with the staged size; the end mark of streamed RAM goes along."""
+        """Send VMSTATE_SIZE with the staged size; what is left of streamed RAM goes ahead of it."""
+        tail, self._tail = self._tail, None
+        if tail is not None:
+            yield from self.write("RAM tail", tail, self._stream_share_ns(tail))
         message = SIZE_AFTER_RAM if self._end_mark else VMSTATE_SIZE
         self._end_mark = False
-        return self.send(message, self.staging.content_bytes)
+        yield from self.send(message, self.staging.content_bytes)

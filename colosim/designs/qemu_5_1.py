@@ -50,6 +50,7 @@ class Qemu51(Design):
         yield from p.receive(CHECKPOINT_REPLY)
         with (yield from p.lock(Purpose.STOP)):
             yield from p.stop_guest()
+        p.look_for_failover()
         with (yield from p.lock(Purpose.SAVE)):
             yield from p.send(VMSTATE_SEND)
             yield from p.save_device_state()

@@ -28,7 +28,7 @@ class Qsb(Design):
     summary = "all staged in a QEMUSizedBuffer, sent after unlock (up to the split)"
     commit = "eb652bdf12"
     origin = "eb652bdf12 (v13's parent of the split patch), colo_do_checkpoint_transaction; to v9"
-    traits = Traits(ram_framing_bytes=190)
+    traits = Traits(ram_framing_bytes=190, sends_guest_shutdown=True)
 
     def checkpoint(self, p: Primary) -> Steps:
         """Save everything under the lock, then send it without."""
@@ -36,6 +36,7 @@ class Qsb(Design):
         yield from p.receive(CHECKPOINT_REPLY)
         with (yield from p.lock(Purpose.STOP)):
             yield from p.stop_guest()
+        p.look_for_failover()
         with (yield from p.lock(Purpose.SAVE)):
             yield from p.save_vmstate()
         yield from p.send(VMSTATE_SEND)
@@ -43,6 +44,7 @@ class Qsb(Design):
         yield from p.send_staged()
         yield from p.receive(VMSTATE_RECEIVED)
         yield from p.receive(VMSTATE_LOADED)
+        yield from p.shut_down()
         with (yield from p.lock(Purpose.START)):
             yield from p.start_guest()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from colosim.designs.messages import SET_UP, SIZE_AFTER_RAM, VMSTATE_SIZE
 from colosim.designs.side import Side, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
-from colosim.host.host import PAGE_BYTES
+from colosim.host.host import GIB, PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
 from colosim.network.section import Section
 from colosim.trace.events import SECONDARY, PagesCounted
@@ -51,6 +51,7 @@ class Secondary(Side):
         self._ram = self._filled = Section(-1, 0)
         self._filled_with_ram = False
         self._fresh = 0
+        self._walk_ns = costs.bitmap_sync_ram_ns_per_gib * host.guest_model.ram_bytes // GIB
         self._ram_load_ns = remembered(self._price_of_ram_load)
         self._staged_load_ns = remembered(self._price_of_staged_load)
         self._fill_ns = remembered(self._price_of_fill)
@@ -62,6 +63,8 @@ class Secondary(Side):
 
     def stop_guest(self) -> Steps:
         """Stop the secondary's own guest, where it runs between checkpoints."""
+        if self.host.guest.panicked:
+            self.host.abort()
         return self.work("stop", self.costs.vm_stop_ns, self.host.guest.stop)
 
     def start_guest(self) -> Steps:
@@ -73,10 +76,12 @@ class Secondary(Side):
     def loadvm_state_begin(self) -> Steps:
         """Read RAM's set-up section (qemu_loadvm_state_begin of v13).
 
+        It comes with the first pages, and waking up for them is `stream_wake`.
+
         :raises VmstateError: if it fails: "load vm state begin error".
         """
         self.check("loadvm_state_begin")
-        yield from self.receive(SET_UP)
+        yield from self.receive(SET_UP, 0)
 
     def load_ram(self) -> Steps:
         """Load streamed RAM pages into the RAM cache, up to the section's end mark.
@@ -172,6 +177,7 @@ class Secondary(Side):
 
         Pages that the primary sent, and those that the secondary's own guest has dirtied: both
         guests begin an interval alike, so the one that ran longer has dirtied the larger set.
+        The bitmap of all guest RAM is synchronised and walked, as the primary's is (inferred).
         """
         pages = self._ram.pages
         if self.traits.secondary_runs:
@@ -183,7 +189,7 @@ class Secondary(Side):
             self.cache_epoch = self._streamed.checkpoint
         return self.work(
             "cache flush",
-            per_page_ns(pages, self.costs.cache_flush_ps_per_page),
+            self._walk_ns + per_page_ns(pages, self.costs.cache_flush_ps_per_page),
             self._cache_is_flushed,
             (_FLUSHED, pages),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast
 
+from colosim.designs.messages import CHECKPOINT_REQUEST, GUEST_SHUTDOWN
 from colosim.errors import DesignError
 from colosim.network.tcp import StreamError
 from colosim.trace.events import (
@@ -67,6 +68,10 @@ class VmstateError(Exception):
     def __init__(self, message: str, *, leaks_lock: bool = False) -> None:
         super().__init__(message)
         self.leaks_lock = leaks_lock
+
+
+class GuestShutDown(Exception):  # noqa: N818 - nothing has failed
+    """The guest has powered itself off: the thread ends, and QEMU with it."""
 
 
 class Watch(Protocol):
@@ -231,19 +236,26 @@ class Side:
         if self.watch is not None:
             yield from self._reached(self.watch, step, "after")
 
-    def receive(self, message: Message) -> Generator[Event, None, int]:
+    def receive(self, message: Message, wake_ns: int | None = None) -> Generator[Event, None, int]:
         """Wait for a protocol message (colo_receive_check_message); return its value, 0 if none.
 
+        `wake_ns`: what waking up for it takes, if not what it takes for any message.
+
         :raises StreamError: if the connection is no more.
+        :raises GuestShutDown: if GUEST_SHUTDOWN comes instead of a request (colo_wait_handle_cmd).
         """
         name, amount = message.name, message.size_bytes
         step = message.read_in or name
         if self.watch is not None:
             yield from self._reached(self.watch, step, "before")
-        blocks = self.incoming.receive(amount, self.costs.message_ns)
+        wake_ns = self.costs.message_ns if wake_ns is None else wake_ns
+        blocks = self.incoming.receive(amount, wake_ns)
         if blocks is not None:
             yield from self.thread.wait(blocks, step)
         self.incoming.has_read()
+        if self.incoming.shuts_down and message is CHECKPOINT_REQUEST:
+            self.note(Received(self.name, GUEST_SHUTDOWN.name), amount)
+            raise GuestShutDown
         self.received_at_ns[step] = self.env.now
         self._record.add(self._codes[Received, name], amount)
         if self.watch is not None:

@@ -12,6 +12,7 @@ from colosim.designs.messages import (
     VMSTATE_RECEIVED,
     VMSTATE_SEND,
 )
+from colosim.designs.traits import Traits
 from colosim.network.tcp import StreamError
 from colosim.trace.purpose import Purpose
 
@@ -29,12 +30,15 @@ class Split(Design):
     commit = "1f34e67d06"
     origin = "1f34e67d06 (v13, 2015-12-29), colo_do_checkpoint_transaction"
 
+    traits = Traits(flushes_ram=False, sends_guest_shutdown=True)
+
     def checkpoint(self, p: Primary) -> Steps:
         """Stream RAM and save device state in one hold of the lock."""
         yield from p.send(CHECKPOINT_REQUEST)
         yield from p.receive(CHECKPOINT_REPLY)
         with (yield from p.lock(Purpose.STOP)):
             yield from p.stop_guest()
+        p.look_for_failover()
         yield from p.send(VMSTATE_SEND)
         yield from p.savevm_state_begin()
         with (yield from p.lock(Purpose.SAVE)):
@@ -46,6 +50,7 @@ class Split(Design):
         yield from p.send_staged()
         yield from p.receive(VMSTATE_RECEIVED)
         yield from p.receive(VMSTATE_LOADED)
+        yield from p.shut_down()
         with (yield from p.lock(Purpose.START)):
             yield from p.start_guest()
 

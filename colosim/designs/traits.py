@@ -15,6 +15,8 @@ class Traits:
 
     ram_framing_bytes: int = 19
     """What RAM has around its pages: header, end mark and footer of its last section, EOF byte."""
+    flushes_ram: bool = True
+    """Whether the RAM section ends with a flush (qemu_fflush in ram_save_complete)."""
     staged_framing_bytes: int = 0
     """What a buffer with the whole vmstate has beyond RAM, devices and JSON description."""
     flat_staging: bool = False
@@ -29,6 +31,8 @@ class Traits:
     """Whether the main loop frees the RAM cache, when it has joined the incoming thread; else that
     thread does as it leaves COLO, before it waits for a failover (series up to 2016).
     """
+    sends_guest_shutdown: bool = False
+    """Whether the last checkpoint of a guest that powers itself off ends with GUEST_SHUTDOWN."""
     drops_commands: bool = False
     """Whether commands that wait are lost with the monitor's client (a queue of requests: 2.12)."""
     may_have: tuple[str, ...] = ()

@@ -6,9 +6,10 @@ Several may be in effect at once: what is lost to two of them is back when both 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from colosim.trace.events import FaultEnded
+from colosim.trace.events import PRIMARY, FaultEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +76,11 @@ class Effects:
     def _in_effect(self, kinds: tuple[str, ...], where: str | None = None) -> list[Effect]:
         return [one for one in self._active if one.kind in kinds and where in {None, one.where}]
 
+    def is_dead(self, where: str) -> bool:
+        """Whether what a fault is to strike is a process that was killed, or has aborted."""
+        host = self.hosts.get(where)
+        return host is not None and host.dead
+
     # ---- beginning and ending ------------------------------------------------------------------
 
     def begin(self, fault: Fault) -> Effect | None:
@@ -87,6 +93,10 @@ class Effects:
             self._end(self._in_effect(_THAWS, where))
         elif kind == "heal":
             self._end(self._in_effect(_HEALS, where))
+        elif kind == "panic":
+            self._panic()
+        elif kind == "shutdown":
+            self.hosts[PRIMARY].guest.powers_off = True
         elif kind == "busy":
             self.hosts[where].monitor.keep_busy(fault.for_ns or 0)
         else:
@@ -161,6 +171,17 @@ class Effects:
         self.connection.cut()
         if side not in self.gone:
             self.gone.append(side)
+
+    def _panic(self) -> None:
+        """Stop the guest where it runs; its QEMU aborts when a checkpoint is to stop it.
+
+        runstate_set has no way from guest-panicked to colo (read in v13).
+        """
+        for side, host in self.hosts.items():
+            if host.guest.running:
+                host.guest.panicked = True
+                host.abort = partial(self._kill, side)
+                host.guest.stop()
 
     # ---- host and link -------------------------------------------------------------------------
 

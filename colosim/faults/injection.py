@@ -113,7 +113,10 @@ class Injector:
 
     @property
     def never_struck(self) -> list[Planned]:
-        """What never had its moment; that there was nothing to thaw or heal is no matter."""
+        """What never had its moment, or whose victim was dead by then.
+
+        That there was nothing to thaw or heal is no matter.
+        """
         armed = [armed.fault for armed in self.armed if not armed.struck]
         failing = [fault for fault, _ in self.failing]
         waiting = self.timed + armed + failing
@@ -205,11 +208,14 @@ class Injector:
             self.on_fault()
 
     def strike(self, planned: Planned) -> None:
-        """Let a fault, or a command, happen now."""
-        if isinstance(planned, Fault):
+        """Let a fault, or a command, happen now; a fault whose victim is dead never comes."""
+        if not isinstance(planned, Fault):
+            if self.on_command is not None:
+                self.on_command(planned.target, planned.concerns or "")
+        elif planned.kind in _ENDINGS or not self.effects.is_dead(planned.target):
             self._strike(planned)
-        elif self.on_command is not None:
-            self.on_command(planned.target, planned.concerns or "")
+        elif not isinstance(planned.at, RandomMoment):
+            self._missed.append(planned)
 
     def _strike(self, fault: Fault) -> None:
         self._note(fault, FaultStruck(fault.kind, fault.target))

@@ -81,6 +81,9 @@ class Guest:
         self._code_run = code_of(GuestRunning(side))
         self._code_stop = code_of(GuestStopped(side))
         self.on_change: Callable[[], None] | None = None
+        self.panicked = False
+        self.powers_off = False
+        """Whether it has asked for its end, which waits for the next checkpoint."""
 
     def run(self) -> None:
         """Let the vCPUs run, from now."""

@@ -12,12 +12,15 @@ from colosim.host.monitor import Monitor
 from colosim.host.process import Process
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from colosim.engine.environment import Environment
     from colosim.scenario.model import Costs, Memory
     from colosim.scenario.model import Guest as GuestModel
     from colosim.trace.record import Record
 
 PAGE_BYTES = 4096
+GIB = 1 << 30
 STREAM_BUFFERS_BYTES = 3 * 32 * 1024
 """QEMUFiles of a pair's end: outgoing, incoming, staging; 32 KiB each (IO_BUF_SIZE)."""
 
@@ -45,6 +48,8 @@ class Host(Process):
         self.lock = lock(side, env, record, barging=barging)
         self.guest = Guest(side, env, record, guest)
         self.monitor = Monitor(self, self.lock)
+        self.abort: Callable[[], None] = self.kill
+        """What an assertion that fails does to the process."""
         self.ledger.hold("dirty_bitmap", bitmap_bytes(guest.ram_bytes))
         self.ledger.hold("stream_buffers", STREAM_BUFFERS_BYTES)
 

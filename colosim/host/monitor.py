@@ -63,6 +63,9 @@ class Monitor:
         self._waiting: deque[_Task] = deque()
         self._busy = False
         self._idle: Event | None = None
+        self._turns: list[Event] = []
+        self.busy_since_ns: int | None = None
+        """Since when it has had something to do or to wait for, None if it has not."""
         self.thread.start(self._serve())
 
     def send(self, name: str, run: Job) -> Command:
@@ -102,8 +105,15 @@ class Monitor:
         if self._busy and not self.host.frozen:
             self.thread.stop_working()
 
+    def turn(self) -> Event:
+        """Return what happens once the main loop has done all that it has: its timers run then."""
+        self._turns.append(self.host.env.event())
+        return self._turns[-1]
+
     def _add(self, task: _Task) -> None:
         self.expects_commands = True
+        if self.busy_since_ns is None:
+            self.busy_since_ns = self.host.env.now
         self._waiting.append(task)
         self.wake()
 
@@ -145,6 +155,10 @@ class Monitor:
         lock = self._lock
         while True:
             while not self._waiting:
+                self.busy_since_ns = None
+                for turn in self._turns:
+                    turn.succeed()
+                self._turns.clear()
                 self._idle = host.env.event()
                 yield self._idle
             purpose = self._waiting[0].purpose

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from colosim.designs.messages import SET_UP
@@ -32,6 +33,8 @@ from colosim.trace.events import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from colosim.measured.events import History
 
 __all__ = ["Protocol", "protocol_of", "protocols"]
@@ -74,8 +77,13 @@ class Protocol:
         """Return the events of one checkpoint that this kind of log would show, in order."""
         events = self.events[history.side]
         if history.kind == STAGES:
-            return tuple(event for event in events if event in SHOWN)
-        return tuple(event for event in events if _visible(event, history.shows))
+            return _once(event for event in events if event in SHOWN)
+        return _once(event for event in events if _visible(event, history.shows))
+
+
+def _once(events: Iterable[OnSide]) -> tuple[OnSide, ...]:
+    """Return events without repetitions: RAM that comes in parts is loaded once for a log."""
+    return tuple(event for event, _ in groupby(events))
 
 
 def _visible(event: OnSide, shows: frozenset[str]) -> bool:

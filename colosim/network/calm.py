@@ -41,6 +41,9 @@ class Calm:
         self._receive_buffer_bytes = network.receive_buffer_bytes
         self.transfer: Transfer | None = None
         """The last bulk transfer."""
+        self._leaves_by_itself = False
+        # It and those ahead of it since nothing was.
+        self._backlog: list[Transfer] = []
         # What has arrived or will, and is not read: a message (when it does, when it was written,
         # its bytes), or a transfer.
         self._inbox: deque[tuple[int, int, int] | Transfer] = deque()
@@ -60,8 +63,11 @@ class Calm:
 
     @property
     def reader_has_come(self) -> bool:
-        """Whether the last bulk write has met its reader: else no later one is in closed form."""
-        return self.transfer is None or self.transfer.reader_ns >= 0
+        """Whether the last bulk write has met its reader, or leaves the same without.
+
+        Else no later one is in closed form.
+        """
+        return self.transfer is None or self.transfer.reader_ns >= 0 or self._leaves_by_itself
 
     # ---- messages ------------------------------------------------------------------------------
 
@@ -156,7 +162,7 @@ class Calm:
         now, before = self.env.now, self.transfer
         if before is None:
             return True
-        if before.reader_ns < 0:
+        if not self.reader_has_come:
             return False
         if self._ends.drained_ns > now and amount > self._send_buffer_bytes // 4:
             return False
@@ -168,15 +174,20 @@ class Calm:
     def write(self, section: Section, write_ns: int) -> Event:
         """Write a section, which alone takes the thread `write_ns`; return what to wait for."""
         ends, now, amount = self._ends, self.env.now, section.size_bytes
-        behind = ends.drained_ns > now
+        behind, follows = ends.drained_ns > now, self._follows_a_stream(amount)
         if behind:
             transfer = self._begin_behind(amount, write_ns, now)
         else:
             transfer = self._begin(amount, write_ns, now)
+            self._backlog.clear()
+        self._backlog.append(transfer)
         self.transfer = transfer
         self._inbox.append(transfer)
         for listener in ends.listeners:
             listener.bulk_begins(transfer)
+        self._leaves_by_itself = behind or follows
+        if self._leaves_by_itself:
+            ends.drained_ns = transfer.left_ns(amount)
         price = ends.price
         if price is not None and len(self._inbox) == 1:
             transfer.reader_ns = now
@@ -189,6 +200,13 @@ class Calm:
         else:
             ends.writing = self.env.timeout(transfer.written_ns() - now)
         return ends.writing
+
+    def _follows_a_stream(self, amount: int) -> bool:
+        """Whether the window takes a bulk write beside one that is not read yet, all of both."""
+        if not self._inbox or self._inbox[-1] is not self.transfer or self.transfer is None:
+            return False
+        unread = self.transfer.size_bytes - self.transfer.read_bytes(self.env.now)
+        return self.transfer.reader_ns >= 0 and unread + amount <= self._receive_buffer_bytes
 
     def _begin(self, amount: int, write_ns: int, now: int) -> Transfer:
         """Return the transfer that a bulk write begins when all before it has left."""
@@ -231,11 +249,13 @@ class Calm:
 
         Its write ends when it fits, not when it leaves.
         """
-        room, before = now, self.transfer
-        if before is not None:
-            kept = before.size_bytes + amount - self._send_buffer_bytes
-            if kept > 0:
-                room = max(now, before.left_ns(kept))
+        room = now
+        # So much of what is ahead must have left, in order.
+        ahead = sum(one.size_bytes for one in self._backlog) + amount - self._send_buffer_bytes
+        for one in self._backlog:
+            if 0 < ahead <= one.size_bytes:
+                room = max(now, one.left_ns(ahead))
+            ahead -= one.size_bytes
         pace = self._ends.pace
         return Transfer(
             max(room, self._ends.drained_ns - write_ns),
@@ -293,7 +313,8 @@ class Calm:
         end += start
         self._written_ns = written + transfer.filled_from_ns
         ends.reader_goes_on(end)
-        ends.drained_ns = self.bulk_left_ns = left
+        self.bulk_left_ns = left
+        ends.drained_ns = max(ends.drained_ns, left) if self._leaves_by_itself else left
         if pace.burst_bytes and pace.bandwidth is not None:
             # A bulk transfer has emptied the token bucket (a message hardly touches it).
             self._bucket_full_ns = left + pace.burst_bytes * NS_PER_S // pace.bandwidth
@@ -345,6 +366,7 @@ class Calm:
         """Go on where a fluid has come to rest; `waiting`: what a reader wants, and its wake-up."""
         ends = self._ends
         self.transfer = None
+        self._backlog.clear()
         ends.drained_ns = min(ends.drained_ns, self.env.now)
         self.bulk_left_ns = bulk_left_ns
         if waiting is not None:

@@ -100,6 +100,8 @@ class Ends(ABC):
         self.values: deque[int] = deque()
         """What messages with a value carry, of those that are not read."""
         self.listeners: list[Listener] = []
+        self.shuts_down = False
+        """Whether GUEST_SHUTDOWN, after which nothing is sent, is what is read next or last."""
         self.unwritten_bytes = 0
         """What the last bulk write had not got into the socket when it failed."""
 

@@ -31,7 +31,9 @@ class Section(NamedTuple):
         return self.offset_bytes + self.size_bytes >= self.stream_bytes
 
     def part(self, offset_bytes: int, size_bytes: int) -> Section:
-        """Return the part of this stream that begins at `offset_bytes`."""
+        """Return the part of this stream, or of this part of one, that begins at `offset_bytes`."""
         return self._replace(
-            size_bytes=size_bytes, offset_bytes=offset_bytes, stream_bytes=self.size_bytes
+            size_bytes=size_bytes,
+            offset_bytes=self.offset_bytes + offset_bytes,
+            stream_bytes=self.stream_bytes or self.size_bytes,
         )

@@ -198,12 +198,17 @@ class Simulation:
     # ---- running -------------------------------------------------------------------------------
 
     def missing_steps(self) -> list[str]:
-        """Return the steps that faults name and this design does not have, a channel likewise."""
+        """Return the steps that faults name and this design does not have.
+
+        Likewise a channel that is cut off, and a guest's power-off that it does not pass on.
+        """
         planned = (*self.scenario.faults, *self.scenario.commands)
+        traits = self.design.traits
+        lacks = {CHANNEL: not traits.channels, "shutdown": not traits.sends_guest_shutdown}
         missing = [
             f"{one.kind}: {one.target}"
             for one in planned
-            if one.target == CHANNEL and not self.design.traits.channels
+            if lacks.get(one.target) or lacks.get(one.kind)
         ]
         named = [one.at_step for one in planned if one.at_step is not None]
         if not named:

@@ -157,6 +157,8 @@ def _judge(simulation: Simulation) -> Judgement:
         return Judgement(SPLIT_BRAIN, survivor, reason)
     if serving:
         return _of_serving(simulation, done, survivor)
+    if simulation.reason == "finished" and simulation.connection.to_secondary.shuts_down:
+        return Judgement(COMPLETED, None, "the guest has powered itself off, on both sides")
     stopped_ns = simulation.service.stopped_since_ns
     if not _for_ever(simulation, stopped_ns):
         return _cut_off(simulation, survivor)

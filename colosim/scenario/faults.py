@@ -269,6 +269,25 @@ class DisconnectFault(Fault):
     """Connects again after this time."""
 
 
+_Guest = Annotated[str, Choice(("guest",), "the guest")]
+
+
+class PanicFault(Fault):
+    """The guest panics, and QEMU stops it (``-action panic=pause``, the default up to 5.2)."""
+
+    kind = "panic"
+    panic: _Guest
+    """The guest, wherever it runs."""
+
+
+class ShutdownFault(Fault):
+    """The guest powers itself off."""
+
+    kind = "shutdown"
+    shutdown: _Guest
+    """The guest, wherever it runs."""
+
+
 FAULT_KINDS: Final[dict[str, type[Fault]]] = {kind.kind: kind for kind in Fault.__subclasses__()}
 """Every kind of fault by its key."""
 
@@ -298,6 +317,8 @@ AnyFault = Annotated[
     | SlowFault
     | FailFault
     | BusyFault
-    | DisconnectFault,
+    | DisconnectFault
+    | PanicFault
+    | ShutdownFault,
     Forms(_kind, *FAULT_KINDS.values(), apart=False),
 ]

@@ -200,6 +200,7 @@ STEPS: Final = (
         lock=_SAVE,
     ),
     Step(PRIMARY, "device save", _WORKS, "ram_sent", "saved", "qemu_save_device_state", lock=_SAVE),
+    Step(PRIMARY, "RAM tail", _WRITES, "lock_free", "size_sent", "qemu_fflush"),
     Step(PRIMARY, "device stream", _WRITES, "size_sent", "sent", "qemu_put_buffer"),
     Step(PRIMARY, "received wait", _WAITS, "sent", "received"),
     Step(PRIMARY, "loaded wait", _WAITS, "received", "loaded"),

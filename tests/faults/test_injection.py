@@ -82,7 +82,9 @@ def test_a_fault_during_a_step_strikes_at_its_share() -> None:
         "{freeze: secondary, at: {checkpoint: 0, step: 'secondary: cache flush', progress: 40%}}",
     )
     ((at_ns, _),) = struck(run)
-    flush_ns = per_page_ns(16386, run.hosts["secondary"].costs.cache_flush_ps_per_page)
+    costs, ram = run.hosts["secondary"].costs, run.scenario.guest.ram_bytes
+    flush_ns = per_page_ns(16386, costs.cache_flush_ps_per_page)
+    flush_ns += costs.bitmap_sync_ram_ns_per_gib * ram // 2**30
     assert at_ns == when(run, "secondary: reset") + flush_ns * 400_000 // 1_000_000
 
 
@@ -168,6 +170,7 @@ def test_steps_are_the_protocols_in_order() -> None:
         "bitmap sync",
         "RAM stream",
         "device save",
+        "RAM tail",
         "VMSTATE_SIZE",
         "device stream",
         "VMSTATE_RECEIVED",

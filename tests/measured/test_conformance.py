@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,15 @@ from colosim.measured.protocol import protocol_of
 from colosim.measured.sessions import log_files, sessions, sessions_of
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
-from colosim.trace.events import GuestRunning, GuestStopped, OnSide, Received, Sent
+from colosim.trace.events import (
+    GuestRunning,
+    GuestStopped,
+    OnSide,
+    Received,
+    Sent,
+    WaitBegan,
+    WaitEnded,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -231,14 +240,20 @@ def test_what_a_design_does_in_the_simulator_conforms_to_it(design: str, fault: 
 
 def simulated(run: Simulation, side: str) -> History:
     """Return a simulated side's events as the history of a log."""
-    happenings = tuple(
+    # What is no call of colo_send_message is in no log, and RAM in parts is loaded once.
+    own = [
         Happening(number, at_ns, event, value)
         for number, (at_ns, event, value) in enumerate(run.record, start=1)
         if isinstance(event, OnSide)
         and event.side == side
         and at_ns > 0
-        # What is no call of colo_send_message is in no log.
+        and not isinstance(event, WaitBegan | WaitEnded)
         and getattr(event, "message", "") != SET_UP.name
+    ]
+    happenings = tuple(
+        one
+        for one, after in pairwise([*own, None])
+        if one is not None and (after is None or one.event != after.event)
     )
     return History(
         side=side,

@@ -68,7 +68,8 @@ def test_what_a_killed_process_had_queued_is_sent_before_the_stream_ends() -> No
         if not isinstance(event, WaitBegan | WaitEnded)
     ]
     begun = len(names) - names[::-1].index("primary: process killed")
-    assert [name for name in names[begun:] if name.startswith("secondary: ")][:4] == [
+    assert [name for name in names[begun:] if name.startswith("secondary: ")][:5] == [
+        "secondary: RAM load ends",
         "secondary: RAM load ends",
         "secondary: receives VMSTATE_SIZE",
         "secondary: device fill ends",

@@ -37,7 +37,7 @@ def test_a_freeze_in_the_instant_of_a_send_is_as_one_a_microsecond_later(model: 
     """The primary gets the reply and hangs in its stream: write() had taken it."""
     step = '{checkpoint: 3, step: "secondary: after CHECKPOINT_REPLY"}'
     buffers = "send_buffer: 16 KiB, receive_buffer: 16 KiB"
-    assert hung_with(model, 20, buffers, step) == "hung"
+    assert hung_with(model, 64, buffers, step) == "hung"
     later = "send_buffer: 4 MiB, receive_buffer: 2 MiB"
     assert hung_with(model, 16386, later, "2.262572 s") == "hung"
 

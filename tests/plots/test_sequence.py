@@ -87,7 +87,7 @@ def assert_clear(figure: Figure) -> None:
 def test_a_stream_that_was_never_read_ends_in_a_cross(frozen_pair: list[Run]) -> None:
     """In the hang the RAM stream is not read, and the lock stays held to the bottom."""
     text = sequence.mermaid(frozen_pair[1], 2)
-    assert re.search(r"P-xS: RAM stream, 11\.7 MiB \([\d.]+, never read\)", text)
+    assert re.search(r"P-xS: RAM stream, 11\.6 MiB \([\d.]+, never read\)", text)
     assert "Note over P,S" in text
     assert "fault: freeze secondary" in text
     assert text.count("activate P") - text.count("deactivate P") == text.count("deactivate P") + 1

@@ -36,6 +36,7 @@ def test_every_wait_that_ends_has_begun_and_lasted_so_long() -> None:
     assert waited == {
         "primary: CHECKPOINT_REPLY",
         "primary: RAM stream",
+        "primary: RAM tail",
         "primary: device stream",
         "primary: VMSTATE_RECEIVED",
         "primary: VMSTATE_LOADED",
@@ -43,6 +44,7 @@ def test_every_wait_that_ends_has_begun_and_lasted_so_long() -> None:
         "secondary: VMSTATE_SEND",
         "secondary: loadvm_state_begin",
         "secondary: RAM load",
+        "secondary: VMSTATE_SIZE",
         "secondary: device fill",
     }
 
