@@ -14,8 +14,8 @@ from colosim.runs.summary import summarise
 from colosim.runs.taps import taps
 from colosim.runs.verdict import NOT_APPLICABLE, Judgement
 from colosim.scenario import Scenario, load
-from colosim.trace.events import parse
 from colosim.trace.record import DIGEST_FORMAT
+from colosim.trace.sentences import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
