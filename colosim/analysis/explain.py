@@ -22,7 +22,7 @@ from colosim.runs.verdict import (
     NOT_APPLICABLE,
     SPLIT_BRAIN,
     VIOLATED,
-    Judgement,
+    without_steps,
 )
 from colosim.trace.events import OTHER, JobScheduled, PoweredOff, ProcessChanged, ServesAlone
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from colosim.analysis.timeline import Seen
     from colosim.designs.design import Design
     from colosim.runs.simulation import Simulation
+    from colosim.runs.verdict import Judgement
     from colosim.scenario.model import Scenario
 
 __all__ = ["WIDTH", "Explanation", "explain"]
@@ -134,11 +135,9 @@ def explain(
     """
     loaded = as_scenario(scenario, overrides)
     simulation, seen = observe(loaded, design, seed, checks=True)
-    missing = simulation.missing_steps()
-    if missing:
-        steps = ", ".join(repr(step) for step in missing)
-        judgement = Judgement(NOT_APPLICABLE, None, f"the design has no step {steps}")
-        return _explanation(simulation, judgement, seen, None, ())
+    unfit = without_steps(simulation)
+    if unfit is not None:
+        return _explanation(simulation, unfit, seen, None, ())
     judgement = judge_both_ways(simulation)
     at_ns = _moment_before_release(judgement, seen)
     end_ns, struck = simulation.end_ns, tuple(simulation.injector.struck)
