@@ -236,6 +236,7 @@ def _why_freed(freed: Ending, peer: str, seen: Seen) -> str:
     """Say what had happened that let a COLO thread go on."""
     killed, off = ProcessChanged(peer, "killed"), PoweredOff(peer)
     ends = [event for at, event, _ in seen.marks if at <= freed.at_ns and event in {killed, off}]
+    died = ends[:1] == [killed]
     return {
         THAW: f"the {peer}'s process had gone on, and the stream with it",
         HEAL: f"{place(freed.where)} had come back",
@@ -244,8 +245,12 @@ def _why_freed(freed: Ending, peer: str, seen: Seen) -> str:
         YANKED: "yank had shut the connection down",
         RESET: (
             f"the {peer} had been killed and its kernel sent a reset"
-            if ends[:1] == [killed]
+            if died
             else f"the {peer} had shut the connection down, and reset it"
         ),
-        "end of stream": f"the {peer} had shut the connection down",
+        "end of stream": (
+            f"the {peer} had been killed and its kernel closed the connection"
+            if died
+            else f"the {peer} had shut the connection down"
+        ),
     }.get(freed.why, f"the connection had failed ({freed.why})")
