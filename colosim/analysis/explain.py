@@ -22,7 +22,7 @@ from colosim.runs.verdict import (
     NOT_APPLICABLE,
     SPLIT_BRAIN,
     VIOLATED,
-    Judgement,
+    without_steps,
 )
 from colosim.trace.events import OTHER, JobScheduled, PoweredOff, ProcessChanged, ServesAlone
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from colosim.analysis.timeline import Seen
     from colosim.designs.design import Design
     from colosim.runs.simulation import Simulation
+    from colosim.runs.verdict import Judgement
     from colosim.scenario.model import Scenario
 
 __all__ = ["WIDTH", "Explanation", "explain"]
@@ -134,11 +135,9 @@ def explain(
     """
     loaded = as_scenario(scenario, overrides)
     simulation, seen = observe(loaded, design, seed, checks=True)
-    missing = simulation.missing_steps()
-    if missing:
-        steps = ", ".join(repr(step) for step in missing)
-        judgement = Judgement(NOT_APPLICABLE, None, f"the design has no step {steps}")
-        return _explanation(simulation, judgement, seen, None, ())
+    unfit = without_steps(simulation)
+    if unfit is not None:
+        return _explanation(simulation, unfit, seen, None, ())
     judgement = judge_both_ways(simulation)
     at_ns = _moment_before_release(judgement, seen)
     end_ns, struck = simulation.end_ns, tuple(simulation.injector.struck)
@@ -237,6 +236,7 @@ def _why_freed(freed: Ending, peer: str, seen: Seen) -> str:
     """Say what had happened that let a COLO thread go on."""
     killed, off = ProcessChanged(peer, "killed"), PoweredOff(peer)
     ends = [event for at, event, _ in seen.marks if at <= freed.at_ns and event in {killed, off}]
+    died = ends[:1] == [killed]
     return {
         THAW: f"the {peer}'s process had gone on, and the stream with it",
         HEAL: f"{place(freed.where)} had come back",
@@ -245,8 +245,12 @@ def _why_freed(freed: Ending, peer: str, seen: Seen) -> str:
         YANKED: "yank had shut the connection down",
         RESET: (
             f"the {peer} had been killed and its kernel sent a reset"
-            if ends[:1] == [killed]
+            if died
             else f"the {peer} had shut the connection down, and reset it"
         ),
-        "end of stream": f"the {peer} had shut the connection down",
+        "end of stream": (
+            f"the {peer} had been killed and its kernel closed the connection"
+            if died
+            else f"the {peer} had shut the connection down"
+        ),
     }.get(freed.why, f"the connection had failed ({freed.why})")

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 
 from colosim.runs.verdict import NOT_APPLICABLE
 from colosim.trace.events import (
+    COMMITTED,
     SECONDARY,
+    CheckpointEnded,
     PoweredOff,
     ProcessChanged,
+    StreamBegan,
+    StreamEnded,
 )
 
 if TYPE_CHECKING:
@@ -81,11 +85,28 @@ LEFT_OUT = (
         "retransmission timeouts (200 ms and more) lengthen pauses that the link's rate does not",
         "assumed: RFC 6298, and Linux's TCP_RTO_MIN",
     ),
+    LeftOut(
+        "socket-buffers",
+        "socket buffers whose size follows what a connection has carried",
+        "a process froze, and a stream of 37 MB or less was not read to its end",
+        "a checkpoint about as large as both buffers may fit or not: who hangs and who fails over "
+        "change places",
+        "measured: send buffers of 0.8 to 3.7 MB, receive buffers of 2.1 to 33.5 MB",
+    ),
+    LeftOut(
+        "resident",
+        "guest RAM and RAM cache that are not wholly resident",
+        "a process was killed",
+        "the reset comes sooner: after 15 ms where 270 MiB were resident, 48 ms where 650 MiB were",
+        "measured on killed QEMUs; exit_mmap of Linux",
+    ),
 )
 """Every such mechanism, those first that can change a verdict."""
 
 _SILENT = {"freeze", "vanish"}
 """What lets a host fall silent; a killed process resets the disk's connection too (measured)."""
+_MOST_BUFFERED_BYTES = 37_200_000
+"""The largest send and receive buffer that the lab's connections had, together (measured)."""
 
 
 def left_out_of(simulation: Simulation, judgement: Judgement, seen: Seen) -> tuple[LeftOut, ...]:
@@ -106,5 +127,23 @@ def left_out_of(simulation: Simulation, judgement: Judgement, seen: Seen) -> tup
             for _, event, _ in seen.marks
         ),
         "packet-loss": any(one.target == "network" for one in struck),
+        "socket-buffers": any(one.kind == "freeze" for one in struck) and _might_fit(seen),
+        "resident": any(one.kind == "kill" for one in struck),
     }
     return tuple(one for one in LEFT_OUT if applies[one.id])
+
+
+def _might_fit(seen: Seen) -> bool:
+    """Whether a stream was not read to its end that the largest socket buffers could have taken."""
+    unread: list[int] = []
+    written = set[tuple[str, str]]()
+    for _, event, value in seen.events:
+        match event:
+            case CheckpointEnded(outcome) if outcome == COMMITTED:
+                unread.clear()
+            case StreamBegan(side, step):
+                written.add((side, step))
+                unread.append(value)
+            case StreamEnded(side, step) if unread and (side, step) not in written:
+                del unread[0]
+    return 0 < sum(unread) <= _MOST_BUFFERED_BYTES

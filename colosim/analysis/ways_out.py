@@ -261,17 +261,22 @@ class _Ways:
         if end.reason is None:
             self._goes_on_by_itself(end)
             return
-        kill_ns = _time_of(self._coming, ProcessChanged(peer, "killed"))
+        killed = ProcessChanged(peer, "killed")
+        dies = self._lost_as(KILLED) or _time_of(self._coming, killed) is not None
         causes = {
             _TIMED_OUT: self._timeout(),
             "send timed out": "the send times out",
             YANKED: f"the cluster manager yanks the {self.side}",
             RESET: (
                 f"the {peer}'s kernel resets the connection"
-                if self._lost_as(KILLED) or kill_ns is not None
+                if dies
                 else f"the {peer} has shut the connection down, and resets it"
             ),
-            "end of stream": f"the {peer} shuts the connection down",
+            "end of stream": (
+                f"the {peer}'s kernel closes the connection"
+                if dies
+                else f"the {peer} shuts the connection down"
+            ),
         }
         event = causes.get(end.reason, end.reason)
         self.add(BY_ITSELF, event, self._effect(end, self._coming), end.at_ns)

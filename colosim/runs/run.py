@@ -12,10 +12,10 @@ from colosim.runs.lock_choice import judge_both_ways
 from colosim.runs.simulation import Simulation
 from colosim.runs.summary import summarise
 from colosim.runs.taps import taps
-from colosim.runs.verdict import NOT_APPLICABLE, Judgement
+from colosim.runs.verdict import without_steps
 from colosim.scenario import Scenario, load
-from colosim.trace.events import parse
 from colosim.trace.record import DIGEST_FORMAT
+from colosim.trace.sentences import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -237,11 +237,8 @@ def simulate(
     simulation = Simulation(scenario, design, seed=seed, keep=tables, prepare=set_up)
     if checks:
         simulation.check(replay)
-    missing = simulation.missing_steps()
-    if missing:
-        steps = ", ".join(repr(step) for step in missing)
-        judgement = Judgement(NOT_APPLICABLE, None, f"the design has no step {steps}")
-    else:
+    judgement = without_steps(simulation)
+    if judgement is None:
         simulation.run()
         judgement = judge_both_ways(simulation)
     if seed is not None:

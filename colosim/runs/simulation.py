@@ -40,6 +40,7 @@ from colosim.runs.taps import taps
 from colosim.trace.events import ABORTED, COMMITTED, PRIMARY, SECONDARY, CheckpointEnded
 from colosim.trace.reading import Reading
 from colosim.trace.record import BATCH, Record, code_of
+from colosim.trace.steps import misspelt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -200,13 +201,14 @@ class Simulation:
     def missing_steps(self) -> list[str]:
         """Return the steps that faults name and this design does not have.
 
-        Likewise a channel that is cut off, and a guest's power-off that it does not pass on.
+        Likewise a channel that is cut off, and a guest's power-off that it does not pass on.  Each
+        in quotes, with the step that is meant if it is misspelt.
         """
         planned = (*self.scenario.faults, *self.scenario.commands)
         traits = self.design.traits
         lacks = {CHANNEL: not traits.channels, "shutdown": not traits.sends_guest_shutdown}
         missing = [
-            f"{one.kind}: {one.target}"
+            f"'{one.kind}: {one.target}'"
             for one in planned
             if lacks.get(one.target) or lacks.get(one.kind)
         ]
@@ -218,7 +220,8 @@ class Simulation:
         for text in named:
             at = moment(text)
             if (at.side, at.step) not in have:
-                missing.append(text)
+                meant = misspelt(at.step, sorted(step for side, step in have if side == at.side))
+                missing.append(f"{text!r}" + (f" (did you mean {meant!r}?)" if meant else ""))
         return missing
 
     def check(self, replay: str | None = None) -> Checks:

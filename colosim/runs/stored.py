@@ -13,7 +13,7 @@ from colosim.files import read_file
 from colosim.runs.columns import COLUMNS
 from colosim.runs.run import Run
 from colosim.scenario import loads
-from colosim.trace.events import parse
+from colosim.trace.sentences import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from colosim.runs.columns import COLUMNS, SLOPE, TEXT, checkpoint_columns
+from colosim.runs.columns import COLUMNS, checkpoint_columns
 from colosim.runs.levels import Levels, SocketLevels, Until
 from colosim.trace.checkpoint import Checkpoints, frozen_since
 from colosim.trace.columns import Columns, IntColumn, WordColumn, before, first_come, last_before
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from colosim.runs.taps import Tap
-    from colosim.trace.columns import Column, Ints, Table
+    from colosim.trace.columns import Ints, Table
 
     Accounts = tuple[tuple[str, str], ...]
 
-__all__ = ["Tables", "rows_of", "table_of"]
+__all__ = ["Tables", "rows_of"]
 
 _NONE: Final = -1
 """No place."""
@@ -335,18 +335,3 @@ class _UnderWay:
 def rows_of(table: Table) -> Iterator[tuple[Any, ...]]:
     """Return the rows of a table, None for what is missing."""
     return zip(*(column.tolist() for column in table.values()), strict=True)
-
-
-def table_of(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
-    """Return the table that has these rows."""
-    cells = zip(*rows, strict=True) if rows else ((),) * len(columns)
-    return {name: _column(name, found) for name, found in zip(columns, cells, strict=True)}
-
-
-def _column(name: str, cells: Sequence[Any]) -> Column:
-    if name in TEXT:
-        return WordColumn.listing(cells)
-    if name == SLOPE:
-        return np.array(cells, np.float64)
-    known = np.array([cell is not None for cell in cells], np.bool_)
-    return IntColumn(np.array([cell or 0 for cell in cells], np.int64), known)

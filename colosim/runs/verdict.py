@@ -104,6 +104,15 @@ def survivor_of(simulation: Simulation) -> str | None:
     return PRIMARY if simulation.injector.struck else None
 
 
+def without_steps(simulation: Simulation) -> Judgement | None:
+    """Return the verdict of one that cannot run: its design lacks a step that a fault names.
+
+    None if it has them all.
+    """
+    missing = ", ".join(simulation.missing_steps())
+    return Judgement(NOT_APPLICABLE, None, f"the design has no step {missing}") if missing else None
+
+
 def judge(simulation: Simulation) -> Judgement:
     """Return the verdict of a simulation that has run.
 

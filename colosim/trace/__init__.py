@@ -4,8 +4,9 @@
 points of a checkpoint, `record` the event record and its digest.
 """
 
-from colosim.trace.events import Event, parse
+from colosim.trace.events import Event
 from colosim.trace.purpose import Purpose
 from colosim.trace.record import Record, code_of, event_of, name_of
+from colosim.trace.sentences import parse
 
 __all__ = ["Event", "Purpose", "Record", "code_of", "event_of", "name_of", "parse"]

@@ -2,85 +2,21 @@
 
 An event says what happens and to whom.  When it happens, in ns since COLO was entered, and one
 integer value stand beside it in the record; each type says here what its value means (0 where
-nothing is said).  `str` of an event is its sentence, as ``events.csv`` has it, and `parse` reads
-such a sentence back; both follow the type's `sentence`, so they cannot part.
+nothing is said).  `str` of an event is its sentence, as ``events.csv`` has it.
 
     >>> str(Sent("primary", "VMSTATE_SEND"))
     'primary: sends VMSTATE_SEND'
-    >>> parse("secondary: cache flush")
-    StepDone(side='secondary', step='cache flush')
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
-from functools import cache
-from string import Formatter
 from typing import TYPE_CHECKING, ClassVar, Final
-
-from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "ABORTED",
-    "CHECKPOINT_TIMER",
-    "COMMITTED",
-    "OTHER",
-    "PRIMARY",
-    "ROOM_FOR",
-    "SECONDARY",
-    "AgentYanks",
-    "ByManager",
-    "CallFailed",
-    "CheckpointEnded",
-    "ColoExit",
-    "CommandDropped",
-    "CommandReceived",
-    "CommandRefused",
-    "CommandServed",
-    "CommandUnsent",
-    "ConnectionTimedOut",
-    "Event",
-    "ExitHeard",
-    "FailoverChanged",
-    "FailoverPostponed",
-    "FailureInjected",
-    "FaultEnded",
-    "FaultStruck",
-    "FaultsOver",
-    "FunctionFailed",
-    "GuestRunning",
-    "GuestStopped",
-    "JobScheduled",
-    "LivenessMissed",
-    "LockGot",
-    "LockReleased",
-    "LockWanted",
-    "MemoryLevel",
-    "MigrationChanged",
-    "MonitorLost",
-    "MonitorRegained",
-    "OnSide",
-    "OperatorSends",
-    "PagesCounted",
-    "PeerLost",
-    "PoweredOff",
-    "ProcessChanged",
-    "Received",
-    "Sent",
-    "ServesAlone",
-    "Staged",
-    "StepDone",
-    "StreamBegan",
-    "StreamBroken",
-    "StreamEnded",
-    "WaitBegan",
-    "WaitEnded",
-    "parse",
-]
+    from colosim.trace.purpose import Purpose
 
 PRIMARY: Final = "primary"
 SECONDARY: Final = "secondary"
@@ -95,53 +31,57 @@ ROOM_FOR: Final = "room in its send buffer ({})"
 CHECKPOINT_TIMER: Final = "the checkpoint timer"
 """What a thread waits for until its next checkpoint is due."""
 
+WRITTEN: Final[Mapping[str, Mapping[object, str]]] = {
+    "side": {PRIMARY: PRIMARY, SECONDARY: SECONDARY},
+    "pages": {pages: pages for pages in ("dirty", "flushed", "late")},
+    "call": {call: call for call in ("send", "receive")},
+    "outcome": {outcome: outcome for outcome in (COMMITTED, ABORTED)},
+    "leaks_lock": {False: "", True: " and leaks the lock"},
+    "out_of_band": {False: "", True: " out of band"},
+}
+"""How the values of fields that cannot have any other are written; other fields are any text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """What happens, to nobody in particular."""
 
+    doer: ClassVar[str] = ""
+    """Who does it, in words in front of the sentence."""
     sentence: ClassVar[str]
     """The event in words, with its fields in braces."""
 
+    @property
+    def what(self) -> str:
+        """The sentence without who does it."""
+        return self._said(self.sentence)
+
     def __str__(self) -> str:
-        """Return the sentence of this event."""
+        """Return the sentence of this event, with who does it in front."""
+        return self._said(self.doer + self.sentence)
+
+    def _said(self, sentence: str) -> str:
         words = {field.name: getattr(self, field.name) for field in fields(self)}
-        for name, written in _WRITTEN.items():
+        for name, written in WRITTEN.items():
             if name in words:
                 words[name] = written[words[name]]
-        return self.sentence.format(**words)
+        return sentence.format(**words)
 
 
 @dataclass(frozen=True, slots=True)
 class OnSide(Event):
     """What happens on one side, ``primary`` or ``secondary``."""
 
+    doer = "{side}: "
     side: str
-
-    @property
-    def what(self) -> str:
-        """The sentence without the side."""
-        return Event.__str__(self)
-
-    def __str__(self) -> str:
-        """Return the sentence of this event, with the side in front."""
-        return f"{self.side}: {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
 class ByManager(Event):
     """What the cluster manager does or hears, and which side it concerns."""
 
+    doer = "cluster manager: "
     side: str
-
-    @property
-    def what(self) -> str:
-        """The sentence without who does it."""
-        return Event.__str__(self)
-
-    def __str__(self) -> str:
-        """Return the sentence of this event, with the manager in front."""
-        return f"cluster manager: {self.what}"
 
 
 # ---- the protocol --------------------------------------------------------------------------------
@@ -222,7 +162,7 @@ class CheckpointEnded(Event):
     outcome: str
 
 
-# ---- the iothread lock ---------------------------------------------------------------------------
+# ---- the iothread lock, and other waits ----------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +192,6 @@ class LockReleased(OnSide):
     purpose: Purpose
 
 
-# ---- other waits ---------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class WaitBegan(OnSide):
     """A thread begins to wait: for a message, room in a buffer, a timer, a command, a thread."""
@@ -279,7 +216,7 @@ class WaitEnded(OnSide):
     what_for: str
 
 
-# ---- guest, process, memory ----------------------------------------------------------------------
+# ---- guest, process, memory, the end of COLO, and monitors ---------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,9 +247,6 @@ class MemoryLevel(OnSide):
 
     sentence = "memory {account}"
     account: str
-
-
-# ---- errors, and the end of COLO -----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,9 +319,6 @@ class MigrationChanged(OnSide):
 
     sentence = "migration {state}"
     state: str
-
-
-# ---- monitors ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -527,111 +458,3 @@ class LivenessMissed(Event):
     """The pair did not make progress within the limit that its scenario sets."""
 
     sentence = "liveness: the limit has passed"
-
-
-# ---- a sentence back to its event ----------------------------------------------------------------
-
-_KINDS: Final[tuple[type[Event], ...]] = (
-    Sent,
-    Received,
-    LockWanted,
-    LockGot,
-    LockReleased,
-    MemoryLevel,
-    GuestRunning,
-    GuestStopped,
-    ProcessChanged,
-    CallFailed,
-    ConnectionTimedOut,
-    FailureInjected,
-    FunctionFailed,
-    ColoExit,
-    ServesAlone,
-    FailoverPostponed,
-    FailoverChanged,
-    MigrationChanged,
-    OperatorSends,
-    AgentYanks,
-    CommandReceived,
-    CommandServed,
-    CommandRefused,
-    JobScheduled,
-    PagesCounted,
-    Staged,
-    StreamBegan,
-    StreamEnded,
-    StreamBroken,
-    WaitEnded,
-    WaitBegan,
-    StepDone,
-    CheckpointEnded,
-    FaultStruck,
-    FaultEnded,
-    FaultsOver,
-    PeerLost,
-    PoweredOff,
-    ExitHeard,
-    CommandUnsent,
-    CommandDropped,
-    MonitorLost,
-    MonitorRegained,
-    LivenessMissed,
-)
-"""Every kind, in the order in which a sentence is held against them: a step may be called anything,
-so it comes after all else that a side can do."""
-
-_WRITTEN: Final[Mapping[str, Mapping[object, str]]] = {
-    "side": {PRIMARY: PRIMARY, SECONDARY: SECONDARY},
-    "pages": {pages: pages for pages in ("dirty", "flushed", "late")},
-    "call": {call: call for call in ("send", "receive")},
-    "outcome": {outcome: outcome for outcome in (COMMITTED, ABORTED)},
-    "leaks_lock": {False: "", True: " and leaks the lock"},
-    "out_of_band": {False: "", True: " out of band"},
-}
-"""How the values of fields that cannot have any other are written; other fields are any text."""
-
-
-@cache
-def _patterns() -> list[tuple[re.Pattern[str], type[Event]]]:
-    """Return what matches the sentences of each kind."""
-    return [(_pattern(kind), kind) for kind in _KINDS]
-
-
-def _pattern(kind: type[Event]) -> re.Pattern[str]:
-    """Return what matches the sentences of a kind, with a group for each field."""
-    sentence = kind.sentence
-    if issubclass(kind, OnSide):
-        sentence = "{side}: " + sentence
-    elif issubclass(kind, ByManager):
-        sentence = "cluster manager: " + sentence
-    pattern = ""
-    for literal, field, _, _ in Formatter().parse(sentence):
-        pattern += re.escape(literal)
-        if field is not None:
-            written = _WRITTEN.get(field)
-            text = ".+?" if written is None else "|".join(map(re.escape, written.values()))
-            pattern += f"(?P<{field}>{text})"
-    return re.compile(pattern)
-
-
-@cache
-def parse(sentence: str) -> Event:
-    """Return the event of a sentence.
-
-    :raises ValueError: if it is the sentence of no event, or of a lock purpose that is none.
-    """
-    for pattern, kind in _patterns():
-        found = pattern.fullmatch(sentence)
-        if found is not None:
-            return kind(**{name: _value(name, text) for name, text in found.groupdict().items()})
-    raise ValueError(f"{sentence!r} is no event")
-
-
-def _value(field: str, text: str) -> object:
-    """Return the value of a field from how it is written."""
-    if field == "purpose":
-        return Purpose(text)
-    written = _WRITTEN.get(field)
-    if written is None:
-        return text
-    return next(value for value, spelt in written.items() if spelt == text)

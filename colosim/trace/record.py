@@ -17,11 +17,13 @@ from functools import cache
 from struct import calcsize, pack
 from typing import TYPE_CHECKING, Any, Protocol
 
-from colosim.trace.events import Event, parse
+from colosim.trace.sentences import parse
 from colosim.trace.steps import OwnNames, check_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from colosim.trace.events import Event
 
     Timed = tuple[int, Event, int]
     """When an event happens, in ns, the event and its value."""

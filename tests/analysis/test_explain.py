@@ -12,7 +12,7 @@ from colosim.analysis.timeline import Told, tell
 from colosim.analysis.ways_out import BY_ITSELF, IF_DONE, NEVER
 from colosim.runs.run import simulate
 from colosim.scenario import loads
-from colosim.trace.events import parse
+from colosim.trace.sentences import parse
 from tests.analysis.cases import STREAM, scenario
 from tests.checkers.wrong_designs import SMALL, Eager
 

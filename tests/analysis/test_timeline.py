@@ -66,3 +66,13 @@ def test_a_heal_of_what_was_well_is_left_out() -> None:
     assert "is as before" not in text
     text = str(explained("split", "vanish: network, at: 2.3 s, for: 100 ms"))
     assert "the network is as before" in text
+
+
+def test_a_killed_peer_that_leaves_nothing_unread_closes_the_connection() -> None:
+    """Nobody has shut it down by hand: its kernel did, with a FIN and no reset."""
+    one = explain(
+        scenario("kill: secondary, at: {checkpoint: 3, step: 'secondary: CHECKPOINT_REQUEST'}"),
+        "split",
+    )
+    closed = "the secondary had been killed and its kernel closed the connection"
+    assert closed in " ".join(one.released_by)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from colosim.runs.difference import NEIGHBOURS, spell
 from colosim.runs.run import simulate
 from colosim.scenario import shipped
-from colosim.trace.events import CheckpointEnded, StepDone, parse
+from colosim.trace.events import CheckpointEnded, StepDone
 from colosim.trace.fields import value_of
+from colosim.trace.sentences import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

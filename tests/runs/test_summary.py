@@ -56,7 +56,7 @@ def test_a_step_that_a_design_lacks_makes_it_not_applicable() -> None:
     scenario = loads(PLAIN + fault)
     run = simulate(scenario, "split")
     assert run.verdict == "not_applicable"
-    assert "primary: vmstate save" in run.reason
+    assert run.reason == "the design has no step 'primary: vmstate save'"
     assert run.summary["checkpoints"] == {"completed": 0, "aborted": 0}
     assert run.checkpoints.empty
     assert simulate(scenario, "qsb").verdict != "not_applicable"
@@ -68,6 +68,13 @@ def test_time_to_service_is_there_if_a_guest_serves_again(frozen: Scenario) -> N
     hung = simulate(frozen, "split", tables=False).summary
     assert hung["time_to_guest_ns"] is None
     assert hung["monitor_deaf_ns_longest"] > 900 * 10**9
+
+
+def test_a_misspelt_step_is_told_with_the_one_that_is_meant() -> None:
+    """A step that no design has is near one of its side, which stands beside it."""
+    fault = 'faults: [{kill: secondary, at: {checkpoint: 1, step: "primary: before RAM steam"}}]\n'
+    meant = "the design has no step 'primary: before RAM steam' (did you mean 'RAM stream'?)"
+    assert simulate(loads(PLAIN + fault), "split").reason == meant
 
 
 def test_values_by_dotted_keys() -> None:

@@ -9,15 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colosim.trace import events
-from colosim.trace.events import ByManager, Event, OnSide, parse
 from colosim.trace.purpose import Purpose
+from colosim.trace.sentences import kinds, parse
 
 REPOSITORY = Path(__file__).parents[2]
-KINDS: list[Any] = [
-    kind
-    for kind in (getattr(events, name) for name in events.__all__)
-    if isinstance(kind, type) and kind not in {Event, OnSide, ByManager}
-]
+KINDS: list[Any] = kinds()
 EXAMPLES = {
     "cluster manager: cannot send x-colo-lost-heartbeat to the primary": events.CommandUnsent(
         "primary", "x-colo-lost-heartbeat"

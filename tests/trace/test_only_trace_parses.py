@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import colosim
-from colosim.trace.events import parse
+from colosim.trace.sentences import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
