@@ -152,7 +152,7 @@ def test_a_step_that_a_design_lacks_is_said_so() -> None:
     text = f"{BASE}faults: [{fault}]\n"
     scenario = loads(text, file="faults.yaml", known_designs=tuple(load_designs()))
     missing = {name: Simulation(scenario, name).missing_steps() for name in ("split", "flat")}
-    assert missing == {"split": [], "flat": ["secondary: cache flush"]}
+    assert missing == {"split": [], "flat": ["'secondary: cache flush'"]}
 
 
 def test_steps_are_the_protocols_in_order() -> None:
