@@ -124,6 +124,7 @@ _PURPOSES = {
     Purpose.SAVE: "save the state",
     Purpose.LOAD: "load the state",
     Purpose.RECEIVE: "receive RAM",
+    Purpose.DISK: "wait for the disk",
     Purpose.BUSY: "do work of its own",
 }
 _CHANGES = {

@@ -18,7 +18,6 @@ from colosim.errors import RunDirectoryError
 from colosim.runs.columns import COLUMNS, checkpoint_columns
 from colosim.runs.run import Run, simulate
 from colosim.runs.stored import MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
-from colosim.runs.taps import taps
 from colosim.scenario import resolve
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ class RunDirectory:
         steps = simulation.record.own.steps
         self.open_tables(checkpoint_columns(steps))
         self._simulation = simulation
-        self._tables = Tables(taps=taps(simulation.connection), own_steps=steps)
+        self._tables = Tables(taps=simulation.taps(), own_steps=steps)
         simulation.record.writers.append(self._take)
 
     def _take(self, packed: bytes) -> None:

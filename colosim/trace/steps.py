@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCOUNTS",
     "CHECKPOINT_THREAD",
+    "DISK_DRAIN",
+    "DISK_FLUSH",
     "INCOMING_THREAD",
     "MAIN_LOOP",
     "POINTS",
@@ -55,6 +57,8 @@ __all__ = [
 CHECKPOINT_THREAD: Final = "checkpoint thread"
 INCOMING_THREAD: Final = "COLO incoming thread"
 MAIN_LOOP: Final = "main loop"
+DISK_DRAIN: Final = "disk drain"
+DISK_FLUSH: Final = "disk flush"
 
 
 class Kind(StrEnum):
@@ -271,13 +275,15 @@ ACCOUNTS: Final = {
     "stream_buffers": "buffers of 32 KiB between state and socket",
     "socket_send_buffer": "what is written and has not left the host yet",
     "socket_receive_buffer": "what has arrived and is not read yet",
+    "disk_send_buffer": "of the disk's connection: as the socket's",
+    "disk_receive_buffer": "of the disk's connection: as the socket's",
     "channel_1_send_buffer": "of the first multifd channel; the others likewise, by number",
     "channel_1_receive_buffer": "of the first multifd channel; the others likewise, by number",
 }
 """The accounts of a host's memory; a design may have others of its own."""
 
-_OUTSIDE: Final = ((PRIMARY, "failover"),)
-"""Steps that belong to no checkpoint."""
+_OUTSIDE: Final = ((PRIMARY, "failover"), (PRIMARY, DISK_DRAIN), (PRIMARY, DISK_FLUSH))
+"""Steps without a point of a checkpoint: of a failover, and of a disk, which few pairs have."""
 
 
 @dataclass(frozen=True, slots=True)
