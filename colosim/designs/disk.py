@@ -80,6 +80,12 @@ class Disk:
 
     # ---- the primary ---------------------------------------------------------------------------
 
+    @property
+    def broken(self) -> bool:
+        """Whether every request fails at once, for the connection has failed."""
+        outgoing, incoming = self.connection.of(PRIMARY)
+        return (outgoing.write_error or incoming.read_error) is not None
+
     def stop(self, thread: Thread, tell: Tell | None = None, *, guest_ran: bool) -> Steps:
         """Drain and flush in `thread`, as do_vm_stop does: bdrv_drain_all, then bdrv_flush_all."""
         yield from self.drain(thread, tell, guest_ran=guest_ran)

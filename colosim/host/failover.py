@@ -71,6 +71,10 @@ class Disk(Protocol):
     """Whether the guest's writes go to the secondary."""
 
     @property
+    def broken(self) -> bool:
+        """Whether every request fails at once."""
+
+    @property
     def connection(self) -> Channels:
         """Its connection."""
 
@@ -288,8 +292,8 @@ class PrimaryFailover(Failover):
         """
         assert self.disk is not None  # noqa: S101 - it has handlers of its own
         yield main_loop.work(DISK_COMMAND_NS)
-        ran = self.host.guest.running
-        yield from self._within(main_loop, self.disk.drain(main_loop, guest_ran=ran))
+        if self.host.guest.running and self.disk.model.in_flight_bytes:
+            yield from self._within(main_loop, self.disk.drain(main_loop, guest_ran=True))
         self.disk.replicates = False
 
     def _delete_node(self, main_loop: Thread) -> Steps:
@@ -304,6 +308,10 @@ class PrimaryFailover(Failover):
         The guest stands still meanwhile, whatever its run state says (measured: no CPU time):
         sooner or later its vCPU needs the lock; assumed: at once.
         """
+        assert self.disk is not None  # noqa: S101 - it is what is waited for
+        if self.disk.broken:
+            yield from steps
+            return
         lock, guest = self.host.lock, self.host.guest
         ran = guest.running
         lock.hold_for(main_loop, Purpose.DISK)

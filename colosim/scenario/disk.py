@@ -37,8 +37,8 @@ class Disk(Section):
     replication (measured: 4.5 to 5 ms, not separated).
     """
     takeover_ns: Time = 4_000_000
-    """What the secondary's failover takes longer, to end the replication (measured: 3 to 5 ms on
-    11.1, 17 to 24 ms on 7.2, with an empty image).
+    """What the secondary's failover takes longer, to end the replication (inferred: 4 to 6 ms from
+    command to guest on 11.1 and 18 to 24 on 7.2, less what each takes without a disk).
     """
     send_buffer_bytes: _Buffer = None
     """Of its connection, as the network's unless given."""
