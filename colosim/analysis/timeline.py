@@ -142,7 +142,11 @@ _REQUEST = Sent(PRIMARY, "CHECKPOINT_REQUEST")
 
 def place(where: str) -> str:
     """Return the network, or the host of a side."""
-    links = {"network": "the network", "channel": "a channel"}
+    links = {
+        "network": "the network",
+        "channel": "a channel",
+        "disk": "the connection of the disk",
+    }
     return links.get(where, f"the {where}'s host")
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "CHECKPOINT_THREAD",
     "DISK_DRAIN",
     "DISK_FLUSH",
+    "DISK_STEPS",
     "INCOMING_THREAD",
     "MAIN_LOOP",
     "POINTS",
@@ -59,6 +60,7 @@ INCOMING_THREAD: Final = "COLO incoming thread"
 MAIN_LOOP: Final = "main loop"
 DISK_DRAIN: Final = "disk drain"
 DISK_FLUSH: Final = "disk flush"
+DISK_STEPS: Final = (DISK_DRAIN, DISK_FLUSH)
 
 
 class Kind(StrEnum):
@@ -282,7 +284,7 @@ ACCOUNTS: Final = {
 }
 """The accounts of a host's memory; a design may have others of its own."""
 
-_OUTSIDE: Final = ((PRIMARY, "failover"), (PRIMARY, DISK_DRAIN), (PRIMARY, DISK_FLUSH))
+_OUTSIDE: Final = ((PRIMARY, "failover"), *((PRIMARY, step) for step in DISK_STEPS))
 """Steps without a point of a checkpoint: of a failover, and of a disk, which few pairs have."""
 
 

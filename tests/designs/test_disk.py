@@ -14,7 +14,14 @@ import pytest
 from colosim.runs.simulation import Simulation
 from colosim.runs.verdict import judge
 from colosim.scenario import loads
-from colosim.trace.events import FaultStruck, GuestRunning, GuestStopped, ServesAlone
+from colosim.trace.events import (
+    FaultStruck,
+    GuestRunning,
+    GuestStopped,
+    LockReleased,
+    ServesAlone,
+)
+from colosim.trace.purpose import Purpose
 
 V7, V11 = "qemu-5.1", "qemu-11"
 BOTH = (V7, V11)
@@ -69,8 +76,8 @@ TABLE = [
         (3, REMOVE, 3.0010, 3.0009), (3, HEARTBEAT, 27.006, 27.005), (17, DELETE, 27.006, 27.006),
         (27, NODE, 27.0016, 27.0012)), (27.006, 27.006)),
     Row("idle_hb_yb", FREEZE, IDLE, (
-        (2, HEARTBEAT, 13.004, 13.009), (13, NODE, 13.0035, 13.0018), (15, REMOVE, 15.0012, 15.0028),
-        (15, DELETE, 15.0024, 15.0016)), (13.004, 13.009), thaw=16),
+        (2, HEARTBEAT, 13.004, 13.009), (13, NODE, 13.0035, 13.0018),
+        (15, REMOVE, 15.0012, 15.0028), (15, DELETE, 15.0024, 15.0016)), (13.004, 13.009), thaw=16),
     Row("idle_yank_first", FREEZE, IDLE, (
         (1, NODE, 1.0011, 1.0014), (1.5, REMOVE, 1.5008, 1.5016), (1.5, DELETE, 1.5010, 1.5024),
         (1.5, HEARTBEAT, 1.5015, 1.5010), (3.5, MIGRATION, 3.5007, 3.5016)), (1.505, 1.512)),
@@ -227,7 +234,11 @@ def test_the_pair_answers_hangs_and_runs_as_a_real_one(row: Row, design: str) ->
     run = pair(design, row, fault_ns)
     side = survivor(row)
     slack_s = GIVE_UP_SLACK_S if row.fault == GONE else SLACK_S
-    served = [one[2 + version] for one in row.asked if not one[1].startswith("yank")]
+    served = [
+        (on_7, on_11)[version]
+        for _, name, on_7, on_11 in row.asked
+        if not name.startswith(MIGRATION)
+    ]
     answered = answers_s(run, side, fault_ns)
     assert [at is NEVER for at in answered] == [at is NEVER for at in served]
     both = zip(answered, served, strict=True)
@@ -249,12 +260,12 @@ def test_milliseconds_are_within_a_factor_of_three() -> None:
         fault_ns = strike_ns(pair(design, row))
         run = pair(design, row, fault_ns)
         real = [
-            one[2 + version] - one[0]
+            answered - asked
             for row in TABLE
-            for one in row.asked
-            if one[1] in {REMOVE, DELETE, HEARTBEAT}
-            and one[2 + version] is not NEVER
-            and one[2 + version] - one[0] < SLACK_S
+            for asked, name, on_7, on_11 in row.asked
+            if name in {REMOVE, DELETE, HEARTBEAT}
+            and (answered := (on_7, on_11)[version]) is not None
+            and answered - asked < SLACK_S
         ]
         took = [
             ((one.answered_ns or 0) - (one.served_ns or 0)) / MS_S
@@ -274,3 +285,54 @@ def test_a_guest_stands_still_while_its_main_loop_waits_for_the_disk() -> None:
         if event in {GuestStopped("primary"), GuestRunning("primary")} and at_ns > fault_ns
     ]
     assert states == [(3_002, False), (18_000, True), (20_000, False), (20_001, True)]
+
+
+COST = """
+name: cost
+checkpoints: 12
+warmup: 2
+checkpoint_delay: 500 ms
+guest: {{ram: 128 MiB, dirty: {{pages: 570}}}}
+hosts: {{preset: lab-qemu72}}
+network:
+  {{preset: lab-veth, latency: {latency}, delayed_ack: {delayed},
+  send_buffer: 4 MiB, receive_buffer: 6 MiB}}
+disk: {disk}
+"""
+HEALTHY = [
+    # RTT in ms, delayed ACKs, version; ms of P's stop, of request to resumed: without a disk, with
+    (0, "true", V7, (0.2, 0.6), (44.9, 47.0)),
+    (0, "true", V11, (0.2, 0.6), (46.0, 47.9)),
+    (0, "false", V7, (0.2, 0.8), (4.9, 13.8)),
+    (0, "false", V11, (0.2, 0.7), (7.3, 13.9)),
+    (20, "true", V7, (0.2, 41.7), (127.4, 125.8)),
+    (20, "true", V11, (0.2, 42.0), (128.3, 127.6)),
+]
+"""Medians of the healthy pairs; `false`: a route with ``quickack 1``."""
+
+
+@pytest.mark.parametrize(("rtt_ms", "delayed", "design", "stops_ms", "whole_ms"), HEALTHY)
+def test_a_healthy_pair_pays_two_round_trips_a_checkpoint(
+    rtt_ms: int,
+    delayed: str,
+    design: str,
+    stops_ms: tuple[float, float],
+    whole_ms: tuple[float, float],
+) -> None:
+    """The stop flushes twice, the secondary stops and loads for longer: as real pairs do."""
+    latency = f"{rtt_ms * 500} us" if rtt_ms else "25 us"
+    for disk, stop_ms, all_ms in zip(
+        ("none", "{replication: nbd}"), stops_ms, whole_ms, strict=True
+    ):
+        scenario = loads(COST.format(latency=latency, delayed=delayed, disk=disk))
+        record = Simulation(scenario, design).run().record
+        took: dict[str, list[float]] = {"stop": [], "whole": []}
+        last: dict[str, int] = {}
+        for at_ns, event, _ in record:
+            last[str(event)] = at_ns
+            if event == LockReleased("primary", "checkpoint thread", Purpose.STOP):
+                took["stop"].append((at_ns - last["primary: receives CHECKPOINT_REPLY"]) / 1e6)
+            elif str(event) == "checkpoint committed":
+                took["whole"].append((at_ns - last["primary: sends CHECKPOINT_REQUEST"]) / 1e6)
+        assert 1 / 1.5 < median(took["stop"]) / stop_ms < 1.5
+        assert 1 / 3 < median(took["whole"]) / all_ms < 3
