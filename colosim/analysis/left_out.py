@@ -41,7 +41,7 @@ LEFT_OUT = (
     LeftOut(
         "disk",
         "the replicated disk, which every stop of the guest flushes with the lock held",
-        "the secondary, its host or the network fell silent",
+        "a pair without `disk:`, and the secondary, its host or the network fell silent",
         "a flush to a silent secondary can hang the primary until its block node is yanked",
         "measured on pairs of QEMU 7.2.22 and 11.1.3; bdrv_flush_all in do_vm_stop",
     ),
