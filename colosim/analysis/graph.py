@@ -19,6 +19,7 @@ class Kind(StrEnum):
     THREAD = "thread"
     LOCK = "lock"
     BUFFER = "buffer"
+    DISK = "disk"
     MANAGER = "manager"
     PEER = "peer"
     NETWORK = "network"
@@ -149,6 +150,7 @@ _SHAPES = {
     Kind.THREAD: ('["{}"]', "box"),
     Kind.LOCK: ('{{{{"{}"}}}}', "hexagon"),
     Kind.BUFFER: ('[("{}")]', "cylinder"),
+    Kind.DISK: ('[("{}")]', "cylinder"),
     Kind.MANAGER: ('(["{}"])', "oval"),
     Kind.PEER: ('(("{}"))', "doublecircle"),
     Kind.NETWORK: ('(("{}"))', "doublecircle"),

@@ -45,7 +45,7 @@ LEFT_OUT = (
     LeftOut(
         "disk",
         "the replicated disk, which every stop of the guest flushes with the lock held",
-        "the secondary, its host or the network fell silent",
+        "a pair without `disk:`, and the secondary, its host or the network fell silent",
         "a flush to a silent secondary can hang the primary until its block node is yanked",
         "measured on pairs of QEMU 7.2.22 and 11.1.3; bdrv_flush_all in do_vm_stop",
     ),
@@ -116,8 +116,11 @@ def left_out_of(simulation: Simulation, judgement: Judgement, seen: Seen) -> tup
     struck = [fault for _, fault in simulation.injector.struck]
     living = [host for host in simulation.hosts.values() if not host.dead and not host.frozen]
     applies = {
-        "disk": PoweredOff(SECONDARY) in (event for _, event, _ in seen.marks)
-        or any(one.kind in _SILENT and one.target in {SECONDARY, "network"} for one in struck),
+        "disk": simulation.disk is None
+        and (
+            PoweredOff(SECONDARY) in (event for _, event, _ in seen.marks)
+            or any(one.kind in _SILENT and one.target in {SECONDARY, "network"} for one in struck)
+        ),
         "lock-handover": any(host.lock.contested for host in simulation.hosts.values()),
         "vcpu": any(one.kind == "busy" for one in struck)
         or any(host.guest.running and host.lock.owner is not None for host in living),

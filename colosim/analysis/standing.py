@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from colosim.analysis.buffers import FullSince, buffer_levels
+from colosim.analysis.releases import releases
 from colosim.analysis.timeline import FAULT_EVENTS, Seen
 from colosim.analysis.wait_for import SIDES, colo_end, losses, open_waits, wait_for_graph
-from colosim.analysis.ways_out import releases
 from colosim.runs.simulation import Simulation
 from colosim.trace.events import (
     AgentYanks,

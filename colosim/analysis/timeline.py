@@ -126,6 +126,7 @@ _PURPOSES = {
     Purpose.SAVE: "save the state",
     Purpose.LOAD: "load the state",
     Purpose.RECEIVE: "receive RAM",
+    Purpose.DISK: "wait for the disk",
     Purpose.BUSY: "do work of its own",
 }
 _CHANGES = {
@@ -143,7 +144,11 @@ _REQUEST = Sent(PRIMARY, "CHECKPOINT_REQUEST")
 
 def place(where: str) -> str:
     """Return the network, or the host of a side."""
-    links = {"network": "the network", "channel": "a channel"}
+    links = {
+        "network": "the network",
+        "channel": "a channel",
+        "disk": "the connection of the disk",
+    }
     return links.get(where, f"the {where}'s host")
 
 

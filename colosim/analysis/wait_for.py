@@ -25,6 +25,7 @@ from colosim.trace.events import (
     WaitBegan,
     WaitEnded,
 )
+from colosim.trace.steps import DISK_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,6 +57,7 @@ __all__ = [
 SIDES = (PRIMARY, SECONDARY)
 NETWORK, _MANAGER = "network", "cluster manager"
 FROZEN, KILLED, VANISHED, POWERED_OFF = "frozen", "killed", "vanished", "powered off"
+_STANDS = "stands still, whatever query-status said last"
 _WORST_FIRST = (POWERED_OFF, KILLED, VANISHED, FROZEN)
 
 
@@ -212,7 +214,12 @@ class _Builder:
         guest, key = self.simulation.hosts[side].guest, f"{side}: guest"
         if guest.running:
             return
-        if side == PRIMARY:
+        loop = self.simulation.hosts[side].monitor.thread
+        if side == PRIMARY and loop.waits_for in DISK_STEPS:
+            self.add(key, Kind.GUEST, side, "the primary's guest", _STANDS)
+            label = "waits for the lock that is held by"
+            self.edge(key, self.thread(side, loop), label, guest.since_ns)
+        elif side == PRIMARY:
             self.add(key, Kind.GUEST, side, "the primary's guest", "stopped")
             self.edge(key, self.colo_thread(side), "is run again only by", guest.since_ns)
         elif PRIMARY in self.losses:
@@ -233,6 +240,8 @@ class _Builder:
             self.lost(key, side)
         elif wanted:
             self.edge(key, self.lock(side), f"waits, to {purpose_of(wanted[0])}, for", since_ns)
+        elif wait is not None and wait.step in DISK_STEPS:
+            self.edge(key, self.disk(), f"waits, with the lock, for the {wait.step} of", since_ns)
         elif thread is host.monitor.thread:
             if self.simulation.failovers[side].joining:
                 self.edge(key, self.colo_thread(side), "waits for the end of", since_ns)
@@ -266,13 +275,28 @@ class _Builder:
             self.add(timer, Kind.TIMER, side, "the checkpoint delay", f"due at {due}")
             self.edge(key, timer, "waits for the end of", since_ns)
 
-    # ---- lock and buffers ----------------------------------------------------------------------
+    # ---- lock, disk and buffers ----------------------------------------------------------------
 
     def lock(self, side: str) -> str:
         key, lock = f"{side}: iothread lock", self.simulation.hosts[side].lock
         if self.add(key, Kind.LOCK, side, f"the {side}'s iothread lock") and lock.owner:
             label = f"is held, to {purpose_of(lock.purpose)}, by"
             self.edge(key, self.thread(side, lock.owner), label, lock.since_ns)
+        return key
+
+    def disk(self) -> str:
+        """Return the disk, which the secondary's main loop answers for."""
+        key, disk = "primary: disk", self.simulation.disk
+        if disk is None or not self.add(key, Kind.DISK, PRIMARY, "the replicated disk"):
+            return key
+        if self.simulation.connection.down:
+            self.silence(key, SECONDARY, "gets no answer from")
+        elif disk.connection.down:
+            self.add("network: disk", Kind.NETWORK, None, "its connection", "carries nothing")
+            self.edge(key, "network: disk", "gets no answer over")
+        else:
+            loop = self.thread(SECONDARY, self.simulation.hosts[SECONDARY].monitor.thread)
+            self.edge(key, loop, "is to be answered by")
         return key
 
     def send_buffer(self, direction: Ends) -> str:

@@ -1,4 +1,4 @@
-"""What would release a survivor that waits: each way is tried, and told as it came out."""
+"""The ways out for a side that waits for its peer: each is tried, and told as it came out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from colosim.analysis.wait_for import (
     FROZEN,
     KILLED,
     POWERED_OFF,
-    SIDES,
     VANISHED,
     colo_end,
 )
@@ -41,15 +40,16 @@ if TYPE_CHECKING:
     from colosim.analysis.graph import Chain, WaitForGraph
     from colosim.analysis.outlook import Act, Outlook
     from colosim.analysis.wait_for import Loss
+    from colosim.network.ends import Ends
     from colosim.runs.simulation import Simulation
     from colosim.scenario.model import Fault
     from colosim.trace.events import Event
     from colosim.trace.record import Timed
 
-__all__ = ["BY_ITSELF", "IF_DONE", "NEVER", "Release", "releases"]
+__all__ = ["BY_ITSELF", "IF_DONE", "NEVER", "End", "Release", "Ways", "time_of"]
 
 BY_ITSELF, IF_DONE, NEVER = "by itself", "if done", "never"
-_TIMED_OUT = "connection timed out"
+TIMED_OUT = "connection timed out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +66,18 @@ class Release:
     side: str = ""
 
 
-class _End(NamedTuple):
+class End(NamedTuple):
     """How a thread's wait on the connection ends: when, and why if it fails."""
 
     at_ns: int
     reason: str | None
 
 
-def releases(
-    simulation: Simulation, graph: WaitForGraph, lost: Mapping[str, Loss], outlook: Outlook
-) -> tuple[Release, ...]:
-    """Return what releases the sides that live and wait, and what does not."""
-    ways = [_Ways(simulation, graph, lost, outlook, side) for side in SIDES]
-    waiting = [one for one in ways if one.side not in lost and one.waits]
-    if not waiting:
-        return ()
-    coming = outlook.events()
-    return tuple(way for one in waiting for way in one.found(coming))
-
-
 def _strikes(fault: Fault) -> Act:
     return lambda simulation: simulation.injector.strike(fault)
 
 
-class _Ways:
+class Ways:
     """The ways out for one side that waits, one after the other."""
 
     def __init__(
@@ -116,7 +104,7 @@ class _Ways:
         self.does = None if edge is None else buffers.get(edge.target)
         """What the COLO thread waits in: its ``send``, its ``receive``, or neither."""
         self._coming: Sequence[Timed] = ()
-        self._natural: _End | None = None
+        self._natural: End | None = None
         """How the wait on the connection ends by itself, None if it does not."""
         self._found: list[Release] = []
 
@@ -143,6 +131,10 @@ class _Ways:
         return self.leaked or self.graph.waits_for(f"{self.side}: {owner.name}") is not None
 
     @property
+    def _holds_lock(self) -> bool:
+        return self.colo.holds_lock
+
+    @property
     def leaked(self) -> bool:
         """Whether its COLO thread has left COLO with the lock."""
         return self.colo.exited and self.colo.holds_lock
@@ -157,21 +149,21 @@ class _Ways:
     def _lost_as(self, how: str) -> bool:
         return self.peer_lost is not None and self.peer_lost.how == how
 
-    def _end_in(self, events: Sequence[Timed]) -> _End | None:
+    def _end_in(self, events: Sequence[Timed]) -> End | None:
         """Return how the COLO thread's wait on the connection ends in `events`."""
         for at_ns, event, _ in events if self.does else ():
             match event:
                 case CallFailed(self.side, _, why):
-                    return None if why == SHUT_DOWN else _End(at_ns, why)
+                    return None if why == SHUT_DOWN else End(at_ns, why)
                 case WaitEnded(self.side, self.thread):
-                    return _End(at_ns, None)
+                    return End(at_ns, None)
         return None
 
-    def _effect(self, end: _End, events: Sequence[Timed], first: str = "") -> str:
+    def _effect(self, end: End, events: Sequence[Timed], first: str = "") -> str:
         """Say what comes of the end of the wait, after what comes first."""
         said = [f"{first}the {self.does} {'goes on' if end.reason is None else 'fails'}"]
         released = (LockReleased(self.side, self.thread, purpose) for purpose in Purpose)
-        if self.colo.holds_lock and _time_of(events, *released) is not None:
+        if self._holds_lock and time_of(events, *released) is not None:
             said.append("the lock is given back")
         if self.sent and _served(self.side, events) is not None:
             said.append("the command is served")
@@ -197,6 +189,7 @@ class _Ways:
         return sorted(self._found, key=lambda way: (way.when != BY_ITSELF, way.at_ns or 0))
 
     def add(self, when: str, event: str, effect: str, at_ns: int | None = None) -> None:
+        """Tell of a way out, or of one that is none."""
         self._found.append(Release(when, event, effect, at_ns, self.side))
 
     def _is_told(self, event: str) -> bool:
@@ -225,11 +218,11 @@ class _Ways:
         if self.colo.failover.requested or not self.apart:
             return
         if self.held:
-            why = "the monitor needs the lock to serve it"
+            why = self._why_deaf
             if self.leaked:
                 why = "the thread that waits for it has the lock that the monitor needs"
             self.add(NEVER, f"{COMMAND} alone", why)
-        sent_ns = _time_of(self._coming, CommandReceived(side, COMMAND))
+        sent_ns = time_of(self._coming, CommandReceived(side, COMMAND))
         if sent_ns is not None and not self.sent:
             event = f"the cluster manager sends {COMMAND} to the {side}"
             effect = self._of_command(sent_ns, self._coming)
@@ -245,26 +238,30 @@ class _Ways:
             if effect:
                 self.add(IF_DONE, f"{COMMAND} on the {side}", effect)
 
+    @property
+    def _why_deaf(self) -> str:
+        return "the monitor needs the lock to serve it"
+
     def _of_command(self, sent_ns: int, events: Sequence[Timed]) -> str:
         """Return what a command that is sent at `sent_ns` does, nothing if that is no takeover."""
         later = [event for event in events if event[0] >= sent_ns]
         served = _served(self.side, later)
-        if served is None or _time_of(later, ServesAlone(self.side)) is None:
+        if served is None or time_of(later, ServesAlone(self.side)) is None:
             return ""
         if served[2]:
             return f"the monitor serves it {duration(served[2])} later, and the guest runs"
         return "the monitor serves it, as the lock is free, and the guest runs"
 
-    def _by_itself(self, end: _End) -> None:
+    def _by_itself(self, end: End) -> None:
         """Tell how the wait on the connection does end."""
         peer = self.peer
         if end.reason is None:
             self._goes_on_by_itself(end)
             return
         killed = ProcessChanged(peer, "killed")
-        dies = self._lost_as(KILLED) or _time_of(self._coming, killed) is not None
+        dies = self._lost_as(KILLED) or time_of(self._coming, killed) is not None
         causes = {
-            _TIMED_OUT: self._timeout(),
+            TIMED_OUT: self._timeout(),
             "send timed out": "the send times out",
             YANKED: f"the cluster manager yanks the {self.side}",
             RESET: (
@@ -295,14 +292,18 @@ class _Ways:
     @property
     def _retry(self) -> str:
         """By what this side's kernel would find out that its peer is back or gone."""
-        outgoing, _ = self.simulation.connection.blocked_of(self.side)
-        return outgoing.retry
+        return self._outgoing.retry
+
+    @property
+    def _outgoing(self) -> Ends:
+        """The direction in which it sends what it waits for."""
+        return self.simulation.connection.blocked_of(self.side)[0]
 
     @property
     def _given_up(self) -> str:
         return f"{self._retry.replace(' probe', ' probing')} gives up"
 
-    def _goes_on_by_itself(self, end: _End) -> None:
+    def _goes_on_by_itself(self, end: End) -> None:
         """Tell of a wait that ends because its peer goes on, or the link carries again."""
         peer = self.peer
         before = [event for event in self._coming if event[0] <= end.at_ns]
@@ -311,9 +312,10 @@ class _Ways:
             ProcessChanged(peer, "thawed"): (self._goes_on_event, self._peer_does),
             FaultEnded(peer): (f"{place(peer)} comes back", again),
             FaultEnded("network"): (f"{place('network')} comes back", again),
+            FaultEnded("disk"): (f"{place('disk')} comes back", again),
         }
         for event, (words, first) in ways.items():
-            at_ns = _time_of(before, event)
+            at_ns = time_of(before, event)
             if at_ns is not None:
                 self.add(BY_ITSELF, words, self._effect(end, self._coming, first), at_ns)
                 return
@@ -340,7 +342,7 @@ class _Ways:
             self.add(BY_ITSELF, event, "the command is served", served[0])
             return
         gets = (LockGot(side, self.thread, purpose) for purpose in Purpose)
-        got_ns = _time_of(self._coming, *gets)
+        got_ns = time_of(self._coming, *gets)
         if got_ns is not None and any(one is self.colo.thread for one, _, _ in lock.queue):
             self.add(BY_ITSELF, event, f"its {self.thread} gets the lock", got_ns)
 
@@ -358,14 +360,14 @@ class _Ways:
             f"the {peer}'s host is powered off",
             lambda simulation: simulation.manager.power_off(peer),
             f"{self._given_up} {{}} later, ",
-            only=_TIMED_OUT,
+            only=TIMED_OUT,
         )
 
     def _if_link_comes_back(self) -> None:
         """Try to let what keeps the link silent be as before."""
-        if not self.simulation.connection.down or self._lost_as(POWERED_OFF):
+        where = self._silent
+        if not where or self._lost_as(POWERED_OFF):
             return
-        where = self.peer if self._lost_as(VANISHED) else "network"
         comes = f"{place(where)} comes back"
         if self._is_told(comes):
             return
@@ -377,6 +379,13 @@ class _Ways:
         )
         if not helps and not self._comes:
             self.add(NEVER, f"the return of {place(where)}", self._why_no_return())
+
+    @property
+    def _silent(self) -> str:
+        """What of the link is silent: the peer's host, or the network."""
+        if not self.simulation.connection.down:
+            return ""
+        return self.peer if self._lost_as(VANISHED) else "network"
 
     @property
     def _comes(self) -> bool:
@@ -430,7 +439,7 @@ class _Ways:
         served, natural = _served(side, events), _served(side, self._coming)
         if served is None or (natural is not None and natural[0] <= served[0]):
             return
-        if _time_of(self._coming, MonitorRegained(side)) is None:
+        if time_of(self._coming, MonitorRegained(side)) is None:
             event = f"the cluster manager is connected to the {side}'s monitor again"
             self.add(IF_DONE, event, f"it sends {COMMAND} anew, which is served")
 
@@ -451,6 +460,6 @@ def _served(side: str, events: Sequence[Timed]) -> Timed | None:
     return next((one for one in events if one[1] == served), None)
 
 
-def _time_of(events: Sequence[Timed], *wanted: Event) -> int | None:
+def time_of(events: Sequence[Timed], *wanted: Event) -> int | None:
     """Return when the first of some events comes, None if none does."""
     return next((at_ns for at_ns, event, _ in events if event in wanted), None)

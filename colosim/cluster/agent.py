@@ -12,7 +12,7 @@ from colosim.trace.events import AgentYanks
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from simpy.events import Event
 
@@ -48,10 +48,18 @@ class Deafness:
 class LocalAgent:
     """The agent of one host; it yanks once, and again when the monitor has answered meanwhile."""
 
-    def __init__(self, host: Host, failover: Failover, period_ns: int, after_ns: int) -> None:
+    def __init__(
+        self,
+        host: Host,
+        failover: Failover,
+        period_ns: int,
+        after_ns: int,
+        instances: Sequence[str] = ("migration",),
+    ) -> None:
         self._host = host
         self._failover = failover
         self._after_ns = after_ns
+        self._instances = instances
         self._yanked = False
         host.env.pending_timeouts.append(self._will_yank)
         host.env.process(self._ask(period_ns))
@@ -70,4 +78,4 @@ class LocalAgent:
             elif deaf_ns >= self._after_ns and not self._yanked:
                 self._yanked = True
                 host.record.note(AgentYanks(host.side), deaf_ns)
-                self._failover.yank()
+                self._failover.yank(self._instances)

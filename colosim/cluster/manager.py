@@ -73,7 +73,8 @@ class ClusterManager:
         if settings.local_yank_after_ns is not None:
             for side, host in hosts.items():
                 period_ns, _ = settings.watch(side)
-                LocalAgent(host, failovers[side], period_ns, settings.local_yank_after_ns)
+                after_ns = settings.local_yank_after_ns
+                LocalAgent(host, failovers[side], period_ns, after_ns, settings.yank)
 
     # ---- heartbeats answered by agents ---------------------------------------------------------
 
@@ -189,11 +190,13 @@ class ClusterManager:
         settings, failover = self.settings, self.failovers[side]
         if settings.policy == "yank-then-lost-heartbeat":
             if self._reaches(side, YANK):
-                failover.yank()
+                failover.yank(settings.yank)
             if settings.yank_wait_ns:
                 yield self.env.onlooker(settings.yank_wait_ns)
         if self._reaches(side, COMMAND):
-            self.hosts[side].monitor.send(COMMAND, failover.lost_heartbeat)
+            documented = failover.documented if settings.failover == "documented" else ()
+            for command in (*documented, COMMAND):
+                failover.send(command)
         self.telling.remove(side)
 
     def _reaches(self, side: str, command: str) -> bool:

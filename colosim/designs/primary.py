@@ -27,6 +27,7 @@ from colosim.trace.events import CHECKPOINT_TIMER, PRIMARY, PagesCounted, Staged
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from colosim.designs.disk import Disk
     from colosim.designs.side import Steps
     from colosim.designs.traits import Traits
     from colosim.host.failover import PrimaryFailover
@@ -114,7 +115,8 @@ class Primary(Side):
         self._shuts_down = guest.powers_off and self.traits.sends_guest_shutdown
         if guest.panicked:
             self.host.abort()
-        return self.work("stop", self.costs.vm_stop_ns, self._guest_stops)
+        stops = self.work("stop", self.costs.vm_stop_ns, self._guest_stops)
+        return stops if self.disk is None else self._with_disk(self.disk, stops)
 
     def look_for_failover(self) -> None:
         """Leave if a failover was asked for: before the stop, and once its lock is given back.
@@ -125,6 +127,17 @@ class Primary(Side):
         """
         if self.failover.requested:
             raise VmstateError("failover requested")
+
+    def _with_disk(self, disk: Disk, stops: Steps) -> Steps:
+        """Stop the guest, then drain and flush its disk: the lock is held, the guest stands."""
+        ran = self.host.guest.running
+        yield from stops
+        yield from disk.stop(self.thread, self._tell, guest_ran=ran)
+
+    def _tell(self, step: str, when: str) -> Steps:
+        if self.watch is not None:
+            self.received_at_ns[step] = self.env.now
+            yield from self._reached(self.watch, step, when)
 
     def _guest_stops(self) -> None:
         guest = self.host.guest

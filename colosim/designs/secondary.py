@@ -65,7 +65,8 @@ class Secondary(Side):
         """Stop the secondary's own guest, where it runs between checkpoints."""
         if self.host.guest.panicked:
             self.host.abort()
-        return self.work("stop", self.costs.vm_stop_ns, self.host.guest.stop)
+        own_ns = 0 if self.disk is None else self.disk.model.secondary_stop_ns
+        return self.work("stop", self.costs.vm_stop_ns + own_ns, self.host.guest.stop)
 
     def start_guest(self) -> Steps:
         """Let the secondary's guest run; its output is not released before a failover."""
@@ -207,6 +208,8 @@ class Secondary(Side):
         spent = self._device_load_ns
         if self._filled_with_ram:
             spent += self.costs.vmdesc_load_ns
+        if self.disk is not None:
+            spent += self.disk.model.secondary_load_ns
         if self.host.monitor.expects_commands:
             return self.work_releasing_lock(
                 "device load", spent, spent // POST_LOAD_PART, self._device_state_is_loaded

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from simpy.events import Event
 
+    from colosim.designs.disk import Disk
     from colosim.designs.messages import Message
     from colosim.designs.traits import Traits
     from colosim.host.failover import Failover
@@ -150,6 +151,7 @@ class Side:
         self.staging = staging
         self.failover = failover
         self.name = host.side
+        self.disk: Disk | None = None
         self.held = Held(host.lock, thread)
         self.watch: Watch | None = None
         """Who is told of every step: set before the run."""

@@ -126,7 +126,7 @@ class Space:
 
     def _count(self, design: str) -> int:
         weights = [
-            sum(len(victims_of(fault, step.side)) for fault in faults)
+            sum(len(self._victims(fault, step.side)) for fault in faults)
             for step, _, faults in self._moments(design)
         ]
         total = sum(weights)
@@ -181,6 +181,9 @@ class Space:
             self._known[design] = [entry for entry in moments if entry[2]]
         return self._known[design]
 
+    def _victims(self, words: str, side: str) -> tuple[str, ...]:
+        return victims_of(words, side, disk=self.base.disk is not None)
+
     def _faults_at(self, step: Step, when: str) -> list[str]:
         """Return the faults that can strike there; a function fails as its step begins."""
         functions = step.may_fail if when == BEFORE else ()
@@ -218,7 +221,7 @@ class Space:
             more = [] if exact or step.kind in {SENDS, RECEIVES} else [_ANY_SHARE]
             when = choose("when" + label, [*(when for _, when, _ in here), *more])
             words = choose("fault" + label, self._faults_at(step, when))
-            victim = choose("victim" + label, victims_of(words, side))
+            victim = choose("victim" + label, self._victims(words, side))
             faults.append(self._fault(step, when, words, victim))
             first = next((entry for entry in here if entry[1] == when), here[0])
             moments = moments[moments.index(first) :]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from colosim.explore.choices import ChoicesError
+from colosim.scenario.disk import DISK
 from colosim.scenario.model import FAULT_KINDS
 from colosim.trace.events import OTHER, PRIMARY
 
@@ -84,14 +85,17 @@ def spoken_for(asked: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(asked or DEFAULT_FAULTS))
 
 
-def victims_of(words: str, side: str) -> tuple[str, ...]:
-    """Return what a fault may strike when `side` is at its step: the peer first."""
+def victims_of(words: str, side: str, *, disk: bool = False) -> tuple[str, ...]:
+    """Return what a fault may strike when `side` is at its step: the peer first.
+
+    `disk`: whether the pair has one, whose connection may be lost or slow by itself.
+    """
     kind = words.partition(" ")[0]
     peer = OTHER[side]
     if kind == "slow":
-        return (NETWORK,)
+        return (NETWORK, DISK) if disk else (NETWORK,)
     if kind == "vanish":
-        return (peer, side, NETWORK)
+        return (peer, side, NETWORK, DISK) if disk else (peer, side, NETWORK)
     if kind in _RETURNS:
         return (side,)
     return (peer, side)

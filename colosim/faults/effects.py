@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from colosim.scenario.disk import DISK
 from colosim.trace.events import PRIMARY, FaultEnded
 
 if TYPE_CHECKING:
@@ -49,13 +50,18 @@ class Effects:
         record: Record,
         hosts: dict[str, Host],
         connection: Connection,
+        disk: Connection | None = None,
         *,
         drops_commands: bool,
     ) -> None:
         self.env = env
         self.record = record
         self.hosts = hosts
-        self.connection = connection
+        self._parts = dict(zip((CHANNEL,), connection.channels, strict=False))
+        """What a fault can strike apart from the rest of the link."""
+        if disk is not None:
+            self._parts[DISK] = disk
+        self._connections = (connection,) if disk is None else (connection, disk)
         self.drops_commands = drops_commands
         """Whether a monitor that loses its client loses what that has sent too."""
         self.manager: ClusterManager | None = None
@@ -123,7 +129,7 @@ class Effects:
         for side in self.hosts:
             self._end(self._in_effect((*_THAWS, *_CONNECTS), side))
             self.hosts[side].monitor.be_idle()
-        for where in (NETWORK, CHANNEL, *self.hosts):
+        for where in (NETWORK, CHANNEL, DISK, *self.hosts):
             self._end(self._in_effect(_HEALS, where))
 
     def _end(self, effects: list[Effect]) -> None:
@@ -140,7 +146,7 @@ class Effects:
 
     def _freeze(self, side: str) -> None:
         self.hosts[side].freeze()
-        self.connection.freeze(side, frozen=True)
+        self._freeze_ends(side, frozen=True)
         self._silence(side)
 
     def _thaw(self, side: str) -> None:
@@ -148,7 +154,7 @@ class Effects:
         if host.dead:
             return
         host.thaw()
-        self.connection.freeze(side, frozen=False)
+        self._freeze_ends(side, frozen=False)
         self._speak(side)
 
     def _kill(self, side: str) -> None:
@@ -156,10 +162,11 @@ class Effects:
         if host.dead:
             return
         host.kill()
-        self.connection.freeze(side, frozen=True)
+        self._freeze_ends(side, frozen=True)
         self._silence(side)
-        gone_ns = self.env.now + host.teardown_ns
-        self.env.call_at(gone_ns, lambda: self.connection.process_gone(side))
+        for connection in self._connections:
+            gone = partial(connection.process_gone, side)
+            self.env.call_at(self.env.now + host.teardown_ns, gone)
 
     def power_off(self, side: str) -> None:
         """Let the cluster manager fence `side`: the host is gone for good, without a reset."""
@@ -167,8 +174,8 @@ class Effects:
         if not host.dead:
             host.kill()
         self._active.append(Effect("power-off", side, self.env.now))
-        self.connection.freeze(side, frozen=True)
-        self.connection.cut()
+        self._freeze_ends(side, frozen=True)
+        self._cut()
         if side not in self.gone:
             self.gone.append(side)
 
@@ -183,13 +190,21 @@ class Effects:
                 host.abort = partial(self._kill, side)
                 host.guest.stop()
 
+    def _freeze_ends(self, side: str, *, frozen: bool) -> None:
+        for connection in self._connections:
+            connection.freeze(side, frozen=frozen)
+
     # ---- host and link -------------------------------------------------------------------------
 
+    def _cut(self) -> None:
+        for connection in self._connections:
+            connection.cut()
+
     def _vanish(self, where: str) -> None:
-        if where == CHANNEL:
-            self.connection.channels[0].cut()
+        if where in self._parts:
+            self._parts[where].cut()
             return
-        self.connection.cut()
+        self._cut()
         # At one moment the secondary is missed first: a manager that fences keeps the primary.
         for side in reversed(self.hosts) if where == NETWORK else (where,):
             self._silence(side)
@@ -210,22 +225,29 @@ class Effects:
             return
         if where in self.gone:
             self.gone.remove(where)
-        silent = {one.where for one in self._in_effect(("vanish", "power-off"))}
-        if silent <= {CHANNEL}:
-            self.connection.mend()
-            if silent:
-                self.connection.channels[0].cut()
-        if where == CHANNEL:
+        self._mend()
+        if where in self._parts:
             return
         for side in self.hosts if where == NETWORK else (where,):
             self._speak(side)
 
+    def _mend(self) -> None:
+        """Let the link carry again, but for those parts that something still keeps silent."""
+        silent = {one.where for one in self._in_effect(("vanish", "power-off"))}
+        if silent <= self._parts.keys():
+            for connection in self._connections:
+                connection.mend()
+            for part in sorted(silent):
+                self._parts[part].cut()
+
     def _set_factors(self, _where: str) -> None:
         """Multiply the link's rate and latency; of what is in effect at once the worst counts."""
-        slow = self._in_effect(("slow",))
-        rates = [one.factor_ppm for one in slow if one.what == "bandwidth"]
-        latencies = [one.factor_ppm for one in slow if one.what == "latency"]
-        self.connection.set_factors(min(rates, default=PPM), max(latencies, default=PPM))
+        for connection in self._connections:
+            of_disk = connection is self._parts.get(DISK)
+            slow = [one for one in self._in_effect(("slow",)) if of_disk or one.where != DISK]
+            rates = [one.factor_ppm for one in slow if one.what == "bandwidth"]
+            latencies = [one.factor_ppm for one in slow if one.what == "latency"]
+            connection.set_factors(min(rates, default=PPM), max(latencies, default=PPM))
 
     # ---- cluster manager -----------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from colosim.host.failover import STEPS
 from colosim.network.direction import READ, WRITE
 from colosim.scenario.model import FailFault, Fault, RandomMoment
 from colosim.trace.events import FailureInjected, FaultsOver, FaultStruck
+from colosim.trace.steps import DISK_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -140,7 +141,7 @@ class Injector:
                 if duration_ns:
                     at = self.env.now + duration_ns * armed.moment.progress_ppm // PPM
                     self._later(armed, at)
-                elif step.isupper() or step == LOAD_BEGIN:
+                elif step.isupper() or step in {LOAD_BEGIN, *DISK_STEPS}:
                     self._once_waiting(armed, side, step)
         return now
 

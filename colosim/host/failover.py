@@ -9,7 +9,8 @@ holds the lock, so the last can only come where it lets the lock go in its middl
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from colosim.trace.events import (
     PRIMARY,
@@ -23,17 +24,21 @@ from colosim.trace.events import (
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
 
     from simpy.events import Event
 
     from colosim.host.host import Host
     from colosim.host.process import Thread
+    from colosim.scenario.model import Disk as DiskModel
 
     Steps = Generator[Event, None, None]
 
 COMMAND = "x-colo-lost-heartbeat"
-YANK = "yank"
+YANK, MIGRATION = "yank", "migration"
+REMOVE_CHILD, DELETE_NODE, STOP_SERVER = "x-blockdev-change", "drive_del", "nbd-server-stop"
+DISK_COMMAND_NS = 1_000_000
+"""What a command of the block layer takes (measured: 0.8 to 2.9 ms from asking to answer)."""
 CACHE_FREE, FAILOVER, JOIN = "cache free", "failover", "join"
 STEPS = {PRIMARY: (COMMAND, FAILOVER), SECONDARY: (COMMAND, JOIN, CACHE_FREE, FAILOVER)}
 """The steps of each side's failover that faults can strike, beside those of a checkpoint."""
@@ -59,12 +64,52 @@ class Channels(Protocol):
         """Shut every channel down at the side `by`."""
 
 
-class Failover:
-    """The failover of one side, whichever its role."""
+class Disk(Protocol):
+    """The replicated disk, as failover sees it (`colosim.designs.disk`)."""
 
-    def __init__(self, host: Host, channels: Channels) -> None:
+    replicates: bool
+    """Whether the guest's writes go to the secondary."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether every request fails at once."""
+
+    @property
+    def connection(self) -> Channels:
+        """Its connection."""
+
+    @property
+    def model(self) -> DiskModel:
+        """What the scenario says of it."""
+
+    def stop(self, thread: Thread, *, guest_ran: bool) -> Steps:
+        """Drain and flush, as a stop of the guest does."""
+
+    def drain(self, thread: Thread, *, guest_ran: bool) -> Steps:
+        """Wait for what the guest has written."""
+
+    def close(self, thread: Thread) -> Steps:
+        """Flush and close the primary's node of the secondary's disk."""
+
+    def stop_server(self) -> None:
+        """Let the secondary serve the disk no more."""
+
+
+class Failover:
+    """The failover of one side, whichever its role.
+
+    `documented`: the commands that come before `COMMAND` in the failover that QEMU's documentation
+    has for a pair with a disk (docs/COLO-FT.txt).
+    """
+
+    documented: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, host: Host, channels: Channels, disk: Disk | None = None) -> None:
         self.host = host
         self.channels = channels
+        self.disk = disk
+        self.instances: dict[str, Channels] = {MIGRATION: channels}
+        """What can be yanked, by QEMU's names."""
         self.state = State.NONE
         self.done = False
         self.posted = False
@@ -111,19 +156,36 @@ class Failover:
     def serve(self, command: str) -> None:
         """Put an operator's command into the monitor; `yank` is served out of band."""
         self.host.record.note(OperatorSends(self.host.side, command))
-        if command == YANK:
-            self.yank()
+        name, _, instance = command.partition(" ")
+        if name == YANK:
+            self.yank((instance or MIGRATION,))
         else:
-            self.host.monitor.send(command, self._handlers[command])
+            self.send(command)
+
+    def send(self, command: str) -> None:
+        """Put a command into the monitor."""
+        self.host.monitor.send(command, self._handlers.get(command, partial(self._refuse, command)))
+
+    def _refuse(self, command: str, main_loop: Thread) -> Steps:  # noqa: ARG002 - it does not wait
+        """Answer a command of the other role's with an error."""
+        self.host.record.note(CommandRefused(self.host.side, command))
+        yield from ()
 
     def _stop(self, main_loop: Thread) -> Steps:
         """Serve the command stop (qmp_stop): the guest stands until somebody lets it run.
 
-        The next checkpoint that ends is somebody: vm_start does not ask who stopped it.
+        The next checkpoint that ends is somebody: vm_start does not ask who stopped it.  The disk
+        is flushed, whether the guest ran or not (do_vm_stop; read).
         """
-        if self.host.guest.running:
+        ran = self.host.guest.running
+        if ran:
             yield main_loop.work(self.host.costs.vm_stop_ns)
             self.host.guest.stop()
+        yield from self._stop_disk(main_loop, guest_ran=ran)
+
+    def _stop_disk(self, main_loop: Thread, *, guest_ran: bool) -> Steps:
+        """Let the main loop do what a stop of the guest does with the disk."""
+        raise NotImplementedError
 
     def _cont(self, main_loop: Thread) -> Steps:
         """Serve the command cont (qmp_cont), which in COLO's own stop lets the guest run too."""
@@ -135,16 +197,20 @@ class Failover:
         """Serve the command query-status, which changes nothing; assumed: in no time."""
         yield from ()
 
-    def yank(self) -> None:
-        """Serve the out-of-band command yank: shut the migration channels down, without the lock.
+    def yank(self, instances: Sequence[str] = (MIGRATION,)) -> None:
+        """Serve the out-of-band command yank: shut these connections down, without the lock.
 
-        A frozen process serves it once it is thawed.
+        A frozen process serves it once it is thawed.  What this side does not have is passed over:
+        query-yank, also out of band, has told so.
         """
         if self.host.frozen:
-            self.host.thawed.callbacks.append(lambda _thawed: self.yank())
+            self.host.thawed.callbacks.append(lambda _thawed: self.yank(instances))
             return
-        self.host.record.note(CommandServed(self.host.side, YANK, out_of_band=True))
-        self.channels.yank(self.host.side)
+        for name in instances:
+            if name in self.instances:
+                command = YANK if name == MIGRATION else f"{YANK} {name}"
+                self.host.record.note(CommandServed(self.host.side, command, out_of_band=True))
+                self.instances[name].yank(self.host.side)
 
     def step(self, thread: Thread, name: str, duration_ns: int) -> Steps:
         """Let `thread` work on a step of the failover, which a fault can strike."""
@@ -186,21 +252,74 @@ class Failover:
 class PrimaryFailover(Failover):
     """The primary's: primary_vm_do_failover in migration/colo.c."""
 
-    def __init__(self, host: Host, channels: Channels) -> None:
-        super().__init__(host, channels)
+    documented = (REMOVE_CHILD, DELETE_NODE)
+
+    def __init__(self, host: Host, channels: Channels, disk: Disk | None = None) -> None:
+        super().__init__(host, channels, disk)
+        if disk is not None:
+            self.instances["block-node"] = disk.connection
+            self._handlers |= {REMOVE_CHILD: self._remove_child, DELETE_NODE: self._delete_node}
         self.sleeper: Thread | None = None
         """The COLO thread, while it is in a wait that a failover ends (colo_checkpoint_event)."""
 
-    def _bottom_half(self, main_loop: Thread) -> Steps:  # noqa: ARG002 - it does not wait
-        """Stop the guest, cut the connection, wake the COLO thread."""
+    def _bottom_half(self, main_loop: Thread) -> Steps:
+        """Stop the guest, if it runs; then cut the connection, wake the COLO thread.
+
+        A guest that COLO has stopped is not stopped again, and its disk not flushed (measured).
+        """
         self.state = State.ACTIVE
-        self.host.guest.stop()
+        if self.host.guest.running:
+            self.host.guest.stop()
+            yield from self._stop_disk(main_loop, guest_ran=True)
+        if self.disk is not None:
+            self.disk.replicates = False  # replication answers writes with EIO by itself (measured)
         self.channels.shutdown(self.host.side)
         self.state = State.COMPLETED
         self._post()
         if self.sleeper is not None:
             self.sleeper.wake()
-        yield from ()
+
+    # ---- the disk ------------------------------------------------------------------------------
+
+    def _stop_disk(self, main_loop: Thread, *, guest_ran: bool) -> Steps:
+        if self.disk is not None:
+            yield from self._within(main_loop, self.disk.stop(main_loop, guest_ran=guest_ran))
+
+    def _remove_child(self, main_loop: Thread) -> Steps:
+        """Serve x-blockdev-change: the quorum writes to the secondary no more, once it is drained.
+
+        Nothing is flushed, and a stop flushes the node as before (measured).
+        """
+        assert self.disk is not None  # noqa: S101 - it has handlers of its own
+        yield main_loop.work(DISK_COMMAND_NS)
+        if self.host.guest.running and self.disk.model.in_flight_bytes:
+            yield from self._within(main_loop, self.disk.drain(main_loop, guest_ran=True))
+        self.disk.replicates = False
+
+    def _delete_node(self, main_loop: Thread) -> Steps:
+        """Serve drive_del, which flushes the node as it closes it (measured)."""
+        assert self.disk is not None  # noqa: S101 - as above
+        yield main_loop.work(DISK_COMMAND_NS)
+        yield from self._within(main_loop, self.disk.close(main_loop))
+
+    def _within(self, main_loop: Thread, steps: Steps) -> Steps:
+        """Let the main loop wait for the disk, with the lock and deaf to all else.
+
+        The guest stands still meanwhile, whatever its run state says (measured: no CPU time):
+        sooner or later its vCPU needs the lock; assumed: at once.
+        """
+        assert self.disk is not None  # noqa: S101 - it is what is waited for
+        if self.disk.broken:
+            yield from steps
+            return
+        lock, guest = self.host.lock, self.host.guest
+        ran = guest.running
+        lock.hold_for(main_loop, Purpose.DISK)
+        guest.stop()
+        yield from steps
+        if ran:
+            guest.run()
+        lock.hold_for(main_loop, Purpose.MONITOR)
 
 
 class SecondaryFailover(Failover):
@@ -210,10 +329,20 @@ class SecondaryFailover(Failover):
     `frees_cache`: whether the main loop frees the RAM cache then, or the incoming thread has.
     """
 
+    documented = (STOP_SERVER,)
+
     def __init__(
-        self, host: Host, channels: Channels, *, joins_under_lock: bool, frees_cache: bool
+        self,
+        host: Host,
+        channels: Channels,
+        disk: Disk | None = None,
+        *,
+        joins_under_lock: bool,
+        frees_cache: bool,
     ) -> None:
-        super().__init__(host, channels)
+        super().__init__(host, channels, disk)
+        if disk is not None:
+            self._handlers[STOP_SERVER] = self._stop_server
         self._joins_under_lock = joins_under_lock
         self._frees_cache = frees_cache
         self.loading = False
@@ -242,9 +371,22 @@ class SecondaryFailover(Failover):
             yield from self._join(main_loop)
         if self._frees_cache:
             yield from self.free_cache(main_loop)
-        yield from self.step(main_loop, FAILOVER, self.host.costs.failover_ns)
+        takes_ns = self.host.costs.failover_ns
+        if self.disk is not None:
+            takes_ns += self.disk.model.takeover_ns
+        yield from self.step(main_loop, FAILOVER, takes_ns)
         self.host.guest.run()
         self.took_over()
+
+    def _stop_disk(self, main_loop: Thread, *, guest_ran: bool) -> Steps:
+        if self.disk is not None and guest_ran:
+            yield main_loop.work(self.disk.model.secondary_stop_ns)
+
+    def _stop_server(self, main_loop: Thread) -> Steps:
+        """Serve nbd-server-stop."""
+        assert self.disk is not None  # noqa: S101 - it has a handler of its own
+        yield main_loop.work(DISK_COMMAND_NS)
+        self.disk.stop_server()
 
     def _join(self, main_loop: Thread) -> Steps:
         """Wait for the COLO incoming thread to end."""

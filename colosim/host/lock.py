@@ -99,6 +99,13 @@ class IothreadLock:
         else:
             self._hand_on()
 
+    def hold_for(self, thread: Thread, purpose: Purpose) -> None:
+        """Go on with the lock for another purpose; nobody gets it in between."""
+        now = self._env.now
+        self._record.add(self._codes[LockReleased, thread.name, self.purpose], now - self.since_ns)
+        self.purpose, self.since_ns = purpose, now
+        self._record.add(self._codes[LockGot, thread.name, purpose])
+
     def _hand_on(self) -> None:
         """Let the first in the queue have the lock, unless somebody has taken it meanwhile."""
         if self.queue and self.owner is None:

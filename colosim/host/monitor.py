@@ -32,6 +32,8 @@ class Command:
     run: Job
     sent_ns: int
     served_ns: int | None = None
+    answered_ns: int | None = None
+    """When what it runs was through: only then is it answered."""
     dropped_ns: int | None = None
     """When it was lost with its client, before it was served."""
 
@@ -81,6 +83,10 @@ class Monitor:
         """Let the main loop do something of its own under the lock, such as a bottom half."""
         host = self.host
         host.record.note(JobScheduled(host.side, name))
+        self.do(run)
+
+    def do(self, run: Job) -> None:
+        """Let the main loop do something under the lock of which the record needs no word."""
         self._add(_Task(Purpose.MONITOR, run))
 
     def keep_busy(self, duration_ns: int) -> None:
@@ -168,6 +174,8 @@ class Monitor:
                 task = self._waiting.popleft()
                 self._begin(task)
                 yield from task.run(self.thread)
+                if task.command is not None:
+                    task.command.answered_ns = host.env.now
             if lock.owner is self.thread:
                 # Assumed: poll() lasts longer than a woken waiter takes.  With something to read it
                 # may be shorter; then a command is served before the COLO thread goes on.

@@ -1,11 +1,11 @@
-"""The migration connection: two directions, and what happens to both at once."""
+"""A connection between the two QEMU: two directions, and what happens to both at once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from colosim.network.direction import Direction
-from colosim.network.ends import READ, WRITE
+from colosim.network.ends import MIGRATION, READ, WRITE
 from colosim.trace.events import PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    """The TCP connection between the primary and the secondary.
+    """A TCP connection between the primary and the secondary; `instance` is QEMU's name for it.
 
     `channels`: connections of their own that share its link, as multifd's do; what happens to host,
     link or process happens to them too.
@@ -30,12 +30,14 @@ class Connection:
         ack_phase_ns: int,
         direction: type[Ends] = Direction,
         channels: int = 0,
+        instance: str = MIGRATION,
     ) -> None:
         self.env = env
         self.to_secondary = direction(env, record, network, (PRIMARY, SECONDARY), ack_phase_ns)
         self.to_primary = direction(env, record, network, (SECONDARY, PRIMARY), ack_phase_ns)
         self.to_secondary.reverse = self.to_primary
         self.to_primary.reverse = self.to_secondary
+        self.to_secondary.instance = self.to_primary.instance = instance
         self.down = False
         self.channels = tuple(
             Connection(env, record, _share(network, channels), ack_phase_ns, direction)
@@ -140,7 +142,7 @@ class Connection:
         outgoing.fail(why)
 
     def yank(self, by: str) -> None:
-        """Shut it and every channel down at `by` (yank of the instance ``migration``)."""
+        """Shut it and every channel down at `by` (yank of its instance)."""
         for one in (self, *self.channels):
             one.shutdown(by, "yanked")
 

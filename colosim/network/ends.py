@@ -14,7 +14,7 @@ from colosim.engine.environment import hand_over, pending
 from colosim.network.pace import Pace
 from colosim.network.small import SmallSegments
 from colosim.network.tcp import StreamError
-from colosim.trace.events import CallFailed, ConnectionTimedOut
+from colosim.trace.events import CallFailed, ConnectionTimedOut, SocketFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from colosim.trace.record import Record
 
 WRITE, READ = "write", "read"
+MIGRATION, BLOCK_NODE = "migration", "block-node"
+"""Connections, by QEMU's names for what can be yanked."""
 RETRANSMISSION, WINDOW_PROBE, KEEPALIVE_PROBE = "retransmission", "window probe", "keepalive probe"
 
 
@@ -89,6 +91,8 @@ class Ends(ABC):
         self.sender, self.receiver = sides
         self.name = f"{self.sender} to {self.receiver}"
         self.reverse: Ends = self
+        self.instance = MIGRATION
+        """The connection that it is of."""
         self.pace = Pace(network)
         self.ack_phase_ns = ack_phase_ns
         """Phase of the tick on which the receiver's kernel sends delayed ACKs."""
@@ -222,7 +226,8 @@ class Ends(ABC):
     def give_up(self) -> None:
         """Let the sender's kernel give up (ETIMEDOUT), unless the connection has ended before."""
         if self.write_error is None:
-            self.record.note(ConnectionTimedOut(self.sender))
+            if self.instance == MIGRATION:
+                self.record.note(ConnectionTimedOut(self.sender))
             self.fail("connection timed out")
 
     def refused(self, end: str, error: StreamError) -> StreamError:
@@ -233,7 +238,10 @@ class Ends(ABC):
     def note_failure(self, end: str, error: StreamError) -> None:
         """Record that a send or a receive fails, and why."""
         side, call = (self.sender, "send") if end is WRITE else (self.receiver, "receive")
-        self.record.note(CallFailed(side, call, error.reason))
+        if self.instance == MIGRATION:
+            self.record.note(CallFailed(side, call, error.reason))
+        else:
+            self.record.note(SocketFailed(side, self.instance, error.reason))
 
     def wake_failed(self) -> None:
         """After a thaw: let ends go on whose connection failed meanwhile."""

@@ -19,7 +19,6 @@ from colosim.files import NewFolder, writing
 from colosim.runs.columns import COLUMNS, checkpoint_columns
 from colosim.runs.run import Run, simulate
 from colosim.runs.stored import FILES, MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
-from colosim.runs.taps import taps
 from colosim.scenario import resolve
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ class RunDirectory(NewFolder):
         steps = simulation.record.own.steps
         self.open_tables(checkpoint_columns(steps))
         self._simulation = simulation
-        self._tables = Tables(taps=taps(simulation.connection), own_steps=steps)
+        self._tables = Tables(taps=simulation.taps(), own_steps=steps)
         simulation.record.writers.append(self._take)
 
     def _take(self, packed: bytes) -> None:

@@ -11,7 +11,6 @@ from colosim.runs.columns import COLUMNS, checkpoint_columns
 from colosim.runs.lock_choice import judge_both_ways
 from colosim.runs.simulation import Simulation
 from colosim.runs.summary import summarise
-from colosim.runs.taps import taps
 from colosim.runs.verdict import without_steps
 from colosim.scenario import Scenario, load
 from colosim.trace.record import DIGEST_FORMAT
@@ -230,7 +229,7 @@ def simulate(
     def set_up(simulation: Simulation) -> None:
         nonlocal listening
         if tables:
-            listening = taps(simulation.connection)
+            listening = simulation.taps()
         if prepare is not None:
             prepare(simulation)
 

@@ -9,6 +9,7 @@ from colosim.checkers import Checks
 from colosim.checkers.checker import Pair
 from colosim.checkers.violation import Broken
 from colosim.cluster.manager import ClusterManager
+from colosim.designs.disk import Disk, connect
 from colosim.designs.foreign import blame, own_names
 from colosim.designs.frame import primary_thread, secondary_thread
 from colosim.designs.multifd import MultifdPrimary, MultifdSecondary
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from colosim.designs.design import Design
     from colosim.host.failover import Failover
     from colosim.network.ends import Ends
+    from colosim.runs.taps import Tap
     from colosim.scenario.model import Scenario
 
 SIDES = (PRIMARY, SECONDARY)
@@ -95,7 +97,7 @@ class Simulation:
             )
         self._connect(direction)
         self.tally = Tally(scenario.warmup)
-        self.peaks = Peaks(taps(self.connection))
+        self.peaks = Peaks(self.taps())
         self._reading = Reading(self.tally.on, self.peaks.on)
         self._unsettled = 0
         record.readers.append(self._read)
@@ -122,11 +124,17 @@ class Simulation:
         self.connection = Connection(
             self.env, self.record, network, phase, direction, traits.channels
         )
+        self.disk: Disk | None = None
+        if self.scenario.disk is not None:
+            disk = self.scenario.disk
+            linked = connect(self.env, self.record, network, disk, phase, direction)
+            self.disk = Disk(disk, self.hosts, linked)
         self.failovers: dict[str, Failover] = {
-            PRIMARY: PrimaryFailover(self.hosts[PRIMARY], self.connection),
+            PRIMARY: PrimaryFailover(self.hosts[PRIMARY], self.connection, self.disk),
             SECONDARY: SecondaryFailover(
                 self.hosts[SECONDARY],
                 self.connection,
+                self.disk,
                 joins_under_lock=traits.joins_under_lock,
                 frees_cache=traits.main_loop_frees_cache,
             ),
@@ -136,6 +144,7 @@ class Simulation:
             self.record,
             self.hosts,
             self.connection,
+            None if self.disk is None else self.disk.connection,
             drops_commands=traits.drops_commands,
         )
         self.injector = Injector(self.env, self.record, effects)
@@ -185,6 +194,7 @@ class Simulation:
         assert isinstance(primary, Primary)  # noqa: S101 - made above
         assert isinstance(secondary, Secondary)  # noqa: S101 - made above
         self.primary, self.secondary = primary, secondary
+        primary.disk = secondary.disk = self.disk
         if isinstance(primary, MultifdPrimary) and isinstance(secondary, MultifdSecondary):
             channels = self.connection.all_of(self.connection.to_secondary)[1:]
             primary.open_channels(channels)
@@ -195,6 +205,10 @@ class Simulation:
         if design.traits.ram_cache:
             ledger.hold("ram_cache", scenario.guest.ram_bytes)
             ledger.hold("cache_bitmap", bitmap_bytes(scenario.guest.ram_bytes))
+
+    def taps(self) -> tuple[Tap, ...]:
+        """Listen from now on to every direction that has levels to tell of."""
+        return taps(self.connection, None if self.disk is None else self.disk.connection)
 
     # ---- running -------------------------------------------------------------------------------
 
@@ -359,6 +373,7 @@ class Simulation:
         return (
             any(host.frozen or host.dead for host in self.hosts.values())
             or self.connection.down
+            or (self.disk is not None and self.disk.connection.down)
             or bool(self.injector.gone)
         )
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from colosim.scenario.disk import DISK
+
 if TYPE_CHECKING:
     from fractions import Fraction
 
@@ -25,13 +27,11 @@ class Tap:
     `episodes`: when the direction became one that is followed step by step, and how many transfers
     there had been: of those what is under way then ends there.  `points`: its breakpoints, each
     beside the number of events that had happened when it became known, and whether an episode
-    begins with it.  `accounts`: what memory calls the two buffers, of the multifd channel `channel`
-    if it is one's.
+    begins with it.  `accounts`: what memory calls the two buffers, after what they are `of`.
     """
 
-    def __init__(self, direction: Ends, channel: int = 0) -> None:
+    def __init__(self, direction: Ends, of: str = "socket") -> None:
         self._direction = direction
-        of = f"channel_{channel}" if channel else "socket"
         self.accounts = (f"{of}_send_buffer", f"{of}_receive_buffer")
         self._fluid: Fluid | None = None
         self.sender, self.receiver = direction.sender, direction.receiver
@@ -68,8 +68,14 @@ class Tap:
             ahead.advance(end_ns)
 
 
-def taps(connection: Connection) -> tuple[Tap, ...]:
-    """Listen from now on to both directions of a connection, and to the one that a channel uses."""
-    main = (Tap(connection.to_secondary), Tap(connection.to_primary))
-    channels = enumerate(connection.channels, start=1)
-    return *main, *(Tap(channel.to_secondary, number) for number, channel in channels)
+def taps(connection: Connection, disk: Connection | None = None) -> tuple[Tap, ...]:
+    """Listen from now on to both directions of a connection, and to the one that others use.
+
+    These are multifd's channels and the connection of a disk: their answers fill no buffer.
+    """
+    found = [Tap(connection.to_secondary), Tap(connection.to_primary)]
+    for number, channel in enumerate(connection.channels, start=1):
+        found.append(Tap(channel.to_secondary, f"channel_{number}"))
+    if disk is not None:
+        found.append(Tap(disk.to_secondary, DISK))
+    return tuple(found)

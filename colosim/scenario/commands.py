@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
+from colosim.scenario.disk import COMMANDS as DISK_COMMANDS
 from colosim.scenario.faults import Planned
 from colosim.scenario.fields import Choice, Side
 
-COMMANDS: Final = ("x-colo-lost-heartbeat", "yank", "stop", "cont", "query-status")
+COMMANDS: Final = (
+    *("x-colo-lost-heartbeat", "yank", "stop", "cont", "query-status"),
+    *DISK_COMMANDS,
+)
 
 
 class Command(Planned):
@@ -19,7 +23,9 @@ class Command(Planned):
     to: Side
     """Side whose QEMU it is sent to."""
     command: Annotated[str, Choice(COMMANDS, "a command")]
-    """What is sent. The main loop serves it under the iothread lock; yank alone is out of band."""
+    """What is sent. The main loop serves it under the iothread lock, but for a yank ('yank': of the
+    migration), which is out of band.
+    """
 
     @property
     def target(self) -> str:

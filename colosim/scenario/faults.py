@@ -9,6 +9,7 @@ from pydantic import Field
 
 from colosim.scenario import units
 from colosim.scenario.checks import check
+from colosim.scenario.disk import DISK
 from colosim.scenario.fields import (
     NAME_PATTERN,
     TIME_NS_MAX,
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 
 _PROGRESS: Final = Measure(units.SHARE, 0, 10**6)
 _TIME: Final = Measure(units.TIME, 0, TIME_NS_MAX)
-_PLACE: Final = Choice(("primary", "secondary", "network"), "a side or the network")
-_Place = Annotated[str, _PLACE]
-
-_Silent = Annotated[str, Choice((*_PLACE.words, "channel"), "a side, the network or a channel")]
+_PLACES: Final = ("primary", "secondary", "network", DISK)
+_Place = Annotated[str, Choice(_PLACES, "a side, the network or the disk")]
+_Silent = Annotated[
+    str, Choice((*_PLACES, "channel"), "a side, the network, the disk or a channel")
+]
 
 
 class StepMoment(Section):
@@ -109,7 +111,7 @@ class Planned(Section):
 
     @property
     def target(self) -> str:
-        """What it concerns: ``primary``, ``secondary``, ``network`` or ``channel``."""
+        """What it concerns: a side, ``network``, ``disk`` or ``channel``."""
         return str(getattr(self, self.kind))
 
     @property
@@ -192,7 +194,9 @@ class VanishFault(Fault):
 
     kind = "vanish"
     vanish: _Silent
-    """What vanishes; ``channel`` is the first multifd channel, of designs that have one."""
+    """What vanishes; ``disk`` is the connection of the replicated disk, ``channel`` the first
+    multifd channel, of designs that have one.
+    """
     lasting_ns: TimeOrNone = Field(default=None, alias="for")
     """Heals by itself after this time."""
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field
+
 from colosim.scenario.checks import Conflict, Path, check
 from colosim.scenario.fields import Choice, Switch, Time, TimeAbove0, TimeOrNone
-from colosim.scenario.section import Section
+from colosim.scenario.section import Example, Section
 from colosim.scenario.units import TIME, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_Instance = Annotated[str, Choice(("migration", "block-node"), "what can be yanked")]
 
 
 class Watch(Section):
@@ -41,6 +46,16 @@ class Manager(Section):
         str, Choice(("lost-heartbeat", "yank-then-lost-heartbeat", "wait"), "a policy")
     ] = "lost-heartbeat"
     """What it sends to the survivor; 'wait' sends nothing."""
+    yank: Annotated[tuple[_Instance, ...], Example("[migration, block-node]")] = Field(
+        default=("migration",), min_length=1
+    )
+    """What it yanks, and an agent on a host does, where it is to yank at all: connections by QEMU's
+    names (query-yank). A disk has one on the primary, 'block-node'.
+    """
+    failover: Annotated[str, Choice(("short", "documented"), "a failover")] = "short"
+    """What it tells a survivor: the command alone, or first, as documented for a disk,
+    x-blockdev-change and drive_del on the primary, nbd-server-stop on the secondary.
+    """
     answered_by: Annotated[str, Choice(("agent", "monitor"), "who answers heartbeats")] = "agent"
     """Who answers: the host's cluster agent, or QEMU's monitor (deaf when the lock is held)."""
     hears_exit: Switch = False

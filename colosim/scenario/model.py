@@ -18,6 +18,8 @@ from colosim.scenario.canonical import plain_keys
 from colosim.scenario.checks import Conflict, Path, check, conflicts, entries
 from colosim.scenario.commands import Command
 from colosim.scenario.costs import Costs
+from colosim.scenario.disk import COMMANDS as DISK_COMMANDS
+from colosim.scenario.disk import DISK, Disk, DiskOrNone
 from colosim.scenario.document import Mapping, marked
 from colosim.scenario.faults import (
     FAULT_KINDS,
@@ -71,6 +73,7 @@ __all__ = [
     "FAULT_KINDS",
     "Command",
     "Costs",
+    "Disk",
     "FailFault",
     "Fault",
     "FixedDirty",
@@ -156,6 +159,8 @@ class Scenario(Section):
     """Costs of the two hosts."""
     network: Network = Field(default_factory=lambda: Network.of(DEFAULT_NETWORK))
     """Link and TCP."""
+    disk: DiskOrNone = None
+    """The replicated disk, which every stop of the guest flushes; none unless given."""
     faults: Annotated[tuple[AnyFault, ...], Example("[{freeze: secondary, at: 2 s}]")] = Field(
         default=(), max_length=100
     )
@@ -258,6 +263,21 @@ class Scenario(Section):
                 what = "command" if isinstance(planned, Command) else "fault"
                 after = f"the {what} at {_time(planned.at_ns)} is after the end of the run"
                 yield Conflict(f"{after} ({key} {_time(end_ns)})", (path, (key,)))
+
+    @check("disk")
+    def _has_the_disk_that_is_meant(self) -> Iterator[Conflict]:
+        if self.disk is not None:
+            return
+        for path, planned in self._planned:
+            if planned.target == DISK or planned.concerns in DISK_COMMANDS:
+                what = f"{planned.kind} {planned.target} ({planned.concerns})"
+                if planned.target == DISK:
+                    what = f"{planned.kind} {DISK}"
+                message = f"{what} needs a disk; expected disk: {Disk.example}"
+                yield Conflict(message, (path, ("disk",)))
+        if self.manager.failover == "documented":
+            message = f"a documented failover needs a disk; expected disk: {Disk.example}"
+            yield Conflict(message, (("manager", "failover"), ("disk",)))
 
     @check()
     def _random_faults_strike_apart(self) -> Iterator[Conflict]:

@@ -259,6 +259,15 @@ class CallFailed(OnSide):
 
 
 @dataclass(frozen=True, slots=True)
+class SocketFailed(OnSide):
+    """A call on a connection beside the migration's, by QEMU's name for it, returns an error."""
+
+    sentence = "{socket} socket fails ({why})"
+    socket: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionTimedOut(OnSide):
     """The side's kernel gives the connection up: nothing has come back for too long."""
 

@@ -26,6 +26,8 @@ class Purpose(StrEnum):
     """A COLO thread that has left COLO serves alone."""
     MONITOR = "monitor"
     """The main loop serves a monitor command or runs a bottom half."""
+    DISK = "disk"
+    """The main loop waits for the replicated disk, within a command; no other is served."""
     BUSY = "busy"
     """The main loop does work that is none of COLO's; no command is served meanwhile."""
 

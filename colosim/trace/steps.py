@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCOUNTS",
     "CHECKPOINT_THREAD",
+    "DISK_DRAIN",
+    "DISK_FLUSH",
+    "DISK_STEPS",
     "INCOMING_THREAD",
     "MAIN_LOOP",
     "POINTS",
@@ -58,6 +61,9 @@ INCOMING_THREAD: Final = "COLO incoming thread"
 MAIN_LOOP: Final = "main loop"
 PROTOCOL_THREADS: Final = {PRIMARY: CHECKPOINT_THREAD, SECONDARY: INCOMING_THREAD}
 """The thread of each side that runs the protocol (in QEMU: migration thread, COLO incoming)."""
+DISK_DRAIN: Final = "disk drain"
+DISK_FLUSH: Final = "disk flush"
+DISK_STEPS: Final = (DISK_DRAIN, DISK_FLUSH)
 
 
 class Kind(StrEnum):
@@ -251,13 +257,15 @@ ACCOUNTS: Final = {
     "stream_buffers": "buffers of 32 KiB between state and socket",
     "socket_send_buffer": "what is written and has not left the host yet",
     "socket_receive_buffer": "what has arrived and is not read yet",
+    "disk_send_buffer": "of the disk's connection: as the socket's",
+    "disk_receive_buffer": "of the disk's connection: as the socket's",
     "channel_1_send_buffer": "of the first multifd channel; the others likewise, by number",
     "channel_1_receive_buffer": "of the first multifd channel; the others likewise, by number",
 }
 """The accounts of a host's memory; a design may have others of its own."""
 
-_OUTSIDE: Final = ((PRIMARY, "failover"),)
-"""Steps that belong to no checkpoint."""
+_OUTSIDE: Final = ((PRIMARY, "failover"), *((PRIMARY, step) for step in DISK_STEPS))
+"""Steps without a point of a checkpoint: of a failover, and of a disk, which few pairs have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ STEPS = {
     "cache flush",
     "device load",
     "device save",
+    "disk drain",
+    "disk flush",
     "failover",
     "reset",
     "start",

@@ -1,0 +1,182 @@
+"""The replicated disk: what a stop of the primary's guest asks of the secondary, and waits for.
+
+A quorum of a local image and of a node that writes to the secondary's NBD server, whose vote
+threshold of 1 lets an error of either pass.  Measured on pairs of QEMU 7.2.22 and 11.1.3: each stop
+of the guest sends two flushes, one after the other, with or without a write before (once through
+the quorum, presumably, and once through the NBD node that the monitor owns); drive_del sends one.
+The main loop of the secondary answers, under its lock.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from colosim.engine.clock import per_byte_ns
+from colosim.host.process import Thread
+from colosim.network.connection import Connection
+from colosim.network.ends import BLOCK_NODE
+from colosim.network.section import Section
+from colosim.network.tcp import StreamError
+from colosim.trace.events import PRIMARY, SECONDARY, StepDone
+from colosim.trace.steps import DISK_DRAIN, DISK_FLUSH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from simpy.events import Event
+
+    from colosim.engine.environment import Environment
+    from colosim.host.host import Host
+    from colosim.network.ends import Ends
+    from colosim.scenario.model import Disk as DiskModel
+    from colosim.scenario.model import Network
+    from colosim.trace.record import Record
+
+    Steps = Generator[Event, None, None]
+    Tell = Callable[[str, str], Steps]
+    """Lets faults strike as a step begins (``before``) and ends (``after``)."""
+
+__all__ = ["Disk", "connect"]
+
+REQUEST_BYTES, REPLY_BYTES = 28, 16
+"""NBD's request and its simple reply."""
+
+
+def connect(
+    env: Environment,
+    record: Record,
+    network: Network,
+    model: DiskModel,
+    ack_phase_ns: int,
+    direction: type[Ends],
+) -> Connection:
+    """Return the disk's connection, over the same link.
+
+    QEMU sets TCP_NODELAY on it (nbd_client_connect, nbd_client_new; read).  Assumed: it takes
+    nothing from the migration's share of the link, which is idle while the disk is waited for.
+    """
+    own = {
+        "nagle": False,
+        "send_buffer_bytes": model.send_buffer_bytes or network.send_buffer_bytes,
+        "receive_buffer_bytes": model.receive_buffer_bytes or network.receive_buffer_bytes,
+    }
+    network = network.model_copy(update=own)
+    return Connection(env, record, network, ack_phase_ns, direction, instance=BLOCK_NODE)
+
+
+class Disk:
+    """The disk of one pair, as the primary's threads ask and the secondary answers."""
+
+    def __init__(self, model: DiskModel, hosts: dict[str, Host], connection: Connection) -> None:
+        self.model = model
+        self.connection = connection
+        self.replicates = True
+        """Whether the guest's writes go to the secondary."""
+        self._flushes = 2
+        self._hosts = hosts
+        self._server = Thread(hosts[SECONDARY], "NBD server")
+        self._server.start(self._serve())
+
+    # ---- the primary ---------------------------------------------------------------------------
+
+    @property
+    def broken(self) -> bool:
+        """Whether every request fails at once, for the connection has failed."""
+        outgoing, incoming = self.connection.of(PRIMARY)
+        return (outgoing.write_error or incoming.read_error) is not None
+
+    def stop(self, thread: Thread, tell: Tell | None = None, *, guest_ran: bool) -> Steps:
+        """Drain and flush in `thread`, as do_vm_stop does: bdrv_drain_all, then bdrv_flush_all."""
+        yield from self.drain(thread, tell, guest_ran=guest_ran)
+        yield from self._ask(thread, DISK_FLUSH, [0] * self._flushes, tell)
+
+    def drain(self, thread: Thread, tell: Tell | None = None, *, guest_ran: bool) -> Steps:
+        """Wait for what the guest has written: it is out since the guest last ran."""
+        amount = self.model.in_flight_bytes
+        if amount and guest_ran and self.replicates:
+            yield from self._ask(thread, DISK_DRAIN, [amount], tell)
+
+    def close(self, thread: Thread) -> Steps:
+        """Flush the NBD node once and close it (drive_del); it is flushed no more."""
+        requests, self._flushes = min(1, self._flushes), 0
+        yield from self._ask(thread, DISK_FLUSH, [0] * requests)
+
+    def _ask(
+        self, thread: Thread, step: str, requests: list[int], tell: Tell | None = None
+    ) -> Steps:
+        """Do a step: requests one after the other, each with so many bytes to write.
+
+        An error (EIO) is the quorum's to bear (QUORUM_REPORT_BAD; measured).
+        """
+        if not requests:
+            return
+        if tell is not None:
+            yield from tell(step, "before")
+        host = thread.host
+        begun_ns = host.env.now
+        try:
+            for amount in requests:
+                yield from self._request(thread, step, amount)
+        except StreamError:
+            thread.waits_for = ""
+        host.record.note(StepDone(PRIMARY, step), host.env.now - begun_ns)
+        if tell is not None:
+            yield from tell(step, "after")
+
+    def _request(self, thread: Thread, step: str, amount: int) -> Steps:
+        outgoing, incoming = self.connection.of(PRIMARY)
+        costs = self._hosts[PRIMARY].costs
+        outgoing.values.append(amount)
+        blocks = outgoing.send(REQUEST_BYTES)
+        if blocks is not None:
+            yield from thread.wait(blocks, step)
+        outgoing.wrote()
+        if amount:
+            spent = per_byte_ns(amount, costs.socket_write_fs_per_byte)
+            blocks = outgoing.write(Section(-1, amount), spent)
+            if blocks is not None:
+                yield from thread.wait(blocks, step)
+            outgoing.wrote()
+        blocks = incoming.receive(REPLY_BYTES, costs.message_ns)
+        if blocks is not None:
+            yield from thread.wait(blocks, step)
+        incoming.has_read()
+
+    # ---- the secondary -------------------------------------------------------------------------
+
+    def stop_server(self) -> None:
+        """Close the NBD server's connections (nbd-server-stop)."""
+        self.connection.shutdown(SECONDARY)
+
+    def _serve(self) -> Steps:
+        """Take requests off the socket and let the main loop answer each, until it fails."""
+        outgoing, incoming = self.connection.of(SECONDARY)
+        host = self._hosts[SECONDARY]
+        read_fs = host.costs.socket_read_fs_per_byte
+        try:
+            while True:
+                blocks = incoming.receive(REQUEST_BYTES, 0)
+                if blocks is not None:
+                    yield blocks
+                incoming.has_read()
+                amount = incoming.values.popleft()
+                if amount:
+                    blocks = incoming.read(lambda part: per_byte_ns(part.size_bytes, read_fs))
+                    if blocks is not None:
+                        yield blocks
+                    incoming.has_read()
+                answered = host.env.event()
+                host.monitor.do(partial(self._answer, answered, flushes=not amount))
+                yield answered
+                blocks = outgoing.send(REPLY_BYTES)
+                if blocks is not None:
+                    yield blocks
+                outgoing.wrote()
+        except StreamError:
+            return
+
+    def _answer(self, answered: Event, main_loop: Thread, *, flushes: bool) -> Steps:
+        """Do what a request asks for; a write is done once it is read (assumed)."""
+        yield main_loop.work(self.model.flush_ns if flushes else 0)
+        answered.succeed()
