@@ -25,6 +25,9 @@ STREAM_BUFFERS_BYTES = 3 * 32 * 1024
 class Host(Process):
     """One side of the pair."""
 
+    kvm = False
+    """Whether KVM runs the guest: its dirty log begins with every page set."""
+
     def __init__(
         self,
         side: str,
@@ -36,14 +39,11 @@ class Host(Process):
         lock: type[IothreadLock] = IothreadLock,
         *,
         barging: bool = False,
-        kvm: bool = False,
     ) -> None:
         super().__init__(side, env, record)
         self.costs = costs
         self.guest_model = guest
         self._memory = memory
-        self.kvm = kvm
-        """Whether KVM runs the guest: its dirty log begins with every page set."""
         self.ledger = Ledger(side, record)
         self.lock = lock(side, env, record, barging=barging)
         self.guest = Guest(side, env, record, guest)

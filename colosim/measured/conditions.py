@@ -147,14 +147,13 @@ def network(run: MeasuredRun, first_request_ns: int, *, faulty: bool = False) ->
             conditions.burst_bytes * conditions.payload_bytes // conditions.frame_bytes
         )
         changed["send_buffer_bytes"] = _send_buffer_bytes(run, base.send_buffer_bytes)
-    elif load_design(run.design).traits.channels:
-        # At MULTIFD_FLUSH the channels' readers stand still, as a frozen peer does.
-        faulty = True
     elif conditions.latency_ns:
         # The delay line's own socket buffers take what a round trip needs.
         changed["bandwidth_bytes_per_s"] = DELAY_LINE_BYTES_PER_S
         changed["framing"] = "1448/1448"
-    if faulty or (conditions.latency_ns and not limited):
+    # At MULTIFD_FLUSH the channels' readers stand still, as a frozen peer does.
+    stands_still = faulty or load_design(run.design).traits.channels
+    if stands_still or (conditions.latency_ns and not limited):
         changed["send_buffer_bytes"] = FAULT_SEND_BUFFER_BYTES
         changed["receive_buffer_bytes"] = FAULT_RECEIVE_BUFFER_BYTES
     return Network.model_validate({"preset": base.preset, **changed})

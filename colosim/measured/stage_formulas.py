@@ -291,6 +291,16 @@ def _released(run: MeasuredRun) -> Iterator[Row]:
         pages=lambda one: one.flush_pages or None,
     )
 
+    if run.conditions.accelerator == "kvm" and _streams(run):
+        yield from _rows_of(
+            run,
+            "first cache flush",
+            _between("s_flush_begin", "s_flush_end"),
+            lambda n: {"cache_flush_first": n},
+            pages=lambda one: one.flush_pages,
+            checkpoints=run.checkpoints[:1],
+        )
+
     resets = StepDone(SECONDARY, "reset") in protocol_of(run.design).events[SECONDARY]
     if resets:
         yield from _rows_of(

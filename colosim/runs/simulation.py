@@ -92,8 +92,8 @@ class Simulation:
                 scenario.memory,
                 lock,
                 barging=scenario.lock == "barging",
-                kvm=host.accelerator == KVM,
             )
+            self.hosts[side].kvm = host.accelerator == KVM
         self._connect(direction)
         self.tally = Tally(scenario.warmup)
         self.peaks = Peaks(taps(self.connection))
