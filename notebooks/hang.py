@@ -293,3 +293,80 @@ receive. **`yank`** (QEMU 6.0 on) is served out of band, without the lock: it sh
 fails, the lock is given back, and the secondary serves
 {yanked.summary["time_to_guest_ns"] / 1e9:.2f} s after the fault.
 """)
+
+# %% [markdown]
+# ## And today
+#
+# QEMU 11 streams RAM under the lock again. *What would each way out do, and cost when nothing fails?*
+# The scenario `hang-today` has the conditions of the real runs of 11.1.3: 15,400 pages over 1 Gbit/s, plain
+# and over four multifd channels. Each line names the real run that shows it, or says that none does.
+
+# %%
+today = {
+    name.removeprefix("qemu-11"): run.summary
+    for name, run in colosim.compare("hang-today", tables=False).runs.items()
+}
+WAYS = {
+    "": ("as it is", "1"),
+    "+yank": ("yank, out of band", "2"),
+    "+send-timeout=5s": ("send timeout, 5 s", "3"),
+    "+user-timeout=5s": ("TCP_USER_TIMEOUT, 5 s", "4"),
+    "+keepalive": ("keepalive, 5 s + 5 x 1 s", "5"),
+    "+ram-outside-lock": ("RAM outside the lock", "6"),
+    "+ram-outside-lock+yank": ("RAM outside, and yank", "6"),
+    "+socket-buffers=128MiB": ("buffers of 128 MiB", "7"),
+}
+SHOWN_BY = """\
+Real runs that show it, of 11.1.3 where nothing else is said:
+[1] fault_s_stop_stream_c0 and _c4: no query in 5 s, no command in 10 s
+[2] the same: yanked out of band, the guest ran 33 and 4.7 ms later; here the
+    manager yanks 1 s after it takes the secondary for lost
+[3] none: QEMU has no send timeout. 5 s without a byte of room end COLO
+[4] none of QEMU's; a silence of the link of 5 s ends COLO, too
+[5] none; the frozen host's kernel answers every probe
+[6] plain: q10_fault_s_stop_stream_c0 (10.0.13): command in 0.5 ms, guest after
+    9 ms; in a healthy pair the monitor was deaf for 6 ms in 7.2.22, which does
+    so, and for 844 in 11.1.3 (q72_x_probe_*, x_probe_*).
+    Channels: none. Failover shuts the main channel alone, and the checkpoint
+    thread stands in another: the guest stays stopped. A yank shuts all
+[7] fault_s_stop_stream_small_c0: 300 pages fit, command in 2.0 ms, guest after
+    4.5. It only moves the limit; of kernel memory both hosts together take"""
+
+
+def ms(ns):
+    """Return a time in at most seven letters."""
+    return f"{ns / 1e9:.2f} s" if ns >= 10**9 else f"{ns / 1e6:.{0 if ns >= 10**7 else 1}f} ms"
+
+
+def cells(summary):
+    """Return when a guest ran again, how long the monitor was deaf, and how long in a checkpoint."""
+    back = summary["time_to_guest_ns"]
+    deaf = "to end" if summary["monitor_deaf_open"] else ms(summary["monitor_deaf_ns_longest"])
+    return ("never" if back is None else ms(back), deaf, ms(summary["monitor_deaf_ns"]["p50"]))
+
+
+lines = [
+    f"{'':<25}{'guest back':^16}{'monitor deaf':^16}{'nothing fails:':^16}",
+    f"{'secondary frozen':<25}{'after':^16}{'for':^16}{'deaf, a checkpt.':^16}",
+    f"{'in mid-stream':<25}" + f"{'plain':>7} {'4 ch.':>7} " * 3,
+]
+for option, (name, note) in WAYS.items():
+    pairs = zip(cells(today[option]), cells(today["+multifd=4" + option]), strict=True)
+    lines.append(f"{name:<25}" + "".join(f"{a:>7} {b:>7} " for a, b in pairs) + f"[{note}]")
+sockets = today["+socket-buffers=128MiB"]["memory_peak_bytes"]
+peak = (
+    sockets["primary"]["socket_send_buffer"] + sockets["secondary"]["socket_receive_buffer"]
+) / MIB
+lines = [line.rstrip() for line in lines]
+table = "\n".join([*lines, "", f"{SHOWN_BY}\n    {peak:.0f} MiB, as it is 6"])
+print(table)
+
+# %%
+assert max(map(len, table.splitlines())) <= 80
+verdict = {
+    option: (today[option]["verdict"], today["+multifd=4" + option]["verdict"]) for option in WAYS
+}
+assert verdict[""] == verdict["+keepalive"] == ("hung", "hung")
+assert verdict["+ram-outside-lock"] == ("failed_over", "stopped")
+rest = set(WAYS) - {"", "+keepalive", "+ram-outside-lock"}
+assert {verdict[option] for option in rest} == {("failed_over", "failed_over")}

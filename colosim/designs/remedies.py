@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from colosim.errors import DesignError
+from colosim.scenario.network import Keepalive
 from colosim.scenario.units import COUNT, SIZE, TIME, Kind, UnitError, nearest, parse, show
 
 if TYPE_CHECKING:
@@ -82,6 +83,14 @@ REMEDIES: Final = (
         "5s",
         section="network",
         attributes=("user_timeout_ns",),
+    ),
+    Remedy(
+        "keepalive",
+        "TCP probes an idle connection: after 5 s of silence 5 times, each second",
+        "SO_KEEPALIVE of Linux (TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT); on COLO's socket: proposed",
+        section="network",
+        attributes=("keepalive",),
+        sets=Keepalive.model_validate({"idle": "5 s", "interval": "1 s", "probes": 5}),
     ),
     Remedy(
         "nodelay",

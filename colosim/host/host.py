@@ -28,6 +28,9 @@ STREAM_BUFFERS_BYTES = 3 * 32 * 1024
 class Host(Process):
     """One side of the pair."""
 
+    kvm = False
+    """Whether KVM runs the guest: its dirty log begins with every page set."""
+
     def __init__(
         self,
         side: str,

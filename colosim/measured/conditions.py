@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from colosim.designs.registry import load_design
 from colosim.errors import LogError
 from colosim.scenario import Scenario
 from colosim.scenario.model import Network
+from colosim.scenario.presets import preset_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +28,8 @@ __all__ = [
     "closed_loop",
     "dirty_model",
     "host_preset",
+    "is_fitted",
+    "is_released",
     "network",
     "open_loop",
     "scenario",
@@ -36,8 +40,11 @@ HOST_OF = {
     "split": "lab-qemu25",
     "flat": "lab-qemu25",
     "qemu-5.1": "lab-qemu72",
+    "qemu-11": "lab-qemu111",
 }
-"""Host preset of each design that was measured."""
+"""Host preset of each design that was measured, under software emulation."""
+BUSY = "__busy"
+"""How the name of a repeat ends that was taken while the machine had other work (load 1.5 to 7)."""
 
 VIDEO_AND_STATUS_PAGES = 2
 """Pages that every epoch dirties beside the working set (qemu25: a set of n gives n + 2)."""
@@ -45,11 +52,12 @@ ESCAPED = {500: 12}
 """Pages of the smallest set that escape the dirty log: 256-entry soft TLB of TCG (qemu25)."""
 SLEEP_LATE_NS = 100_000
 """How much later than asked QEMU 2.5's usleep() between checkpoints ends (500.1 ms measured)."""
-TICK_PHASE_72_NS = 1_255_000
-"""Where the 4 ms ticks lie on CLOCK_REALTIME of the qemu72 host: one constant for all its runs.
+TICK_PHASE_NS = {"qemu25": 0, "qemu72": 1_255_000, "qemu111": 1_785_000}
+"""By lab, where the 4 ms ticks lie on the clock of its stamps: one constant for all its runs.
 
 The ticks of Linux from 6.4 on are multiples of 4 ms of CLOCK_MONOTONIC, on which the qemu25
-stamps are, so there it is 0; CLOCK_REALTIME is ahead by what the host's boot left."""
+stamps are, so there it is 0; CLOCK_REALTIME is ahead by what the host's boot left.  A message that
+a delayed ACK had held is read 60 to 90 us after a tick, in the median of a run."""
 FAULT_SEND_BUFFER_BYTES = 4_194_304
 FAULT_RECEIVE_BUFFER_BYTES = 2_097_152
 """What the two sockets take in from a writer whose reader stands still: tcp_wmem's most, and what
@@ -66,16 +74,34 @@ Linux lets the send buffer grow with what the connection has had in flight (tcp_
 a connection that only ever carries small checkpoints keeps a small one."""
 BURST_BYTES = 131_072
 PAGE_STREAM_BYTES = 4104
+DEVICE_STATE_BYTES = {"tcg": 12_665, "kvm": 12_693}
+"""By accelerator, of the lab's bare machine; measured."""
 
 
 def host_preset(run: MeasuredRun) -> str:
-    """Return the name of the host preset whose costs the run's design has.
+    """Return the name of the host preset whose costs the run has: by its design and accelerator.
 
     :raises LogError: if no lab run of that design was fitted.
     """
-    if run.design not in HOST_OF:
+    host = HOST_OF.get(run.design.partition("+")[0])
+    if host is None:
         raise LogError(f"{run.name}: no host preset is fitted for the design {run.design!r}")
-    return HOST_OF[run.design]
+    by_accelerator = f"{host}-{run.conditions.accelerator}"
+    return by_accelerator if by_accelerator in preset_names("hosts") else host
+
+
+def is_fitted(run: MeasuredRun) -> bool:
+    """Whether the run is of those that its host preset is fitted to.
+
+    Not: a control, of another lab, or the repeat of a run on a machine that had other work.
+    """
+    fitted = host_preset(run).removeprefix("lab-").partition("-")[0] == run.lab
+    return fitted and not run.name.endswith(BUSY)
+
+
+def is_released(run: MeasuredRun) -> bool:
+    """Whether it is of a release since 3.1: its checkpoints come by a timer, both guests run."""
+    return load_design(run.design).traits.secondary_runs
 
 
 def _network_preset(conditions: Conditions) -> str:
@@ -89,7 +115,9 @@ def _phase_ns(run: MeasuredRun, first_request_ns: int, tick_ns: int) -> int | No
     """Return where the ticks lie in a simulation whose first request is at `first_request_ns`."""
     if not run.clock_ns:
         return None
-    on_its_clock = TICK_PHASE_72_NS if run.design == "qemu-5.1" else 0
+    on_its_clock = TICK_PHASE_NS.get(run.lab)
+    if on_its_clock is None:
+        return None
     return (on_its_clock + first_request_ns - run.clock_ns) % tick_ns
 
 
@@ -123,7 +151,9 @@ def network(run: MeasuredRun, first_request_ns: int, *, faulty: bool = False) ->
         # The delay line's own socket buffers take what a round trip needs.
         changed["bandwidth_bytes_per_s"] = DELAY_LINE_BYTES_PER_S
         changed["framing"] = "1448/1448"
-    if faulty or (conditions.latency_ns and not limited):
+    # At MULTIFD_FLUSH the channels' readers stand still, as a frozen peer does.
+    stands_still = faulty or load_design(run.design).traits.channels
+    if stands_still or (conditions.latency_ns and not limited):
         changed["send_buffer_bytes"] = FAULT_SEND_BUFFER_BYTES
         changed["receive_buffer_bytes"] = FAULT_RECEIVE_BUFFER_BYTES
     return Network.model_validate({"preset": base.preset, **changed})
@@ -145,7 +175,7 @@ def dirty_model(run: MeasuredRun) -> dict[str, Any]:
     """Return the guest's write behaviour: round-robin over a working set at a rate."""
     conditions = run.conditions
     pages = conditions.working_set_pages
-    if run.design != "qemu-5.1":
+    if not is_released(run):
         pages += VIDEO_AND_STATUS_PAGES - ESCAPED.get(pages, 0)
     if not (pages and conditions.write_rate):
         return {"pages": 0}
@@ -158,7 +188,7 @@ def dirty_model(run: MeasuredRun) -> dict[str, Any]:
 
 def delay_ns(run: MeasuredRun) -> int:
     """Return x-checkpoint-delay as it comes out: a sleep ends late, a timer's period does not."""
-    late = 0 if run.design == "qemu-5.1" else SLEEP_LATE_NS
+    late = 0 if is_released(run) else SLEEP_LATE_NS
     return run.conditions.checkpoint_delay_ns + late
 
 
@@ -177,14 +207,22 @@ def scenario(
     """
     host = host_preset(run)
     delay = delay_ns(run)
-    side = {"preset": host, "costs": dict(costs or {})}
+    side = {
+        "preset": host,
+        "accelerator": run.conditions.accelerator,
+        "costs": dict(costs or {}),
+    }
     return Scenario.model_validate(
         {
             "name": run.name.replace("/", "-"),
             "designs": (run.design,),
             **({} if checkpoints is None else {"checkpoints": checkpoints}),
             "checkpoint_delay_ns": delay,
-            "guest": {"ram_bytes": run.conditions.ram_bytes, "dirty": dict(dirty)},
+            "guest": {
+                "ram_bytes": run.conditions.ram_bytes,
+                "dirty": dict(dirty),
+                "device_state_bytes": DEVICE_STATE_BYTES[run.conditions.accelerator],
+            },
             "hosts": {"preset": host, "primary": side, "secondary": side},
             "network": network(run, delay, faulty=faulty),
             **more,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from colosim.designs.registry import load_design
 from colosim.errors import LogError
 from colosim.host.failover import COMMAND
 from colosim.measured import conditions
@@ -41,7 +42,6 @@ IDLE_NS = 78_000_000
 THAWED_NS = 5_000_000_000
 """How long after the last try a frozen victim was let go on."""
 AFTERWARDS_NS = 60_000_000_000
-_KINDS = {"freeze", "kill", "vanish", "none"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _Harness:
 
     def __init__(self, run: MeasuredRun, fault: FaultResult, simulation: Simulation) -> None:
         self._checkpoint = sum(one.complete for one in run.checkpoints)
-        self._design = run.design
+        self._released = conditions.is_released(run)
         self._fault = fault
         self._due = True
         self._simulation = simulation
@@ -115,20 +115,20 @@ class _Harness:
     def reached(self, side: Side, step: str, when: str, duration_ns: int) -> bool:
         """Whether the awaited step is there; nothing strikes at this very instant."""
         del duration_ns
-        if side.checkpoint == self._checkpoint and (side.name, step, when) == self._awaited():
+        if side.checkpoint == self._checkpoint and (side.name, step, when) in self._awaited():
             self._trigger(SIGNAL_NS)
         return False
 
-    def _awaited(self) -> tuple[str, str, str]:
+    def _awaited(self) -> tuple[tuple[str, str, str], ...]:
+        """Return the steps of which the first to come is awaited."""
         when = self._fault.when
         if when == "load":
-            first = "cache flush" if self._design == "qemu-5.1" else "reset"
-            return SECONDARY, first, "before"
+            return (SECONDARY, "reset", "before"), (SECONDARY, "cache flush", "before")
         if when == "reply":
-            return PRIMARY, "CHECKPOINT_REQUEST", "after"
-        if self._design == "qemu-5.1":
-            return PRIMARY, "VMSTATE_SEND", "after"
-        return PRIMARY, "RAM stream", "before"
+            return ((PRIMARY, "CHECKPOINT_REQUEST", "after"),)
+        if self._released:
+            return ((PRIMARY, "VMSTATE_SEND", "after"),)
+        return ((PRIMARY, "RAM stream", "before"),)
 
     def streaming(self, side: Side, step: str, what: str) -> None:
         """Nothing waits for a share of a stream."""
@@ -212,7 +212,8 @@ def _since(begin: int | None, end: int | None) -> int | None:
 
 
 def _fault_model(simulation: Simulation, kind: str, victim: str) -> Any:
-    data = {"name": "fault", "faults": [{kind: victim, "at": "0 s"}]}
+    fault = {"vanish": "channel"} if kind == "channel" else {kind: victim}
+    data = {"name": "fault", "faults": [{**fault, "at": "0 s"}]}
     return type(simulation.scenario).model_validate(data).faults[0]
 
 
@@ -220,13 +221,13 @@ def simulate_fault(run: MeasuredRun, costs: Mapping[str, Any] | None = None) -> 
     """Return what the simulated survivor of a fault run does.
 
     :raises ValueError: if no fault struck in the run.
-    :raises LogError: if its fault is none of the simulator's.
+    :raises LogError: if a channel was cut off and its design has none.
     """
     fault = run.fault
     if fault is None:
         raise ValueError(f"no fault struck in {run.name}")
-    if fault.fault not in _KINDS:
-        raise LogError(f"{run.name}: the fault {fault.fault!r} cannot be simulated")
+    if fault.fault == "channel" and not load_design(run.design).traits.channels:
+        raise LogError(f"{run.name}: a channel was cut off, and {run.design} has none")
     last = run.checkpoints[-1].request_ns if run.checkpoints else 0
     duration = last + fault.hands_off_ns + fault.patience_ns + AFTERWARDS_NS
     scenario = conditions.scenario(

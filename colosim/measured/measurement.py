@@ -94,7 +94,7 @@ class Conditions:
     ``bandwidth_bits`` is the nominal bit/s of the token bucket, None where there was none; of every
     ``frame_bytes`` that it counts ``payload_bytes`` are TCP payload.  ``latency_ns`` is what was
     added one way.  ``working_set_pages`` and ``write_rate`` (pages/s) are the guest's program,
-    written round-robin.
+    written round-robin; ``accelerator`` (tcg or kvm) runs it.
     """
 
     ram_bytes: int
@@ -109,6 +109,7 @@ class Conditions:
     congestion_control: str
     delayed_ack: bool
     retries2: int
+    accelerator: str = "tcg"
 
     def link_ns(self, payload: int) -> int:
         """Return how long the link takes for ``payload`` bytes, 0 if it has no limit."""
@@ -166,7 +167,7 @@ class MeasuredCheckpoint:
 
     @property
     def ram_ns(self) -> int | None:
-        """VMSTATE_SEND read to RAM in the cache (split, qemu-5.1) or buffer filled (qsb, flat)."""
+        """VMSTATE_SEND read to RAM in the cache, or to the buffer filled (qsb, flat)."""
         return span("ram_ns", self.points)
 
     @property
@@ -279,6 +280,11 @@ class MeasuredRun:
     checkpoints: tuple[MeasuredCheckpoint, ...]
     fault: FaultResult | None
     clock_ns: int = 0
+
+    @property
+    def lab(self) -> str:
+        """The folder that the run is of: one host, in one boot of it."""
+        return self.name.partition("/")[0]
 
     def counted(self, warmup: int = WARMUP) -> tuple[MeasuredCheckpoint, ...]:
         """Return the checkpoints that statistics count: complete ones after the warm-up."""

@@ -160,6 +160,10 @@ def _victim(name: object) -> str:
     return _known("side", name, {side: side for side in ("primary", "secondary")})
 
 
+def _accelerator(name: object) -> str:
+    return _known("accelerator", name, {one: one for one in ("tcg", "kvm")})
+
+
 def _moment(name: object) -> str:
     return _known("moment", name, {moment: moment for moment in MOMENTS})
 
@@ -238,6 +242,7 @@ def _lab72(name: str, meta: dict[str, Any], rows: list[dict[str, str]]) -> Notes
             congestion_control=config["cc"],
             delayed_ack=not config["quickack"],
             retries2=config.get("tcp_retries2") or _DEFAULT_RETRIES2,
+            accelerator=_accelerator(config.get("accel") or "tcg"),
         ),
         fault=_fault72(meta["result"], config["action"]) if config.get("action") else None,
         **numbers,

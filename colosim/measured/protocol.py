@@ -44,12 +44,12 @@ _BEGINS: dict[str, OnSide] = {
     SECONDARY: Received(SECONDARY, REQUEST),
 }
 
-_QUIET = "name: dry-run\ncheckpoints: 1\nguest: {dirty: {pages: 64}}\n"
+_QUIET = "name: dry-run\ncheckpoints: 1\nguest: {ram: 16 MiB, dirty: {pages: 64}}\n"
 _BROKEN = """\
 name: broken
 checkpoints: 4
 horizon: 100 s
-guest: {dirty: {pages: 20000}}
+guest: {ram: 128 MiB, dirty: {pages: 20000}}
 manager: {policy: wait}
 faults:
   - kill: secondary

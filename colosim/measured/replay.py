@@ -93,10 +93,18 @@ def _run(
 
 
 def simulate_open_loop(
-    run: MeasuredRun, costs: Mapping[str, Any] | None = None
+    run: MeasuredRun,
+    costs: Mapping[str, Any] | None = None,
+    *,
+    vary: Mapping[str, Any] | None = None,
 ) -> Sequence[SimulatedCheckpoint]:
-    """Return the run's complete checkpoints, each simulated with its own pages and run time."""
+    """Return the run's complete checkpoints, each simulated with its own pages and run time.
+
+    `vary`: other values of the scenario, by the keys of a file.
+    """
     scenario = conditions.open_loop(run, costs)
+    if vary:
+        scenario = scenario.vary(vary)
     design = _on_the_clock(load_design(run.design), run, scenario.network.ack_tick_ns)
     return _run(scenario, design, run)
 

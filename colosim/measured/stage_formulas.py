@@ -14,7 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from colosim.designs.registry import load_design
 from colosim.host.staging import INITIAL_BYTES, qsb_walked_chunks
+from colosim.measured.conditions import is_released
+from colosim.measured.protocol import protocol_of
+from colosim.trace.events import SECONDARY, StepDone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,8 +49,9 @@ IN_FLIGHT_BYTES = (430 + 870) * 1024
 """What both sockets take in where no link is the limit, as the lab's network preset has it."""
 STREAM_WRITE = "stream write"
 """The stage of a short stream's writer."""
-_STREAM_END = {"split": "p_ram_sent", "qemu-5.1": "p_size_sent"}
-"""By design that streams RAM: the stage at which all of it is in the socket."""
+_STREAM_ENDS = ("p_ram_sent", "p_size_sent")
+"""Where RAM is streamed through the main channel: the first of these that the run shows is the
+stage at which all of it is in the socket."""
 PARTS = 4
 """Into how many parts, by pages, a run's checkpoints are taken apart where their pages differ."""
 _SPREAD = 1.2
@@ -123,8 +128,8 @@ def _between(begin: str, end: str, less: int = 0) -> Callable[[MeasuredCheckpoin
 
 def rows(run: MeasuredRun) -> list[Row]:
     """Return every row of a run."""
-    if run.design == "qemu-5.1":
-        return [*_qemu_5_1(run), *_stream(run), *_failover(run)]
+    if is_released(run):
+        return [*_released(run), *_stream(run), *_failover(run)]
     return [*_common(run), *_whole(run), *_stream(run), *_loading(run), *_failover(run)]
 
 
@@ -208,7 +213,7 @@ def _limited(run: MeasuredRun) -> Iterator[Row]:
     burst pass at once.
     """
     conditions = run.conditions
-    if conditions.bandwidth_bits is None or conditions.latency_ns:
+    if conditions.bandwidth_bits is None or conditions.latency_ns or not _streams(run):
         return
     burst = conditions.burst_bytes * conditions.payload_bytes // conditions.frame_bytes
 
@@ -253,8 +258,8 @@ def _loading(run: MeasuredRun) -> Iterator[Row]:
     yield from _rows_of(run, "device load", _between("s_flush_end", "s_loaded"), lambda _n: devices)
 
 
-def _qemu_5_1(run: MeasuredRun) -> Iterator[Row]:
-    """Give the stages of QEMU 7.2, whose own guest on the secondary stops and starts as well."""
+def _released(run: MeasuredRun) -> Iterator[Row]:
+    """Give the stages of QEMU 7.2 and 11, whose own guest on the secondary stops and starts too."""
     if not run.conditions.latency_ns:
         way = LATENCY_NS
         yield from _rows_of(
@@ -286,9 +291,25 @@ def _qemu_5_1(run: MeasuredRun) -> Iterator[Row]:
         pages=lambda one: one.flush_pages or None,
     )
 
+    if run.conditions.accelerator == "kvm" and _streams(run):
+        yield from _rows_of(
+            run,
+            "first cache flush",
+            _between("s_flush_begin", "s_flush_end"),
+            lambda n: {"cache_flush_first": n},
+            pages=lambda one: one.flush_pages,
+            checkpoints=run.checkpoints[:1],
+        )
+
+    resets = StepDone(SECONDARY, "reset") in protocol_of(run.design).events[SECONDARY]
+    if resets:
+        yield from _rows_of(
+            run, "reset", _between("s_received", "s_flush_begin"), lambda _n: {"reset": 1}
+        )
+
     def devices(one: MeasuredCheckpoint) -> int | None:
         before, after = (
-            one.between("s_size", "s_flush_begin"),
+            one.between("s_size", "s_received" if resets else "s_flush_begin"),
             one.between("s_flush_end", "s_loaded"),
         )
         return None if before is None or after is None else before + after
@@ -344,7 +365,7 @@ def _stream(run: MeasuredRun) -> Iterator[Row]:
     written = _rows_of(
         run,
         STREAM_WRITE,
-        _between("p_synced", _STREAM_END[run.design]),
+        _between("p_synced", _stream_end(run)),
         lambda n: {"stream_start": 1, "page_scan": n, "socket_write": PAGE_STREAM_BYTES * n},
         pages=pages,
     )
@@ -354,7 +375,17 @@ def _stream(run: MeasuredRun) -> Iterator[Row]:
 def _unlimited(run: MeasuredRun) -> bool:
     conditions = run.conditions
     limited = conditions.bandwidth_bits is not None or conditions.latency_ns > 0
-    return run.design in _STREAM_END and not limited
+    return _streams(run) and not limited
+
+
+def _streams(run: MeasuredRun) -> bool:
+    """Whether RAM goes through the main channel as it is saved."""
+    return protocol_of(run.design).streams_ram() and not load_design(run.design).traits.channels
+
+
+def _stream_end(run: MeasuredRun) -> str:
+    shown = {stage for one in run.checkpoints for stage in one.stages}
+    return next((stage for stage in _STREAM_ENDS if stage in shown), _STREAM_ENDS[-1])
 
 
 def _short(pages: float) -> bool:

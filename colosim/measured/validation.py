@@ -4,6 +4,8 @@ The error of a run and stage is the median over its checkpoints (warm-up left ou
 simulated/measured, less 1, each checkpoint simulated with its own dirty pages and run time (open
 loop).  Beside it stands the closed loop, where dirty pages come from the write rate and the
 simulated time: there checkpoints do not correspond one to one, so it compares medians.
+A checkpoint over multifd channels is compared with a simulated one that stalls as often
+(`colosim.measured.second_stall`).
 Quantiles are nearest-rank.
 """
 
@@ -18,6 +20,7 @@ from colosim.measured.fault_runs import simulate_fault
 from colosim.measured.fit import fit
 from colosim.measured.measurement import QUANTITIES, WARMUP, Aftermath, nearest_rank
 from colosim.measured.replay import simulate_closed_loop, simulate_open_loop
+from colosim.measured.second_stall import can_stall, second_stalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -146,12 +149,17 @@ def _seconds(ns: int | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class ValidatedRun:
-    """One run held against its simulation; `fault` is None where none struck."""
+    """One run held against its simulation; `fault` is None where none struck.
+
+    `second_stalls`: (checkpoints, of these with a second stall measured, simulated), None where
+    there is none or it would not be seen.
+    """
 
     id: str
     design: str
     stages: tuple[StageComparison, ...]
     fault: FaultComparison | None
+    second_stalls: tuple[int, int, int] | None = None
 
     def stage(self, name: str) -> StageComparison | None:
         """Return a stage by its name, None where it was not measured."""
@@ -163,6 +171,11 @@ class ValidatedRun:
             "id": self.id,
             "design": self.design,
             "stages": {stage.name: stage.as_json() for stage in self.stages},
+            "second_stalls": None
+            if self.second_stalls is None
+            else dict(
+                zip(("checkpoints", "measured", "simulated"), self.second_stalls, strict=True)
+            ),
             "fault": None if self.fault is None else self.fault.as_json(),
         }
 
@@ -181,25 +194,24 @@ def validate(
     found = []
     for run in runs:
         own = {**(costs or {}), **((costs_of or {}).get(run.name, {}))}
-        found.append(
-            ValidatedRun(
-                run.name,
-                run.design,
-                _stages(run, own),
-                None if run.fault is None else FaultComparison(run.fault, simulate_fault(run, own)),
-            )
-        )
+        fault = None
+        if run.fault is not None:
+            fault = FaultComparison(run.fault, simulate_fault(run, own))
+        stages, stalls = _stages(run, own)
+        found.append(ValidatedRun(run.name, run.design, stages, fault, stalls))
     return _with_repeats(runs, found)
 
 
 def cross_validation_costs(runs: Sequence[MeasuredRun]) -> dict[str, dict[str, int]]:
     """Return, by run, the costs fitted to all other runs of its host.
 
-    A host with fewer runs than `RUNS_TO_CROSS_VALIDATE` has none.
+    A host with fewer runs than `RUNS_TO_CROSS_VALIDATE` has none, nor has a run that is not among
+    those that its host's preset is fitted to.
     """
     hosts: dict[str, list[MeasuredRun]] = {}
     for run in runs:
-        hosts.setdefault(conditions.host_preset(run), []).append(run)
+        if conditions.is_fitted(run):
+            hosts.setdefault(conditions.host_preset(run), []).append(run)
     found: dict[str, dict[str, int]] = {}
     for own in hosts.values():
         if len(own) >= RUNS_TO_CROSS_VALIDATE:
@@ -207,13 +219,19 @@ def cross_validation_costs(runs: Sequence[MeasuredRun]) -> dict[str, dict[str, i
     return found
 
 
-def _stages(run: MeasuredRun, costs: Mapping[str, Any]) -> tuple[StageComparison, ...]:
+def _stages(
+    run: MeasuredRun, costs: Mapping[str, Any]
+) -> tuple[tuple[StageComparison, ...], tuple[int, int, int] | None]:
     if not run.counted():
-        return ()
+        return (), None
     open_loop = simulate_open_loop(run, costs)
+    stalls = None
+    if can_stall(run):
+        *stalls, open_loop = second_stalls(run, open_loop, WARMUP, costs)
     closed_loop = simulate_closed_loop(run, costs)
     found = (compare_stage(run, stage, open_loop, closed_loop) for stage in STAGES)
-    return tuple(stage for stage in found if stage is not None)
+    stages = tuple(stage for stage in found if stage is not None)
+    return stages, None if stalls is None else (stalls[0], stalls[1], stalls[2])
 
 
 def compare_stage(
@@ -257,7 +275,10 @@ def compare_stage(
 def _condition(run: MeasuredRun) -> tuple[Any, ...]:
     own = run.conditions
     return (
+        run.lab,
+        run.qemu,
         run.design,
+        own.accelerator,
         own.ram_bytes,
         own.working_set_pages,
         own.write_rate,

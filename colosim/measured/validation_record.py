@@ -53,7 +53,8 @@ def tables(runs: Sequence[ValidatedRun]) -> dict[str, str]:
     """Return the files' texts by name.
 
     ``runs.csv`` has a row a run and stage, ``faults.csv`` one a thing that a fault run shows,
-    ``pause.csv`` what the figure draws, ``overall.csv`` the errors over all runs.
+    ``pause.csv`` what the figure draws, ``overall.csv`` the errors over all runs,
+    ``second-stalls.csv`` a row a run of multifd channels whose checkpoints may stall twice.
     """
     stages = [
         (
@@ -93,7 +94,15 @@ def tables(runs: Sequence[ValidatedRun]) -> dict[str, str]:
         for run in runs
         if (stage := run.stage("pause")) is not None
     ]
+    stalls = [
+        (run.id, run.design, *run.second_stalls)
+        for run in runs
+        if run.second_stalls is not None and run.second_stalls[0]
+    ]
     return {
+        "second-stalls.csv": _csv(
+            ("id", "design", "checkpoints", "stalled_measured", "stalled_simulated"), stalls
+        ),
         "runs.csv": _csv(_STAGE_COLUMNS, stages),
         "faults.csv": _csv(_FAULT_COLUMNS, faults),
         "overall.csv": errors(runs),
@@ -102,16 +111,20 @@ def tables(runs: Sequence[ValidatedRun]) -> dict[str, str]:
 
 
 def errors(runs: Sequence[ValidatedRun]) -> str:
-    """Return the table of the errors over all runs."""
+    """Return the table of the errors over all runs, and over those of each lab."""
     from colosim.measured.validation import overall  # noqa: PLC0415 - it pulls SciPy in
 
+    of_labs: dict[str, list[ValidatedRun]] = {"all": list(runs)}
+    for run in runs:
+        of_labs.setdefault(run.id.partition("/")[0], []).append(run)
     rows = [
-        (which, loop, stage, count, _share(median), _share(p90))
+        (lab, which, loop, stage, count, _share(median), _share(p90))
+        for lab, own in of_labs.items()
         for which, faulty in (("all", None), ("without fault", False), ("with fault", True))
         for loop, closed in (("open", False), ("closed", True))
-        for stage, (count, median, p90) in overall(runs, faulty=faulty, closed=closed).items()
+        for stage, (count, median, p90) in overall(own, faulty=faulty, closed=closed).items()
     ]
-    return _csv(("runs", "loop", "stage", "count", "median", "p90"), rows)
+    return _csv(("lab", "runs", "loop", "stage", "count", "median", "p90"), rows)
 
 
 def pauses(runs: Sequence[ValidatedRun]) -> pd.DataFrame:

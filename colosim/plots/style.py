@@ -105,10 +105,10 @@ _LINES = {
     "device-first": Line(Colour.SKY, _DOTTED, "D"),
     "flat": Line(Colour.ORANGE, (0, (5.0, 1.2, 1.0, 1.2)), "^"),
     "qemu-5.1": Line(Colour.GREEN, (0, (3.0, 1.0, 1.0, 1.0, 1.0, 1.0)), "v"),
+    "qemu-11": Line(Colour.BLACK, "--", "X"),
 }
 _OTHERS = (
     Line(Colour.PURPLE, "-", "P"),
-    Line(Colour.BLACK, "--", "X"),
     Line(Colour.GREY, "-.", "*"),
     Line(Colour.YELLOW, ":", "h"),
 )

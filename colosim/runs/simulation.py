@@ -38,6 +38,7 @@ from colosim.runs.peaks import Peaks
 from colosim.runs.service import Service
 from colosim.runs.tally import Tally
 from colosim.runs.taps import taps
+from colosim.scenario.hosts import KVM
 from colosim.trace.events import ABORTED, COMMITTED, PRIMARY, SECONDARY, CheckpointEnded
 from colosim.trace.reading import Reading
 from colosim.trace.record import BATCH, Record, code_of
@@ -84,17 +85,18 @@ class Simulation:
         self.hosts = {}
         lock, direction = MODELS[scenario.model]
         for side in SIDES:
-            costs = getattr(scenario.hosts, side).costs
+            host = getattr(scenario.hosts, side)
             self.hosts[side] = Host(
                 side,
                 env,
                 record,
-                costs,
+                host.costs,
                 scenario.guest,
                 scenario.memory,
                 lock,
                 barging=scenario.lock == "barging",
             )
+            self.hosts[side].kvm = host.accelerator == KVM
         self._connect(direction)
         self.tally = Tally(scenario.warmup)
         self.peaks = Peaks(self.taps())

@@ -70,6 +70,9 @@ class Costs(Section):
     """QIOChannelBuffer into guest RAM."""
     cache_flush_ps_per_page: PerPage
     """RAM cache into guest RAM."""
+    cache_flush_first_ps_per_page: PerPage
+    """RAM cache into guest RAM that was never touched: under KVM the first flush copies all of it.
+    """
     reset_ns: Time
     """qemu_system_reset() before the load."""
     device_save_ns: Time

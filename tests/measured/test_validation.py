@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pytest
 
 from colosim.cli.main import main
@@ -25,6 +26,8 @@ from colosim.measured.validation import (
     validate,
 )
 from colosim.measured.validation_record import errors, tables
+from colosim.plots import validation
+from colosim.plots.style import save
 
 if TYPE_CHECKING:
     from colosim.measured.measurement import MeasuredRun
@@ -34,10 +37,23 @@ RECORD = ROOT / "results" / "validation"
 SPLIT = "qemu25/split-ram512-n16384-bw1000"
 
 
+SAMPLE = 19
+"""Of so many conditions of runs over multifd channels, which take longest, one is simulated."""
+
+
 @pytest.fixture(scope="module")
 def every() -> list[ValidatedRun]:
-    """Return all shipped runs, validated."""
-    return validate([measured(name) for name in names()])
+    """Return the shipped runs, validated: all but most of those over multifd channels.
+
+    Where a run stays, its repeats stay.
+    """
+    runs = [measured(name) for name in names()]
+    long = [run for run in runs if "+multifd" in run.design and run.fault is None]
+    conditions_of = list(dict.fromkeys((run.design, run.conditions) for run in long))
+    kept = conditions_of[::SAMPLE]
+    return validate(
+        [run for run in runs if run not in long or (run.design, run.conditions) in kept]
+    )
 
 
 def simulated(run: MeasuredRun, factors: list[float]) -> list[SimulatedCheckpoint]:
@@ -77,16 +93,18 @@ def test_what_was_not_measured_has_no_stage() -> None:
 
 
 def test_bytes_are_exact(every: list[ValidatedRun]) -> None:
-    """Staging buffer content, its capacity and bytes on the wire are exact to 0.1%."""
+    """Staging buffer content, its capacity and bytes on the wire are exact to 0.1%, at worst."""
     for name, (_, median, p90) in overall(every).items():
         if name.endswith("_bytes"):
             assert (median, p90) == pytest.approx((0, 0), abs=0.001), name
+    wire = [stage for run in every if (stage := run.stage("wire_bytes")) is not None]
+    assert max(abs(stage.error) for stage in wire) < 0.001
 
 
 def test_every_fault_run_comes_out_as_measured(every: list[ValidatedRun]) -> None:
     """Monitor answered, command served, guest again, yank, thaw: all as the real survivor did."""
     faults = {run.id: run.fault for run in every if run.fault is not None}
-    assert len(faults) == 24
+    assert len(faults) == 40
     assert [name for name, fault in faults.items() if not fault.right] == []
 
 
@@ -103,11 +121,35 @@ def test_a_wrong_simulation_of_a_fault_is_told(every: list[ValidatedRun]) -> Non
     assert wrong.shown()["monitor_answered"] == (False, True)
 
 
-def test_errors_stay_where_they_are(every: list[ValidatedRun]) -> None:
+@pytest.mark.parametrize(("labs", "median", "p90"), [(("qemu25", "qemu72"), 0.003, 0.08)])
+def test_errors_stay_where_they_are(
+    every: list[ValidatedRun], labs: tuple[str, ...], median: float, p90: float
+) -> None:
     """Pauses of runs without a fault stay within 0.3% in the median and 8% at p90, open loop."""
-    _, median, p90 = overall(every, faulty=False)["pause"]
-    assert median < 0.003
-    assert p90 < 0.08
+    own = [run for run in every if run.id.startswith(labs)]
+    _, *found = overall(own, faulty=False)["pause"]
+    assert found[0] < median
+    assert found[1] < p90
+
+
+def test_of_qemu_11_the_recorded_errors_are_as_the_page_says() -> None:
+    """By kind of run the median error and the worst, in hundredths: behind a link, idle, busy."""
+    recorded = pd.read_csv(RECORD / "runs.csv").query("stage == 'pause' and fault.isna()")
+    found: dict[str, list[float]] = {}
+    for row in recorded.itertuples():
+        run = measured(str(row.id))
+        if run.lab == "qemu111" and run.qemu.startswith("11"):
+            limited = run.conditions.bandwidth_bits is not None
+            kind = "limited" if limited else "idle" if conditions.is_fitted(run) else "busy"
+            found.setdefault(kind, []).append(abs(float(str(row.error))))
+    told = {
+        kind: (
+            len(errors),
+            *(round(100 * at, 1) for at in (sorted(errors)[(len(errors) - 1) // 2], max(errors))),
+        )
+        for kind, errors in found.items()
+    }
+    assert told == {"limited": (12, 1.6, 10.0), "idle": (28, 3.5, 31.6), "busy": (25, 4.4, 30.4)}
 
 
 def test_repeats_of_one_condition_stand_beside_the_error(every: list[ValidatedRun]) -> None:
@@ -162,11 +204,11 @@ def test_pages_that_were_not_measured_are_not_taken_for_none() -> None:
 
 
 def test_a_fault_that_cannot_be_simulated_is_not_taken_for_another() -> None:
-    """One channel cut off is none of the simulator's faults, and a misspelt one none at all."""
+    """A plain design has no channel to cut off, and a misspelt fault is none at all."""
     run = measured("qemu72/fault_s_stop_idle_1")
     assert run.fault is not None
     fault = dataclasses.replace(run.fault, fault="channel")
-    with pytest.raises(LogError, match="the fault 'channel' cannot be simulated"):
+    with pytest.raises(LogError, match=r"a channel was cut off, and qemu-5\.1 has none"):
         simulate_fault(dataclasses.replace(run, fault=fault))
     with pytest.raises(ValueError, match="no fault is called 'frezee'; there are freeze, kill"):
         dataclasses.replace(run.fault, fault="frezee")
@@ -188,9 +230,29 @@ def test_cross_validation_leaves_each_run_out() -> None:
 
 
 def test_the_record_is_current(every: list[ValidatedRun]) -> None:
-    """``colosim qemu validate --record results/validation`` would write what is there."""
+    """``colosim qemu validate --record results/validation`` would write of these what is there.
+
+    Each line of a run stands there; only the errors over all runs need all of them.
+    """
     for name, text in tables(every).items():
+        if name != "overall.csv":
+            kept = (RECORD / name).read_text(encoding="utf-8").splitlines()
+            own = {run.id for run in every}
+            assert [line for line in kept[1:] if line.partition(",")[0] in own] == [
+                *text.splitlines()[1:]
+            ], name
+
+
+@pytest.mark.slow
+def test_the_whole_record_is_current(tmp_path: Path) -> None:
+    """It would write just what is there, of all runs; the figure too."""
+    from colosim.cli.qemu.validating import draw  # noqa: PLC0415 - matplotlib
+
+    whole = validate([measured(name) for name in names()])
+    for name, text in tables(whole).items():
         assert (RECORD / name).read_text(encoding="utf-8") == text, name
+    draw(whole, tmp_path / "pause.svg")
+    assert (tmp_path / "pause.svg").read_bytes() == (RECORD / "pause.svg").read_bytes()
 
 
 @pytest.mark.slow
@@ -201,11 +263,9 @@ def test_the_recorded_cross_validation_is_current() -> None:
     assert again == (RECORD / "cross-validation.csv").read_text(encoding="utf-8")
 
 
-def test_the_figure_is_current(every: list[ValidatedRun], tmp_path: Path) -> None:
-    """The recorded figure is drawn again to the same bytes."""
-    from colosim.cli.qemu.validating import draw  # noqa: PLC0415 - matplotlib
-
-    draw(every, tmp_path / "pause.svg")
+def test_the_figure_is_current(tmp_path: Path) -> None:
+    """The recorded figure is what the recorded medians are drawn as."""
+    save(validation.figure(pd.read_csv(RECORD / "pause.csv")), tmp_path / "pause.svg")
     assert (tmp_path / "pause.svg").read_bytes() == (RECORD / "pause.svg").read_bytes()
 
 
@@ -270,3 +330,38 @@ def test_fit_wants_runs_of_one_host(capsys: pytest.CaptureFixture[str]) -> None:
     """Costs of two hosts are never mixed into one preset."""
     assert main(["qemu", "fit", "qemu25/qio-ram512-*", "qemu72/x_*"]) == 2
     assert "one host" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["kvm_c0_n500_binf", "kvm_r1024_c0_n500", "q72_kvm_c0_n500_binf", "base_c0_n500_binf"]
+)
+def test_under_kvm_the_first_checkpoint_flushes_all_of_guest_ram(name: str) -> None:
+    """The first pause is then of seconds, here within a third; under emulation as short as others.
+
+    A page took 11 to 20 us from run to run, and it is one cost.
+
+    Its pages are those of all of RAM (measured: 64 more, of ROMs); the next are a few hundred.
+    """
+    run = measured(f"qemu111/{name}")
+    kvm = run.conditions.accelerator == "kvm"
+    flushed = [one.flush_pages or 0 for one in run.checkpoints]
+    assert (flushed[0] == run.conditions.ram_bytes // 4096 + 64) is kvm
+    assert max(flushed[2:]) < 1000
+    pauses = [one.pause_ns or 0 for one in run.checkpoints]
+    simulated = [one.pause_ns for one in simulate_open_loop(run)]
+    assert simulated[0] == pytest.approx(pauses[0], rel=0.35)
+    assert (simulated[0] > 10**9) is kvm
+    assert max(simulated[2:]) < 10**8
+
+
+def test_a_second_stall_is_chance_there_and_a_rule_here() -> None:
+    """Of 20 checkpoints of 4,000 pages over 4 channels 11 stalled twice, and no simulated one.
+
+    Each is compared with one of its kind.
+    """
+    (found,) = validate([measured("qemu111/base_c4_n4000_binf")])
+    assert found.second_stalls == (20, 11, 0)
+    pause = found.stage("pause")
+    assert pause is not None
+    assert pause.measured > 80_000_000
+    assert abs(pause.error) < 0.06

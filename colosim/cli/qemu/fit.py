@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     help="Fit to runs of this design only. Repeatable; without it, to all that are given.",
 )
 @click.option(
+    "--host",
+    metavar="PRESET",
+    help="Fit to those runs only that this shipped host preset is fitted to.",
+)
+@click.option(
     "-o",
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -40,6 +45,7 @@ def command(
     *,
     sources: tuple[str, ...],
     designs: tuple[str, ...],
+    host: str | None,
     out: Path | None,
     base: str | None,
     description: str | None,
@@ -55,7 +61,7 @@ def command(
     """
     from colosim.errors import LogError
     from colosim.files import write_file
-    from colosim.measured.conditions import HOST_OF
+    from colosim.measured.conditions import host_preset, is_fitted
     from colosim.measured.cost_file import text_of
     from colosim.measured.fit import fit
     from colosim.measured.selection import select
@@ -65,11 +71,13 @@ def command(
     for path in passed_over:
         click.echo(f"colosim: {path} is no run folder, passed over", err=True)
     runs = [run for run in runs if not designs or run.design in designs]
-    hosts = sorted({HOST_OF.get(run.design, run.design) for run in runs})
+    if host is not None:
+        runs = [run for run in runs if host_preset(run) == host and is_fitted(run)]
+    hosts = sorted({host_preset(run) for run in runs})
     if len(hosts) != 1:
         raise LogError(
             "runs of one host are needed, these are of "
-            f"{' and '.join(hosts) or 'none'}: name the design with --design"
+            f"{' and '.join(hosts) or 'none'}: name one with --host, or the design with --design"
         )
     found = fit(runs, base=base or hosts[0])
     if out is not None:

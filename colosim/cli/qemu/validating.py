@@ -109,6 +109,10 @@ def _table(runs: Sequence[ValidatedRun], *, cross_validated: bool) -> str:
     for run in runs:
         lines += [f"{run.id} ({run.design})", _HEAD if run.stages else "  no checkpoint counts"]
         lines += [_stage_line(stage) for stage in run.stages]
+        if run.second_stalls is not None:
+            count, real, own = run.second_stalls
+            told = f"of {count} checkpoints" if count else "not told apart"
+            lines.append(f"  {'second stalls':<28}{real:>14}{'':>12}{own:>14}  {told}")
         if run.fault is not None:
             lines += _fault_lines(run.fault)
         lines.append("")
