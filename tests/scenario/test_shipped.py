@@ -115,10 +115,14 @@ def test_shipped_scenario_has_the_conditions_of_its_measured_runs(name: str) -> 
 
 
 def test_every_plain_measured_run_has_a_scenario() -> None:
-    """Each measured run without a fault is named by one of the lab's scenarios."""
+    """Each measured run without a fault is named by one of the lab's scenarios.
+
+    Not those of qemu111: repeats, controls and channels, which `qemu validate` simulates.
+    """
     lab = [load(name, known_designs=_DESIGNS) for name in shipped() if name.startswith("lab/")]
     named = {table for scenario in lab for table in scenario.measured.values()}
-    assert named == {name for name in names() if "fault" not in name}
+    own = {name for name in names() if not name.startswith("qemu111/")}
+    assert named == {name for name in own if "fault" not in name}
 
 
 def test_schema_beside_the_shipped_scenarios_is_current() -> None:
