@@ -92,7 +92,6 @@ class _Channel:
                 yield from job
             except StreamError as raised:
                 error = raised
-            self.thread.waits_for = ""
             done.succeed(error)
 
     def wait(self, blocks: Event | None, what_for: str) -> Steps:

@@ -208,7 +208,6 @@ class Primary(Side):
         try:
             yield from self.send_ram()
         except StreamError as error:
-            self.thread.waits_for = ""
             self.note(StreamBroken(self.name, "RAM stream"))
             self.outgoing.write_error = error
 

@@ -97,11 +97,9 @@ class Monitor:
         """
 
         def work(main_loop: Thread) -> Generator[Event, None, None]:
-            main_loop.waits_for = "work that is none of COLO's"
             self._busy = True
             yield main_loop.work(duration_ns)
             self._busy = False
-            main_loop.waits_for = ""
 
         self._add(_Task(Purpose.BUSY, work))
 

@@ -97,6 +97,7 @@ class Thread:
         self.name = name
         self.process: simpy.Process | None = None
         self.waits_for = ""
+        """What it waits for now, as in the record; nothing if it works, sleeps, or has ended."""
         self.waits_since_ns = 0
         self.ended = False
         self._env = host.env
@@ -155,6 +156,7 @@ class Thread:
         try:
             yield event
         except Exception:
+            self.waits_for = ""
             record.add(ends, self._env.now - begun_ns)
             raise
         self.waits_for = ""

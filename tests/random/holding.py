@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from colosim.analysis.wait_for import open_waits
 from colosim.designs import load_designs
 from colosim.runs.run import Run, simulate
 from colosim.runs.verdict import NOT_APPLICABLE, WORST_FIRST
@@ -44,9 +45,24 @@ def hold(text: str) -> Run:
 
 
 def tabulate(text: str) -> None:
-    """Run a scenario's one design, and hold its summary to its tables."""
+    """Run a scenario's one design, and hold its summary and its threads' waits to its events."""
     scenario = scenario_of(text)
-    hold_to_the_tables(simulate(scenario, scenario.designs[0]))
+    run = simulate(scenario, scenario.designs[0])
+    hold_to_the_tables(run)
+    hold_to_the_waits(run)
+
+
+def hold_to_the_waits(run: Run) -> None:
+    """Hold what threads wait for as a run ends to the waits that its record leaves open."""
+    assert run.simulation is not None
+    waits = {
+        (host.side, thread.name): thread.waits_since_ns
+        for host in run.simulation.hosts.values()
+        for thread in host.threads
+        if thread.waits_for
+    }
+    recorded = {who: wait.since_ns for who, wait in open_waits(run.iter_events()).items()}
+    assert waits == recorded
 
 
 def may_be_torn(scenario: Scenario, rule: str) -> bool:
