@@ -286,7 +286,7 @@ class Scenario(Section):
             if output is not None:
                 yield Conflict("output: nobody sees it without a service", (("output",),))
             return
-        modes = {design: self.mode_of(design) for design in self.designs if design is not None}
+        modes = {design: self.mode_of(design) for _, design in entries(self.designs)}
         for design, mode in modes.items():
             if mode != DIRECT and design == "unprotected":
                 yield Conflict(
