@@ -99,6 +99,11 @@ STATISTICS: Final = {
 STANDS_FOR: Final = {
     "SIDE": {PRIMARY: "the host whose guest runs at first", SECONDARY: "its replica"},
     "STATISTIC": STATISTICS,
+    "CAUSE": {
+        "mismatch": "the newest answer of the primary had no equal among the secondary's",
+        "timeout": "a frame had waited for too long",
+        "replay": "likewise, beside an answer to a request that the secondary executed twice",
+    },
     "ACCOUNT": {
         **ACCOUNTS,
         "extra_total": "the sum of all accounts of a side",
@@ -108,6 +113,7 @@ STANDS_FOR: Final = {
 _SIDES: Final = (PRIMARY, SECONDARY)
 _VERDICTS: Final = tuple(VERDICTS)
 _NO_CHANCE: Final = "the verdict hangs on no choice"
+_NO_SERVICE: Final = "the scenario has no service"
 _NO_FAULT: Final = "no fault struck, or no guest runs any more"
 
 SUMMARY: Final = (
@@ -188,6 +194,47 @@ SUMMARY: Final = (
         NS,
         "from the first fault that took the guest away until one runs again; 0 if none did",
         _NO_FAULT,
+    ),
+    Field("service.requests", NUMBER, "requests that clients have sent", _NO_SERVICE),
+    Field("service.answered", NUMBER, "those whose answer has left for the client", _NO_SERVICE),
+    Field(
+        "service.dropped",
+        NUMBER,
+        "those lost for good: the tap's queue was full, or the comparison's",
+        _NO_SERVICE,
+    ),
+    Field("service.unanswered", NUMBER, "those not answered when the run ended", _NO_SERVICE),
+    Field("service.throughput_per_s", NUMBER, "answers a second of the run", _NO_SERVICE),
+    Field(
+        "service.latency_ns.STATISTIC",
+        NS,
+        "from sending a request to its answer at the client",
+        _NO_SERVICE,
+    ),
+    Field(
+        "service.forced.CAUSE",
+        NUMBER,
+        "checkpoints that the comparison of outputs began ahead of the timer",
+        _NO_SERVICE,
+    ),
+    Field(
+        "service.met_pause",
+        NUMBER,
+        "requests that were under way while the primary's guest was stopped",
+        _NO_SERVICE,
+    ),
+    Field(
+        "service.held_peak_bytes",
+        BYTES,
+        "most bytes of answers that waited at once for the end of a checkpoint",
+        _NO_SERVICE,
+    ),
+    Field("service.outage_ns_longest", NS, "longest time without an answer", _NO_SERVICE),
+    Field(
+        "time_to_client_ns",
+        NS,
+        "from the first fault to the first answer to a request that was sent after it",
+        "no fault struck, no client was answered any more, or the scenario has no service",
     ),
 )
 """The keys of ``summary.json``, in their order; those of a real run are empty where its log does
