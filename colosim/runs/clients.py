@@ -9,7 +9,8 @@ import numpy as np
 
 from colosim.designs.messages import CHECKPOINT_REQUEST, VMSTATE_LOADED, VMSTATE_RECEIVED
 from colosim.runs.statistics import Quantiles
-from colosim.scenario.service import Output
+from colosim.scenario.service import ClosedLoop, Output
+from colosim.service.closed_loop import ClosedClients
 from colosim.service.comparison import CAUSES
 from colosim.service.open_loop import OpenLoop
 from colosim.service.room import Settings
@@ -47,7 +48,8 @@ class Clients:
         assert service is not None  # noqa: S101 - whoever makes it has looked
         output = scenario.output or Output.model_construct()
         settings = Settings(service, output, mode, scenario.network.latency_ns, seed)
-        self.room: Room = OpenLoop(settings, self._take)
+        open_ = service.outstanding is None and not isinstance(service.arrivals, ClosedLoop)
+        self.room: Room = (OpenLoop if open_ else ClosedClients)(settings, self._take)
         self._env = primary.env
         self._primary, self._secondary = primary, secondary
         self._hosts = {PRIMARY: primary.host, SECONDARY: secondary.host}

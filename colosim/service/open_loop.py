@@ -19,7 +19,7 @@ from colosim.service.draws import Draws, exponential, values_of
 from colosim.service.room import TAP_FRAMES, Room, served
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -79,19 +79,56 @@ class Served:
     surplus: Times
 
 
+class Planned:
+    """When requests of an open loop are sent, a block at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        service = settings.service
+        self.made = 0
+        self._connections, self._latency_ns = service.connections, service.latency_ns
+        self._last_ns = 0
+        self._rate = service.arrivals.rate  # type: ignore[union-attr]
+        self._gaps: Draws | None = None
+        if isinstance(service.arrivals, Poisson):
+            mean = max(1, PER_RATE // self._rate)
+            self._gaps = Draws(settings.seed, "arrivals", exponential(mean))
+        self._ahead: list[tuple[int, int]] = []
+
+    def block(self) -> tuple[Times, Times]:
+        """Return the numbers of the next requests, and when they are sent."""
+        number = np.arange(self.made, self.made + BLOCK, dtype=np.int64)
+        if self._gaps is None:
+            shared = gcd(PER_RATE, self._rate)
+            period, rate = PER_RATE // shared, self._rate // shared
+            base, rest = divmod((self.made + 1) * period, rate)
+            each, part = divmod(period, rate)
+            steps = np.arange(BLOCK, dtype=np.int64)
+            sent = base + steps * each + (rest + steps * part) // rate
+        else:
+            sent = self._last_ns + np.cumsum(self._gaps.take(BLOCK))
+        self.made += BLOCK
+        self._last_ns = int(sent[-1])
+        return number, sent
+
+    def until(self, until_ns: int) -> Iterator[tuple[int, int]]:
+        """Yield when each comes to the tap, up to `until_ns`, and its connection."""
+        while not self._ahead or self._ahead[0][0] <= until_ns:
+            number, sent = self.block()
+            arrived = (sent + self._latency_ns).tolist()
+            self._ahead[:0] = zip(
+                reversed(arrived), reversed((number % self._connections).tolist()), strict=True
+            )
+        while self._ahead[-1][0] <= until_ns:
+            yield self._ahead.pop()
+
+
 class OpenLoop(Room):
     """Requests that arrive by themselves."""
 
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
         super().__init__(settings, on_answers)
         service, seed = settings.service, settings.seed
-        self._made = 0
-        self._last_sent_ns = 0
-        self._rate = service.arrivals.rate  # type: ignore[union-attr]
-        self._gaps: Draws | None = None
-        if isinstance(service.arrivals, Poisson):
-            mean = max(1, PER_RATE // self._rate)
-            self._gaps = Draws(seed, "arrivals", exponential(mean))
+        self._planned = Planned(settings)
         self._times = Draws(seed, "service times", values_of(service.time))
         self._differing = Draws(seed, "divergence", np.zeros(1, np.int64))
         self._open = _none()
@@ -125,19 +162,8 @@ class OpenLoop(Room):
             self._open = whole
 
     def _block(self) -> Requests:
-        number = np.arange(self._made, self._made + BLOCK, dtype=np.int64)
+        number, sent = self._planned.block()
         service = self.settings.service
-        if self._gaps is None:
-            shared = gcd(PER_RATE, self._rate)
-            period, rate = PER_RATE // shared, self._rate // shared
-            base, rest = divmod((self._made + 1) * period, rate)
-            each, part = divmod(period, rate)
-            steps = np.arange(BLOCK, dtype=np.int64)
-            sent = base + steps * each + (rest + steps * part) // rate
-        else:
-            sent = self._last_sent_ns + np.cumsum(self._gaps.take(BLOCK))
-        self._made += BLOCK
-        self._last_sent_ns = int(sent[-1])
         work = self._times.take(BLOCK)
         return Requests(
             number,
@@ -397,7 +423,7 @@ class OpenLoop(Room):
             self.stop(end_ns, end_ns)
         self._make_until(end_ns)
         later = int((self._open.arrived - self.latency_ns > end_ns).sum())
-        self.requests = self._made - later
+        self.requests = self._planned.made - later
 
 
 def _spliced(at: int, whole: Times, part: Times) -> Times:

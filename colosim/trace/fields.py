@@ -232,8 +232,8 @@ SUMMARY: Final = (
     ),
 )
 """The keys of ``summary.json``, in their order; those of a real run are empty where its log does
-not show them.  Those of clients, ``service`` and ``time_to_client_ns``, are there where the scenario
-has a service.  A design may have accounts of memory of its own."""
+not show them.  Those of clients, ``service`` and ``time_to_client_ns``, are there where the
+scenario has a service.  A design may have accounts of memory of its own."""
 
 
 def keys_of(field: Field) -> Iterator[str]:

@@ -44,6 +44,8 @@ class Case:
     load_ns: int
     resume_gap_ns: int
     end_ns: int
+    think_ns: int = -1
+    """Of as many clients as there are connections; negative: requests come as they are given."""
 
 
 @dataclass
@@ -83,6 +85,9 @@ class Reference:
         self.wake = self.env.event()
         self.loads = 0
         self.fresh = False
+        self.arrived = list(case.arrived)
+        self.connection = [number % case.connections for number in range(len(case.arrived))]
+        self.answered: dict[int, simpy.Event] = {}
 
     # ---- time ----------------------------------------------------------------------------------
 
@@ -99,7 +104,7 @@ class Reference:
 
     def request(self, number: int) -> Steps:
         """Take a request from the wire to the guest; the first of a pause is mirrored at once."""
-        yield self.until(self.case.arrived[number], ARRIVES)
+        yield self.until(self.arrived[number], ARRIVES)
         if not self.primary_runs:
             first = self.first_of_pause is None
             if first:
@@ -118,16 +123,43 @@ class Reference:
         self.env.process(self.copy(number))
         self.enter(number)
 
+    def client(self, connection: int) -> Steps:
+        """Send, wait for the answer, think, and send again."""
+        at_ns = self.case.think_ns * connection // self.case.connections
+        while True:
+            yield self.until(at_ns, ARRIVES)
+            number = len(self.arrived)
+            self.arrived.append(self.ns)
+            self.connection.append(connection)
+            answered = self.answered[number] = self.env.event()
+            self.env.process(self.request(number))
+            yield answered
+            at_ns = self.ns + self.case.think_ns
+
+    def work(self, number: int) -> int:
+        """Return how long a request takes."""
+        return self.case.work[number % len(self.case.work)]
+
+    def differs(self, number: int) -> bool:
+        """Return whether the answers to a request differ."""
+        return self.case.differs[number % len(self.case.differs)]
+
+    def left(self, number: int) -> None:
+        """Let an answer be at its client."""
+        self.out.left[number] = self.ns
+        if number in self.answered:
+            self.answered[number].succeed()
+
     def enter(self, number: int) -> None:
         """Put a request into the primary guest."""
-        self.guest.append((number, self.case.work[number]))
+        self.guest.append((number, self.work(number)))
         self.poke("primary")
 
     def copy(self, number: int) -> Steps:
         """Mirror a request to the secondary: to its guest, or before its stopped NIC."""
         yield self.until(self.ns + self.case.crossing_ns, ARRIVES)
         if self.secondary_runs:
-            self.twin.append((number, self.case.work[number] + self.case.later_ns))
+            self.twin.append((number, self.work(number) + self.case.later_ns))
             self.poke("secondary")
         else:
             self.nic.append(number)
@@ -186,23 +218,23 @@ class Reference:
         """Take the primary's answer to where its output goes."""
         case = self.case
         if case.mode == "direct":
-            self.out.left[number] = self.ns
+            self.left(number)
             return
         if case.mode == "held":
             self.held.append(number)
             return
         yield self.until(self.ns + case.hop_ns, PRIMARY_FRAME)
-        frames = self.mine[number % case.connections]
+        frames = self.mine[self.connection[number]]
         if len(frames) > case.queue:
             self.out.dropped.add(number)
         else:
             frames.append((self.ns, number))
-        self.compare(number % case.connections)
+        self.compare(self.connection[number])
 
     def echo(self, number: int) -> Steps:
         """Take the secondary's answer to the comparison."""
         yield self.until(self.ns + self.case.crossing_ns, SECONDARY_FRAME)
-        frames = self.theirs[number % self.case.connections]
+        frames = self.theirs[self.connection[number]]
         freed = not self.case.newest_first and (
             number in self.sent or any(one == number for _, one in frames)
         )
@@ -210,7 +242,7 @@ class Reference:
             return
         if len(frames) <= self.case.queue:
             frames.append((self.ns, number))
-        self.compare(number % self.case.connections)
+        self.compare(self.connection[number])
 
     def compare(self, connection: int) -> None:
         """Compare what waits of a connection (colo_compare_connection)."""
@@ -218,7 +250,7 @@ class Reference:
         at = -1 if self.case.newest_first else 0
         while mine and theirs:
             number = mine[at][1]
-            if self.case.differs[number] or all(one != number for _, one in theirs):
+            if self.differs(number) or all(one != number for _, one in theirs):
                 oldest = min(one for _, one in mine)
                 surplus = any(one < oldest for _, one in theirs)
                 self.notify("replay" if surplus else "mismatch")
@@ -235,7 +267,7 @@ class Reference:
         if not self.primary_runs:
             self.out.met.add(number)
             yield self.resumed
-        self.out.left[number] = self.ns
+        self.left(number)
 
     def scan(self) -> Steps:
         """Look for old frames, again and again."""
@@ -297,7 +329,7 @@ class Reference:
             yield self.until(self.ns + case.load_ns, RUN)
             self.secondary_runs, self.fresh = True, True
             self.twin = [(number, left + case.later_ns) for number, left in state]
-            self.twin += [(number, case.work[number] + case.later_ns) for number in self.nic]
+            self.twin += [(number, self.work(number) + case.later_ns) for number in self.nic]
             self.nic.clear()
             self.start_guest("secondary")
             self.loads += 1
@@ -311,13 +343,15 @@ class Reference:
     def flushed(self, number: int) -> Steps:
         """Leave with the resume."""
         yield self.resumed
-        self.out.left[number] = self.ns
+        self.left(number)
 
     def run(self) -> Outcome:
         """Run the case to its end."""
         case = self.case
         for number in range(len(case.arrived)):
             self.env.process(self.request(number))
+        for connection in range(case.connections if case.think_ns >= 0 else 0):
+            self.env.process(self.client(connection))
         self.start_guest("primary")
         self.start_guest("secondary")
         self.env.process(self.pair())

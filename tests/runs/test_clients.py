@@ -90,3 +90,20 @@ def test_every_diverging_answer_forces_a_checkpoint() -> None:
     summary = seen(text, service__divergence="10%")
     assert 15 <= summary["service"]["forced"]["mismatch"] <= 35
     assert summary["checkpoints"]["completed"] - sum(summary["service"]["forced"].values()) <= 3
+
+
+def test_one_outstanding_request_does_not_storm() -> None:
+    """A client that waits for its answer leaves nothing newer to be compared first."""
+    summary = seen(STORM.replace("200 /s", "20 /s"), service__outstanding=1)
+    assert sum(summary["service"]["forced"].values()) <= 1
+    assert summary["service"]["requests"] - summary["service"]["answered"] <= 1
+
+
+def test_a_client_that_thinks_sends_as_often_as_it_is_answered() -> None:
+    """Of a closed loop without output commit the throughput is one over latency and think time."""
+    text = STORM.partition("  secondary_lag")[0].replace(
+        "{regular: 200 /s}", "{clients: 1, think: 8800 us}"
+    )
+    summary = seen(f"{text}output: {{mode: direct}}\n", checkpoint_delay="100 s")
+    assert summary["service"]["answered"] == 1200
+    assert summary["service"]["latency_ns"]["max"] == 1_200_000
