@@ -95,10 +95,13 @@ class Comparison:
 
     def scan(self, after_ns: int, until_ns: int) -> None:
         """Look for old frames in ``(after_ns, until_ns]``, in which none comes or goes."""
+        at_ns = self.scan_after(after_ns - self._timeout_ns)
+        if at_ns > until_ns:
+            return
         oldest = self.oldest_ns()
         if oldest == NEVER:
             return
-        at_ns = self.scan_after(max(oldest, after_ns - self._timeout_ns))
+        at_ns = max(at_ns, self.scan_after(oldest))
         while at_ns <= until_ns:
             self.notified.append((at_ns, TIMEOUT))
             at_ns += self._scan_ns

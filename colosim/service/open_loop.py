@@ -279,14 +279,24 @@ class OpenLoop(Room):
             later = (own[1:] <= other[:-1]) & (connection[1:] == connection[:-1])
             later &= own[1:] < NEVER
             asks = min(asks, int(np.min(other[:-1][later], initial=NEVER)))
-        rest = int(surplus[0]) if len(surplus) else NEVER
+        rest = NEVER
+        if len(surplus):
+            # It waits, and meets the next of the primary's frames that comes before its copy.
+            begins = int(surplus[0])
+            ahead = mine <= theirs
+            rest = int(np.min(mine[ahead & (mine >= begins)], initial=NEVER))
+            if (ahead & (mine <= begins) & (theirs >= begins)).any():
+                rest = begins
+            if begins < until_ns - limits.timeout_ns:
+                rest = min(rest, begins + limits.timeout_ns)
         came = np.minimum(mine, theirs)
         old = (leaves - came > limits.timeout_ns) & (came < until_ns - limits.timeout_ns)
         if old.any():
             rest = min(rest, int(np.min(came[old])) + limits.timeout_ns)
-        if len(own) > limits.queue:
-            rest = min(rest, _first_full(own, other, connection, limits.queue, "left"))
-            rest = min(rest, _first_full(other, own, connection, limits.queue, "right"))
+        full = max(0, limits.queue - len(surplus))
+        if len(own) > full:
+            rest = min(rest, _first_full(own, other, connection, full, "left"))
+            rest = min(rest, _first_full(other, own, connection, full, "right"))
         return min(asks, rest), asks < rest
 
     def _compare_each(
@@ -305,18 +315,20 @@ class OpenLoop(Room):
         comparison.clear()
         differs = set(some.number[some.differs].tolist())
         numbers, connections = some.number, some.connection
-        for lists, own, other in (
-            (comparison.primary, mine, theirs),
-            (comparison.secondary, theirs, mine),
-        ):
-            for i in np.flatnonzero((own < odd_ns) & (other >= odd_ns)).tolist():
-                lists[int(connections[i])].append((int(own[i]), int(numbers[i])))
+        for i in np.flatnonzero((mine < odd_ns) & (theirs >= odd_ns)).tolist():
+            comparison.primary[int(connections[i])].append((int(mine[i]), int(numbers[i])))
         taken, again = self._taken, self._again
         secondary = (
             _spliced(taken, theirs, surplus),
             _spliced(taken, numbers, again.number[: len(surplus)]),
             _spliced(taken, connections, again.connection[: len(surplus)]),
         )
+        waits = np.concatenate((mine[:taken], np.full(len(surplus), NEVER), mine[taken:]))
+        waits = (secondary[0] < odd_ns) & (waits >= odd_ns)
+        for at, number, connection in zip(
+            *(part[waits].tolist() for part in secondary), strict=True
+        ):
+            comparison.secondary[connection].append((at, number))
         frames = [
             (at, side, number, connection)
             for side, (times, *of) in enumerate(((mine, numbers, connections), secondary))
