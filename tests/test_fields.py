@@ -32,7 +32,8 @@ Generated from `colosim/trace/fields.py`, `colosim/runs/columns.py` and `colosim
 
 Times are integer nanoseconds since COLO was entered (of a real run: since its first request), sizes
 integer bytes. Where *designs* are named, only these have it, of those that ship. Of a real run,
-what its log does not show is empty as well. In italics stands a step, or an event's sentence.
+what its log does not show is empty as well. `service` and `time_to_client_ns` are there where the
+scenario has a `service:`. In italics stands a step, or an event's sentence.
 """
 
 

@@ -41,6 +41,21 @@ QUANTITIES = (
 )
 """The keys of the summary that a comparison shows."""
 
+OF_CLIENTS = (
+    "service.latency_ns.p50",
+    "service.latency_ns.p90",
+    "service.latency_ns.p99",
+    "service.throughput_per_s",
+    "service.forced.mismatch",
+    "service.forced.timeout",
+    "service.forced.replay",
+    "service.met_pause",
+    "service.unanswered",
+    "service.outage_ns_longest",
+    "time_to_client_ns",
+)
+"""Those that it shows as well where the scenario has a service."""
+
 MEASURED = {
     "pause_ns.p50": "pause_ns",
     "transaction_ns.p50": "transaction_ns",
@@ -82,7 +97,7 @@ class Comparison:
         return tuple(self._rows())
 
     def _rows(self) -> Iterator[Row]:
-        for quantity in QUANTITIES:
+        for quantity in QUANTITIES + (OF_CLIENTS if self.scenario.service else ()):
             base: int | None = None
             for index, (design, run) in enumerate(self.runs.items()):
                 value = self._value(run, quantity)

@@ -28,6 +28,17 @@ _LABELS = {
     "guest_stopped_ns_longest": "guest stopped",
     "monitor_deaf_ns_longest": "monitor deaf",
     "time_to_guest_ns": "guest back",
+    "service.latency_ns.p50": "latency p50",
+    "service.latency_ns.p90": "latency p90",
+    "service.latency_ns.p99": "latency p99",
+    "service.throughput_per_s": "answers a second",
+    "service.forced.mismatch": "forced, mismatch",
+    "service.forced.timeout": "forced, timeout",
+    "service.forced.replay": "forced, replay",
+    "service.met_pause": "met a pause",
+    "service.unanswered": "unanswered",
+    "service.outage_ns_longest": "no answer, longest",
+    "time_to_client_ns": "client back",
 }
 
 

@@ -26,6 +26,13 @@ _SHOWN = {
     "guest\nback after": "time_to_guest_ns",
 }
 """The columns of the table, each with its key of the summary."""
+_OF_CLIENTS = {
+    "latency\np50": "service.latency_ns.p50",
+    "latency\np99": "service.latency_ns.p99",
+    "met a\npause": "service.met_pause",
+    "client\nback after": "time_to_client_ns",
+}
+"""The columns that take the place of the staging buffer's where a scenario has a service."""
 
 
 @click.command("run")
@@ -169,16 +176,20 @@ def _print_runs(name: str, runs: Sequence[Run]) -> None:
     from colosim.runs.wording import in_words, said_of
     from colosim.trace.fields import value_of
 
+    shown = dict(_SHOWN)
+    if any("service" in run.summary for run in runs):
+        del shown["staging\nbuffer"], shown["lock held\np50"]
+        shown |= _OF_CLIENTS
     rows = []
     for run in runs:
         cells = [run.design, marked_verdict(run)]
-        for key in _SHOWN.values():
+        for key in shown.values():
             head, _, part = key.rpartition(".")
             counted = not part.startswith("p") or value_of(run.summary, f"{head}.count")
             cells.append(said_of(run.summary, key) if counted else in_words(key, None))
         rows.append(cells)
     styles = {marked_verdict(run): verdict_style(run.verdict) for run in runs}
-    print_table(name, ("design", "verdict", *_SHOWN), rows, styles=styles)
+    print_table(name, ("design", "verdict", *shown), rows, styles=styles)
     for run in runs:
         if run.verdict != "violated" and is_told(run):  # violations stand above, one by one
             print_sentence(f"{run.design}: {run.reason}")

@@ -15,7 +15,7 @@ from colosim.designs.messages import (
     ZERO_PAGE_WIRE_BYTES,
     ram_bytes,
 )
-from colosim.designs.side import GuestShutDown, Side, VmstateError, remembered
+from colosim.designs.side import GuestShutDown, Side, VmstateError, nothing, remembered
 from colosim.engine.clock import per_byte_ns, per_page_ns
 from colosim.errors import DesignError
 from colosim.host.host import GIB, PAGE_BYTES
@@ -42,6 +42,7 @@ class Primary(Side):
 
     delay_ns = 0
     entered_ns = 0
+    """Since when the checkpoint timer runs: as COLO was entered, or a checkpoint was asked for."""
     dirty_pages = 0
     zero_pages = 0
     ram_stream_bytes = 0
@@ -49,6 +50,8 @@ class Primary(Side):
     running_ns = -1
     failover: PrimaryFailover
     on_end: Callable[[], None]
+    on_acknowledged: Callable[[], None] = staticmethod(nothing)
+    """Is told when output that waited for the secondary's acknowledgement may leave (remus)."""
 
     def __init__(self, traits: Traits, host: Host, *rest: Any) -> None:
         super().__init__(traits, host, *rest)
@@ -102,6 +105,21 @@ class Primary(Side):
         if monitor.busy_since_ns is not None and monitor.busy_since_ns <= due <= self.env.now:
             yield from self.thread.wait(monitor.turn(), CHECKPOINT_TIMER)
             self.entered_ns = self.env.now
+
+    def arm_timer(self, at_ns: int) -> None:
+        """Arm the checkpoint timer anew, as a request for a checkpoint did at `at_ns`."""
+        self.entered_ns = max(self.entered_ns, at_ns)
+
+    def notified(self) -> bool:
+        """Take a request for a checkpoint, now; return whether one begins (colo_checkpoint_notify).
+
+        The timer is armed anew in any case.  Inferred of designs without one: their sleep ends.
+        """
+        self.arm_timer(self.env.now)
+        if self.thread.asleep_until_ns is None:
+            return False
+        self.thread.wake()
+        return True
 
     # ---- the guest -----------------------------------------------------------------------------
 

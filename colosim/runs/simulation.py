@@ -33,6 +33,7 @@ from colosim.host.staging import StagingBuffer
 from colosim.network.connection import Connection
 from colosim.network.direction import Direction
 from colosim.network.reference import ReferenceDirection
+from colosim.runs.clients import Clients
 from colosim.runs.liveness import LATE, Liveness
 from colosim.runs.peaks import Peaks
 from colosim.runs.service import Service
@@ -104,6 +105,18 @@ class Simulation:
         self._unsettled = 0
         record.readers.append(self._read)
         self._staff()
+        self.clients: Clients | None = None
+        if scenario.service is not None:
+            self.clients = Clients(
+                scenario,
+                scenario.mode_of(self.design.name.partition("+")[0]),
+                self.seed,
+                primary=self.primary,
+                secondary=self.secondary,
+                connection=self.connection,
+                effects=self.injector.effects,
+                guests=self.service,
+            )
         self.committed = 0
         self._checkpoints = scenario.checkpoints
         self.end_ns = 0
@@ -152,10 +165,10 @@ class Simulation:
         self.injector = Injector(self.env, self.record, effects)
         self.service = Service(self.env, self.hosts, self.failovers, effects)
         self.injector.on_fault = self.service.fault
-        self.injector.after_fault = self.service.update
+        self.injector.after_fault = self._look_again
         self.injector.on_command = lambda side, command: self.failovers[side].serve(command)
         for failover in self.failovers.values():
-            failover.on_takeover = self.service.update
+            failover.on_takeover = self._look_again
         self.manager = ClusterManager(
             self.env,
             self.record,
@@ -171,7 +184,13 @@ class Simulation:
 
     def _power_off(self, side: str) -> None:
         self.injector.effects.power_off(side)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Look again at who serves, and what that is to clients."""
         self.service.update()
+        if self.clients is not None:
+            self.clients.update()
 
     def _staff(self) -> None:
         """Give each side its COLO thread, staging buffer and RAM cache, and enter COLO."""
@@ -267,6 +286,8 @@ class Simulation:
         self.hosts[PRIMARY].guest.run()
         if self.design.traits.secondary_runs:
             self.hosts[SECONDARY].guest.run()
+        if self.clients is not None:
+            self.clients.enter()
         self.primary.thread.start(primary_thread(self.design, self.primary))
         self.secondary.thread.start(secondary_thread(self.design, self.secondary))
         horizon = scenario.duration_ns or scenario.horizon_ns
@@ -297,6 +318,8 @@ class Simulation:
         self.record.close()
         self._finish_checks()
         self.service.close(self.end_ns)
+        if self.clients is not None:
+            self.clients.close(self.end_ns)
         self.record.flush()
         self.tally.finish(self.end_ns)
         self.peaks.finish(self.end_ns)

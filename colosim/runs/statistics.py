@@ -11,8 +11,12 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 EXACT_LIMIT = 10_000
 BIN_BITS = 10
@@ -47,6 +51,24 @@ class Quantiles:
             shift = max(0, value.bit_length() - BIN_BITS - 1)
             key = (value >> shift) << shift
             bins[key] = bins.get(key, 0) + 1
+
+    def add_array(self, values: NDArray[np.int64]) -> None:
+        """Take the values of an array, as `add` does, a bin at a time."""
+        if self._exact is not None or len(values) < EXACT_LIMIT:
+            few = values[:EXACT_LIMIT]
+            self.add(few.tolist())
+            values = values[len(few) :]
+        if not len(values):
+            return
+        self.count += len(values)
+        self.total += int(values.sum())
+        self.highest = max(self.highest, int(values.max()))
+        # Exact: a value of a run has less than 53 bits.
+        bits = np.frexp(values.astype(np.float64))[1].astype(np.int64)
+        shift = np.maximum(0, bits - BIN_BITS - 1)
+        keys, counts = np.unique(values >> shift << shift, return_counts=True)
+        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+            self._bins[key] = self._bins.get(key, 0) + count
 
     def quantile(self, percent: int) -> int:
         """Return the nearest-rank quantile at `percent`, 0 if there are no values."""

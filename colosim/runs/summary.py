@@ -62,7 +62,11 @@ def warning(simulation: Simulation, judgement: Judgement) -> str | None:
 
 def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
     """Return the summary of a simulation that has run (or could not: `not_applicable`)."""
-    tally, service = simulation.tally, simulation.service
+    tally, service, clients = simulation.tally, simulation.service, simulation.clients
+    seen: dict[str, Any] = {}
+    if clients is not None:
+        seen["service"] = clients.summary(simulation.end_ns)
+        seen["time_to_client_ns"] = clients.time_to_client_ns
     return laid_out(
         scenario=simulation.scenario.name,
         design=simulation.design.name,
@@ -82,6 +86,7 @@ def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
         monitor_deaf_ns_longest=deaf_longest_ns(tally, judgement.survivor),
         monitor_deaf_open=deaf_open(tally, judgement.survivor),
         time_to_guest_ns=service.time_to_guest_ns,
+        **seen,
     )
 
 

@@ -56,7 +56,7 @@ def in_words(key: str, value: Any) -> str:
         return f"{value // 10**4}.{value // 10**3 % 10}%"
     if key.endswith(".count"):
         return f"{value:,}"
-    parts = key.partition(".")[0].split("_")
+    parts = key.replace(".", "_").split("_")
     if "ns" in parts:
         return with_unit(value, TIMES)
     if "bytes" in parts:

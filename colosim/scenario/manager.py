@@ -70,6 +70,13 @@ class Manager(Section):
     """Its own reaction time."""
     yank_wait_ns: Time = 10**9
     """From the yank to the command."""
+    comparison: Annotated[
+        str | None, Choice(("delete", "leave"), "what becomes of the comparison of outputs")
+    ] = None
+    """What becomes of the comparison when the primary is to go on alone: it is deleted with the
+    command, as QEMU documents ('delete', unless stated), or left in place ('leave'), where every
+    answer waits for a secondary that is no more.
+    """
     local_yank_after_ns: TimeOrNone = None
     """An agent on each host asks its own QEMU at every heartbeat, and yanks it when the monitor has
     not answered for so long. Without, there are none.

@@ -61,6 +61,7 @@ from colosim.scenario.overrides import override
 from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK
 from colosim.scenario.reading import Reading
 from colosim.scenario.section import Example, Section
+from colosim.scenario.service import COMPARED, DIRECT, HELD, Output, SecondaryLag, Service
 from colosim.scenario.units import text_of
 from colosim.trace.fields import SEED_MAX
 
@@ -173,6 +174,10 @@ class Scenario(Section):
     """When faults end, and how soon the pair or a survivor goes on."""
     manager: Manager = Manager.model_construct()
     """The cluster manager."""
+    service: Service | None = None
+    """The clients of the guest; none unless given."""
+    output: Output | None = None
+    """What the guest's output waits for."""
     measured: Annotated[dict[str, _Table], Example(f"{{qsb: {_TABLE}}}")] = Field(
         default_factory=dict
     )
@@ -293,6 +298,44 @@ class Scenario(Section):
                     "that is meant)"
                 )
                 yield Conflict(message, (("faults", index, "at"), ("faults", first, "at")))
+
+    @check("output", "service", "designs")
+    def _has_output_that_clients_see(self) -> Iterator[Conflict]:
+        service, output = self.service, self.output
+        if service is None:
+            if output is not None:
+                yield Conflict("output: nobody sees it without a service", (("output",),))
+            return
+        modes = {design: self.mode_of(design) for _, design in entries(self.designs)}
+        for design, mode in modes.items():
+            if mode != DIRECT and design == "unprotected":
+                yield Conflict(
+                    f"the design '{design}' has nothing that output could wait for "
+                    f"({mode}); expected output.mode direct",
+                    (("output", "mode"),),
+                )
+            if mode == COMPARED and design == "remus":
+                yield Conflict(
+                    "the design 'remus' runs no second guest to compare with; expected "
+                    "output.mode held or direct",
+                    (("output", "mode"),),
+                )
+        if COMPARED not in modes.values():
+            for key, value, default in (
+                ("divergence", service.divergence_ppm, 0),
+                ("secondary_lag", service.secondary_lag, SecondaryLag.model_construct()),
+            ):
+                if value != default:
+                    yield Conflict(
+                        f"service.{key} is without effect: no design's output is compared",
+                        (("service", key),),
+                    )
+
+    def mode_of(self, design: str) -> str:
+        """Return what the output of `design` waits for."""
+        if self.output is not None and self.output.mode is not None:
+            return self.output.mode
+        return {"unprotected": DIRECT, "remus": HELD}.get(design, COMPARED)
 
     @check("liveness", "duration", "horizon")
     def _reaches_the_liveness_limit(self) -> Iterator[Conflict]:

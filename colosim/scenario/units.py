@@ -180,6 +180,13 @@ DIRTY_RATE: Final = Kind(
 FAULT_RATE: Final = Kind(
     "a rate of faults", "faults in 10^9 days", _PER_DAYS, ("/day", "/h", "/min", "/s"), "2 /h"
 )
+REQUEST_RATE: Final = Kind(
+    "a rate of requests",
+    "requests in 10^6 s",
+    {"/s": 10**6, "/ms": 10**9},
+    ("/s", "/ms"),
+    "200 /s",
+)
 COUNT: Final = Kind("a whole number", "", {}, (), "20", 1)
 SHARE: Final = Kind("a share from 0 to 1", "ppm", _PERCENT, ("%",), "10%", 10**6)
 FACTOR: Final = Kind("a factor", "ppm", _PERCENT, ("%",), "0.5", 10**6)
@@ -190,7 +197,7 @@ PER_CHUNK: Final = _per("chunk", "ps", 1000, ("ps", "ns"), "2 ns/chunk")
 
 KINDS: Final = (
     *(TIME, SIZE, BANDWIDTH, PAGES, WORKING_SET, DIRTY_RATE, FAULT_RATE, COUNT, SHARE, FACTOR),
-    *(PER_PAGE, PER_BYTE, PER_GIB, PER_CHUNK),
+    *(PER_PAGE, PER_BYTE, PER_GIB, PER_CHUNK, REQUEST_RATE),
 )
 """Every kind of quantity that a scenario knows."""
 

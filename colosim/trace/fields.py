@@ -99,6 +99,11 @@ STATISTICS: Final = {
 STANDS_FOR: Final = {
     "SIDE": {PRIMARY: "the host whose guest runs at first", SECONDARY: "its replica"},
     "STATISTIC": STATISTICS,
+    "CAUSE": {
+        "mismatch": "the newest answer of the primary had no equal among the secondary's",
+        "timeout": "a frame had waited for too long",
+        "replay": "likewise, beside an answer to a request that the secondary executed twice",
+    },
     "ACCOUNT": {
         **ACCOUNTS,
         "extra_total": "the sum of all accounts of a side",
@@ -189,9 +194,46 @@ SUMMARY: Final = (
         "from the first fault that took the guest away until one runs again; 0 if none did",
         _NO_FAULT,
     ),
+    Field("service.requests", NUMBER, "requests that clients have sent"),
+    Field("service.answered", NUMBER, "those whose answer has left for the client"),
+    Field(
+        "service.dropped",
+        NUMBER,
+        "those lost for good: the tap's queue was full, or the comparison's",
+    ),
+    Field("service.unanswered", NUMBER, "those not answered when the run ended"),
+    Field("service.throughput_per_s", NUMBER, "answers a second of the run"),
+    Field(
+        "service.latency_ns.STATISTIC",
+        NS,
+        "from sending a request to its answer at the client",
+    ),
+    Field(
+        "service.forced.CAUSE",
+        NUMBER,
+        "checkpoints that the comparison of outputs began ahead of the timer",
+    ),
+    Field(
+        "service.met_pause",
+        NUMBER,
+        "requests that were under way while the primary's guest was stopped",
+    ),
+    Field(
+        "service.held_peak_bytes",
+        BYTES,
+        "most bytes of answers that waited at once for the end of a checkpoint",
+    ),
+    Field("service.outage_ns_longest", NS, "longest time without an answer"),
+    Field(
+        "time_to_client_ns",
+        NS,
+        "from the first fault to the first answer to a request that was sent after it",
+        "no fault struck, or no client was answered any more",
+    ),
 )
 """The keys of ``summary.json``, in their order; those of a real run are empty where its log does
-not show them.  A design may have accounts of memory of its own."""
+not show them.  Those of clients, ``service`` and ``time_to_client_ns``, are there where the
+scenario has a service.  A design may have accounts of memory of its own."""
 
 
 def keys_of(field: Field) -> Iterator[str]:

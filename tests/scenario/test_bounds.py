@@ -82,7 +82,7 @@ REFUSED = [
         "end_ns",
         "absent",
         False,
-        "'absent' is only for time_to_guest_ns; end_ns is always there",
+        "'absent' is only for time_to_guest_ns, time_to_client_ns; end_ns is always there",
     ),
     ("verdict", "< hung", False, "'< hung': verdict is a word and has no order; state it bare"),
     (
@@ -105,7 +105,8 @@ def test_refused(key: str, text: str, message: str, *, of_key: bool) -> None:
 @pytest.mark.parametrize("design", ["qsb", "split", "flat"])
 def test_the_keys_are_those_of_a_summary(design: str) -> None:
     """A summary has the keys of the one table of them, in its order, and no other."""
-    summary = simulate(loads("{name: x, checkpoints: 3}"), design, tables=False).summary
+    text = "{name: x, checkpoints: 3, service: {arrivals: {regular: 20 /s}}}"
+    summary = simulate(loads(text), design, tables=False).summary
     found = [key for key in dotted(summary) if "memory_peak" not in key]
     assert found == [key for key in SUMMARY_KEYS if "memory_peak" not in key]
     assert set(dotted(summary)) <= set(SUMMARY_KEYS)

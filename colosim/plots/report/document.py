@@ -60,6 +60,21 @@ _QUANTITIES = {
         "monitor_deaf_ns_longest": "monitor deaf, longest",
         "time_to_guest_ns": "guest back after the fault",
     },
+    "Clients: what do they see?": {
+        "service.requests": "requests sent",
+        "service.throughput_per_s": "answers a second",
+        "service.latency_ns.p50": "latency, median",
+        "service.latency_ns.p90": "latency, 90%",
+        "service.latency_ns.p99": "latency, 99%",
+        "service.met_pause": "requests that met a pause",
+        "service.forced.mismatch": "checkpoints forced by a mismatch",
+        "service.forced.timeout": "checkpoints forced by an old frame",
+        "service.forced.replay": "checkpoints forced by a replay",
+        "service.dropped": "requests dropped",
+        "service.unanswered": "requests unanswered at the end",
+        "service.outage_ns_longest": "no answer, longest",
+        "time_to_client_ns": "client back after the fault",
+    },
 }
 
 _FIGURES = {
@@ -163,7 +178,7 @@ def report(runs: Sequence[Run]) -> str:
 
 
 def _quantities(runs: Sequence[Run]) -> list[tuple[str, list[list[str]]]]:
-    """Return the rows that answer the three questions, a column a run."""
+    """Return the rows that answer each question, a column a run."""
     groups = []
     for title, keys in _QUANTITIES.items():
         rows = [[label, *(_quantity(run, key) for run in runs)] for key, label in keys.items()]
@@ -173,7 +188,7 @@ def _quantities(runs: Sequence[Run]) -> list[tuple[str, list[list[str]]]]:
 
 def _quantity(run: Run, key: str) -> str:
     head, _, part = key.rpartition(".")
-    is_statistic = part in {"p50", "p99", "max"}
+    is_statistic = part in {"p50", "p90", "p99", "max"}
     if is_statistic and not value_of(run.summary, f"{head}.count"):
         return "-"
     return said_of(run.summary, key)

@@ -1,0 +1,193 @@
+"""The clients of a scenario, what the guest does for them, and what its output waits for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+from pydantic import Field
+
+from colosim.scenario import units
+from colosim.scenario.checks import check
+from colosim.scenario.fields import Choice, Measure, Size, Switch, Time, TimeOrNone
+from colosim.scenario.section import Forms, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DIRECT, COMPARED, HELD = "direct", "compared", "held"
+MODES = (DIRECT, COMPARED, HELD)
+
+_TIME_NS_MAX = 100 * 10**9
+_RequestRate = Annotated[int, Measure(units.REQUEST_RATE, 1, 10**14)]
+_Drawn = Annotated[int, Measure(units.TIME, 0, _TIME_NS_MAX)]
+_DrawnAbove0 = Annotated[int, Measure(units.TIME, 1, _TIME_NS_MAX)]
+
+
+class Poisson(Section):
+    """Requests arrive on their own, with exponentially distributed gaps."""
+
+    example = "{poisson: 200 /s}"
+
+    rate: _RequestRate = Field(alias="poisson")
+    """Requests a second in the mean."""
+
+
+class Regular(Section):
+    """Requests arrive on their own, at equal distances."""
+
+    example = "{regular: 20 /s}"
+
+    rate: _RequestRate = Field(alias="regular")
+    """Requests a second."""
+
+
+class ClosedLoop(Section):
+    """Each client has a connection, and sends when it has thought about the last answer."""
+
+    example = "{clients: 8, think: 5 ms}"
+
+    clients: Annotated[int, Measure(units.COUNT, 1, 16384)]
+    """How many clients; their first requests are spread over one think time."""
+    think_ns: _Drawn = 0
+    """From an answer to the next request of the same client."""
+
+
+class FixedTime(Section):
+    """The same time whenever."""
+
+    example = "{fixed: 1 ms}"
+
+    fixed_ns: _Drawn
+    """The time."""
+
+
+class ExponentialTime(Section):
+    """Exponentially distributed times."""
+
+    example = "{exponential: 1 ms}"
+
+    exponential_ns: _DrawnAbove0
+    """Their mean."""
+
+
+class Percentiles(Section):
+    """A lognormal distribution by its median and one high quantile."""
+
+    example = "{p50: 1 ms, p99: 5 ms}"
+
+    p50_ns: _DrawnAbove0
+    """Median."""
+    p90_ns: TimeOrNone = None
+    """90% quantile; this one or p99."""
+    p99_ns: TimeOrNone = None
+    """99% quantile; this one or p90."""
+
+    @check("p50", "p90", "p99")
+    def _has_one_high_quantile(self) -> Iterator[str]:
+        given = [value for value in (self.p90_ns, self.p99_ns) if value is not None]
+        if len(given) != 1:
+            yield "a distribution has a p50 and one of p90 and p99"
+        elif given[0] < self.p50_ns or given[0] > _TIME_NS_MAX:
+            yield "the high quantile is below the median or above 100 s"
+
+
+class LognormalTime(Section):
+    """Lognormally distributed times."""
+
+    example = "{lognormal: {p50: 1 ms, p99: 5 ms}}"
+
+    lognormal: Percentiles
+    """Their quantiles."""
+
+
+def _arrivals(value: object) -> type[Section]:
+    keys = value.keys() if isinstance(value, dict) else ()
+    if {"clients", "think", "think_ns"} & set(keys):
+        return ClosedLoop
+    return Regular if "regular" in keys else Poisson
+
+
+def _time(value: object) -> type[Section]:
+    keys = value.keys() if isinstance(value, dict) else ()
+    if "lognormal" in keys:
+        return LognormalTime
+    return ExponentialTime if {"exponential", "exponential_ns"} & set(keys) else FixedTime
+
+
+AnyArrivals: TypeAlias = Annotated[
+    Poisson | Regular | ClosedLoop, Forms(_arrivals, Poisson, Regular, ClosedLoop)
+]
+AnyTime: TypeAlias = Annotated[
+    FixedTime | ExponentialTime | LognormalTime,
+    Forms(_time, FixedTime, ExponentialTime, LognormalTime),
+]
+
+
+class SecondaryLag(Section):
+    """What the secondary's guest needs beyond the primary's time for a request."""
+
+    example = "{first: {p50: 45 ms, p90: 83 ms}, later: 2 ms}"
+
+    first: Percentiles | None = None
+    """For the first request that it begins after a load. Emulation throws its translated code away
+    at a load (measured, QEMU 7.2 under TCG); KVM translates nothing, so none is inferred there.
+    """
+    later_ns: _Drawn = 0
+    """For every other request."""
+
+
+class Service(Section):
+    """What the guest does for clients."""
+
+    example = "{protocol: udp, arrivals: {poisson: 200 /s}, time: {fixed: 1 ms}}"
+
+    protocol: Annotated[str, Choice(("udp", "icmp", "tcp"), "a protocol")] = "udp"
+    """Datagrams (udp, icmp: of a connection the newest is compared first) or byte streams (tcp)."""
+    arrivals: AnyArrivals
+    """When requests arrive."""
+    time: AnyTime = FixedTime.model_construct(fixed_ns=10**6)
+    """What a request takes in the guest, which serves one after the other (assumed)."""
+    response_bytes: Size = 1024
+    """What the answer has; of it consists what is held."""
+    connections: Annotated[int, Measure(units.COUNT, 1, 16384)] = 1
+    """Connections, used in turn; a client of a closed loop has its own."""
+    outstanding: Annotated[int | None, Measure(units.COUNT, 1, 10**6, "none")] = None
+    """How many requests of a connection may wait for an answer; further ones are sent later."""
+    latency_ns: Time = 100_000
+    """Between client and primary, one way."""
+    divergence_ppm: Annotated[int, Measure(units.SHARE, 0, 10**6)] = 0
+    """Share of the answers in which primary and secondary differ."""
+    secondary_lag: SecondaryLag = SecondaryLag.model_construct()
+    """What the secondary needs beyond the primary's time."""
+
+    @check("arrivals", "connections", "outstanding")
+    def _closes_the_loop_once(self) -> Iterator[str]:
+        closed = isinstance(self.arrivals, ClosedLoop)
+        if closed and (self.connections != 1 or self.outstanding is not None):
+            yield (
+                "a client of a closed loop has one connection and one request outstanding; leave "
+                "out connections and outstanding"
+            )
+
+
+class Output(Section):
+    """What the output of the guest waits for before clients see it."""
+
+    example = "{mode: compared, timeout: 3 s}"
+
+    mode: Annotated[str, Choice(MODES, "a mode of output")] | None = None
+    """direct: for nothing; compared: for the secondary's (colo-compare); held: for the checkpoint's
+    acknowledgement. By the design unless stated: unprotected direct, remus held, others compared.
+    """
+    timeout_ns: Annotated[int, Measure(units.TIME, 1, 10**13)] = 3 * 10**9
+    """Older frames force a checkpoint (compare_timeout)."""
+    scan_ns: Annotated[int, Measure(units.TIME, 1, 10**13)] = 10**9
+    """How often old frames are looked for (expired_scan_cycle)."""
+    queue: Annotated[int, Measure(units.COUNT, 1, 10**9)] = 1024
+    """How many frames of a connection and side may wait already when one comes (max_queue_size)."""
+    nodelay: Switch = False
+    """Whether the proxy's sockets send at once; else a frame waits for the ACK of its length, and
+    its way over the link is one and a half round trips (measured: 15.5 for 6.4 ms at 4 ms of RTT).
+    """
+    loopback_ns: Annotated[int, Measure(units.TIME, 0, 10**9)] = 100_000
+    """A hop within the primary, to the comparison and back (measured: 0.2 ms for the two)."""

@@ -1,0 +1,1 @@
+"""What clients see: their requests, the comparison of outputs, and when answers leave."""

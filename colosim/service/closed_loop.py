@@ -1,0 +1,333 @@
+"""Clients that wait for answers before they send: request after request, in the order of time.
+
+What a client sends hangs on when it was answered, and so on the comparison.  An epoch is gone
+through once its stop is known; to find out beforehand what the comparison will ask for, it is gone
+through on a copy.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from copy import copy
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from colosim.scenario.service import COMPARED, DIRECT, ClosedLoop
+from colosim.service.comparison import NEVER
+from colosim.service.draws import Draws, values_of
+from colosim.service.open_loop import BLOCK, Planned
+from colosim.service.room import TAP_FRAMES, Room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colosim.service.draws import Times
+    from colosim.service.room import Settings
+
+SENDS, FREES = range(2)
+_KEPT_BLOCKS: Final = 64
+
+Event = tuple[int, int, int]
+"""When by the clock of the tap, what, and of which connection."""
+
+
+@dataclass(slots=True)
+class Request:
+    """A request that has come to the tap."""
+
+    number: int
+    connection: int
+    arrived: int
+    left: int
+    """What the primary still has to do, `whole` at first."""
+    whole: int
+    met: bool = False
+
+
+@dataclass(slots=True)
+class State:
+    """All that goes on from epoch to epoch."""
+
+    clients: list[Event] = field(default_factory=list)
+    """When a connection sends, or may send again."""
+    busy: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    """Requests of a connection that wait for an answer."""
+    unsent: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    """Requests of a connection that wait to be sent."""
+    queue: list[Request] = field(default_factory=list)
+    """What the primary has not done, in order."""
+    made: int = 0
+
+    def copied(self) -> State:
+        """Return a copy that an epoch may change."""
+        busy, unsent = defaultdict(int, self.busy), defaultdict(int, self.unsent)
+        return State(list(self.clients), busy, unsent, list(map(copy, self.queue)), self.made)
+
+
+class Draw:
+    """What belongs to a request by its number; old blocks are forgotten."""
+
+    def __init__(self, settings: Settings) -> None:
+        service = settings.service
+        self._times = Draws(settings.seed, "service times", values_of(service.time))
+        self._differing = Draws(settings.seed, "divergence", np.zeros(1, np.int64))
+        self._share_ppm = service.divergence_ppm
+        self._blocks: deque[tuple[list[int], list[bool]]] = deque(maxlen=_KEPT_BLOCKS)
+        self._drawn = 0
+
+    def of(self, number: int) -> tuple[int, bool]:
+        """Return how long a request takes, and whether its answers differ."""
+        block, index = divmod(number, BLOCK)
+        while block >= self._drawn:
+            differing = self._differing.below(self._share_ppm, BLOCK)
+            self._blocks.append((self._times.take(BLOCK).tolist(), differing.tolist()))
+            self._drawn += 1
+        times, differs = self._blocks[block - self._drawn]
+        return times[index], differs[index]
+
+
+class ClosedClients(Room):
+    """Clients of a closed loop, or of an open one that lets few requests of a connection wait."""
+
+    def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
+        super().__init__(settings, on_answers)
+        service = settings.service
+        self._draw = Draw(settings)
+        self._state = State()
+        self._window = service.outstanding or 1
+        self._think_ns: int | None = None
+        self._planned: Planned | None = None
+        if isinstance(service.arrivals, ClosedLoop):
+            self._think_ns, count = service.arrivals.think_ns, service.arrivals.clients
+            self._state.clients = [
+                (self._think_ns * i // count + self.latency_ns, SENDS, i) for i in range(count)
+            ]
+        else:
+            self._planned = Planned(settings)
+        self._taken = 0
+        self._again: list[tuple[Request, int]] = []
+        """What the secondary executes once more, and when its copy came."""
+        self._held: list[tuple[Request, int]] = []
+        """What waits for the pair, and when it is through the loopback."""
+        self._differs: set[int] = set()
+        self._looks_ahead = False
+        self._out: list[tuple[int, int]] = []
+        self._clear()
+
+    def _clear(self) -> None:
+        self._frames: list[tuple[int, int, int, Request]] = []
+        """When an answer comes, of which side, in which order, and to what."""
+        self._count = 0
+        self._sent: dict[int, Request] = {}
+        """Answered by the primary's guest, and still in the comparison."""
+        self._mirrored: list[tuple[Request, int]] = []
+
+    # ---- clients -------------------------------------------------------------------------------
+
+    def _plan_until(self, until_ns: int) -> None:
+        """Let planned requests up to `until_ns` be among the events."""
+        if self._planned is not None:
+            for at_ns, connection in self._planned.until(until_ns):
+                heappush(self._state.clients, (at_ns, SENDS, connection))
+
+    def _arrival(self) -> Request | None:
+        """Take the next event of clients; return the request that comes to the tap, if one does."""
+        state = self._state
+        at_ns, kind, connection = heappop(state.clients)
+        if kind == FREES:
+            if not state.unsent[connection]:
+                state.busy[connection] -= 1
+                return None
+            state.unsent[connection] -= 1
+        elif self._think_ns is None:
+            if state.busy[connection] >= self._window:
+                state.unsent[connection] += 1
+                return None
+            state.busy[connection] += 1
+        number = state.made
+        state.made += 1
+        work, differs = self._draw.of(number)
+        if differs:
+            self._differs.add(number)
+        return Request(number, connection, at_ns, work, work)
+
+    def _leave(self, request: Request, at_ns: int) -> None:
+        """Let an answer leave, after which its client goes on."""
+        if not self._looks_ahead:
+            self._out.append((request.arrived, at_ns))
+        back = at_ns + 2 * self.latency_ns
+        event = (back, FREES) if self._think_ns is None else (back + self._think_ns, SENDS)
+        heappush(self._state.clients, (*event, request.connection))
+
+    def _tell(self) -> None:
+        if self._out:
+            arrived, left = np.array(self._out, np.int64).T
+            self._out.clear()
+            self.answer(arrived, left)
+
+    # ---- an epoch ------------------------------------------------------------------------------
+
+    def forces(self, until_ns: int) -> tuple[int, str] | None:
+        """Return when the comparison asks for a checkpoint, up to `until_ns`, and why."""
+        if self.mode != COMPARED:
+            return None
+        self._plan_until(until_ns)
+        state, self._state = self._state, self._state.copied()
+        self._looks_ahead = True
+        self._go_through(until_ns, NEVER if self.mute_ns is None else self.mute_ns)
+        self._state, self._looks_ahead = state, False
+        notified = self.comparison.notified
+        return notified[0] if notified and notified[0][0] <= until_ns else None
+
+    def _go_through(self, stop_ns: int, secondary_stop_ns: int) -> None:
+        """Go from the resume to the stops; ahead of time, to the first request for a checkpoint."""
+        comparison, state, run = self.comparison, self._state, self.run_ns
+        comparison.clear()
+        self._clear()
+        queue, state.queue = state.queue, []
+        self._stop_at, self._secondary_stop_at = stop_ns, secondary_stop_ns
+        self._free_ns, self._secondary_free_ns = run, self.secondary_run_ns
+        self._lag_ns = self.first_ns
+        for request in queue[: self._taken]:
+            self._execute_copy(request, self.secondary_run_ns, request.left)
+        for request, came_ns in self._again:
+            self._execute_copy(request, came_ns, request.whole, surplus=True)
+        for index, request in enumerate(queue):
+            came_ns = max(request.arrived, run)
+            if index >= self._taken:
+                self._mirror(request, request.arrived if index == self._taken else came_ns)
+            self._serve(request, came_ns)
+        last_ns = run - 1
+        while True:
+            arrives_ns = state.clients[0][0] if state.clients else NEVER
+            comes_ns = self._frames[0][0] if self._frames else NEVER
+            if arrives_ns <= min(comes_ns, stop_ns):
+                request_or_none = self._arrival()
+                if request_or_none is not None:
+                    self._mirror(request_or_none, arrives_ns)
+                    self._serve(request_or_none, arrives_ns)
+                continue
+            if comes_ns == NEVER or (self._looks_ahead and comes_ns > stop_ns):
+                break
+            comparison.scan(last_ns, min(comes_ns - 1, stop_ns))
+            if self._looks_ahead and comparison.notified:
+                return
+            last_ns = comes_ns - 1
+            at_ns, side, _, answered = heappop(self._frames)
+            self._frame(at_ns, side, answered)
+        comparison.scan(last_ns, stop_ns)
+
+    def _serve(self, request: Request, came_ns: int) -> None:
+        """Let the primary serve a request, as far as it comes before its stop."""
+        begun = max(came_ns, self._free_ns)
+        done = self._free_ns = begun + request.left
+        if done <= self._stop_at:
+            self._sent[request.number] = request
+            self._send(done + self.hop_ns, 0, request)
+            return
+        if not self._looks_ahead:
+            request.left -= max(0, self._stop_at - begun)
+        self._state.queue.append(request)
+
+    def _mirror(self, request: Request, at_ns: int) -> None:
+        """Send a copy to the secondary."""
+        if self.mode == COMPARED:
+            came_ns = at_ns + self.crossing_ns
+            self._mirrored.append((request, came_ns))
+            self._execute_copy(request, came_ns, request.whole)
+
+    def _execute_copy(
+        self, request: Request, came_ns: int, work_ns: int, *, surplus: bool = False
+    ) -> None:
+        """Let the secondary serve a request, as far as it comes before its stop."""
+        if self.mode != COMPARED:
+            return
+        done = max(came_ns, self._secondary_free_ns) + work_ns + self._lag_ns
+        self._secondary_free_ns, self._lag_ns = done, self.later_ns
+        if done <= self._secondary_stop_at and not (surplus and not self.newest_first):
+            self._send(done + self.crossing_ns, 1, request)
+
+    def _send(self, at_ns: int, side: int, request: Request) -> None:
+        self._count += 1
+        heappush(self._frames, (at_ns, side, self._count, request))
+
+    def _frame(self, at_ns: int, side: int, request: Request) -> None:
+        """Take an answer where it goes."""
+        comparison = self.comparison
+        if self.mode == DIRECT:
+            self._leave(self._sent.pop(request.number), at_ns)
+            return
+        if self.mode != COMPARED:
+            return
+        take = comparison.secondary_frame if side else comparison.primary_frame
+        take(at_ns, request.number, request.connection, self._differs)
+        for released_ns, released in comparison.released:
+            answered, left_ns = self._sent.pop(released), released_ns + self.hop_ns
+            if left_ns <= self._stop_at:
+                self._leave(answered, left_ns)
+            elif not self._looks_ahead:
+                self._held.append((answered, left_ns))
+        comparison.released.clear()
+
+    # ---- stop, commit, begin -------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        self._plan_until(self.stop_ns)
+        self._go_through(self.stop_ns, self.secondary_stop_ns)
+        for number in self.comparison.dropped:
+            self.dropped += 1
+            del self._sent[number]
+        self._held += [(request, 0) for request in self._sent.values()]
+        self.held_peak = max(self.held_peak, len(self._held))
+        self._taken = len(self._state.queue)
+        self._again = [
+            (request, came_ns)
+            for request, came_ns in self._mirrored
+            if came_ns > self.secondary_stop_ns
+        ]
+        self._tell()
+
+    def _let_go(self, at_ns: int) -> None:
+        for request, through_ns in self._held:
+            self._leave(request, max(at_ns, through_ns))
+        self._held.clear()
+        self._tell()
+
+    def _begin(self) -> None:
+        state, run = self._state, self.run_ns
+        self._plan_until(run)
+        while state.clients and state.clients[0][0] <= run:
+            request = self._arrival()
+            if request is None:
+                continue
+            if len(state.queue) > self._taken + TAP_FRAMES:
+                self.dropped += 1
+            else:
+                state.queue.append(request)
+        if self.stop_ns >= 0:
+            for request in (*state.queue, *(request for request, _ in self._held)):
+                self.met_pause += not request.met
+                request.met = True
+        if self.committed:
+            self._let_go(run)
+        if len(self._differs) > BLOCK:
+            alive = {request.number for request in state.queue}
+            self._differs &= alive | {request.number for request, _ in self._again}
+
+    def _forget(self, until_ns: int) -> None:
+        """Lose what has come; a client that never hears again sends nothing more (assumed)."""
+        self._plan_until(until_ns)
+        self._state.queue.clear()
+        self._state.busy.clear()
+        self._state.unsent.clear()
+        self._held.clear()
+        self._again, self._taken = [], 0
+
+    def close(self, end_ns: int) -> None:
+        """Count requests and answers up to the end of the run."""
+        if self.running:
+            self.stop(end_ns, end_ns)
+        self.requests = self._state.made

@@ -1,0 +1,103 @@
+"""Random times as arrays, by the index of what they belong to.
+
+A distribution is 4,096 equally likely values, each the quantile in the middle of its share: its
+tails end at the quantiles 1/8192 and 8191/8192.  They are computed in decimal, so that no
+platform's logarithm decides a nanosecond.
+"""
+
+from __future__ import annotations
+
+import zlib
+from decimal import Context, Decimal
+from functools import cache
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from colosim.scenario.service import ExponentialTime, FixedTime
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from colosim.scenario.service import LognormalTime, Percentiles
+
+    Times = NDArray[np.int64]
+
+BITS: Final = 12
+SIZE: Final = 1 << BITS
+PPM: Final = 10**6
+_CONTEXT: Final = Context(prec=40)
+_NORMAL_DIGITS: Final = 6
+
+
+def normal_quantiles() -> list[Decimal]:
+    """Return the standard normal quantiles in the middle of each share, to six digits.
+
+    None of them is so near to a rounding boundary that a platform could decide (a test).
+    """
+    normal = NormalDist()
+    return [
+        Decimal(f"{normal.inv_cdf((2 * k + 1) / (2 * SIZE)):.{_NORMAL_DIGITS}f}")
+        for k in range(SIZE)
+    ]
+
+
+@cache
+def exponential(mean_ns: int) -> Times:
+    """Return the values of an exponential distribution of this mean, at least 1 ns."""
+    shares = (Decimal(2 * (SIZE - k) - 1) / Decimal(2 * SIZE) for k in range(SIZE))
+    values = [max(1, int(-share.ln(_CONTEXT) * mean_ns)) for share in shares]
+    return np.array(values, np.int64)
+
+
+@cache
+def lognormal(p50_ns: int, high_ns: int, percent: int) -> Times:
+    """Return the values of a lognormal distribution by its median and another quantile."""
+    high = Decimal(f"{NormalDist().inv_cdf(percent / 100):.{_NORMAL_DIGITS}f}")
+    sigma = _CONTEXT.divide((Decimal(high_ns) / Decimal(p50_ns)).ln(_CONTEXT), high)
+    values = [
+        max(1, int(_CONTEXT.multiply(p50_ns, (sigma * z).exp(_CONTEXT))))
+        for z in normal_quantiles()
+    ]
+    return np.array(values, np.int64)
+
+
+def of_percentiles(model: Percentiles) -> Times:
+    """Return the values of a lognormal distribution as a scenario states it."""
+    if model.p99_ns is not None:
+        return lognormal(model.p50_ns, model.p99_ns, 99)
+    return lognormal(model.p50_ns, model.p90_ns or model.p50_ns, 90)
+
+
+def values_of(model: FixedTime | ExponentialTime | LognormalTime) -> Times:
+    """Return the equally likely values of a scenario's times: one, or `SIZE`."""
+    if isinstance(model, FixedTime):
+        return np.array([model.fixed_ns], np.int64)
+    if isinstance(model, ExponentialTime):
+        return exponential(model.exponential_ns)
+    return of_percentiles(model.lognormal)
+
+
+class Draws:
+    """Draws of one named stream, in blocks: number `i` is the same however they are asked for."""
+
+    def __init__(self, seed: int, name: str, values: Times) -> None:
+        sequence = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(name.encode()), len(name)))
+        self._bits = np.random.PCG64(sequence)
+        self._values = values
+
+    def take(self, count: int) -> Times:
+        """Return the next `count` values."""
+        if len(self._values) == 1:
+            return np.full(count, self._values[0], np.int64)
+        raw = self._bits.random_raw(count)
+        return self._values[(raw >> np.uint64(64 - BITS)).astype(np.int64)]
+
+    def below(self, share_ppm: int, count: int) -> NDArray[np.bool_]:
+        """Return whether each of the next `count` draws is one of a share."""
+        if not share_ppm:
+            return np.zeros(count, np.bool_)
+        return (self._bits.random_raw(count) >> np.uint64(32)) * np.uint64(PPM) < np.uint64(
+            share_ppm << 32
+        )

@@ -1,0 +1,458 @@
+"""Clients that send whether or not they are answered, an epoch at a time as arrays.
+
+Both guests serve one request after the other, so each epoch is a cumulative maximum.  As long as
+both sides' frames of a connection come in the same order, the comparison is one, too; from the
+first frame on that is out of order it goes frame by frame (`colosim.service.comparison`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import gcd
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from colosim.scenario.service import COMPARED, DIRECT, Poisson
+from colosim.service.comparison import MISMATCH, NEVER
+from colosim.service.draws import Draws, exponential, values_of
+from colosim.service.room import TAP_FRAMES, Room, served
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from colosim.service.draws import Times
+    from colosim.service.room import Settings
+
+BLOCK: Final = 4096
+PER_RATE: Final = 10**15
+"""A rate is in requests a million seconds: so many ns."""
+
+
+@dataclass(slots=True)
+class Requests:
+    """Requests by the order in which they come to the tap."""
+
+    number: Times
+    arrived: Times
+    connection: Times
+    work: Times
+    """What the primary still has to do."""
+    whole: Times
+    """What the request is in all."""
+    differs: NDArray[np.bool_]
+    met: NDArray[np.bool_]
+    """Whether it was counted as one that met a pause."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.number)
+
+    def where(self, index: slice | Times | NDArray[np.bool_]) -> Requests:
+        """Return some of them."""
+        return Requests(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    def and_then(self, other: Requests) -> Requests:
+        """Return these and others that come later."""
+        parts = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return Requests(*(np.concatenate(pair) for pair in parts))
+
+
+def _none() -> Requests:
+    numbers, flags = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    return Requests(numbers, numbers, numbers, numbers, numbers, flags, flags)
+
+
+@dataclass(slots=True)
+class Served:
+    """When both sides have served the first requests, as far as they are known.
+
+    `mirrored`: when the copy of each came to the secondary; `surplus`: when the secondary answers
+    what it executes once more.
+    """
+
+    primary: Times
+    secondary: Times
+    mirrored: Times
+    surplus: Times
+
+
+class Planned:
+    """When requests of an open loop are sent, a block at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        service = settings.service
+        self.made = 0
+        self._connections, self._latency_ns = service.connections, service.latency_ns
+        self._last_ns = 0
+        self._rate = service.arrivals.rate  # type: ignore[union-attr]
+        self._gaps: Draws | None = None
+        if isinstance(service.arrivals, Poisson):
+            mean = max(1, PER_RATE // self._rate)
+            self._gaps = Draws(settings.seed, "arrivals", exponential(mean))
+        self._ahead: list[tuple[int, int]] = []
+
+    def block(self) -> tuple[Times, Times]:
+        """Return the numbers of the next requests, and when they are sent."""
+        number = np.arange(self.made, self.made + BLOCK, dtype=np.int64)
+        if self._gaps is None:
+            shared = gcd(PER_RATE, self._rate)
+            period, rate = PER_RATE // shared, self._rate // shared
+            base, rest = divmod((self.made + 1) * period, rate)
+            each, part = divmod(period, rate)
+            steps = np.arange(BLOCK, dtype=np.int64)
+            sent = base + steps * each + (rest + steps * part) // rate
+        else:
+            sent = self._last_ns + np.cumsum(self._gaps.take(BLOCK))
+        self.made += BLOCK
+        self._last_ns = int(sent[-1])
+        return number, sent
+
+    def until(self, until_ns: int) -> Iterator[tuple[int, int]]:
+        """Yield when each comes to the tap, up to `until_ns`, and its connection."""
+        while not self._ahead or self._ahead[0][0] <= until_ns:
+            number, sent = self.block()
+            arrived = (sent + self._latency_ns).tolist()
+            self._ahead[:0] = zip(
+                reversed(arrived), reversed((number % self._connections).tolist()), strict=True
+            )
+        while self._ahead[-1][0] <= until_ns:
+            yield self._ahead.pop()
+
+
+class OpenLoop(Room):
+    """Requests that arrive by themselves."""
+
+    def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
+        super().__init__(settings, on_answers)
+        service, seed = settings.service, settings.seed
+        self._planned = Planned(settings)
+        self._times = Draws(seed, "service times", values_of(service.time))
+        self._differing = Draws(seed, "divergence", np.zeros(1, np.int64))
+        self._open = _none()
+        """Requests that are not done yet, and those that are still to come."""
+        self._taken = 0
+        """How many of them the primary's guest had at its last stop."""
+        self._again = _none()
+        self._again_mirrored = np.zeros(0, np.int64)
+        """What the secondary executes once more, and when its copies came."""
+        self._held = _none()
+        self._held_ns = np.zeros(0, np.int64)
+        """Done, and to leave when the pair lets them; those that do not come from a flush not
+        before they are through the loopback."""
+        self._epoch_ns = 10**7
+        self._served: tuple[int, Served] | None = None
+        self._known_ns = -1
+
+    # ---- requests ------------------------------------------------------------------------------
+
+    def _make_until(self, until_ns: int) -> None:
+        """Draw requests until one comes after `until_ns`."""
+        made = [self._open]
+        last = int(self._open.arrived[-1]) if len(self._open) else -1
+        while last <= until_ns:
+            made.append(self._block())
+            last = int(made[-1].arrived[-1])
+        if len(made) > 1:
+            whole = made[0]
+            for more in made[1:]:
+                whole = whole.and_then(more)
+            self._open = whole
+
+    def _block(self) -> Requests:
+        number, sent = self._planned.block()
+        service = self.settings.service
+        work = self._times.take(BLOCK)
+        return Requests(
+            number,
+            sent + self.latency_ns,
+            number % service.connections,
+            work,
+            work,
+            self._differing.below(service.divergence_ppm, BLOCK),
+            np.zeros(BLOCK, np.bool_),
+        )
+
+    # ---- serving -------------------------------------------------------------------------------
+
+    def _serve(self, until_ns: int) -> Served:
+        """Return when what has come up to `until_ns` is served, if nothing stops the guests."""
+        if self._served is not None and self._served[0] >= until_ns:
+            return self._served[1]
+        self._make_until(until_ns)
+        count = int(np.searchsorted(self._open.arrived, until_ns, "right"))
+        some, run = self._open.where(slice(count)), self.run_ns
+        primary = served(np.maximum(some.arrived, run), some.work, run)
+        nothing = np.zeros(0, np.int64)
+        result = Served(primary, nothing, nothing, nothing)
+        if self.mode == COMPARED:
+            result = self._serve_twice(some, primary)
+        self._served = (until_ns, result)
+        return result
+
+    def _serve_twice(self, some: Requests, primary: Times) -> Served:
+        """Return when the secondary, too, has served them.
+
+        It first goes on with what was in the state, then takes the copies that came while it was
+        stopped and are in the state already, then what has come since: the first request of the
+        pause was mirrored at once, the others as the primary's guest ran.
+        """
+        taken, run = self._taken, self.run_ns
+        mirrored = np.maximum(some.arrived, run)
+        if len(some) > taken:
+            mirrored[taken] = some.arrived[taken]
+        mirrored += self.crossing_ns
+        again = np.maximum(self._again_mirrored, self.secondary_run_ns)
+        came = np.concatenate(
+            (np.full(taken, self.secondary_run_ns), again, mirrored[taken:]), dtype=np.int64
+        )
+        work = np.concatenate((some.work[:taken], self._again.whole, some.whole[taken:]))
+        work = work + self.later_ns
+        if len(work):
+            work[0] += self.first_ns - self.later_ns
+        done = served(np.maximum(came, self.secondary_run_ns), work, self.secondary_run_ns)
+        end = taken + len(again)
+        secondary = np.concatenate((done[:taken], done[end:]))
+        mirrored[:taken] = -1  # these copies came before
+        return Served(primary, secondary, mirrored, done[taken:end])
+
+    # ---- comparing -----------------------------------------------------------------------------
+
+    def forces(self, until_ns: int) -> tuple[int, str] | None:
+        """Return when the comparison asks for a checkpoint, up to `until_ns`, and why."""
+        if self.mode != COMPARED:
+            return None
+        horizon = self.run_ns
+        step = 2 * self._epoch_ns
+        while horizon < until_ns:
+            horizon = min(until_ns, horizon + step)
+            step *= 2
+            known = self._serve(horizon)
+            cut = NEVER if self.mute_ns is None else self.mute_ns
+            found = self._compare(known, NEVER, cut, horizon, first=True)[1]
+            if found is not None:
+                return found
+        return None
+
+    def _compare(
+        self, known: Served, cut_ns: int, secondary_cut_ns: int, until_ns: int, *, first: bool
+    ) -> tuple[Times, tuple[int, str] | None]:
+        """Return when each of the primary's answers leaves the comparison, `NEVER` if it waits.
+
+        Only what was done up to the cuts has come.  With `first` only the first request for a
+        checkpoint counts, which is returned beside.
+        """
+        some = self._open.where(slice(len(known.primary)))
+        mine = np.where(known.primary <= cut_ns, known.primary + self.hop_ns, NEVER)
+        theirs = np.where(
+            known.secondary <= secondary_cut_ns, known.secondary + self.crossing_ns, NEVER
+        )
+        surplus = known.surplus[known.surplus <= secondary_cut_ns] + self.crossing_ns
+        if not self.newest_first:
+            surplus = surplus[:0]  # bytes that were compared before are freed
+        leaves = np.maximum(mine, theirs)
+        odd_ns, notifies = self._first_odd(some, mine, theirs, surplus, until_ns)
+        if first and (odd_ns > until_ns or notifies):
+            return leaves, (odd_ns, MISMATCH) if odd_ns <= until_ns else None
+        leaves[leaves >= odd_ns] = NEVER
+        found = None
+        if odd_ns < NEVER:
+            found = self._compare_each(some, mine, theirs, surplus, leaves, odd_ns, until_ns, first)
+        return leaves, found
+
+    def _first_odd(
+        self, some: Requests, mine: Times, theirs: Times, surplus: Times, until_ns: int
+    ) -> tuple[int, bool]:
+        """Return from when on frames must be compared one by one, and if that notifies at once."""
+        limits = self.settings.output
+        leaves = np.maximum(mine, theirs)
+        asks = NEVER
+        if some.differs.any():
+            asks = int(np.min(leaves[some.differs], initial=NEVER))
+        order: Times | slice = slice(None)
+        if self.settings.service.connections > 1:
+            order = np.argsort(some.connection, kind="stable")
+        connection, own, other = some.connection[order], mine[order], theirs[order]
+        if self.newest_first and len(own) > 1:
+            later = (own[1:] <= other[:-1]) & (connection[1:] == connection[:-1])
+            later &= own[1:] < NEVER
+            asks = min(asks, int(np.min(other[:-1][later], initial=NEVER)))
+        rest = NEVER
+        if len(surplus):
+            # It waits, and meets the next of the primary's frames that comes before its copy.
+            begins = int(surplus[0])
+            ahead = mine <= theirs
+            rest = int(np.min(mine[ahead & (mine >= begins)], initial=NEVER))
+            if (ahead & (mine <= begins) & (theirs >= begins)).any():
+                rest = begins
+            if begins < until_ns - limits.timeout_ns:
+                rest = min(rest, begins + limits.timeout_ns)
+        came = np.minimum(mine, theirs)
+        old = (leaves - came > limits.timeout_ns) & (came < until_ns - limits.timeout_ns)
+        if old.any():
+            rest = min(rest, int(np.min(came[old])) + limits.timeout_ns)
+        full = max(0, limits.queue - len(surplus))
+        if len(own) > full:
+            rest = min(rest, _first_full(own, other, connection, full, "left"))
+            rest = min(rest, _first_full(other, own, connection, full, "right"))
+        return min(asks, rest), asks < rest
+
+    def _compare_each(
+        self,
+        some: Requests,
+        mine: Times,
+        theirs: Times,
+        surplus: Times,
+        leaves: Times,
+        odd_ns: int,
+        until_ns: int,
+        first: bool,  # noqa: FBT001
+    ) -> tuple[int, str] | None:
+        """Compare frame by frame from `odd_ns` on; fill in when each of the rest leaves."""
+        comparison = self.comparison
+        comparison.clear()
+        differs = set(some.number[some.differs].tolist())
+        numbers, connections = some.number, some.connection
+        for i in np.flatnonzero((mine < odd_ns) & (theirs >= odd_ns)).tolist():
+            comparison.primary[int(connections[i])].append((int(mine[i]), int(numbers[i])))
+        taken, again = self._taken, self._again
+        secondary = (
+            _spliced(taken, theirs, surplus),
+            _spliced(taken, numbers, again.number[: len(surplus)]),
+            _spliced(taken, connections, again.connection[: len(surplus)]),
+        )
+        waits = np.concatenate((mine[:taken], np.full(len(surplus), NEVER), mine[taken:]))
+        waits = (secondary[0] < odd_ns) & (waits >= odd_ns)
+        for at, number, connection in zip(
+            *(part[waits].tolist() for part in secondary), strict=True
+        ):
+            comparison.secondary[connection].append((at, number))
+        frames = [
+            (at, side, number, connection)
+            for side, (times, *of) in enumerate(((mine, numbers, connections), secondary))
+            for at, number, connection in zip(
+                *(part[(times >= odd_ns) & (times < NEVER)].tolist() for part in (times, *of)),
+                strict=True,
+            )
+        ]
+        frames.sort(key=lambda frame: frame[:2])
+        last_ns = odd_ns - 1
+        for at_ns, side, number, connection in frames:
+            if first and (at_ns > until_ns or comparison.notified):
+                break
+            comparison.scan(last_ns, min(at_ns - 1, until_ns))
+            take = comparison.secondary_frame if side else comparison.primary_frame
+            take(at_ns, number, connection, differs)
+            last_ns = at_ns - 1
+        if not (first and comparison.notified):
+            comparison.scan(last_ns, until_ns)
+        if comparison.released:
+            at, released = np.array(comparison.released, np.int64).T
+            leaves[np.searchsorted(numbers, released)] = at
+        found = comparison.notified[0] if comparison.notified else None
+        return found if found is not None and found[0] <= until_ns else None
+
+    # ---- stop, commit, begin -------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        stop = self.stop_ns
+        known = self._serve(stop)
+        self._epoch_ns = max(1, stop - self.run_ns)
+        self._served = None
+        comparison = self.comparison
+        comparison.clear()
+        requests = self._open
+        came = int(np.searchsorted(requests.arrived, stop, "right"))
+        done = int(np.searchsorted(known.primary, stop, "right"))
+        if self.mode == COMPARED:
+            leaves, _ = self._compare(known, stop, self.secondary_stop_ns, stop, first=False)
+            left = leaves[:done] + self.hop_ns
+            if comparison.dropped:
+                lost = np.isin(requests.number[:done], comparison.dropped)
+                self.dropped += int(lost.sum())
+                left[lost] = -1
+            self._note_replays(known, requests, came)
+        else:
+            left = known.primary[:done] if self.mode == DIRECT else np.full(done, NEVER)
+        out = (left >= 0) & (left <= stop)
+        self.answer(requests.arrived[:done][out], left[out])
+        waits = np.flatnonzero(left > stop)
+        self._held = self._held.and_then(requests.where(waits))
+        through = np.where(left[waits] < NEVER, left[waits], 0)
+        self._held_ns = np.concatenate((self._held_ns, through))
+        self.held_peak = max(self.held_peak, len(self._held))
+        if done < came:
+            work = requests.work.copy()
+            begun = int(known.primary[done] - work[done])
+            work[done] -= max(0, stop - begun)
+            requests.work = work
+        self._open = requests.where(slice(done, None))
+        self._taken = came - done
+
+    def _note_replays(self, known: Served, requests: Requests, came: int) -> None:
+        """Note which copies came to the stopped secondary, their requests in the state already."""
+        late = np.flatnonzero(known.mirrored[:came] > self.secondary_stop_ns)
+        self._again = requests.where(late)
+        self._again_mirrored = known.mirrored[late]
+
+    def _let_go(self, at_ns: int) -> None:
+        self.answer(self._held.arrived, np.maximum(self._held_ns, at_ns))
+        self._held, self._held_ns = _none(), np.zeros(0, np.int64)
+
+    def _begin(self) -> None:
+        run = self.run_ns
+        self._served = None
+        self._make_until(run)
+        requests = self._open
+        came = int(np.searchsorted(requests.arrived, run, "right"))
+        full = self._taken + 1 + TAP_FRAMES
+        if came > full:
+            self.dropped += came - full
+            gone = np.arange(full, came)
+            self._open = requests = requests.where(np.delete(np.arange(len(requests)), gone))
+            came = full
+        if self.stop_ns >= 0:
+            self.met_pause += int((~self._held.met).sum())
+            self._held.met[:] = True
+            self.met_pause += int((~requests.met[:came]).sum())
+            requests.met = requests.met.copy()
+            requests.met[:came] = True
+        if self.committed:
+            self._let_go(run)
+
+    def _forget(self, until_ns: int) -> None:
+        self._make_until(until_ns)
+        self._open = self._open.where(self._open.arrived > until_ns)
+        self._held, self._again, self._taken = _none(), _none(), 0
+        self._held_ns = np.zeros(0, np.int64)
+        self._again_mirrored = np.zeros(0, np.int64)
+
+    def close(self, end_ns: int) -> None:
+        """Count requests and answers up to the end of the run."""
+        if self.running:
+            self.stop(end_ns, end_ns)
+        self._make_until(end_ns)
+        later = int((self._open.arrived - self.latency_ns > end_ns).sum())
+        self.requests = self._planned.made - later
+
+
+def _spliced(at: int, whole: Times, part: Times) -> Times:
+    """Return a whole with a part in it."""
+    return np.concatenate((whole[:at], part, whole[at:]))
+
+
+def _first_full(
+    own: Times, other: Times, connection: Times, queue: int, side: Literal["left", "right"]
+) -> int:
+    """Return when a frame comes that finds more than `queue` waiting, by connection in order."""
+    begins = np.flatnonzero(np.diff(connection, prepend=-1)).tolist()
+    first = NEVER
+    for begin, end in zip(begins, [*begins[1:], len(connection)], strict=True):
+        mine, theirs = own[begin:end], other[begin:end]
+        if len(mine) > queue:
+            waiting = np.arange(len(mine)) - np.searchsorted(theirs, mine, side)
+            full = (waiting > queue) & (mine < NEVER)
+            first = min(first, int(np.min(mine[full], initial=NEVER)))
+    return first

@@ -1,0 +1,191 @@
+"""What open and closed loops of clients have in common: settings, counts, and answers on their way.
+
+The pair tells of its life in four calls, an epoch after the other, each with a time in ns:
+`Room.begin` (both guests run again), `Room.stop` (both have stopped), `Room.commit` (the checkpoint
+is acknowledged), and in between `Room.forces`, which says when the comparison will ask for a
+checkpoint, if nothing stops the guests before.  What happens in one ns happens in this order: the
+primary's frames, the secondary's, old frames are looked for, the guests stop; an arrival in the ns
+of the stop is before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from colosim.engine.streams import Streams
+from colosim.scenario.service import COMPARED, DIRECT
+from colosim.service.comparison import Comparison
+from colosim.service.draws import Draws, of_percentiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colosim.scenario.service import Output, Service
+    from colosim.service.draws import Times
+
+TAP_FRAMES: Final = 1000
+"""Frames that the kernel keeps for a tap that is not read (its default txqueuelen)."""
+NAGLE_WAYS: Final = 3
+"""One-way times that a frame takes after its length, which waits for an ACK (measured)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a scenario says of clients, for one design.
+
+    `link_ns`: one way between the hosts.  The bytes of requests and answers take no time there.
+    """
+
+    service: Service
+    output: Output
+    mode: str
+    link_ns: int
+    seed: int
+
+    @property
+    def crossing_ns(self) -> int:
+        """How long a frame is on its way between the hosts' proxies."""
+        return self.link_ns * (1 if self.output.nodelay else NAGLE_WAYS)
+
+
+class Room:
+    """The clients of one run: counts, and whom to tell of answers (times of arrival, latencies)."""
+
+    def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
+        service, output = settings.service, settings.output
+        self.settings = settings
+        self.mode = settings.mode
+        self.on_answers = on_answers
+        self.latency_ns = service.latency_ns
+        self.hop_ns = output.loopback_ns if self.mode == COMPARED else 0
+        self.crossing_ns = settings.crossing_ns
+        self.newest_first = service.protocol != "tcp"
+        phase = Streams(settings.seed).below("old packet scan", output.scan_ns)
+        self.comparison = Comparison(
+            newest_first=self.newest_first,
+            queue=output.queue,
+            timeout_ns=output.timeout_ns,
+            scan_ns=output.scan_ns,
+            phase_ns=phase,
+        )
+        lag = service.secondary_lag
+        self.later_ns = lag.later_ns
+        self._first: Draws | None = None
+        if lag.first is not None:
+            self._first = Draws(settings.seed, "first reply", of_percentiles(lag.first))
+        self.first_ns = 0
+        """What the secondary's first request of the epoch takes beyond its time."""
+        self.running = self.committed = False
+        self.run_ns = 0
+        self.secondary_run_ns = 0
+        self.stop_ns = -1
+        self.secondary_stop_ns = -1
+        self.mute_ns: int | None = None
+        """Since when nothing comes from the secondary any more."""
+        self.requests = 0
+        self.answered = 0
+        self.dropped = 0
+        self.met_pause = 0
+        self.held_peak = 0
+
+    # ---- for each kind of loop -----------------------------------------------------------------
+
+    def forces(self, until_ns: int) -> tuple[int, str] | None:
+        """Return when the comparison asks for a checkpoint, up to `until_ns`, and why."""
+        raise NotImplementedError
+
+    def _begin(self) -> None:
+        """Let what waited for the resume leave, and both guests go on."""
+        raise NotImplementedError
+
+    def _stop(self) -> None:
+        """Stop both guests."""
+        raise NotImplementedError
+
+    def _let_go(self, at_ns: int) -> None:
+        """Let go what was held at the last stop."""
+        raise NotImplementedError
+
+    def _forget(self, until_ns: int) -> None:
+        """Lose every request that has come up to `until_ns` and is not answered."""
+        raise NotImplementedError
+
+    def close(self, end_ns: int) -> None:
+        """Count requests and answers up to the end of the run."""
+        raise NotImplementedError
+
+    # ---- what the pair tells -------------------------------------------------------------------
+
+    def begin(self, run_ns: int, secondary_run_ns: int, *, loaded: bool = True) -> None:
+        """Both guests run, the secondary's with the primary's state if it has `loaded` it."""
+        self.run_ns, self.secondary_run_ns = run_ns, min(run_ns, secondary_run_ns)
+        self.first_ns = self.later_ns
+        if self._first is not None and loaded:
+            self.first_ns = int(self._first.take(1)[0])
+        self.running = True
+        self._begin()
+
+    def stop(self, at_ns: int, secondary_at_ns: int) -> int | None:
+        """Both guests stop; return when a checkpoint was asked for last in this epoch, if it was.
+
+        What they had sent is compared before the flush; assumed, for the state that must cross the
+        link before VMSTATE_RECEIVED takes longer than a frame does.
+        """
+        self.stop_ns, self.secondary_stop_ns = at_ns, min(at_ns, secondary_at_ns)
+        if self.mute_ns is not None:
+            self.secondary_stop_ns = min(self.secondary_stop_ns, self.mute_ns)
+        self.running = self.committed = False
+        self._stop()
+        notified = self.comparison.notified
+        return notified[-1][0] if notified else None
+
+    def commit(self, at_ns: int) -> None:
+        """Take note that the checkpoint is acknowledged (VMSTATE_RECEIVED): what it held may leave.
+
+        A frame that leaves while the primary is stopped waits before the tap until it runs.
+        """
+        self.committed = True
+        if self.running:
+            self._let_go(at_ns)
+
+    def secondary_lost(self, at_ns: int) -> None:
+        """Nothing comes from the secondary any more."""
+        if self.mute_ns is None:
+            self.mute_ns = at_ns
+
+    def serve_alone(self, at_ns: int, *, anew: bool, compared: bool) -> None:
+        """A survivor's guest runs alone from now on, its output released at once.
+
+        `anew`: it is the secondary's, and whatever the primary had not answered is lost.
+        `compared`: the comparison was left in place, and nothing leaves it.
+        """
+        if anew:
+            self._forget(at_ns)
+        if not compared:
+            self.mode, self.hop_ns, self.committed = DIRECT, 0, True
+        self.begin(at_ns, at_ns, loaded=False)
+
+    # ---- answers -------------------------------------------------------------------------------
+
+    def answer(self, arrived: Times, left: Times) -> None:
+        """Answers leave the tap to requests that came to it at `arrived`."""
+        if len(left):
+            self.answered += len(left)
+            self.on_answers(left + self.latency_ns, left - arrived + 2 * self.latency_ns)
+
+
+def served(arrived: Times, work: Times, free_ns: int) -> Times:
+    """Return when a server that takes one request after the other has done each.
+
+    `free_ns`: when it is free at first.
+    """
+    done = np.cumsum(work)
+    start = arrived - done
+    start += work
+    np.maximum.accumulate(start, out=start)
+    np.maximum(start, free_ns, out=start)
+    start += done
+    return start

@@ -1,0 +1,361 @@
+"""Clients, guests and comparison as stock SimPy processes, a process a request.
+
+Slow and obviously right.  Time is counted in eighths of a nanosecond, so that what happens in one
+ns has its order: arrivals, guests' work, the primary's frames, the secondary's, the scan for old
+frames, the stops, the flush, the resumes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import simpy
+
+ARRIVES, DONE, PRIMARY_FRAME, SECONDARY_FRAME, SCAN, STOP, FLUSH, RUN = range(8)
+TAP_FRAMES = 1000
+Steps = Generator[simpy.Event, Any, None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One small case: requests, the proxy, and a pair that does nothing but checkpoints."""
+
+    arrived: list[int]
+    work: list[int]
+    differs: list[bool]
+    connections: int
+    mode: str
+    newest_first: bool
+    crossing_ns: int
+    hop_ns: int
+    queue: int
+    timeout_ns: int
+    scan_ns: int
+    phase_ns: int
+    first_ns: list[int]
+    later_ns: int
+    delay_ns: int
+    message_ns: int
+    stop_gap_ns: int
+    save_ns: int
+    load_ns: int
+    resume_gap_ns: int
+    end_ns: int
+    think_ns: int = -1
+    """Of as many clients as there are connections; negative: requests come as they are given."""
+
+
+@dataclass
+class Outcome:
+    """What came of it."""
+
+    left: dict[int, int] = field(default_factory=dict)
+    forced: list[tuple[int, str]] = field(default_factory=list)
+    checkpoints: int = 0
+    dropped: set[int] = field(default_factory=set)
+    met: set[int] = field(default_factory=set)
+
+
+class Reference:
+    """The model of one case."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.env = simpy.Environment()
+        self.out = Outcome()
+        self.primary_runs = True
+        self.secondary_runs = True
+        self.resumed = self.env.event()
+        self.first_of_pause: int | None = None
+        self.at_tap: list[int] = []
+        self.guest: list[tuple[int, int]] = []  # (request, work left), in the primary's guest
+        self.twin: list[tuple[int, int]] = []  # likewise, in the secondary's
+        self.nic: list[int] = []  # copies before the stopped secondary
+        self.kick = {"primary": self.env.event(), "secondary": self.env.event()}
+        self.mine: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+        self.theirs: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+        self.sent: set[int] = set()  # answers of the primary that have left the comparison
+        self.held: list[int] = []
+        self.waits = True
+        self.base_ns = 0
+        self.flushed_ns = 0
+        self.wake = self.env.event()
+        self.loads = 0
+        self.fresh = False
+        self.arrived = list(case.arrived)
+        self.connection = [number % case.connections for number in range(len(case.arrived))]
+        self.answered: dict[int, simpy.Event] = {}
+
+    # ---- time ----------------------------------------------------------------------------------
+
+    @property
+    def ns(self) -> int:
+        """The time in ns."""
+        return int(self.env.now) // 8
+
+    def until(self, at_ns: int, phase: int) -> simpy.Event:
+        """Wait for a phase of a nanosecond."""
+        return self.env.timeout(max(0, 8 * at_ns + phase - int(self.env.now)))
+
+    # ---- requests ------------------------------------------------------------------------------
+
+    def request(self, number: int) -> Steps:
+        """Take a request from the wire to the guest; the first of a pause is mirrored at once."""
+        yield self.until(self.arrived[number], ARRIVES)
+        if not self.primary_runs:
+            first = self.first_of_pause is None
+            if first:
+                self.first_of_pause = number
+                self.env.process(self.copy(number))
+            elif len(self.at_tap) >= TAP_FRAMES:
+                self.out.dropped.add(number)
+                return
+            else:
+                self.at_tap.append(number)
+            self.out.met.add(number)
+            yield self.resumed
+            if first:
+                self.enter(number)
+                return
+        self.env.process(self.copy(number))
+        self.enter(number)
+
+    def client(self, connection: int) -> Steps:
+        """Send, wait for the answer, think, and send again."""
+        at_ns = self.case.think_ns * connection // self.case.connections
+        while True:
+            yield self.until(at_ns, ARRIVES)
+            number = len(self.arrived)
+            self.arrived.append(self.ns)
+            self.connection.append(connection)
+            answered = self.answered[number] = self.env.event()
+            self.env.process(self.request(number))
+            yield answered
+            at_ns = self.ns + self.case.think_ns
+
+    def work(self, number: int) -> int:
+        """Return how long a request takes."""
+        return self.case.work[number % len(self.case.work)]
+
+    def differs(self, number: int) -> bool:
+        """Return whether the answers to a request differ."""
+        return self.case.differs[number % len(self.case.differs)]
+
+    def left(self, number: int) -> None:
+        """Let an answer be at its client."""
+        self.out.left[number] = self.ns
+        if number in self.answered:
+            self.answered[number].succeed()
+
+    def enter(self, number: int) -> None:
+        """Put a request into the primary guest."""
+        self.guest.append((number, self.work(number)))
+        self.poke("primary")
+
+    def copy(self, number: int) -> Steps:
+        """Mirror a request to the secondary: to its guest, or before its stopped NIC."""
+        yield self.until(self.ns + self.case.crossing_ns, ARRIVES)
+        if self.secondary_runs:
+            self.twin.append((number, self.work(number) + self.case.later_ns))
+            self.poke("secondary")
+        else:
+            self.nic.append(number)
+
+    def poke(self, side: str) -> None:
+        """Wake an idle guest."""
+        kick, self.kick[side] = self.kick[side], self.env.event()
+        kick.succeed()
+
+    # ---- guests --------------------------------------------------------------------------------
+
+    def run_primary(self) -> Steps:
+        """Serve one request after the other; a stop keeps the rest of its work."""
+        while True:
+            while not self.guest:
+                yield self.kick["primary"]
+            number, left = self.guest[0]
+            begun = self.ns
+            try:
+                yield self.until(begun + left, DONE)
+            except simpy.Interrupt:
+                self.guest[0] = (number, left - (self.ns - begun))
+                return
+            self.guest.pop(0)
+            self.env.process(self.answer(number))
+
+    def run_secondary(self) -> Steps:
+        """Serve one request after the other, the first after a load slowly."""
+        while True:
+            while not self.twin:
+                yield self.kick["secondary"]
+            number, left = self.twin[0]
+            if self.fresh:
+                self.fresh = False
+                left += self.case.first_ns[self.loads % len(self.case.first_ns)]
+                left -= self.case.later_ns
+            yield self.until(self.ns + left, DONE)
+            self.twin.pop(0)
+            self.env.process(self.echo(number))
+
+    def start_guest(self, side: str) -> None:
+        """Let a guest run from now on."""
+        body = self.run_primary() if side == "primary" else self.run_secondary()
+        setattr(self, f"{side}_guest", self.env.process(self.until_interrupted(body)))
+
+    def until_interrupted(self, body: Steps) -> Steps:
+        """Run a guest until it is stopped."""
+        try:
+            yield from body
+        except simpy.Interrupt:
+            return
+
+    # ---- comparison ----------------------------------------------------------------------------
+
+    def answer(self, number: int) -> Steps:
+        """Take the primary's answer to where its output goes."""
+        case = self.case
+        if case.mode == "direct":
+            self.left(number)
+            return
+        if case.mode == "held":
+            self.held.append(number)
+            return
+        yield self.until(self.ns + case.hop_ns, PRIMARY_FRAME)
+        frames = self.mine[self.connection[number]]
+        if len(frames) > case.queue:
+            self.out.dropped.add(number)
+        else:
+            frames.append((self.ns, number))
+        self.compare(self.connection[number])
+
+    def echo(self, number: int) -> Steps:
+        """Take the secondary's answer to the comparison."""
+        yield self.until(self.ns + self.case.crossing_ns, SECONDARY_FRAME)
+        frames = self.theirs[self.connection[number]]
+        freed = not self.case.newest_first and (
+            number in self.sent or any(one == number for _, one in frames)
+        )
+        if freed:
+            return
+        if len(frames) <= self.case.queue:
+            frames.append((self.ns, number))
+        self.compare(self.connection[number])
+
+    def compare(self, connection: int) -> None:
+        """Compare what waits of a connection (colo_compare_connection)."""
+        mine, theirs = self.mine[connection], self.theirs[connection]
+        at = -1 if self.case.newest_first else 0
+        while mine and theirs:
+            number = mine[at][1]
+            if self.differs(number) or all(one != number for _, one in theirs):
+                oldest = min(one for _, one in mine)
+                surplus = any(one < oldest for _, one in theirs)
+                self.notify("replay" if surplus else "mismatch")
+                return
+            mine.pop(at)
+            theirs.remove(next(frame for frame in theirs if frame[1] == number))
+            self.sent.add(number)
+            self.env.process(self.leave(number))
+
+    def leave(self, number: int) -> Steps:
+        """Go through the loopback, and out of the tap while the primary runs."""
+        phase = int(self.env.now) % 8
+        yield self.until(self.ns + self.case.hop_ns, phase)
+        if not self.primary_runs:
+            self.out.met.add(number)
+            yield self.resumed
+        self.left(number)
+
+    def scan(self) -> Steps:
+        """Look for old frames, again and again."""
+        case = self.case
+        for at_ns in range(case.phase_ns, case.end_ns, case.scan_ns):
+            if 8 * at_ns + SCAN < self.env.now:
+                continue
+            yield self.until(at_ns, SCAN)
+            if not self.primary_runs:
+                continue
+            lists = [*self.mine.values(), *self.theirs.values()]
+            if any(at_ns - came > case.timeout_ns for frames in lists for came, _ in frames):
+                self.notify("timeout")
+
+    def notify(self, cause: str) -> None:
+        """Ask for a checkpoint: arm the timer anew, and wake whoever waits."""
+        self.base_ns = self.ns
+        if self.waits:
+            self.waits = False
+            self.out.forced.append((self.ns, cause))
+            self.wake.succeed()
+
+    # ---- the pair ------------------------------------------------------------------------------
+
+    def due_ns(self) -> int:
+        """Return when the timer is due next."""
+        base, delay = self.base_ns, self.case.delay_ns
+        return base + ((self.flushed_ns - base) // delay + 1) * delay
+
+    def pair(self) -> Steps:
+        """Do checkpoints for ever."""
+        case = self.case
+        while True:
+            self.waits, self.wake = True, self.env.event()
+            due = max(self.due_ns(), self.ns)
+            yield self.env.timeout(max(0, 8 * due + STOP - int(self.env.now))) | self.wake
+            self.waits = False
+            yield self.until(self.ns + case.message_ns, STOP)
+            self.secondary_runs = False
+            self.secondary_guest.interrupt()  # type: ignore[attr-defined]
+            self.twin.clear()
+            yield self.until(self.ns + case.stop_gap_ns, STOP)
+            self.primary_runs, self.first_of_pause = False, None
+            self.resumed = self.env.event()
+            self.primary_guest.interrupt()  # type: ignore[attr-defined]
+            yield self.env.timeout(0)
+            state = list(self.guest)
+            self.out.met |= {number for number, _ in state}
+            yield self.until(self.ns + case.save_ns, FLUSH)
+            self.flushed_ns = self.ns
+            flushed = [one for frames in self.mine.values() for _, one in frames] + self.held
+            self.held.clear()
+            self.sent |= set(flushed)
+            self.mine.clear()
+            self.theirs.clear()
+            for number in flushed:
+                self.out.met.add(number)
+                self.env.process(self.flushed(number))
+            yield self.until(self.ns + case.load_ns, RUN)
+            self.secondary_runs, self.fresh = True, True
+            self.twin = [(number, left + case.later_ns) for number, left in state]
+            self.twin += [(number, self.work(number) + case.later_ns) for number in self.nic]
+            self.nic.clear()
+            self.start_guest("secondary")
+            self.loads += 1
+            yield self.until(self.ns + case.resume_gap_ns, RUN)
+            self.primary_runs = True
+            self.at_tap.clear()
+            self.out.checkpoints += 1
+            self.start_guest("primary")
+            self.resumed.succeed()
+
+    def flushed(self, number: int) -> Steps:
+        """Leave with the resume."""
+        yield self.resumed
+        self.left(number)
+
+    def run(self) -> Outcome:
+        """Run the case to its end."""
+        case = self.case
+        for number in range(len(case.arrived)):
+            self.env.process(self.request(number))
+        for connection in range(case.connections if case.think_ns >= 0 else 0):
+            self.env.process(self.client(connection))
+        self.start_guest("primary")
+        self.start_guest("secondary")
+        self.env.process(self.pair())
+        if case.mode == "compared":
+            self.env.process(self.scan())
+        self.env.run(8 * case.end_ns)
+        return self.out

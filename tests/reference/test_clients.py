@@ -1,0 +1,230 @@
+"""Requests as arrays against a SimPy process a request, to the nanosecond."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from colosim.scenario.service import ClosedLoop, Output, Poisson, Service
+from colosim.service.closed_loop import SENDS, ClosedClients, Draw
+from colosim.service.open_loop import OpenLoop, Requests
+from colosim.service.room import Room, Settings
+from tests.reference.clients import Case, Outcome, Reference
+
+if TYPE_CHECKING:
+    from colosim.service.draws import Times
+
+
+def settings_of(case: Case, outstanding: int | None = None) -> Settings:
+    """Return what a scenario would say of a case."""
+    service = Service(
+        protocol="udp" if case.newest_first else "tcp",
+        arrivals=Poisson(rate=10**6)
+        if case.think_ns < 0
+        else ClosedLoop(clients=case.connections, think_ns=case.think_ns),
+        latency_ns=0,
+        connections=case.connections if case.think_ns < 0 else 1,
+        outstanding=outstanding,
+    )
+    output = Output(
+        mode=case.mode,
+        queue=case.queue,
+        timeout_ns=case.timeout_ns,
+        scan_ns=case.scan_ns,
+        loopback_ns=case.hop_ns,
+        nodelay=True,
+    )
+    return Settings(service, output, case.mode, case.crossing_ns, 1)
+
+
+class OfCase(Room):
+    """Clients whose lags and scan are those of a case."""
+
+    case: Case
+    loads = 0
+    made = 0
+
+    def of(self, case: Case) -> None:
+        """Take what a scenario does not say from the case."""
+        self.answers: list[tuple[int, int]] = []
+        self.case = case
+        self.comparison._phase_ns = case.phase_ns
+        self.later_ns = case.later_ns
+
+    def take(self, at: Times, latencies: Times) -> None:
+        """Note answers."""
+        self.answers += zip((at - latencies).tolist(), at.tolist(), strict=True)
+
+    def begin(self, run_ns: int, secondary_run_ns: int, *, loaded: bool = True) -> None:
+        """Take the lag of the first request from the case."""
+        super().begin(run_ns, secondary_run_ns, loaded=loaded)
+        if loaded:
+            self.first_ns = self.case.first_ns[self.loads % len(self.case.first_ns)]
+
+
+class Given(OfCase, OpenLoop):
+    """Requests that come as the case says."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(settings_of(case), self.take)
+        self.of(case)
+
+    def _block(self) -> Requests:
+        case = self.case
+        count = len(case.arrived)
+        far = np.array([10**15 + self.made], np.int64)
+        if self.made:
+            number, arrived, work = far - 10**15, far, far * 0
+            differs = np.zeros(1, np.bool_)
+        else:
+            number = np.arange(count)
+            arrived, work = np.array(case.arrived, np.int64), np.array(case.work, np.int64)
+            differs = np.array(case.differs, np.bool_)
+        self.made += len(number)
+        flags = np.zeros(len(number), np.bool_)
+        return Requests(number, arrived, number % case.connections, work, work, differs, flags)
+
+
+class DrawOfCase(Draw):
+    """What the case says of each request."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+
+    def of(self, number: int) -> tuple[int, bool]:
+        """Return how long it takes, and whether its answers differ."""
+        work, differs = self.case.work, self.case.differs
+        return work[number % len(work)], differs[number % len(differs)]
+
+
+class GivenOfFew(OfCase, ClosedClients):
+    """Clients that wait for answers, or as many as the case has that do not."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(settings_of(case, None if case.think_ns >= 0 else 10**6), self.take)
+        self.of(case)
+        self._draw = DrawOfCase(case)
+        if case.think_ns < 0:
+            self._planned = None
+            self._state.clients = [
+                (at, SENDS, number % case.connections) for number, at in enumerate(case.arrived)
+            ]
+
+
+def by_rooms(room: OfCase, case: Case) -> Outcome:
+    """Run a case, epoch by epoch."""
+    out = Outcome()
+    room.begin(0, 0, loaded=False)
+    base = flushed = now = 0
+    while True:
+        due = max(base + ((flushed - base) // case.delay_ns + 1) * case.delay_ns, now)
+        found = room.forces(min(due, case.end_ns - 1))
+        if found is not None and found[0] <= due:
+            out.forced.append(found)
+            base = due = found[0]
+        stop = due + case.message_ns + case.stop_gap_ns
+        if stop >= case.end_ns:
+            room.stop(case.end_ns - 1, due + case.message_ns)
+            break
+        base = room.stop(stop, due + case.message_ns) or base
+        flushed = stop + case.save_ns
+        room.loads += 1
+        now = flushed + case.load_ns + case.resume_gap_ns
+        if now >= case.end_ns:
+            break
+        room.commit(flushed)
+        room.begin(now, flushed + case.load_ns)
+        out.checkpoints += 1
+    return out
+
+
+def drawn(seed: int) -> Case:
+    """Draw a small case; every other one on a coarse grid, with ties at stop and resume."""
+    rng = random.Random(seed)  # noqa: S311 - cases of a test
+    grid = rng.choice([1, 10, 10])
+    count = rng.randint(1, 40)
+    span = rng.choice([200, 1000, 3000])
+
+    def some(most: int) -> int:
+        return rng.randint(0, most) // grid * grid
+
+    crossing, hop = some(30), some(10)
+    share = rng.choice([0, 0, 0.1])
+    datagrams = rng.random() < 0.7
+    return Case(
+        arrived=sorted(some(span) for _ in range(count)),
+        work=[max(1, some(40)) for _ in range(count)],
+        differs=[rng.random() < share for _ in range(count)],
+        connections=rng.choice([1, 1, 2, 3]),
+        mode=rng.choice(["compared", "compared", "compared", "held", "direct"]),
+        newest_first=datagrams,
+        crossing_ns=crossing,
+        hop_ns=hop,
+        queue=rng.choice([1, 3, 1000]) if datagrams else 1000,
+        timeout_ns=rng.choice([50, 200, 10**6]),
+        scan_ns=rng.choice([30, 100]),
+        phase_ns=rng.randint(0, 29),
+        first_ns=[some(200) for _ in range(3)],
+        later_ns=some(10),
+        delay_ns=rng.choice([100, 300, 1000]),
+        message_ns=some(20),
+        stop_gap_ns=some(20),
+        save_ns=crossing + hop + 1 + some(50),
+        load_ns=some(20),
+        resume_gap_ns=some(20),
+        end_ns=2 * span + 1000,
+    )
+
+
+def closed(seed: int) -> Case:
+    """Draw a small case of clients in a closed loop."""
+    case = drawn(seed)
+    rng = random.Random(seed)  # noqa: S311 - likewise
+    return replace(case, arrived=[], think_ns=rng.randint(50, 400), queue=1000, end_ns=3000)
+
+
+def differences(room: OfCase, case: Case) -> list[str]:
+    """Return where a room differs from the reference."""
+    reference = Reference(case)
+    expected, found = reference.run(), by_rooms(room, case)
+    left = sorted((reference.arrived[number], at) for number, at in expected.left.items())
+    pairs = {
+        "checkpoints": (found.checkpoints, expected.checkpoints),
+        "forced": (found.forced, expected.forced),
+        "dropped": (room.dropped, len(expected.dropped)),
+        "answers": (sorted(room.answers), left),
+    }
+    return [f"{name}: {a} != {b}" for name, (a, b) in pairs.items() if a != b]
+
+
+@pytest.mark.parametrize("seed", range(0, 200, 10))
+def test_arrays_are_a_process_a_request(seed: int) -> None:
+    """Answers, forced checkpoints, their causes and drops are those of the reference."""
+    for one in range(seed, seed + 10):
+        assert differences(Given(drawn(one)), drawn(one)) == [], one
+
+
+@pytest.mark.parametrize("seed", range(0, 100, 10))
+def test_one_after_the_other_is_a_process_a_request(seed: int) -> None:
+    """Requests gone through one by one are those of the reference, too."""
+    for one in range(seed, seed + 10):
+        case = replace(drawn(one), connections=1)
+        assert differences(GivenOfFew(case), case) == [], one
+
+
+@pytest.mark.parametrize("seed", range(0, 100, 10))
+def test_a_closed_loop_is_a_process_a_client(seed: int) -> None:
+    """Clients that wait for their answer send and hear when those of the reference do.
+
+    Where two send in the same nanosecond, either may be first.
+    """
+    for one in range(seed, seed + 10):
+        case = closed(one)
+        room = GivenOfFew(case)
+        found = differences(room, case)
+        sent = [arrived for arrived, _ in room.answers]
+        assert found == [] or len(set(sent)) < len(sent), one

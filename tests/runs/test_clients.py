@@ -1,0 +1,109 @@
+"""What clients see of a whole run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from colosim.runs.run import simulate
+from colosim.scenario import loads
+
+STORM = """
+name: storm
+designs: [qemu-5.1]
+duration: 12 s
+checkpoint_delay: 2 s
+guest: {ram: 128 MiB, dirty: {pages: 120}}
+service:
+  protocol: udp
+  arrivals: {regular: 200 /s}
+  time: {fixed: 1 ms}
+  secondary_lag: {first: {p50: 90 ms, p90: 130 ms}, later: 200 us}
+"""
+
+
+def seen(text: str, design: str = "qemu-5.1", **values: object) -> dict[str, Any]:
+    """Return the summary of a run."""
+    scenario = loads(text).vary({key.replace("__", "."): value for key, value in values.items()})
+    summary: dict[str, Any] = simulate(scenario, design).summary
+    return summary
+
+
+def test_identical_answers_force_checkpoint_after_checkpoint() -> None:
+    """With a slow first answer 200 datagrams a second are a storm that the timer has no part in."""
+    summary = seen(STORM)
+    forced = sum(summary["service"]["forced"].values())
+    assert forced > 60
+    assert summary["checkpoints"]["completed"] - forced < 6
+    assert summary["service"]["latency_ns"]["p50"] > 40_000_000
+
+
+def test_without_a_slow_first_answer_there_is_no_storm() -> None:
+    """The same requests force hardly a checkpoint where the secondary is as fast as ever."""
+    summary = seen(STORM.replace("first: {p50: 90 ms, p90: 130 ms}, ", ""))
+    assert sum(summary["service"]["forced"].values()) <= 2
+    assert summary["service"]["latency_ns"]["p50"] < 3_000_000
+
+
+def test_byte_streams_do_not_storm() -> None:
+    """A stream is compared from its lowest byte: the lag alone forces nothing."""
+    summary = seen(STORM.replace("udp", "tcp"))
+    assert sum(summary["service"]["forced"].values()) == 0
+
+
+def test_without_clients_nothing_moves() -> None:
+    """Clients whose output waits for nothing leave the events of the pair as they were."""
+    plain = STORM.partition("service:")[0]
+    direct = STORM.replace(
+        "  secondary_lag: {first: {p50: 90 ms, p90: 130 ms}, later: 200 us}\n", ""
+    )
+    summary = seen(direct + "output: {mode: direct}\n")
+    assert summary["digest"] == seen(plain)["digest"]
+    assert summary["events"] == seen(plain)["events"]
+    assert "service" not in seen(plain)
+
+
+def test_a_lost_secondary_holds_answers_until_the_comparison_is_deleted() -> None:
+    """The guest runs on, its clients wait for the failover, or for ever if comparison is left."""
+    killed = f"{STORM}faults: [{{kill: secondary, at: 1 s}}]\n"
+    summary = seen(killed)
+    assert summary["verdict"] == "failed_over"
+    assert summary["time_to_client_ns"] > 1_000_000_000
+    assert summary["service"]["unanswered"] <= 2
+    left = seen(f"{killed}manager: {{comparison: leave}}\n")
+    assert left["verdict"] == "failed_over"
+    assert left["time_to_client_ns"] is None
+
+
+def test_a_lost_primary_costs_the_requests_up_to_the_takeover() -> None:
+    """The secondary answers what comes after it has taken over; what came before is lost."""
+    summary = seen(f"{STORM}faults: [{{kill: primary, at: 1 s}}]\n")
+    assert summary["verdict"] == "failed_over"
+    outage_ns = summary["service"]["outage_ns_longest"]
+    lost = summary["service"]["unanswered"]
+    assert summary["time_to_client_ns"] > 2_000_000_000
+    assert abs(lost - outage_ns // 5_000_000) <= 3
+
+
+def test_every_diverging_answer_forces_a_checkpoint() -> None:
+    """One in ten that differs leaves no periodic checkpoint at 20 requests a second."""
+    text = STORM.replace("200 /s", "20 /s").replace("first: {p50: 90 ms, p90: 130 ms}, ", "")
+    summary = seen(text, service__divergence="10%")
+    assert 15 <= summary["service"]["forced"]["mismatch"] <= 35
+    assert summary["checkpoints"]["completed"] - sum(summary["service"]["forced"].values()) <= 3
+
+
+def test_one_outstanding_request_does_not_storm() -> None:
+    """A client that waits for its answer leaves nothing newer to be compared first."""
+    summary = seen(STORM.replace("200 /s", "20 /s"), service__outstanding=1)
+    assert sum(summary["service"]["forced"].values()) <= 1
+    assert summary["service"]["requests"] - summary["service"]["answered"] <= 1
+
+
+def test_a_client_that_thinks_sends_as_often_as_it_is_answered() -> None:
+    """Of a closed loop without output commit the throughput is one over latency and think time."""
+    text = STORM.partition("  secondary_lag")[0].replace(
+        "{regular: 200 /s}", "{clients: 1, think: 8800 us}"
+    )
+    summary = seen(f"{text}output: {{mode: direct}}\n", checkpoint_delay="100 s")
+    assert summary["service"]["answered"] == 1200
+    assert summary["service"]["latency_ns"]["max"] == 1_200_000

@@ -1,0 +1,70 @@
+"""The sections `service:` and `output:`."""
+
+from __future__ import annotations
+
+import pytest
+
+from colosim.errors import ScenarioError
+from colosim.scenario import loads, resolve
+
+WHOLE = """\
+name: clients
+designs: [split]
+service:
+  protocol: udp
+  arrivals: {poisson: 200 /s}
+  time: {lognormal: {p50: 1 ms, p99: 5 ms}}
+  divergence: 1%
+  secondary_lag: {first: {p50: 45 ms, p90: 83 ms}, later: 2 ms}
+output: {mode: compared, queue: 32}
+"""
+LAG_AND_DIRECT = """
+service: {arrivals: {poisson: 2 /s}, secondary_lag: {later: 1 ms}}
+output: {mode: direct}
+"""
+
+
+def test_reads_back_what_it_writes() -> None:
+    """A scenario with clients, written out in full, reads back as the same scenario."""
+    scenario = loads(WHOLE)
+    assert scenario.service is not None
+    assert scenario.service.secondary_lag.later_ns == 2_000_000
+    assert loads(resolve(scenario)) == scenario
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("output: {mode: held}", "nobody sees it without a service"),
+        (
+            "service: {arrivals: {clients: 2, think: 1 ms}, connections: 2}",
+            "leave out connections and outstanding",
+        ),
+        (
+            "service: {arrivals: {poisson: 2 /s}, divergence: 1%}\noutput: {mode: held}",
+            "service.divergence is without effect",
+        ),
+        (
+            LAG_AND_DIRECT,
+            "service.secondary_lag is without effect",
+        ),
+        ("service: {arrivals: {poisson: 2 /s, regular: 3 /s}}", "excludes"),
+        (
+            "service: {arrivals: {poisson: 2 /s}, time: {lognormal: {p50: 1 ms}}}",
+            "one of p90 and p99",
+        ),
+        (
+            "designs: [unprotected]\nservice: {arrivals: {poisson: 2 /s}}\noutput: {mode: held}",
+            "nothing that output could wait for",
+        ),
+        (
+            "designs: [remus]\nservice: {arrivals: {poisson: 2 /s}}\noutput: {mode: compared}",
+            "runs no second guest",
+        ),
+        ("service: {arrivals: {poisson: 2 ms}}", "is a unit of a time"),
+    ],
+)
+def test_refuses_what_does_not_go_together(text: str, message: str) -> None:
+    """Keys without effect, or against each other, are refused with their place."""
+    with pytest.raises(ScenarioError, match=message):
+        loads(f"name: refused\n{text}\n")
