@@ -87,8 +87,8 @@ REMEDIES: Final = (
     Remedy(
         "keepalive",
         "TCP probes an idle connection: after 5 s of silence 5 times, each second",
-        "SO_KEEPALIVE of Linux, with TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT; on COLO's socket: "
-        "proposed",
+        "SO_KEEPALIVE of Linux, with TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT; "
+        "on COLO's socket: proposed",
         section="network",
         attributes=("keepalive",),
         sets=Keepalive.model_validate({"idle": "5 s", "interval": "1 s", "probes": 5}),
