@@ -67,7 +67,7 @@ LEFT_OUT = (
     LeftOut(
         "clients",
         "clients and colo-compare, which holds the guest's output back until both sides agree",
-        "a fault struck, and a guest serves at the end",
+        "a scenario without `service:`, a fault struck, and a guest serves at the end",
         "service may come back later than the guest, or not at all",
         "net/colo-compare.c",
     ),
@@ -124,7 +124,9 @@ def left_out_of(simulation: Simulation, judgement: Judgement, seen: Seen) -> tup
         "lock-handover": any(host.lock.contested for host in simulation.hosts.values()),
         "vcpu": any(one.kind == "busy" for one in struck)
         or any(host.guest.running and host.lock.owner is not None for host in living),
-        "clients": bool(struck) and simulation.service.serving,
+        "clients": simulation.scenario.service is None
+        and bool(struck)
+        and simulation.service.serving,
         "congestion-control": any(
             isinstance(event, ProcessChanged) and event.state == "thawed"
             for _, event, _ in seen.marks

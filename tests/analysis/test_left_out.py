@@ -78,3 +78,11 @@ def test_buffers_matter_where_their_size_could_decide() -> None:
 def test_a_case_that_does_not_apply_leaves_nothing_out() -> None:
     """Where nothing was simulated nothing is said of the model."""
     assert not ids("qsb", "freeze: primary, at: {checkpoint: 3, step: 'primary: device save'}")
+
+
+def test_a_scenario_with_clients_does_not_leave_them_out() -> None:
+    """What clients see is simulated where a scenario has a service, and then not left out."""
+    killed = scenario(f"kill: secondary, {STREAM}")
+    served = killed.vary({"service": {"arrivals": {"poisson": "100 /s"}}})
+    left = [[one.id for one in explain(given, "split").left_out] for given in (killed, served)]
+    assert left == [["clients", "resident"], ["resident"]]
