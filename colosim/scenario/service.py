@@ -129,8 +129,9 @@ class SecondaryLag(Section):
     example = "{first: {p50: 45 ms, p90: 83 ms}, later: 2 ms}"
 
     first: Percentiles | None = None
-    """For the first request that it begins after a load. Emulation throws its translated code away
-    at a load (measured, QEMU 7.2 under TCG); KVM translates nothing, so none is inferred there.
+    """For the first request after a load: how long after it the guest is as fast as ever. Emulation
+    throws its translated code away (measured, QEMU 7.2 under TCG); KVM has none, so none is
+    inferred there.
     """
     later_ns: _Drawn = 0
     """For every other request."""

@@ -190,7 +190,7 @@ class ClosedClients(Room):
         queue, state.queue = state.queue, []
         self._stop_at, self._secondary_stop_at = stop_ns, secondary_stop_ns
         self._free_ns, self._secondary_free_ns = run, self.secondary_run_ns
-        self._lag_ns = self.first_ns
+        self._is_first = True
         for request in queue[: self._taken]:
             self._execute_copy(request, self.secondary_run_ns, request.left)
         for request, came_ns in self._again:
@@ -245,8 +245,10 @@ class ClosedClients(Room):
         """Let the secondary serve a request, as far as it comes before its stop."""
         if self.mode != COMPARED:
             return
-        done = max(came_ns, self._secondary_free_ns) + work_ns + self._lag_ns
-        self._secondary_free_ns, self._lag_ns = done, self.later_ns
+        begun = max(came_ns, self._secondary_free_ns)
+        lag_ns = self.lag_at(begun) if self._is_first else self.later_ns
+        done = self._secondary_free_ns = begun + work_ns + lag_ns
+        self._is_first = False
         if done <= self._secondary_stop_at and not (surplus and not self.newest_first):
             self._send(done + self.crossing_ns, 1, request)
 

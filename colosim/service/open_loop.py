@@ -211,7 +211,8 @@ class OpenLoop(Room):
         work = np.concatenate((some.work[:taken], self._again.whole, some.whole[taken:]))
         work = work + self.later_ns
         if len(work):
-            work[0] += self.first_ns - self.later_ns
+            begun = max(int(came[0]), self.secondary_run_ns)
+            work[0] += self.lag_at(begun) - self.later_ns
         done = served(np.maximum(came, self.secondary_run_ns), work, self.secondary_run_ns)
         end = taken + len(again)
         secondary = np.concatenate((done[:taken], done[end:]))

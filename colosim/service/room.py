@@ -77,7 +77,7 @@ class Room:
         if lag.first is not None:
             self._first = Draws(settings.seed, "first reply", of_percentiles(lag.first))
         self.first_ns = 0
-        """What the secondary's first request of the epoch takes beyond its time."""
+        """How long after the resume the secondary begins to serve as fast as ever."""
         self.running = self.committed = False
         self.run_ns = 0
         self.secondary_run_ns = 0
@@ -116,6 +116,10 @@ class Room:
     def close(self, end_ns: int) -> None:
         """Count requests and answers up to the end of the run."""
         raise NotImplementedError
+
+    def lag_at(self, begun_ns: int) -> int:
+        """Return the lag of the secondary's first request of an epoch, begun then."""
+        return max(self.later_ns, self.secondary_run_ns + self.first_ns - begun_ns)
 
     # ---- what the pair tells -------------------------------------------------------------------
 

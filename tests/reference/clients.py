@@ -85,6 +85,7 @@ class Reference:
         self.wake = self.env.event()
         self.loads = 0
         self.fresh = False
+        self.loaded_ns = 0
         self.arrived = list(case.arrived)
         self.connection = [number % case.connections for number in range(len(case.arrived))]
         self.answered: dict[int, simpy.Event] = {}
@@ -194,8 +195,9 @@ class Reference:
             number, left = self.twin[0]
             if self.fresh:
                 self.fresh = False
-                left += self.case.first_ns[self.loads % len(self.case.first_ns)]
-                left -= self.case.later_ns
+                first = self.case.first_ns[self.loads % len(self.case.first_ns)]
+                later = self.case.later_ns
+                left += max(later, first - (self.ns - self.loaded_ns)) - later
             yield self.until(self.ns + left, DONE)
             self.twin.pop(0)
             self.env.process(self.echo(number))
@@ -327,7 +329,7 @@ class Reference:
                 self.out.met.add(number)
                 self.env.process(self.flushed(number))
             yield self.until(self.ns + case.load_ns, RUN)
-            self.secondary_runs, self.fresh = True, True
+            self.secondary_runs, self.fresh, self.loaded_ns = True, True, self.ns
             self.twin = [(number, left + case.later_ns) for number, left in state]
             self.twin += [(number, self.work(number) + case.later_ns) for number in self.nic]
             self.nic.clear()
