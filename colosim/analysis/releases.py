@@ -44,7 +44,6 @@ class _DiskWays(Ways):
 
     waits = True
     held = True
-    _holds_lock = True
     _why_deaf = "the monitor serves nothing while the disk is waited for"
 
     def __init__(self, simulation: Simulation, *rest: Any) -> None:

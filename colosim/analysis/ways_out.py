@@ -80,6 +80,8 @@ def _strikes(fault: Fault) -> Act:
 class Ways:
     """The ways out for one side that waits, one after the other."""
 
+    _why_deaf = "the monitor needs the lock to serve it"
+
     def __init__(
         self,
         simulation: Simulation,
@@ -131,10 +133,6 @@ class Ways:
         return self.leaked or self.graph.waits_for(f"{self.side}: {owner.name}") is not None
 
     @property
-    def _holds_lock(self) -> bool:
-        return self.colo.holds_lock
-
-    @property
     def leaked(self) -> bool:
         """Whether its COLO thread has left COLO with the lock."""
         return self.colo.exited and self.colo.holds_lock
@@ -163,7 +161,8 @@ class Ways:
         """Say what comes of the end of the wait, after what comes first."""
         said = [f"{first}the {self.does} {'goes on' if end.reason is None else 'fails'}"]
         released = (LockReleased(self.side, self.thread, purpose) for purpose in Purpose)
-        if self._holds_lock and time_of(events, *released) is not None:
+        owner = self.host.lock.owner
+        if owner and owner.name == self.thread and time_of(events, *released) is not None:
             said.append("the lock is given back")
         if self.sent and _served(self.side, events) is not None:
             said.append("the command is served")
@@ -237,10 +236,6 @@ class Ways:
             effect = self._of_command(self.outlook.at_ns, events)
             if effect:
                 self.add(IF_DONE, f"{COMMAND} on the {side}", effect)
-
-    @property
-    def _why_deaf(self) -> str:
-        return "the monitor needs the lock to serve it"
 
     def _of_command(self, sent_ns: int, events: Sequence[Timed]) -> str:
         """Return what a command that is sent at `sent_ns` does, nothing if that is no takeover."""
