@@ -64,6 +64,7 @@ STAGES = [
     "vmstate_save",
     "ram_stream",
     "device_save",
+    "ram_tail",
     "device_stream",
     "received_wait",
     "loaded_wait",

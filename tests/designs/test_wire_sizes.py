@@ -29,6 +29,7 @@ def wire_bytes(design: str, pages: int, zero_share: str = "0%") -> int:
     text = f"""
 name: wire
 checkpoints: 1
+checkpoint_delay: 10 s
 guest: {{ram: 1 GiB, zero_share: {zero_share}, dirty: {{pages: {pages}}}}}
 """
     scenario = loads(text, file="wire.yaml", known_designs=tuple(load_designs()))
