@@ -15,7 +15,8 @@ COLOSIM = [sys.executable, "-m", "colosim"]
 
 #: Sends itself a signal when a module is imported, and is the command otherwise.
 STOPPING = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored
 number, name, *sys.argv[1:] = sys.argv[1:]
 class Finder:
     def find_spec(self, wanted, *_):
