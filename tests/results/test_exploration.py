@@ -98,7 +98,9 @@ def test_the_kept_cells_are_what_an_exploration_gives(kept: Kept, cells: pd.Data
     pd.testing.assert_frame_equal(every_cell(kept), cells)
 
 
-@MAPS
+@pytest.mark.parametrize(
+    "kept", [HANG, pytest.param(BY_VERSION, marks=pytest.mark.slow)], ids=["hang", "versions"]
+)
 def test_the_map_is_drawn_from_the_kept_cells(
     kept: Kept, cells: pd.DataFrame, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
@@ -130,6 +132,37 @@ def test_the_map_shows_what_the_readme_says_of_it(cells: pd.DataFrame) -> None:
     }
     assert set(cells[cells["fault"] == "fail"]["verdict"]) == {"stopped", "hung"}
     assert "violated" not in set(cells["verdict"])
+
+
+SILENT = ("freeze", "kill", "vanish")
+
+
+@pytest.mark.parametrize("kept", [BY_VERSION])
+def test_the_map_by_version_shows_what_each_change_moved(cells: pd.DataFrame) -> None:
+    """Who hangs by whose silence: the primary, the secondary, the primary again; with yank nobody.
+
+    Only before 5.1 a primary that dies in the middle leaves a torn secondary.
+    """
+    cells = cells.assign(
+        struck=[
+            side if victim == "itself" else {"primary": "secondary"}.get(side, "primary")
+            for side, victim in zip(cells["side"], cells["victim"], strict=True)
+        ]
+    )
+    hung = cells[(cells["verdict"] == "hung") & cells["fault"].isin(SILENT)]
+    found = {
+        (design, struck): len(rows) for (design, struck), rows in hung.groupby(["design", "struck"])
+    }
+    assert found == {
+        ("split", "secondary"): 10,
+        ("qemu-3.1", "primary"): 14,
+        ("qemu-5.1", "primary"): 15,
+        ("qemu-11", "secondary"): 9,
+    }
+    violated = cells[cells["verdict"] == "violated"]
+    assert violated.groupby("design").size().to_dict() == {"qemu-3.1": 11, "qemu-3.1+yank": 9}
+    left = cells[(cells["verdict"] == "hung") & cells["design"].isin(YANKED)]
+    assert set(left["fault"]) == {"leak", "fail"}
 
 
 @pytest.mark.parametrize(
