@@ -33,7 +33,6 @@ from colosim.host.staging import StagingBuffer
 from colosim.network.connection import Connection
 from colosim.network.direction import Direction
 from colosim.network.reference import ReferenceDirection
-from colosim.runs.clients import Clients
 from colosim.runs.liveness import LATE, Liveness
 from colosim.runs.peaks import Peaks
 from colosim.runs.service import Service
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from colosim.designs.design import Design
     from colosim.host.failover import Failover
     from colosim.network.ends import Ends
+    from colosim.runs.clients import Clients
     from colosim.runs.taps import Tap
     from colosim.scenario.model import Scenario
 
@@ -107,6 +107,8 @@ class Simulation:
         self._staff()
         self.clients: Clients | None = None
         if scenario.service is not None:
+            from colosim.runs.clients import Clients  # noqa: PLC0415 - numpy, which most need not
+
             self.clients = Clients(
                 scenario,
                 scenario.mode_of(self.design.name.partition("+")[0]),

@@ -11,11 +11,10 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
 EXACT_LIMIT = 10_000
@@ -54,6 +53,8 @@ class Quantiles:
 
     def add_array(self, values: NDArray[np.int64]) -> None:
         """Take the values of an array, as `add` does, a bin at a time."""
+        import numpy as np  # noqa: PLC0415 - who has an array has loaded it
+
         if self._exact is not None or len(values) < EXACT_LIMIT:
             few = values[:EXACT_LIMIT]
             self.add(few.tolist())

@@ -124,7 +124,7 @@ def hold_time_to_guest(run: Run) -> None:
         (begun_ns, ended_ns, fault_ns)
         for begun_ns, ended_ns in serving.stops
         for fault_ns in serving.faults
-        if fault_ns <= ended_ns
+        if fault_ns <= ended_ns and begun_ns < ended_ns
     ]
     if not serving.faults:
         assert value is None
