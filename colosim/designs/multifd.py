@@ -100,6 +100,11 @@ class _Channel:
             yield from self.thread.wait(blocks, what_for)
 
 
+def _opened(host: Host, name: str, ends: Sequence[Ends]) -> list[_Channel]:
+    """Return a side's channels, each with a thread called `name` and its number."""
+    return [_Channel(host, f"{name} {number}", one) for number, one in enumerate(ends, 1)]
+
+
 def _all_done(side: Side, jobs: Sequence[Event], step: str) -> Steps:
     """Let the COLO thread wait until every channel's job is done.
 
@@ -118,10 +123,7 @@ class MultifdPrimary(RemediedPrimary):
 
     def open_channels(self, ends: Sequence[Ends]) -> None:
         """Give it its ends of the channels' connections."""
-        names = (f"multifd send {number}" for number in range(1, len(ends) + 1))
-        self.channels = [
-            _Channel(self.host, name, one) for name, one in zip(names, ends, strict=True)
-        ]
+        self.channels = _opened(self.host, "multifd send", ends)
         self.bulk_out = ends[0]
 
     @property
@@ -179,10 +181,7 @@ class MultifdSecondary(RemediedSecondary):
 
     def open_channels(self, ends: Sequence[Ends]) -> None:
         """Give it its ends of the channels' connections."""
-        names = (f"multifd recv {number}" for number in range(1, len(ends) + 1))
-        self.channels = [
-            _Channel(self.host, name, one) for name, one in zip(names, ends, strict=True)
-        ]
+        self.channels = _opened(self.host, "multifd recv", ends)
         self.bulk_in = ends[0]
 
     @property
