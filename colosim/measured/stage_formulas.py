@@ -110,6 +110,13 @@ def _rows_of(
         yield Row(run.name, stage, median_ns, amounts(amount), 1 / len(parts))
 
 
+def _bitmap_sync(run: MeasuredRun, begin: str) -> Iterator[Row]:
+    """Yield the rows of the bitmap's synchronisation, which begins at the point `begin`."""
+    ram = run.conditions.ram_bytes / GIB
+    amounts = {"bitmap_sync": 1, "bitmap_sync_ram": ram}
+    yield from _rows_of(run, "bitmap sync", _between(begin, "p_synced"), lambda _n: amounts)
+
+
 def _whole_bytes(pages: float) -> float:
     return PAGE_STREAM_BYTES * pages + WHOLE_BYTES
 
@@ -146,13 +153,7 @@ def _common(run: MeasuredRun) -> Iterator[Row]:
     )
     yield from _rows_of(run, "stop", _between("p_reply", "p_stopped"), lambda _n: {"vm_stop": 1})
     yield from _rows_of(run, "start", _between("p_loaded", "p_resumed"), lambda _n: {"vm_start": 1})
-    ram = run.conditions.ram_bytes / GIB
-    yield from _rows_of(
-        run,
-        "bitmap sync",
-        _between("p_lock_taken", "p_synced"),
-        lambda _n: {"bitmap_sync": 1, "bitmap_sync_ram": ram},
-    )
+    yield from _bitmap_sync(run, "p_lock_taken")
 
 
 def _whole(run: MeasuredRun) -> Iterator[Row]:
@@ -276,13 +277,7 @@ def _released(run: MeasuredRun) -> Iterator[Row]:
     yield from _rows_of(
         run, "device save", _between("p_stopped", "p_sync_begin"), lambda _n: {"device_save": 1}
     )
-    ram = run.conditions.ram_bytes / GIB
-    yield from _rows_of(
-        run,
-        "bitmap sync",
-        _between("p_sync_begin", "p_synced"),
-        lambda _n: {"bitmap_sync": 1, "bitmap_sync_ram": ram},
-    )
+    yield from _bitmap_sync(run, "p_sync_begin")
     yield from _rows_of(
         run,
         "cache flush",
