@@ -1,4 +1,4 @@
-"""Model code must not use what makes two runs of one scenario differ."""
+"""Model code must not use what makes two runs of one scenario differ; files are small."""
 
 from __future__ import annotations
 
@@ -309,6 +309,16 @@ def test_model_code_has_no_source_of_nondeterminism() -> None:
 def test_the_model_is_looked_at() -> None:
     """The walk finds the packages that every model stands on."""
     assert {path.relative_to(PACKAGE).parts[0] for path in model_files()} >= {"engine", "designs"}
+
+
+#: The most lines of a file: longer ones have more than one subject.
+LINES_MAX = 460
+
+
+def test_no_file_of_the_package_is_long() -> None:
+    """Every file of the package has at most 460 lines."""
+    lines = {path: path.read_bytes().count(b"\n") for path in sorted(PACKAGE.rglob("*.py"))}
+    assert {path.name: count for path, count in lines.items() if count > LINES_MAX} == {}
 
 
 #: Ends each guilty line of a planted source.

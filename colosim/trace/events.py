@@ -11,7 +11,7 @@ nothing is said).  `str` of an event is its sentence, as ``events.csv`` has it.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, dataclass_transform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,9 +42,14 @@ WRITTEN: Final[Mapping[str, Mapping[object, str]]] = {
 """How the values of fields that cannot have any other are written; other fields are any text."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass_transform(frozen_default=True)
+@dataclass(frozen=True)
 class Event:
-    """What happens, to nobody in particular."""
+    """What happens, to nobody in particular.  Each kind of event is a frozen dataclass."""
+
+    def __init_subclass__(cls) -> None:
+        """Make a dataclass of each subclass."""
+        dataclass(frozen=True)(cls)
 
     doer: ClassVar[str] = ""
     """Who does it, in words in front of the sentence."""
@@ -68,7 +73,6 @@ class Event:
         return sentence.format(**words)
 
 
-@dataclass(frozen=True, slots=True)
 class OnSide(Event):
     """What happens on one side, ``primary`` or ``secondary``."""
 
@@ -76,7 +80,6 @@ class OnSide(Event):
     side: str
 
 
-@dataclass(frozen=True, slots=True)
 class ByManager(Event):
     """What the cluster manager does or hears, and which side it concerns."""
 
@@ -87,7 +90,6 @@ class ByManager(Event):
 # ---- the protocol --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Sent(OnSide):
     """A protocol message is in the sender's socket buffer.  Value: its bytes."""
 
@@ -95,7 +97,6 @@ class Sent(OnSide):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
 class Received(OnSide):
     """A protocol message has been read.  Value: its bytes."""
 
@@ -103,7 +104,6 @@ class Received(OnSide):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
 class StreamBegan(OnSide):
     """A side begins to write a bulk stream.  Value: the bytes that it will write."""
 
@@ -111,7 +111,6 @@ class StreamBegan(OnSide):
     step: str
 
 
-@dataclass(frozen=True, slots=True)
 class StreamEnded(OnSide):
     """The last byte of a bulk stream is written (who began it) or read.  Value: its bytes."""
 
@@ -119,7 +118,6 @@ class StreamEnded(OnSide):
     step: str
 
 
-@dataclass(frozen=True, slots=True)
 class StreamBroken(OnSide):
     """The write of a bulk stream has failed, and nobody looked."""
 
@@ -127,7 +125,6 @@ class StreamBroken(OnSide):
     step: str
 
 
-@dataclass(frozen=True, slots=True)
 class StepDone(OnSide):
     """A thread has done a step of work; a step of a design's own too.  Value: ns that it took."""
 
@@ -135,7 +132,6 @@ class StepDone(OnSide):
     step: str
 
 
-@dataclass(frozen=True, slots=True)
 class PagesCounted(OnSide):
     """Pages of a checkpoint: ``dirty``, ``flushed`` or ``late``.  Value: how many.
 
@@ -147,14 +143,12 @@ class PagesCounted(OnSide):
     pages: str
 
 
-@dataclass(frozen=True, slots=True)
 class Staged(OnSide):
     """State has been put into the staging buffer.  Value: all bytes that are in it."""
 
     sentence = "staged"
 
 
-@dataclass(frozen=True, slots=True)
 class CheckpointEnded(Event):
     """A transaction is over, ``committed`` or ``aborted``.  Value: its number, from 0."""
 
@@ -165,7 +159,6 @@ class CheckpointEnded(Event):
 # ---- the iothread lock, and other waits ----------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class LockWanted(OnSide):
     """A thread begins to wait for the iothread lock, which another has."""
 
@@ -174,7 +167,6 @@ class LockWanted(OnSide):
     purpose: Purpose
 
 
-@dataclass(frozen=True, slots=True)
 class LockGot(OnSide):
     """A thread has the iothread lock.  Value: ns that it waited."""
 
@@ -183,7 +175,6 @@ class LockGot(OnSide):
     purpose: Purpose
 
 
-@dataclass(frozen=True, slots=True)
 class LockReleased(OnSide):
     """A thread gives the iothread lock back.  Value: ns that it had it."""
 
@@ -192,7 +183,6 @@ class LockReleased(OnSide):
     purpose: Purpose
 
 
-@dataclass(frozen=True, slots=True)
 class WaitBegan(OnSide):
     """A thread begins to wait: for a message, room in a buffer, a timer, a command, a thread."""
 
@@ -207,7 +197,6 @@ class WaitBegan(OnSide):
         return what_for[len(room) : -1] if what_for.startswith(room) else what_for
 
 
-@dataclass(frozen=True, slots=True)
 class WaitEnded(OnSide):
     """A thread has what it waited for, or an error instead.  Value: ns that it waited."""
 
@@ -219,21 +208,18 @@ class WaitEnded(OnSide):
 # ---- guest, process, memory, the end of COLO, and monitors ---------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class GuestRunning(OnSide):
     """The guest runs from now on."""
 
     sentence = "guest running"
 
 
-@dataclass(frozen=True, slots=True)
 class GuestStopped(OnSide):
     """The guest is stopped.  Value: ns that it had run."""
 
     sentence = "guest stopped"
 
 
-@dataclass(frozen=True, slots=True)
 class ProcessChanged(OnSide):
     """The QEMU process is ``frozen``, ``thawed`` or ``killed``.  Value: of a thaw, ns frozen."""
 
@@ -241,7 +227,6 @@ class ProcessChanged(OnSide):
     state: str
 
 
-@dataclass(frozen=True, slots=True)
 class MemoryLevel(OnSide):
     """An account of memory beyond the guest's RAM changes.  Value: its bytes from now on."""
 
@@ -249,7 +234,6 @@ class MemoryLevel(OnSide):
     account: str
 
 
-@dataclass(frozen=True, slots=True)
 class CallFailed(OnSide):
     """A ``send`` or ``receive`` call on the connection returns an error."""
 
@@ -258,7 +242,6 @@ class CallFailed(OnSide):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
 class SocketFailed(OnSide):
     """A call on a connection beside the migration's, by QEMU's name for it, returns an error."""
 
@@ -267,14 +250,12 @@ class SocketFailed(OnSide):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
 class ConnectionTimedOut(OnSide):
     """The side's kernel gives the connection up: nothing has come back for too long."""
 
     sentence = "connection timed out"
 
 
-@dataclass(frozen=True, slots=True)
 class FailureInjected(OnSide):
     """A fault makes a function fail (such as ``device save``); it may leak the iothread lock."""
 
@@ -283,7 +264,6 @@ class FailureInjected(OnSide):
     leaks_lock: bool
 
 
-@dataclass(frozen=True, slots=True)
 class FunctionFailed(OnSide):
     """A function that saves or loads state returns an error."""
 
@@ -291,7 +271,6 @@ class FunctionFailed(OnSide):
     function: str
 
 
-@dataclass(frozen=True, slots=True)
 class ColoExit(OnSide):
     """The COLO thread leaves its loop: on ``request`` of a failover, or with an ``error``."""
 
@@ -299,14 +278,12 @@ class ColoExit(OnSide):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class ServesAlone(OnSide):
     """This side's guest serves alone from now on."""
 
     sentence = "serves alone"
 
 
-@dataclass(frozen=True, slots=True)
 class FailoverPostponed(OnSide):
     """The failover is put off (``loading``: until a checkpoint that is being loaded is loaded)."""
 
@@ -314,7 +291,6 @@ class FailoverPostponed(OnSide):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
 class FailoverChanged(OnSide):
     """QEMU's failover status, as a real log has it."""
 
@@ -322,7 +298,6 @@ class FailoverChanged(OnSide):
     state: str
 
 
-@dataclass(frozen=True, slots=True)
 class MigrationChanged(OnSide):
     """QEMU's migration status, as a real log has it."""
 
@@ -330,7 +305,6 @@ class MigrationChanged(OnSide):
     state: str
 
 
-@dataclass(frozen=True, slots=True)
 class OperatorSends(OnSide):
     """An operator sends a command to a side's monitor."""
 
@@ -338,7 +312,6 @@ class OperatorSends(OnSide):
     command: str
 
 
-@dataclass(frozen=True, slots=True)
 class AgentYanks(OnSide):
     """The agent on a side's host finds the monitor deaf, and yanks its own QEMU.
 
@@ -348,7 +321,6 @@ class AgentYanks(OnSide):
     sentence = "agent yanks its own QEMU"
 
 
-@dataclass(frozen=True, slots=True)
 class CommandReceived(OnSide):
     """A command is in the monitor's socket."""
 
@@ -356,7 +328,6 @@ class CommandReceived(OnSide):
     command: str
 
 
-@dataclass(frozen=True, slots=True)
 class CommandServed(OnSide):
     """The monitor begins to serve a command; out of band: at once, without the iothread lock.
 
@@ -368,7 +339,6 @@ class CommandServed(OnSide):
     out_of_band: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class CommandRefused(OnSide):
     """A command that cannot be served now is answered with an error."""
 
@@ -376,7 +346,6 @@ class CommandRefused(OnSide):
     command: str
 
 
-@dataclass(frozen=True, slots=True)
 class JobScheduled(OnSide):
     """The main loop is to do something of its own, such as a bottom half."""
 
@@ -387,7 +356,6 @@ class JobScheduled(OnSide):
 # ---- faults and the cluster manager --------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class FaultStruck(Event):
     """A fault of a kind strikes a side or the ``network``."""
 
@@ -396,7 +364,6 @@ class FaultStruck(Event):
     target: str
 
 
-@dataclass(frozen=True, slots=True)
 class FaultEnded(Event):
     """What a fault struck is as before."""
 
@@ -404,35 +371,30 @@ class FaultEnded(Event):
     target: str
 
 
-@dataclass(frozen=True, slots=True)
 class FaultsOver(Event):
     """All faults end, and none strikes any more."""
 
     sentence = "faults end"
 
 
-@dataclass(frozen=True, slots=True)
 class PeerLost(ByManager):
     """The cluster manager takes a side for lost."""
 
     sentence = "{side} is lost"
 
 
-@dataclass(frozen=True, slots=True)
 class PoweredOff(ByManager):
     """The cluster manager fences a side."""
 
     sentence = "powers {side} off"
 
 
-@dataclass(frozen=True, slots=True)
 class ExitHeard(ByManager):
     """The cluster manager hears that a side has left COLO with an error."""
 
     sentence = "hears COLO_EXIT (error) of the {side}"
 
 
-@dataclass(frozen=True, slots=True)
 class CommandUnsent(ByManager):
     """The cluster manager has no connection on which to send a command to a side."""
 
@@ -440,7 +402,6 @@ class CommandUnsent(ByManager):
     command: str
 
 
-@dataclass(frozen=True, slots=True)
 class CommandDropped(ByManager):
     """A command that waited to be served is lost with the cluster manager's connection."""
 
@@ -448,21 +409,18 @@ class CommandDropped(ByManager):
     command: str
 
 
-@dataclass(frozen=True, slots=True)
 class MonitorLost(ByManager):
     """The cluster manager loses its connection to a side's monitor."""
 
     sentence = "loses its connection to the {side}'s monitor"
 
 
-@dataclass(frozen=True, slots=True)
 class MonitorRegained(ByManager):
     """The cluster manager is connected to a side's monitor again."""
 
     sentence = "is connected to the {side}'s monitor again"
 
 
-@dataclass(frozen=True, slots=True)
 class LivenessMissed(Event):
     """The pair did not make progress within the limit that its scenario sets."""
 
