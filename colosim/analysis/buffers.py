@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from colosim.network.fluid import Point
     from colosim.network.transfer import Transfer
     from colosim.runs.simulation import Simulation
-    from colosim.scenario.model import Network
-
-__all__ = ["BufferLevels", "FullSince", "buffer_levels"]
+    from colosim.scenario.network import Network
 
 
 @dataclass(frozen=True, slots=True)

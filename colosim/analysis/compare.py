@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
     from colosim.scenario import Scenario
 
-__all__ = ["MEASURED", "QUANTITIES", "Comparison", "Row", "compare", "measured_medians"]
-
 QUANTITIES = (
     "pause_ns.p50",
     "pause_ns.p99",

@@ -9,7 +9,7 @@ from colosim.analysis.graph import WaitForGraph, dot, mermaid
 from colosim.analysis.left_out import LeftOut, left_out_of
 from colosim.analysis.outlook import Outlook
 from colosim.analysis.recovery import HEAL, RESET, THAW, YANKED, freed_before, served
-from colosim.analysis.report_text import WIDTH, stopped_ns, text_of
+from colosim.analysis.report_text import stopped_ns, text_of
 from colosim.analysis.standing import observe, standing
 from colosim.analysis.timeline import Story, duration, moment_of, place, story
 from colosim.analysis.wait_for import SIDES
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
     from colosim.runs.verdict import Judgement
     from colosim.scenario.model import Scenario
-
-__all__ = ["WIDTH", "Explanation", "explain"]
 
 _WENT_ON = {COMPLETED, NOT_APPLICABLE}
 

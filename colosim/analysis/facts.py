@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from colosim.analysis.timeline import MS, duration, moment_of, place, seconds, size
 from colosim.analysis.wait_for import SIDES
-from colosim.scenario.model import RandomMoment
+from colosim.scenario.faults import RandomMoment
 from colosim.scenario.units import FACTOR, FAULT_RATE
 from colosim.scenario.units import text_of as quantity
 from colosim.trace.events import (
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 
     from colosim.analysis.timeline import Seen
     from colosim.runs.simulation import Simulation
-    from colosim.scenario.model import Fault, Manager, Planned
+    from colosim.scenario.faults import Fault, Planned
+    from colosim.scenario.manager import Manager
     from colosim.trace.events import Event
     from colosim.trace.record import Timed
-
-__all__ = ["facts"]
 
 FAULTS_TOLD = 10
 MANAGER_TOLD = 12

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Chain", "Edge", "Kind", "Node", "WaitForGraph", "dot", "mermaid"]
-
 
 class Kind(StrEnum):
     """What a node of the graph is."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
     from colosim.runs.verdict import Judgement
 
-__all__ = ["LEFT_OUT", "LeftOut", "left_out_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:

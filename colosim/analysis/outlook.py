@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from colosim.network.tcp import give_up_ns
 from colosim.runs.simulation import Simulation
-from colosim.scenario.model import RandomMoment
+from colosim.scenario.faults import RandomMoment
 from colosim.trace.events import COMMITTED, PRIMARY, SECONDARY, CheckpointEnded
 from colosim.trace.record import typed
 
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.designs.design import Design
-    from colosim.scenario.model import Fault, Scenario
+    from colosim.scenario.faults import Fault
+    from colosim.scenario.model import Scenario
     from colosim.trace.record import Timed
 
     Act = Callable[[Simulation], object]
-
-__all__ = ["Act", "Outlook"]
 
 HOUR_NS = 3600 * 10**9
 _ENOUGH_COMMITS = 2

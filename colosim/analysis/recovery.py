@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from colosim.runs.verdict import Judgement
     from colosim.trace.record import Timed
 
-__all__ = ["HEAL", "RESET", "THAW", "YANKED", "Ending", "Served", "endings", "freed_by", "served"]
-
 THAW, HEAL = "thaw", "heal"
 RESET, YANKED, SHUT_DOWN = "connection reset", "yanked", "shut down"
 _WORDS = {

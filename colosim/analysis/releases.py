@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
     from colosim.trace.record import Timed
 
-__all__ = ["releases"]
-
 
 def releases(
     simulation: Simulation, graph: WaitForGraph, lost: Mapping[str, Loss], outlook: Outlook

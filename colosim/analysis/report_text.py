@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
     from colosim.runs.verdict import Judgement
 
-__all__ = ["WIDTH", "stopped_ns", "text_of"]
-
 WIDTH = 76
 EVENTS_TOLD = 120
 _WHO = 10

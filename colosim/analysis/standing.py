@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
     from colosim.trace.record import Timed
 
-__all__ = ["Hold", "Standing", "observe", "standing"]
-
 _KEPT_CHUNKS = 16
 _MARKS = (
     *FAULT_EVENTS,

@@ -51,22 +51,6 @@ if TYPE_CHECKING:
     from colosim.trace.events import Event
     from colosim.trace.record import Timed
 
-__all__ = [
-    "FAULT_EVENTS",
-    "Happening",
-    "Seen",
-    "Story",
-    "Told",
-    "duration",
-    "moment_of",
-    "place",
-    "purpose_of",
-    "seconds",
-    "size",
-    "story",
-    "tell",
-]
-
 MS, S = 1_000_000, 1_000_000_000
 MIB = 1 << 20
 

@@ -38,22 +38,6 @@ if TYPE_CHECKING:
     from colosim.trace.events import Event
     from colosim.trace.record import Timed
 
-__all__ = [
-    "FROZEN",
-    "KILLED",
-    "POWERED_OFF",
-    "SIDES",
-    "VANISHED",
-    "Loss",
-    "Wait",
-    "Waits",
-    "colo_end",
-    "follow_waits",
-    "losses",
-    "open_waits",
-    "wait_for_graph",
-]
-
 SIDES = (PRIMARY, SECONDARY)
 NETWORK, _MANAGER = "network", "cluster manager"
 FROZEN, KILLED, VANISHED, POWERED_OFF = "frozen", "killed", "vanished", "powered off"

@@ -18,7 +18,7 @@ from colosim.analysis.wait_for import (
 )
 from colosim.host.failover import COMMAND
 from colosim.network.tcp import give_up_ns
-from colosim.scenario.model import HealFault, KillFault, ThawFault
+from colosim.scenario.faults import HealFault, KillFault, ThawFault
 from colosim.trace.events import (
     OTHER,
     CallFailed,
@@ -42,11 +42,9 @@ if TYPE_CHECKING:
     from colosim.analysis.wait_for import Loss
     from colosim.network.ends import Ends
     from colosim.runs.simulation import Simulation
-    from colosim.scenario.model import Fault
+    from colosim.scenario.faults import Fault
     from colosim.trace.events import Event
     from colosim.trace.record import Timed
-
-__all__ = ["BY_ITSELF", "IF_DONE", "NEVER", "End", "Release", "Ways", "time_of"]
 
 BY_ITSELF, IF_DONE, NEVER = "by itself", "if done", "never"
 TIMED_OUT = "connection timed out"

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from colosim.network.ends import Ends
     from colosim.trace.events import Event
 
-__all__ = ["BytesKept"]
-
 STREAM = ""
 """Stands for the name of a bulk stream: its two ends call it by names of their own."""
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     Handler = Callable[[int, int], None]
 
-__all__ = ["Checker", "Pair"]
-
 
 @dataclass(frozen=True, slots=True)
 class Pair:

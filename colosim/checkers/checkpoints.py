@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from colosim.checkers.checker import Handler
     from colosim.trace.events import Event
 
-__all__ = ["MonotoneEpochs", "OutputCommit", "TornState"]
-
 PRIMARY = "primary checkpoint thread"
 SECONDARY = "secondary COLO incoming thread"
 

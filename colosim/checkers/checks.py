@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from colosim.checkers.checker import Checker, Handler, Pair
 
-__all__ = ["RULES", "Checks"]
-
 RULES: Final[tuple[type[Checker], ...]] = (
     LockDiscipline,
     BytesKept,

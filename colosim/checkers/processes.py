@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     Who = tuple[str, Purpose]
 
-__all__ = ["FrozenProcess", "LockDiscipline", "OnePrimary"]
-
 _TOLD: Final = {"split_brain", "violated"}
 
 

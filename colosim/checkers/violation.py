@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     Timed = tuple[int, Event, int]
 
-__all__ = ["Broken", "Violation"]
-
 
 class Broken(Exception):  # noqa: N818 - no error of anybody who uses colosim
     """Raised by a checker at the event that breaks its rule; `thread` is who did it."""

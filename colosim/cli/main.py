@@ -39,16 +39,6 @@ from colosim.errors import ColosimError, InvariantError, ScenarioError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = [
-    "COMMANDS",
-    "STATUS_BAD_INPUT",
-    "STATUS_FAILED",
-    "STATUS_NOBODY_SERVES",
-    "STATUS_VIOLATED",
-    "main",
-    "print_faults",
-]
-
 STATUS_FAILED = 1
 STATUS_NOBODY_SERVES = 3
 STATUS_VIOLATED = 4

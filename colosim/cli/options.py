@@ -11,18 +11,6 @@ from colosim.trace.fields import SEED_MAX
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = [
-    "command_of",
-    "design_option",
-    "designs_option",
-    "force_option",
-    "format_option",
-    "overrides_option",
-    "run_options",
-    "seed_option",
-    "words_between_commas",
-]
-
 Decorated = TypeVar("Decorated", bound="Callable[..., object]")
 
 overrides_option = click.option(

@@ -9,8 +9,6 @@ from colosim.cli.main import STATUS_FAILED, STATUS_NOBODY_SERVES, STATUS_VIOLATE
 if TYPE_CHECKING:
     from colosim.runs.run import Run
 
-__all__ = ["status_of"]
-
 
 def status_of(run: Run) -> int:
     """Return the exit status of a run: 0 if it is a success, or ended as was foreseen.

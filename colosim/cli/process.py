@@ -16,15 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-__all__ = [
-    "STATUS_BAD_INPUT",
-    "STATUS_BROKEN_PIPE",
-    "as_process",
-    "refused",
-    "stopped",
-    "was_stopped",
-]
-
 STATUS_BAD_INPUT = 2
 STATUS_BROKEN_PIPE = 141
 """What a shell tells of a program that SIGPIPE ended."""

@@ -11,8 +11,6 @@ import click
 if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
 
-__all__ = ["Bar", "Progression"]
-
 _CLEARED = "\r\033[K\033[?25h"
 """To the line's start, the bar away, the cursor back."""
 

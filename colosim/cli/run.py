@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from colosim.cli.main import STATUS_BAD_INPUT
 from colosim.cli.options import command_of, force_option, format_option, run_options
+from colosim.cli.process import STATUS_BAD_INPUT
 from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from colosim.runs.run import Run
 
-__all__ = ["is_told", "marked_verdict", "print_sentence", "print_table", "verdict_style"]
-
 _STYLES = {
     "completed": "green",
     "failed_over": "green",

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from colosim.runs.run import Run
     from colosim.runs.simulation import Simulation
 
-__all__ = ["name_of", "run_of", "runs_of", "stored_runs"]
-
 
 def runs_of(
     source: str,

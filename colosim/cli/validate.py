@@ -6,8 +6,9 @@ import sys
 
 import click
 
-from colosim.cli.main import STATUS_BAD_INPUT, print_faults
+from colosim.cli.main import print_faults
 from colosim.cli.options import overrides_option
+from colosim.cli.process import STATUS_BAD_INPUT
 
 
 @click.command("validate")

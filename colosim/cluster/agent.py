@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from colosim.host.failover import Failover
     from colosim.host.host import Host
 
-__all__ = ["Deafness", "LocalAgent"]
-
 
 class Deafness:
     """Since when a monitor has not answered whoever asks it every so often."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.host.failover import Failover
     from colosim.host.host import Host
-    from colosim.scenario.model import Manager
+    from colosim.scenario.manager import Manager
     from colosim.trace.record import Record
 
 

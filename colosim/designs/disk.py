@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.host.host import Host
     from colosim.network.ends import Ends
-    from colosim.scenario.model import Disk as DiskModel
-    from colosim.scenario.model import Network
+    from colosim.scenario.disk import Disk as DiskModel
+    from colosim.scenario.network import Network
     from colosim.trace.record import Record
 
     Steps = Generator[Event, None, None]

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from simpy.events import Event, Timeout
 
-__all__ = ["Environment", "hand_over", "pending"]
-
 E = TypeVar("E", bound="Event")
 
 

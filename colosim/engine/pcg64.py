@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["pcg64"]
-
 _WORD: Final = (1 << 32) - 1
 _POOL_WORDS: Final = 4
 _INIT_A, _MULT_A = 0x43B0D7E5, 0x931E8875

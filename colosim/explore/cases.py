@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from colosim.explore.choices import Chooser
-    from colosim.scenario.model import Fault, Scenario
-
-__all__ = ["CHECKPOINT", "Case", "Space", "base_of", "replayed"]
+    from colosim.scenario.faults import Fault
+    from colosim.scenario.model import Scenario
 
 CHECKPOINT = 1
 """The checkpoint that faults strike, from 0: the first whose buffers are warm."""

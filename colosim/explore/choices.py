@@ -15,8 +15,6 @@ from colosim.scenario.units import nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["ChoicesError", "Chooser", "Odometer", "Replay", "enumerate_cases", "parse", "written"]
-
 Made = TypeVar("Made")
 
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
     """Is told how many cases are finished, and how many there are."""
 
-__all__ = ["Exploration", "explore", "explore_space"]
-
 _AT_ONCE = 16
 """Cases that a process is given at a time: few enough that an interrupt loses little."""
 _AHEAD = 3

@@ -11,15 +11,13 @@ from pydantic import ValidationError
 
 from colosim.explore.choices import ChoicesError
 from colosim.scenario.disk import DISK
-from colosim.scenario.model import FAULT_KINDS
+from colosim.scenario.faults import FAULT_KINDS
 from colosim.trace.events import OTHER, PRIMARY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from colosim.scenario.model import Fault
-
-__all__ = ["DEFAULT_FAULTS", "fault_of", "spoken_for", "victims_of"]
+    from colosim.scenario.faults import Fault
 
 NETWORK: Final = "network"
 

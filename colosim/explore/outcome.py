@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from colosim.runs.verdict import Judgement
     from colosim.scenario.model import Scenario
 
-__all__ = ["COLUMNS", "Outcome", "ended", "run_case"]
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from colosim.explore.explore import Exploration
     from colosim.explore.outcome import Outcome
 
-__all__ = ["as_csv", "as_json", "count_rows", "write_tables"]
-
 
 def count_rows(exploration: Exploration) -> tuple[list[str], list[list[str]]]:
     """Return the columns and rows of the table of counts; verdicts that never came are left out."""

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from colosim.scenario.model import Scenario
 
-__all__ = ["Results", "digest_of"]
-
 _DIGITS = 16
 
 

@@ -21,7 +21,7 @@ from colosim.runs.verdict import NOT_APPLICABLE
 from colosim.scenario import loads
 from colosim.scenario.canonical import as_yaml, plain_keys
 from colosim.scenario.checks import conflicts
-from colosim.scenario.model import FixedDirty
+from colosim.scenario.guest import FixedDirty
 from colosim.scenario.section import measure_of
 from colosim.scenario.units import PAGE_BYTES
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from colosim.scenario.fields import Measure
     from colosim.scenario.model import Scenario
-
-__all__ = ["Shrunk", "Threshold", "check_key", "shrunk", "threshold"]
 
 Path = tuple[str | int, ...]
 _FIXED: Final[tuple[Path, ...]] = (("name",), ("designs",))

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.host.host import Host
     from colosim.network.connection import Connection
-    from colosim.scenario.model import Fault
+    from colosim.scenario.faults import Fault
     from colosim.trace.record import Record
-
-__all__ = ["Effect", "Effects"]
 
 PPM = 1_000_000
 NETWORK, CHANNEL = "network", "channel"

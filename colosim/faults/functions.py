@@ -14,8 +14,6 @@ from colosim.trace.steps import step_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["function_of", "what_blocks"]
-
 _SET_UP: Final = {
     "savevm_state_begin": "qemu_savevm_state_begin",
     "loadvm_state_begin": "qemu_loadvm_state_begin",

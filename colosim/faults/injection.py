@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from colosim.designs.side import VmstateError
 from colosim.engine.streams import exponential_ns
-from colosim.faults.steps import AFTER, BEFORE, DURING, Moment, moment
+from colosim.faults.steps import BEFORE, DURING, Moment, moment
 from colosim.host.failover import STEPS
-from colosim.network.direction import READ, WRITE
-from colosim.scenario.model import FailFault, Fault, RandomMoment
+from colosim.network.ends import READ, WRITE
+from colosim.scenario.faults import FailFault, Fault, RandomMoment
 from colosim.trace.events import FailureInjected, FaultsOver, FaultStruck
 from colosim.trace.steps import DISK_STEPS
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from colosim.engine.streams import Streams
     from colosim.faults.effects import Effect, Effects
     from colosim.network.ends import Ends
-    from colosim.scenario.model import Planned
+    from colosim.scenario.faults import Planned
     from colosim.trace.events import Event
     from colosim.trace.record import Record
 
@@ -247,6 +247,3 @@ class Injector:
         self.record.note(FaultsOver())
         self.effects.end_all()
         self._after()
-
-
-__all__ = ["AFTER", "BEFORE", "READ", "WRITE", "Injector"]

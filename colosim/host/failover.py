@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from colosim.host.host import Host
     from colosim.host.process import Thread
-    from colosim.scenario.model import Disk as DiskModel
+    from colosim.scenario.disk import Disk as DiskModel
 
     Steps = Generator[Event, None, None]
 

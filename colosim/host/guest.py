@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.engine.environment import Environment
-    from colosim.scenario.model import Guest as GuestModel
+    from colosim.scenario.guest import Guest as GuestModel
     from colosim.trace.record import Record
 
 _SCALE_BITS = 192

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.engine.environment import Environment
-    from colosim.scenario.model import Costs, Memory
-    from colosim.scenario.model import Guest as GuestModel
+    from colosim.scenario.costs import Costs
+    from colosim.scenario.guest import Guest as GuestModel
+    from colosim.scenario.memory import Memory
     from colosim.trace.record import Record
 
 PAGE_BYTES = 4096

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.trace.record import Record
 
-__all__ = ["Process", "Thread"]
-
 
 class Process:
     """One QEMU process on one side of the pair."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from colosim.designs.registry import load_design
 from colosim.errors import LogError
 from colosim.scenario import Scenario
-from colosim.scenario.model import Network
+from colosim.scenario.network import Network
 from colosim.scenario.presets import preset_names
 
 if TYPE_CHECKING:

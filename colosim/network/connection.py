@@ -11,7 +11,7 @@ from colosim.trace.events import PRIMARY, SECONDARY
 if TYPE_CHECKING:
     from colosim.engine.environment import Environment
     from colosim.network.ends import Ends
-    from colosim.scenario.model import Network
+    from colosim.scenario.network import Network
     from colosim.trace.record import Record
 
 

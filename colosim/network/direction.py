@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from colosim.network.section import Section
     from colosim.network.transfer import Transfer
 
-__all__ = ["READ", "WRITE", "Direction"]
-
 
 class Direction(FastEnds):
     """Bytes from `sender` to `receiver`, in order, blocking at both ends as sockets do."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from colosim.network.fluid import Fluid, Point
     from colosim.network.section import Section
     from colosim.network.transfer import Transfer
-    from colosim.scenario.model import Network
+    from colosim.scenario.network import Network
     from colosim.trace.record import Record
 
 WRITE, READ = "write", "read"

@@ -14,7 +14,7 @@ from colosim.network.tcp import (
 )
 
 if TYPE_CHECKING:
-    from colosim.scenario.model import Network
+    from colosim.scenario.network import Network
 
 PPM = 1_000_000
 NEVER_NS = 1 << 63

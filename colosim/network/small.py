@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from colosim.network.tcp import delayed_ack_ns
 
 if TYPE_CHECKING:
-    from colosim.scenario.model import Network
+    from colosim.scenario.network import Network
 
 
 class SmallSegments:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
     from colosim.scenario import Scenario
 
-__all__ = ["PARAMETERS", "QUANTITIES", "Parameter", "data", "draw", "figure"]
-
 
 class Parameter(NamedTuple):
     """What a sweep varies.

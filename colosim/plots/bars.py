@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-__all__ = ["Bar", "draw_lane", "fits", "frame_lanes", "write_in"]
-
 _POINTS_A_LETTER = 3.9
 _POINTS_AN_INCH = 72
 

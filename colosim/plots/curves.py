@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-__all__ = ["Curve", "curve_of", "end_of", "polylines"]
-
 
 @dataclass(frozen=True)
 class Curve:

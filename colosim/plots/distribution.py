@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from colosim.runs.run import Run
 
-__all__ = ["QUANTITIES", "data", "draw", "figure", "quantile"]
-
 QUANTITIES = {
     "pause_ns": "guest pause",
     "lock_hold_primary_ns": "primary's lock held to save",

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from colosim.plots.units import Unit
     from colosim.runs.run import Run
 
-__all__ = ["LANES", "Row", "data", "draw", "figure"]
-
 LANES = (
     "primary guest",
     "primary thread",

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from colosim.runs.run import Run
 
-__all__ = ["COLUMNS", "LANES", "data", "draw", "figure"]
-
 COLUMNS = ("run", "lane", "what", "begin_ns", "end_ns", "begin_bytes", "end_bytes")
 """The columns of `data`."""
 

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import Patch
 
-__all__ = ["COLUMNS", "data", "draw", "figure"]
-
 COLUMNS = ("design", "side", "step", "fault", "verdict")
 """What a table has to have.  `side` and `step` say where the fault strikes."""
 VICTIM = "victim"

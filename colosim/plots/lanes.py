@@ -49,21 +49,6 @@ if TYPE_CHECKING:
 
     from colosim.runs.run import Run
 
-__all__ = [
-    "BUFFERS",
-    "WAITS",
-    "Interval",
-    "Lanes",
-    "Level",
-    "Timed",
-    "counted",
-    "events_of",
-    "fault_of",
-    "request_of",
-    "typical_checkpoint",
-    "window_of",
-]
-
 BUFFERS: Final = {
     "primary send buffer": (PRIMARY, "socket_send_buffer"),
     "secondary receive buffer": (SECONDARY, "socket_receive_buffer"),

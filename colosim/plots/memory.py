@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from colosim.runs.run import Run
 
-__all__ = ["SIDES", "data", "draw", "figure", "legend_in", "lines", "peaks", "totals"]
-
 SIDES = ("primary", "secondary")
 CACHE = "ram_cache"
 _SMALL = "accounts below 1% of the peak"

@@ -17,8 +17,6 @@ from matplotlib.style import use
 
 from colosim.plots.style import STYLE, styled
 
-__all__ = ["load_ipython_extension", "svg"]
-
 
 @styled
 def svg(figure: Figure) -> str:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from colosim.runs.run import Run
 
-__all__ = ["data", "figure"]
-
 
 def data(runs: Sequence[Run], checkpoint: int | None = None) -> pd.DataFrame:
     """Return what is drawn: the rows of `gantt.data`, then those of `memory.totals`.

@@ -24,27 +24,6 @@ if TYPE_CHECKING:
 
     from colosim.runs.run import Run
 
-__all__ = [
-    "FORMATS",
-    "SMALL_PT",
-    "STYLE",
-    "Colour",
-    "FigureError",
-    "Fill",
-    "Line",
-    "axes_or_new",
-    "broken",
-    "check_path",
-    "handles",
-    "labels",
-    "legend_below",
-    "line_of",
-    "looks",
-    "save",
-    "say",
-    "styled",
-]
-
 
 class Colour(StrEnum):
     """Those of Okabe and Ito, "Color Universal Design", 2008, and greys."""

@@ -13,17 +13,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axis import Axis
 
-__all__ = [
-    "Unit",
-    "plain_log",
-    "rows_of",
-    "short_size",
-    "short_time",
-    "size_unit",
-    "time_unit",
-    "whole",
-]
-
 _DIGITS = 3
 _SPAN_MIN, _SPAN_FINE = 8, 300
 """How far a logarithmic axis goes at least, and up to where 1, 2 and 5 are labelled."""

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["BAND", "COLUMNS", "data", "draw", "figure"]
-
 COLUMNS = ("design", "measured_ns", "simulated_ns")
 """What a table has to have; other columns stay."""
 BAND = 0.10

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from colosim.network.transfer import Transfer
 
-__all__ = ["most_bytes"]
-
 
 def most_bytes(transfers: tuple[Transfer, ...]) -> tuple[int, int]:
     """Return what transfers that meet in the send and the receive buffer fill of either at most.

@@ -23,16 +23,6 @@ if TYPE_CHECKING:
 
     from colosim.scenario import Bound, Scenario
 
-__all__ = [
-    "NOBODY_SERVES",
-    "NO_SUCCESS",
-    "Outcome",
-    "bounds_of",
-    "check",
-    "foreseen",
-    "outcomes_of",
-]
-
 NOBODY_SERVES = frozenset({HUNG, STOPPED, SPLIT_BRAIN})
 """Verdicts after which nobody is served, or two are at once."""
 NO_SUCCESS = frozenset({UNFINISHED, UNPROTECTED, NOT_APPLICABLE})

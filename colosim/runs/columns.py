@@ -17,19 +17,6 @@ from colosim.trace.purpose import Purpose
 from colosim.trace.quantities import HOLDS, MEANINGS, PAUSE, SPANS, WIRE_BYTES
 from colosim.trace.steps import Kind, Point, Step, step_column
 
-__all__ = [
-    "COLUMNS",
-    "POINTS",
-    "ROWS",
-    "SLOPE",
-    "STEPS",
-    "TABLES",
-    "TABLE_FIELDS",
-    "TEXT",
-    "checkpoint_columns",
-    "step_column",
-]
-
 STEPS: Final = tuple((step.side, step.name) for step in steps.STEPS)
 """Steps with a duration, by side and name."""
 

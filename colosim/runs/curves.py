@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     Shape = tuple[tuple[tuple[int, ...], ...], Fraction | None, bool]
 
-__all__ = ["Stretch", "curves_of", "join", "take_stretches"]
-
-
 Curve = list[Point]
 
 

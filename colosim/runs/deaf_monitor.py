@@ -10,9 +10,7 @@ from colosim.trace.events import OTHER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from colosim.scenario.model import Manager
-
-__all__ = ["deaf_beyond_timeout", "warning_of"]
+    from colosim.scenario.manager import Manager
 
 
 def deaf_beyond_timeout(manager: Manager, deaf_ns: Mapping[str, int]) -> list[str]:

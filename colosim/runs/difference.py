@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     Timed = tuple[int, Event, int]
 
-__all__ = ["NEIGHBOURS", "Difference", "diff", "first_difference", "spell"]
-
 NEIGHBOURS = 3
 """How many events before and behind the first differing one are shown."""
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from colosim.scenario import Scenario
     from colosim.trace.columns import Table
 
-__all__ = ["UNCHANGED", "WRITTEN", "RunDirectory", "run_into", "versions", "write_run"]
-
 WRITTEN, UNCHANGED = "written", "the same run is there already, left alone"
 BATCH = 1 << 18
 """How many integers of the record are turned into tables in one go."""

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from colosim.trace.columns import Table
 
-__all__ = ["frame", "read"]
-
 
 def dtype_of(column: str) -> str:
     """Return the pandas type of a column."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from colosim.runs.taps import Tap
     from colosim.trace.columns import Ints
 
-__all__ = ["Levels", "SocketLevels", "Until"]
-
 
 class Levels(NamedTuple):
     """Breakpoints as columns, times rounded up to a ns, levels to a byte.

@@ -10,10 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from colosim.engine.environment import Environment
-    from colosim.scenario.model import Liveness as Limits
+    from colosim.scenario.liveness import Liveness as Limits
     from colosim.trace.record import Record
-
-__all__ = ["LATE", "Liveness"]
 
 LATE = "late"
 """Why a run ended that did not get live again in time."""

@@ -11,8 +11,6 @@ from colosim.runs.verdict import judge
 if TYPE_CHECKING:
     from colosim.runs.verdict import Judgement
 
-__all__ = ["judge_both_ways"]
-
 _OTHER = {"fifo": "barging", "barging": "fifo"}
 
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     Time = Fraction | int
 
-__all__ = ["Peaks"]
-
 _SHAPES = 512
 _EMPTY = Point(Fraction(0), Fraction(0), Fraction(0))
 

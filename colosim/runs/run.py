@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from colosim.trace.columns import Table
     from colosim.trace.events import Event
 
-__all__ = ["NoTablesError", "Run", "as_scenario", "run", "simulate"]
-
 
 class NoTablesError(ColosimError):
     """A run's tables were asked for that were not kept (``tables=False``, ``--tables none``)."""

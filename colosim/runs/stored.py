@@ -23,18 +23,6 @@ if TYPE_CHECKING:
 
     from colosim.trace.events import Event
 
-__all__ = [
-    "FILES",
-    "MANIFEST",
-    "SCHEMA",
-    "SUMMARY",
-    "StoredTables",
-    "intact",
-    "read_manifest",
-    "read_run",
-    "verify",
-]
-
 MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
 SCHEMA = 1

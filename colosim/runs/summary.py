@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from colosim.runs.tally import Tally
     from colosim.runs.verdict import Judgement
 
-__all__ = ["STAGING", "deaf_longest_ns", "laid_out", "memory_peaks", "summarise", "warning"]
-
 STAGING = "staging_buffer"
 PPM = 10**6
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from colosim.trace.columns import Table
 
-__all__ = ["CSV", "FORMATS", "NONE", "PARQUET", "TableFiles", "events_in", "table_files"]
-
 CSV: Final = "csv"
 PARQUET: Final = "parquet"
 NONE: Final = "none"

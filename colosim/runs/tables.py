@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     Accounts = tuple[tuple[str, str], ...]
 
-__all__ = ["Tables", "rows_of"]
-
 _NONE: Final = -1
 """No place."""
 _MESSAGES: Final = Sent | Received | StreamBegan | StreamEnded

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from colosim.trace.events import Event
     from colosim.trace.reading import Handler
 
-__all__ = ["Tally"]
-
 _BATCH: Final = 1024
 """How many values of a quantity are counted in one go."""
 DEAF: Final = "monitor_deaf_ns"

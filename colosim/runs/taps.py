@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from colosim.network.fluid import Fluid, Point
     from colosim.network.transfer import Transfer
 
-__all__ = ["Tap", "taps"]
-
 
 class Tap:
     """What was heard of a direction, and not yet taken.

@@ -14,7 +14,7 @@ from colosim.checkers import Violation
 from colosim.designs.remedied import RemediedPrimary
 from colosim.runs.liveness import LATE
 from colosim.runs.wording import TIMES, with_unit
-from colosim.scenario.model import StepMoment
+from colosim.scenario.faults import StepMoment
 from colosim.trace.events import OTHER, PRIMARY, SECONDARY
 from colosim.trace.fields import VERDICTS
 from colosim.trace.purpose import Purpose
@@ -23,7 +23,7 @@ from colosim.trace.quantities import REQUEST
 if TYPE_CHECKING:
     from colosim.errors import InvariantError
     from colosim.runs.simulation import Simulation
-    from colosim.scenario.model import Planned
+    from colosim.scenario.faults import Planned
 
 (
     COMPLETED,

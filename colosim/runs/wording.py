@@ -6,8 +6,6 @@ from typing import Any, Final
 
 from colosim.trace.fields import OPEN, value_of
 
-__all__ = ["TIMES", "in_words", "lasts", "said_of", "with_unit"]
-
 TIMES: Final = ((10**9, "s"), (10**6, "ms"), (10**3, "us"), (1, "ns"))
 _SIZES: Final = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 _DIGITS: Final = 4

@@ -17,21 +17,13 @@ from colosim.scenario.bounds import Bound, Expectations
 from colosim.scenario.canonical import plain_keys
 from colosim.scenario.checks import Conflict, Path, check, conflicts, entries
 from colosim.scenario.commands import Command
-from colosim.scenario.costs import Costs
 from colosim.scenario.disk import COMMANDS as DISK_COMMANDS
 from colosim.scenario.disk import DISK, Disk, DiskOrNone
 from colosim.scenario.document import Mapping, marked
 from colosim.scenario.faults import (
-    FAULT_KINDS,
     AnyFault,
-    FailFault,
-    Fault,
-    HealFault,
-    KillFault,
     Planned,
     RandomMoment,
-    StepMoment,
-    ThawFault,
 )
 from colosim.scenario.fields import (
     NAME_PATTERN,
@@ -45,18 +37,13 @@ from colosim.scenario.fields import (
     reject,
 )
 from colosim.scenario.guest import (
-    FixedDirty,
     Guest,
-    HotColdDirty,
-    MeasuredDirty,
-    RateDirty,
-    WriteLoad,
 )
-from colosim.scenario.hosts import Host, Hosts
+from colosim.scenario.hosts import Hosts
 from colosim.scenario.liveness import Liveness
-from colosim.scenario.manager import Manager, Watch
+from colosim.scenario.manager import Manager
 from colosim.scenario.memory import Memory
-from colosim.scenario.network import Framing, Network
+from colosim.scenario.network import Network
 from colosim.scenario.overrides import override
 from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK
 from colosim.scenario.reading import Reading
@@ -68,37 +55,6 @@ from colosim.trace.fields import SEED_MAX
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Mapping as MappingOf
-
-__all__ = [
-    "DEFAULT_DESIGNS",
-    "FAULT_KINDS",
-    "Command",
-    "Costs",
-    "Disk",
-    "FailFault",
-    "Fault",
-    "FixedDirty",
-    "Framing",
-    "Guest",
-    "HealFault",
-    "Host",
-    "Hosts",
-    "HotColdDirty",
-    "KillFault",
-    "Liveness",
-    "Manager",
-    "MeasuredDirty",
-    "Memory",
-    "Network",
-    "Planned",
-    "RandomMoment",
-    "RateDirty",
-    "Scenario",
-    "StepMoment",
-    "ThawFault",
-    "Watch",
-    "WriteLoad",
-]
 
 DEFAULT_DESIGNS: Final = ("qsb", "split", "device-first", "flat", "qemu-5.1")
 """The designs that ship, in the order of tables."""

@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import Any, Final
 
 from colosim.scenario.canonical import plain_keys
-from colosim.scenario.model import Network, Scenario
+from colosim.scenario.model import Scenario
+from colosim.scenario.network import Network
 from colosim.scenario.presets import DEFAULT_NETWORK
 from colosim.scenario.section import FromPreset, Section, all_keys, measure_of, sections_in
 

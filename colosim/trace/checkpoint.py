@@ -56,8 +56,6 @@ if TYPE_CHECKING:
     from colosim.trace.columns import Bools, Columns, Ints, Table
     from colosim.trace.events import Event
 
-__all__ = ["UNFINISHED", "WAITS", "Checkpoints", "frozen_since"]
-
 UNFINISHED: Final = "unfinished"
 """The outcome of a checkpoint that neither was committed nor aborted."""
 

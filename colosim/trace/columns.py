@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     Table = dict[str, Column]
     Words = np.ndarray[Any, np.dtype[np.object_]]
 
-__all__ = ["Columns", "IntColumn", "WordColumn", "before", "first_come", "joined", "last_before"]
-
 
 class Columns:
     """Events in order: `at_ns`, `value`, and `kind`, the number of each one's event in `events`.

@@ -18,27 +18,6 @@ from colosim.trace.steps import ACCOUNTS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "BYTES",
-    "NS",
-    "NUMBER",
-    "OPEN",
-    "PAGES",
-    "PPM",
-    "SEED_MAX",
-    "SENTENCE",
-    "SLOPE",
-    "STANDS_FOR",
-    "SUMMARY",
-    "SUMMARY_KEYS",
-    "VERDICTS",
-    "WORD",
-    "YES_NO",
-    "Field",
-    "keys_of",
-    "value_of",
-]
-
 NS: Final = "ns"
 BYTES: Final = "bytes"
 PAGES: Final = "pages of 4 KiB"

@@ -6,8 +6,6 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import NoReturn
 
-__all__ = ["Purpose"]
-
 
 class Purpose(StrEnum):
     """What a thread takes the iothread lock (BQL) for."""

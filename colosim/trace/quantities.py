@@ -18,18 +18,6 @@ if TYPE_CHECKING:
 
     from colosim.trace.events import Event
 
-__all__ = [
-    "HOLDS",
-    "MEANINGS",
-    "PAUSE",
-    "REQUEST",
-    "SPANS",
-    "TAKES_OVER",
-    "WIRE_BYTES",
-    "is_sent",
-    "span",
-]
-
 REQUEST: Final = Sent(PRIMARY, "CHECKPOINT_REQUEST")
 """With it a checkpoint begins."""
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     Handler = Callable[[int, int], None]
     On = Callable[[Event], list[Handler]]
 
-__all__ = ["Reading"]
-
 
 class Reading:
     """Hands each event to those who follow it.

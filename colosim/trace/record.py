@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     Timed = tuple[int, Event, int]
     """When an event happens, in ns, the event and its value."""
 
-__all__ = ["BATCH", "DIGEST_FORMAT", "Codes", "Record", "code_of", "event_of", "name_of", "typed"]
-
 _NAMES: dict[int, str] = {}
 # A signed 64-bit integer; CPython packs a `ssize_t`, where it has that width, twice as fast.
 _INT64 = "n" if calcsize("n") == calcsize("q") else "q"

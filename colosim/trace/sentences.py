@@ -17,8 +17,6 @@ from colosim.trace import events
 from colosim.trace.events import WRITTEN, Event
 from colosim.trace.purpose import Purpose
 
-__all__ = ["kinds", "parse"]
-
 
 def kinds() -> list[type[Event]]:
     """Return every kind of event that has a sentence."""

@@ -35,27 +35,6 @@ from colosim.trace.purpose import Purpose
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "ACCOUNTS",
-    "CHECKPOINT_THREAD",
-    "DISK_DRAIN",
-    "DISK_FLUSH",
-    "DISK_STEPS",
-    "INCOMING_THREAD",
-    "MAIN_LOOP",
-    "POINTS",
-    "PROTOCOL_THREADS",
-    "STEPS",
-    "Kind",
-    "OwnNames",
-    "Point",
-    "Step",
-    "check_names",
-    "misspelt",
-    "step_column",
-    "step_of",
-]
-
 CHECKPOINT_THREAD: Final = "checkpoint thread"
 INCOMING_THREAD: Final = "COLO incoming thread"
 MAIN_LOOP: Final = "main loop"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import colosim
-from colosim.analysis.explain import WIDTH, Explanation, explain
+from colosim.analysis.explain import Explanation, explain
 from colosim.analysis.graph import Kind
+from colosim.analysis.report_text import WIDTH
 from colosim.analysis.timeline import Told, tell
 from colosim.analysis.ways_out import BY_ITSELF, IF_DONE, NEVER
 from colosim.runs.run import simulate

@@ -21,7 +21,8 @@ from colosim.measured.cost_file import (
     text_of,
     three_digits,
 )
-from colosim.measured.fit import Fit, Group, fit
+from colosim.measured.estimates import Fit, Group
+from colosim.measured.fit import fit
 from colosim.measured.measured import measured, names
 from colosim.measured.measurement import MeasuredCheckpoint, MeasuredRun, nearest_rank
 from colosim.measured.stage_formulas import (

@@ -11,9 +11,9 @@ from colosim.plots import gantt
 from colosim.plots.lanes import typical_checkpoint
 from colosim.plots.style import FigureError
 from colosim.plots.units import rows_of
-from colosim.runs.columns import step_column
 from colosim.runs.run import simulate
 from colosim.scenario import loads
+from colosim.trace.steps import step_column
 from tests.runs.conftest import PLAIN
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 
 from colosim.scenario import loads, preset, preset_names, presets
 from colosim.scenario.costs import Costs
-from colosim.scenario.model import Network
+from colosim.scenario.network import Network
 from colosim.scenario.presets import parse_preset
 
 

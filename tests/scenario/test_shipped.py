@@ -9,7 +9,7 @@ from colosim.designs import load_designs
 from colosim.errors import ScenarioError
 from colosim.measured.measured import measured, names
 from colosim.scenario import find, load, loads, resolve, schema, shipped, template
-from colosim.scenario.model import FixedDirty, RateDirty
+from colosim.scenario.guest import FixedDirty, RateDirty
 from colosim.scenario.shipped_scenarios import shipped_folder
 
 if TYPE_CHECKING:

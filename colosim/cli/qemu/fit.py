@@ -11,7 +11,7 @@ import click
 from colosim.cli.options import format_option
 
 if TYPE_CHECKING:
-    from colosim.measured.fit import Fit
+    from colosim.measured.estimates import Fit
 
 
 @click.command("fit")

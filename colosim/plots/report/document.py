@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     #: Its name in the document, and what draws it.
     Plan = tuple[str, Callable[[], Figure]]
 
-__all__ = ["report"]
-
 _FOLDER = Path(__file__).parent
 
 _QUANTITIES = {

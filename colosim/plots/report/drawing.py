@@ -13,8 +13,6 @@ from colosim.plots.style import styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["inline"]
-
 _PIXELS_A_POINT = 1.5
 """Letters of 8 points are as tall as 12 pixels: to be read, not only to be seen."""
 _HEAD = re.compile(r'<svg [^>]*viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>')

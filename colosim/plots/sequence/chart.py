@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from colosim.plots.sequence.lifelines import Message, Sequence, Step
     from colosim.runs.run import Run
 
-__all__ = ["draw", "figure"]
-
 _AT = {"primary": 0.0, "secondary": 1.0}
 _OUT = {"primary": -1, "secondary": 1}
 _EDGE = 1.29

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from colosim.plots.lanes import Timed
     from colosim.runs.run import Run
 
-__all__ = ["MESSAGES", "PAIR", "SIDES", "Message", "Sequence", "Step", "data", "sequence_of"]
-
 SIDES = ("primary", "secondary")
 PAIR = ""
 """The side of what concerns neither host alone: a fault, the cluster manager, the commit."""

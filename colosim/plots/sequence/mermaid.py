@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from colosim.plots.sequence.lifelines import Message, Sequence, Step
     from colosim.runs.run import Run
 
-__all__ = ["mermaid"]
-
 _NAMES = {"primary": "P", "secondary": "S"}
 
 

@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from colosim.plots.lanes import Interval
     from colosim.runs.run import Run
 
-__all__ = ["timeline"]
-
 _PIDS = {"primary": 1, "secondary": 2}
 _STEPS_MAX = 16
 """In how many steps a counter follows a slope."""

@@ -7,8 +7,6 @@ Protocol Buffers.
 
 from __future__ import annotations
 
-__all__ = ["block", "fixed64", "number", "text", "varint"]
-
 _VARINT, _FIXED64, _BLOCK = 0, 1, 2
 _BITS = 7
 _MORE = 0x80

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     Arguments = Mapping[str, int | str]
 
-__all__ = ["Flow", "Slice", "Thread", "Trace", "Unit"]
-
 _PACKET = 1
 _TIMESTAMP, _SEQUENCE, _EVENT, _INTERNED, _FLAGS, _TRACK = 8, 10, 11, 12, 13, 60
 _CLEARED, _NEEDED = 1, 2
