@@ -2,7 +2,10 @@
 
 What is written has a name of its own beside its target, ``.colosim-….partial``, and takes the
 target's when it is whole; so any number of processes may write the same target, and the last one's
-stays.  What a process leaves when it is killed outright has such a name, and is in nobody's way.
+stays.  What a process leaves when it is killed outright has such a name, and goes when the next one
+writes there: the name has the writer's process, and says by which kernel that was started, so that
+nobody takes a writer on another machine for one that has ended.  Where no kernel says who it is
+(Linux alone does) it stays, and is in nobody's way.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import zlib
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -40,6 +45,8 @@ _REASONS = {
 """Why nothing can be written, and what to do."""
 _TRIES = 100
 """How often a folder is made anew that another process, finding it empty, has removed."""
+_UNKNOWN = "any"
+"""The kernel that does not say who it is."""
 _partials: list[Path] = []
 """What this process is writing."""
 
@@ -64,14 +71,45 @@ def remove_partials() -> None:
         _remove(_partials[0])
 
 
-def _beside(target: Path) -> Path:
-    return target.parent / f".colosim-{os.getpid()}-{os.urandom(4).hex()}.partial"
+def _beside(target: Path, ending: str) -> Path:
+    return target.parent / f".colosim-{_kernel()}-{os.getpid()}-{os.urandom(4).hex()}.{ending}"
 
 
 def _begin(target: Path) -> Path:
-    path = _beside(target)
+    path = _beside(target, "partial")
     _partials.append(path)
+    _sweep(target.parent)
     return path
+
+
+@cache
+def _kernel() -> str:
+    """Return what this boot of this machine, and the container in it, are known by."""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_bytes()
+        processes = Path("/proc/self/ns/pid").stat().st_ino
+        return f"{zlib.crc32(b'%d %b' % (processes, boot)):08x}"
+    return _UNKNOWN
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that have ended, on this machine, had begun to write in a folder."""
+    if _kernel() == _UNKNOWN:
+        return
+    for path in folder.glob(f".colosim-{_kernel()}-*.partial"):
+        process = path.name.split("-")[2]
+        if process.isdecimal() and _has_ended(int(process)):
+            _remove(path)
+
+
+def _has_ended(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def _remove(path: Path) -> None:
@@ -205,7 +243,7 @@ def _exchange(new: Path, old: Path) -> None:
             raise
     else:
         return
-    aside = _beside(old)
+    aside = _beside(old, "replaced")  # nobody sweeps it: for a moment nothing else stands
     old.rename(aside)
     try:
         new.rename(old)

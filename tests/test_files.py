@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 import colosim
 from colosim.cli.main import main
 from colosim.errors import WriteError
-from colosim.files import write_file
+from colosim.files import NewFolder, write_file
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -62,6 +65,32 @@ def test_init_writes_through_a_link_only_when_forced(
     assert main(["init", "web", "--force"]) == 0
     assert main(["validate", "other.yaml"]) == 0
     assert (tmp_path / "web.yaml").is_symlink()
+
+
+KILLED = """
+import os, pathlib, sys
+from colosim.files import NewFolder
+with NewFolder(pathlib.Path(sys.argv[1])) as folder:
+    (folder.path / "half").touch()
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which kernel it is")
+def test_what_a_killed_process_leaves_goes_when_the_next_one_writes(tmp_path: Path) -> None:
+    """It is swept away, but not what others are writing, here or with another kernel."""
+    killed = [sys.executable, "-c", KILLED, str(tmp_path / "a")]
+    assert subprocess.run(killed, check=False).returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    _, kernel, process, rest = left.name.split("-")
+    foreign = left.with_name(f".colosim-00000000-{process}-{rest}")
+    foreign.mkdir()
+    parent = left.with_name(f".colosim-{kernel}-{os.getppid()}-{rest}")
+    parent.mkdir()
+    with NewFolder(tmp_path / "b") as own:
+        write_file(tmp_path / "c", b"new")
+        found = sorted(tmp_path.iterdir())
+    assert found == sorted([foreign, parent, own.path, tmp_path / "c"])
 
 
 #: What writes, and the files of the package that may: below a `NewFolder`, or a journal.

@@ -9,6 +9,7 @@
  2        bad input or usage
  3        a run ended ``hung``, ``stopped`` or ``split_brain``, and ``expect:`` had not said so
  4        a safety rule broke
+ 129      its terminal was closed; every file that stands is whole
  130      interrupted; every file that stands is whole
  141      whoever read standard output has left
  143      terminated; every file that stands is whole

@@ -1,4 +1,4 @@
-"""``colosim`` as a process: Ctrl-C and SIGTERM, a standard output that takes nothing, and its end.
+"""``colosim`` as a process: what ends it, a standard output that takes nothing, and its end.
 
 Nothing that takes time is imported here: an interrupt of the imports of a command is one line too.
 """
@@ -20,6 +20,8 @@ STATUS_BAD_INPUT = 2
 STATUS_BROKEN_PIPE = 141
 """What a shell tells of a program that SIGPIPE ended."""
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+if hasattr(signal, "SIGHUP"):  # Windows has none
+    _WORDS[signal.SIGHUP] = "its terminal was closed"
 _OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """Errors of writing that name no file: every command names the files that it writes."""
 _came: list[int] = []
@@ -35,7 +37,7 @@ def was_stopped() -> bool:
 
 
 def stopped() -> int:
-    """Say that the command was stopped, and return its exit status: 130, or 143 after SIGTERM."""
+    """Say that the command was stopped, and return its exit status: 130, 143 or 129."""
     number = signal.Signals(_came[0]) if _came else signal.SIGINT
     _say(_WORDS[number])
     return 128 + number

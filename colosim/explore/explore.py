@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import sys
+import threading
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -133,7 +136,7 @@ def _batches(space: Space, results: Results, jobs: int) -> Iterator[list[Outcome
             fresh = _run(space.base, _unfinished(batch, space, results))
             yield _kept(batch, fresh, results)
         return
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    pool = workers(jobs)
     waiting: deque[tuple[list[Case], Future[list[Outcome]]]] = deque()
     try:
         for batch in batches:
@@ -174,17 +177,47 @@ def _run(base: Scenario, cases: Sequence[tuple[Case, str]]) -> list[Outcome]:
     return [run_case(base, case, replay) for case, replay in cases]
 
 
+_STOPPING = {getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
+_WINDOWS_MAX = 61
+"""How many processes Windows lets one wait for."""
+
+
+def workers(jobs: int) -> ProcessPoolExecutor:
+    """Return a pool of processes that end with this one, also if that is killed outright."""
+    if sys.platform == "win32":
+        jobs = min(jobs, _WINDOWS_MAX)
+    with _interrupts_later():
+        return ProcessPoolExecutor(
+            jobs,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_end_with_parent,
+        )
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 @contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Hold Ctrl-C back, and for good from the processes that are started meanwhile.
+    """Hold signals back while processes are started, and Ctrl-C from these for good.
 
-    They inherit what is blocked, so it reaches the parent alone from their first moment on: that
-    finishes what is under way and keeps it.
+    They inherit what is blocked, so Ctrl-C reaches the parent alone from their first moment on:
+    that finishes what is under way and keeps it.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *_STOPPING})
     try:
         yield
     finally:

@@ -92,3 +92,57 @@ def test_a_closed_standard_output() -> None:
     assert done.stderr == (
         "colosim: standard output is closed; redirect it to a file, or to /dev/null\n"
     )
+
+
+#: Explores, and sends a signal once cases have come back from the processes that run them.
+EXPLORING = """
+import os, signal, sys
+from colosim.explore import explore
+number, to = int(sys.argv.pop(1)), sys.argv.pop(1)
+for each in signal.SIGTERM, signal.SIGHUP:
+    signal.signal(each, signal.SIG_DFL)  # nohup has them ignored
+kept = explore._kept
+def stop(*arguments):
+    explore._kept = kept
+    {"process": os.kill, "group": os.killpg}[to](os.getpid(), number)
+    return kept(*arguments)
+explore._kept = stop
+from colosim.__main__ import main
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "to", "told"),
+    [
+        (signal.SIGTERM, "process", "colosim: terminated"),
+        (signal.SIGKILL, "process", ""),
+        pytest.param(signal.SIGTERM, "group", "colosim: terminated", marks=pytest.mark.slow),
+        pytest.param(
+            signal.SIGHUP, "group", "colosim: its terminal was closed", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_an_exploration_takes_its_processes_with_it(
+    number: signal.Signals, to: str, told: str, tmp_path: Path
+) -> None:
+    """However it is ended, so are they: whoever reads its output sees the end of that."""
+    explore = ["explore", "idle", "--design", "split", "--faults", "kill", "--jobs", "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", EXPLORING, str(int(number)), to, *explore],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+        timeout=60,
+    )
+    cases, *lines = done.stderr.splitlines()
+    assert cases.endswith(" cases")
+    if (
+        number == signal.SIGKILL
+    ):  # Python's own process that tracks semaphores may say that it frees them
+        assert done.returncode == -number
+    else:
+        assert ([line for line in lines if line], done.returncode) == ([told], 128 + number)
