@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from pydantic import Field
 
 from colosim.scenario import units
 from colosim.scenario.checks import Conflict, Path, check
-from colosim.scenario.fields import PAGES_MAX, SIZE_BYTES_MAX, Choice, Measure, Text
-from colosim.scenario.measured_pages import PageCounts, column
+from colosim.scenario.fields import PAGES_MAX, SIZE_BYTES_MAX, Choice, Measure
+from colosim.scenario.measured_values import COLUMN_NAME, FromColumn, Values
 from colosim.scenario.section import Forms, Section
 from colosim.scenario.units import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path as FilePath
 
 _Need: TypeAlias = tuple[Path, int, str]
 """Key, pages of RAM that it needs, and how a message begins that has not so many."""
@@ -75,26 +74,16 @@ class HotColdDirty(Section):
         yield ("cold", "working_set"), both, words
 
 
-class MeasuredDirty(Section):
+class MeasuredDirty(FromColumn):
     """Dirty pages as measured, one a checkpoint, from the start again when they are used up."""
 
-    csv: Annotated[str, Text("the path of a CSV file", r"[^\x00-\x1f]+", 1024)]
-    """CSV file with a header line, relative to the scenario file."""
-    column: Annotated[str, Text("the name of a column", r"[^\x00-\x1f]+", 200)] = "dirty_pages"
-    """Column that has the dirty pages of each checkpoint."""
-    measured_pages: Annotated[tuple[int, ...], PageCounts()] = Field(alias="values")
-    """The measured values; read from the file unless they stand here already."""
+    values_name = "measured_pages"
+    one = Measure(units.PAGES, 0, PAGES_MAX)
 
-    @classmethod
-    def completed(cls, given: dict[str, Any], folder: FilePath | None) -> dict[str, Any]:
-        """Read the file, if there is a folder that it can stand in."""
-        file, name = given.get("csv"), given.get("column", "dirty_pages")
-        if folder is None or {"values", "measured_pages"} & given.keys():
-            return {}
-        if not isinstance(file, str):
-            return {"measured_pages": ()}  # no file is named, which is told already
-        blame = "column" if "column" in given else "csv"
-        return {"measured_pages": column(folder / file, file, str(name), blame)}
+    column: Annotated[str, COLUMN_NAME] = "dirty_pages"
+    """Column that has the dirty pages of each checkpoint."""
+    measured_pages: Annotated[tuple[int, ...], Values(one)] = Field(alias="values")
+    """The measured values; read from the file unless they stand here already."""
 
     def needs(self) -> Iterator[_Need]:
         """Yield what has to fit into RAM."""

@@ -27,7 +27,8 @@ def schema() -> dict[str, Any]:
     for model in dict.fromkeys(models):
         _complete(made if model is Scenario else definitions[model.__name__], model)
     # A scenario names the file; the values stand only in what `colosim resolve` prints.
-    definitions["MeasuredDirty"]["required"] = ["csv"]
+    for name in ("MeasuredDirty", "MeasuredArrivals", "MeasuredTime"):
+        definitions[name]["required"] = ["csv"]
     # Presets fill in what is left out.
     definitions["Costs"].pop("required")
     for key, value in plain_keys(Network.of(DEFAULT_NETWORK)).items():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 from pydantic import Field
 
 from colosim.scenario import units
 from colosim.scenario.checks import check
-from colosim.scenario.fields import Choice, Measure, Size, Switch, Time, TimeOrNone
+from colosim.scenario.fields import TIME_NS_MAX, Choice, Measure, Size, Switch, Time, TimeOrNone
+from colosim.scenario.measured_values import COLUMN_NAME, FromColumn, Values
 from colosim.scenario.section import Forms, Section
 
 if TYPE_CHECKING:
@@ -100,10 +102,48 @@ class LognormalTime(Section):
     """Their quantiles."""
 
 
+class MeasuredTime(FromColumn):
+    """Times drawn from measured ones, each as likely as another."""
+
+    example = "{csv: requests.csv, column: guest}"
+    values_name = "measured_ns"
+    one = Measure(units.TIME, 0, _TIME_NS_MAX)
+
+    column: Annotated[str, COLUMN_NAME] = "time"
+    """Column that has the times."""
+    measured_ns: Annotated[tuple[int, ...], Values(one)] = Field(alias="values")
+    """The measured times; read from the file unless they stand here already."""
+
+
+class MeasuredArrivals(FromColumn):
+    """Requests arrive on their own, when they were sent in a measured run."""
+
+    example = "{csv: requests.csv, column: t}"
+    values_name = "sent_ns"
+    one = Measure(units.TIME, 0, TIME_NS_MAX)
+
+    column: Annotated[str, COLUMN_NAME] = "t"
+    """Column that says when each is sent, since the start of the run, in order."""
+    sent_ns: Annotated[tuple[int, ...], Values(one)] = Field(alias="values")
+    """The measured times; read from the file unless they stand here already."""
+
+    @check("csv", "column")
+    def _goes_forward(self) -> Iterator[str]:
+        for before, after in pairwise(self.sent_ns):
+            if after < before:
+                yield f"a request of {after} ns stands behind one of {before} ns"
+                return
+
+
+_OF_COLUMN: Final = {"csv", "column", "values"}
+
+
 def _arrivals(value: object) -> type[Section]:
     keys = value.keys() if isinstance(value, dict) else ()
     if {"clients", "think", "think_ns"} & set(keys):
         return ClosedLoop
+    if _OF_COLUMN & set(keys):
+        return MeasuredArrivals
     return Regular if "regular" in keys else Poisson
 
 
@@ -111,15 +151,18 @@ def _time(value: object) -> type[Section]:
     keys = value.keys() if isinstance(value, dict) else ()
     if "lognormal" in keys:
         return LognormalTime
+    if _OF_COLUMN & set(keys):
+        return MeasuredTime
     return ExponentialTime if {"exponential", "exponential_ns"} & set(keys) else FixedTime
 
 
 AnyArrivals: TypeAlias = Annotated[
-    Poisson | Regular | ClosedLoop, Forms(_arrivals, Poisson, Regular, ClosedLoop)
+    Poisson | Regular | ClosedLoop | MeasuredArrivals,
+    Forms(_arrivals, Poisson, Regular, ClosedLoop, MeasuredArrivals),
 ]
 AnyTime: TypeAlias = Annotated[
-    FixedTime | ExponentialTime | LognormalTime,
-    Forms(_time, FixedTime, ExponentialTime, LognormalTime),
+    FixedTime | ExponentialTime | LognormalTime | MeasuredTime,
+    Forms(_time, FixedTime, ExponentialTime, LognormalTime, MeasuredTime),
 ]
 
 
@@ -129,9 +172,11 @@ class SecondaryLag(Section):
     example = "{first: {p50: 45 ms, p90: 83 ms}, later: 2 ms}"
 
     first: Percentiles | None = None
-    """For the first request after a load: how long after it the guest is as fast as ever. Emulation
-    throws its translated code away (measured, QEMU 7.2 under TCG); KVM has none, so none is
-    inferred there.
+    """For the first request after a load, if it comes with it. Meanwhile the guest grows faster by
+    itself: what comes x after the load needs x/2 less, at most half. Emulation throws its
+    translated code away (measured, QEMU 7.2 under TCG: 57 ms in the median for what comes with the
+    load, 43 at 30 ms, 30 from 50 ms on; the second answer is at least a 16th of it behind the
+    first). KVM has none, so none is inferred there.
     """
     later_ns: _Drawn = 0
     """For every other request."""
@@ -147,7 +192,15 @@ class Service(Section):
     arrivals: AnyArrivals
     """When requests arrive."""
     time: AnyTime = FixedTime.model_construct(fixed_ns=10**6)
-    """What a request takes in the guest, which serves one after the other (assumed)."""
+    """What a request takes in the guest."""
+    pace_ns: Annotated[int | None, Measure(units.TIME, 1, _TIME_NS_MAX, "none")] = None
+    """If given, the guest works on all requests at once, and its answers leave in the order of
+    arrival, at least so far apart; else it works on one after the other. (Measured, QEMU 7.2: a
+    request takes 2.2 ms by itself, but of those that wait at a resume the eighth is answered 2.7
+    to 4.7 ms behind the first.)
+    """
+    own_times: Switch = False
+    """Whether each guest draws its own time for a request; else both take the same."""
     response_bytes: Size = 1024
     """What the answer has; of it consists what is held."""
     connections: Annotated[int, Measure(units.COUNT, 1, 16384)] = 1

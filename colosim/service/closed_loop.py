@@ -17,7 +17,7 @@ import numpy as np
 
 from colosim.scenario.service import COMPARED, DIRECT, ClosedLoop
 from colosim.service.comparison import NEVER
-from colosim.service.draws import Draws, values_of
+from colosim.service.draws import Draws, own_times, values_of
 from colosim.service.open_loop import BLOCK, Planned
 from colosim.service.room import TAP_FRAMES, Room
 
@@ -42,8 +42,9 @@ class Request:
     connection: int
     arrived: int
     left: int
-    """What the primary still has to do, `whole` at first."""
+    """What the primary still has to do."""
     whole: int
+    """What it is in all to the secondary, which gets a copy of it."""
     met: bool = False
 
 
@@ -75,18 +76,21 @@ class Draw:
         self._times = Draws(settings.seed, "service times", values_of(service.time))
         self._differing = Draws(settings.seed, "divergence", np.zeros(1, np.int64))
         self._share_ppm = service.divergence_ppm
-        self._blocks: deque[tuple[list[int], list[bool]]] = deque(maxlen=_KEPT_BLOCKS)
+        self._own = own_times(service, settings.seed)
+        self._blocks: deque[tuple[list[int], list[int], list[bool]]] = deque(maxlen=_KEPT_BLOCKS)
         self._drawn = 0
 
-    def of(self, number: int) -> tuple[int, bool]:
-        """Return how long a request takes, and whether its answers differ."""
+    def of(self, number: int) -> tuple[int, int, bool]:
+        """Return how long a request takes either guest, and whether its answers differ."""
         block, index = divmod(number, BLOCK)
         while block >= self._drawn:
             differing = self._differing.below(self._share_ppm, BLOCK)
-            self._blocks.append((self._times.take(BLOCK).tolist(), differing.tolist()))
+            times = self._times.take(BLOCK)
+            own = times if self._own is None else self._own.take(BLOCK)
+            self._blocks.append((times.tolist(), own.tolist(), differing.tolist()))
             self._drawn += 1
-        times, differs = self._blocks[block - self._drawn]
-        return times[index], differs[index]
+        work, whole, differs = self._blocks[block - self._drawn]
+        return work[index], whole[index], differs[index]
 
 
 class ClosedClients(Room):
@@ -149,10 +153,10 @@ class ClosedClients(Room):
             state.busy[connection] += 1
         number = state.made
         state.made += 1
-        work, differs = self._draw.of(number)
+        work, whole, differs = self._draw.of(number)
         if differs:
             self._differs.add(number)
-        return Request(number, connection, at_ns, work, work)
+        return Request(number, connection, at_ns, work, whole)
 
     def _leave(self, request: Request, at_ns: int) -> None:
         """Let an answer leave, after which its client goes on."""
@@ -190,7 +194,7 @@ class ClosedClients(Room):
         queue, state.queue = state.queue, []
         self._stop_at, self._secondary_stop_at = stop_ns, secondary_stop_ns
         self._free_ns, self._secondary_free_ns = run, self.secondary_run_ns
-        self._is_first = True
+        self._is_first, self._not_before_ns = True, 0
         for request in queue[: self._taken]:
             self._execute_copy(request, self.secondary_run_ns, request.left)
         for request, came_ns in self._again:
@@ -222,14 +226,16 @@ class ClosedClients(Room):
 
     def _serve(self, request: Request, came_ns: int) -> None:
         """Let the primary serve a request, as far as it comes before its stop."""
-        begun = max(came_ns, self._free_ns)
-        done = self._free_ns = begun + request.left
+        free, pace = self._free_ns, self.pace_ns
+        begun = max(came_ns, free) if pace is None else came_ns
+        done = max(begun + request.left, free)
+        self._free_ns = done + (pace or 0)
         if done <= self._stop_at:
             self._sent[request.number] = request
             self._send(done + self.hop_ns, 0, request)
             return
         if not self._looks_ahead:
-            request.left -= max(0, self._stop_at - begun)
+            request.left = max(0, request.left - max(0, self._stop_at - begun))
         self._state.queue.append(request)
 
     def _mirror(self, request: Request, at_ns: int) -> None:
@@ -245,10 +251,13 @@ class ClosedClients(Room):
         """Let the secondary serve a request, as far as it comes before its stop."""
         if self.mode != COMPARED:
             return
-        begun = max(came_ns, self._secondary_free_ns)
+        free, pace = self._secondary_free_ns, self.pace_ns
+        begun = max(came_ns, free if pace is None else self.secondary_run_ns)
         lag_ns = self.lag_at(begun) if self._is_first else self.later_ns
-        done = self._secondary_free_ns = begun + work_ns + lag_ns
-        self._is_first = False
+        done = max(begun + work_ns + lag_ns, free, self._not_before_ns)
+        self._secondary_free_ns = done + (pace or 0)
+        if self._is_first:
+            self._is_first, self._not_before_ns = False, done + self.second_ns
         if done <= self._secondary_stop_at and not (surplus and not self.newest_first):
             self._send(done + self.crossing_ns, 1, request)
 

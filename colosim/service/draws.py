@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from colosim.scenario.service import ExponentialTime, FixedTime
+from colosim.scenario.service import ExponentialTime, FixedTime, MeasuredTime
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from colosim.scenario.service import LognormalTime, Percentiles
+    from colosim.scenario.service import LognormalTime, Percentiles, Service
 
     Times = NDArray[np.int64]
 
@@ -70,8 +70,10 @@ def of_percentiles(model: Percentiles) -> Times:
     return lognormal(model.p50_ns, model.p90_ns or model.p50_ns, 90)
 
 
-def values_of(model: FixedTime | ExponentialTime | LognormalTime) -> Times:
-    """Return the equally likely values of a scenario's times: one, or `SIZE`."""
+def values_of(model: FixedTime | ExponentialTime | LognormalTime | MeasuredTime) -> Times:
+    """Return the equally likely values of a scenario's times: one, or `SIZE`, or as measured."""
+    if isinstance(model, MeasuredTime):
+        return np.array(model.measured_ns, np.int64)
     if isinstance(model, FixedTime):
         return np.array([model.fixed_ns], np.int64)
     if isinstance(model, ExponentialTime):
@@ -91,8 +93,9 @@ class Draws:
         """Return the next `count` values."""
         if len(self._values) == 1:
             return np.full(count, self._values[0], np.int64)
-        raw = self._bits.random_raw(count)
-        return self._values[(raw >> np.uint64(64 - BITS)).astype(np.int64)]
+        raw = self._bits.random_raw(count) >> np.uint64(32)
+        index = raw * np.uint64(len(self._values)) >> np.uint64(32)
+        return self._values[index.astype(np.int64)]
 
     def below(self, share_ppm: int, count: int) -> NDArray[np.bool_]:
         """Return whether each of the next `count` draws is one of a share."""
@@ -101,3 +104,10 @@ class Draws:
         return (self._bits.random_raw(count) >> np.uint64(32)) * np.uint64(PPM) < np.uint64(
             share_ppm << 32
         )
+
+
+def own_times(service: Service, seed: int) -> Draws | None:
+    """Return the secondary's own times for requests, None if it takes as long as the primary."""
+    if not service.own_times:
+        return None
+    return Draws(seed, "secondary's service times", values_of(service.time))

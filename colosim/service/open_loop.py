@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from colosim.scenario.service import COMPARED, DIRECT, Poisson
+from colosim.scenario.service import COMPARED, DIRECT, MeasuredArrivals, Poisson
 from colosim.service.comparison import MISMATCH, NEVER
-from colosim.service.draws import Draws, exponential, values_of
+from colosim.service.draws import Draws, exponential, own_times, values_of
 from colosim.service.room import TAP_FRAMES, Room, served
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from colosim.service.room import Settings
 
 BLOCK: Final = 4096
+FAR_NS: Final = 1 << 60
+"""When requests come of which there are none."""
 PER_RATE: Final = 10**15
 """A rate is in requests a million seconds: so many ns."""
 
@@ -41,7 +43,7 @@ class Requests:
     work: Times
     """What the primary still has to do."""
     whole: Times
-    """What the request is in all."""
+    """What the request is in all to the secondary, which gets a copy of it."""
     differs: NDArray[np.bool_]
     met: NDArray[np.bool_]
     """Whether it was counted as one that met a pause."""
@@ -87,17 +89,25 @@ class Planned:
         self.made = 0
         self._connections, self._latency_ns = service.connections, service.latency_ns
         self._last_ns = 0
-        self._rate = service.arrivals.rate  # type: ignore[union-attr]
+        arrivals = service.arrivals
+        self._sent: Times | None = None
         self._gaps: Draws | None = None
-        if isinstance(service.arrivals, Poisson):
-            mean = max(1, PER_RATE // self._rate)
-            self._gaps = Draws(settings.seed, "arrivals", exponential(mean))
+        if isinstance(arrivals, MeasuredArrivals):
+            self._sent = np.array(arrivals.sent_ns, np.int64)
+        else:
+            self._rate = arrivals.rate  # type: ignore[union-attr]
+            if isinstance(arrivals, Poisson):
+                mean = max(1, PER_RATE // self._rate)
+                self._gaps = Draws(settings.seed, "arrivals", exponential(mean))
         self._ahead: list[tuple[int, int]] = []
 
     def block(self) -> tuple[Times, Times]:
         """Return the numbers of the next requests, and when they are sent."""
         number = np.arange(self.made, self.made + BLOCK, dtype=np.int64)
-        if self._gaps is None:
+        if self._sent is not None:
+            known = self._sent[self.made : self.made + BLOCK]
+            sent = np.concatenate((known, FAR_NS + number[len(known) :]))
+        elif self._gaps is None:
             shared = gcd(PER_RATE, self._rate)
             period, rate = PER_RATE // shared, self._rate // shared
             base, rest = divmod((self.made + 1) * period, rate)
@@ -130,6 +140,7 @@ class OpenLoop(Room):
         service, seed = settings.service, settings.seed
         self._planned = Planned(settings)
         self._times = Draws(seed, "service times", values_of(service.time))
+        self._own = own_times(service, seed)
         self._differing = Draws(seed, "divergence", np.zeros(1, np.int64))
         self._open = _none()
         """Requests that are not done yet, and those that are still to come."""
@@ -170,7 +181,7 @@ class OpenLoop(Room):
             sent + self.latency_ns,
             number % service.connections,
             work,
-            work,
+            work if self._own is None else self._own.take(BLOCK),
             self._differing.below(service.divergence_ppm, BLOCK),
             np.zeros(BLOCK, np.bool_),
         )
@@ -184,7 +195,7 @@ class OpenLoop(Room):
         self._make_until(until_ns)
         count = int(np.searchsorted(self._open.arrived, until_ns, "right"))
         some, run = self._open.where(slice(count)), self.run_ns
-        primary = served(np.maximum(some.arrived, run), some.work, run)
+        primary = served(np.maximum(some.arrived, run), some.work, run, self.pace_ns)
         nothing = np.zeros(0, np.int64)
         result = Served(primary, nothing, nothing, nothing)
         if self.mode == COMPARED:
@@ -213,7 +224,11 @@ class OpenLoop(Room):
         if len(work):
             begun = max(int(came[0]), self.secondary_run_ns)
             work[0] += self.lag_at(begun) - self.later_ns
-        done = served(np.maximum(came, self.secondary_run_ns), work, self.secondary_run_ns)
+        secondary_run = self.secondary_run_ns
+        came = np.maximum(came, secondary_run)
+        if len(work) > 1:
+            came[1] = max(came[1], came[0] + work[0] + self.second_ns - work[1])
+        done = served(came, work, secondary_run, self.pace_ns)
         end = taken + len(again)
         secondary = np.concatenate((done[:taken], done[end:]))
         mirrored[:taken] = -1  # these copies came before
@@ -386,8 +401,12 @@ class OpenLoop(Room):
         self.held_peak = max(self.held_peak, len(self._held))
         if done < came:
             work = requests.work.copy()
-            begun = int(known.primary[done] - work[done])
-            work[done] -= max(0, stop - begun)
+            if self.pace_ns is not None:
+                worked = stop - np.maximum(requests.arrived[done:came], self.run_ns)
+                work[done:came] = np.maximum(0, work[done:came] - worked)
+            else:
+                begun = int(known.primary[done] - work[done])
+                work[done] -= max(0, stop - begun)
             requests.work = work
         self._open = requests.where(slice(done, None))
         self._taken = came - done

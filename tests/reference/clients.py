@@ -25,6 +25,8 @@ class Case:
 
     arrived: list[int]
     work: list[int]
+    own: list[int]
+    """What a request takes the secondary."""
     differs: list[bool]
     connections: int
     mode: str
@@ -46,6 +48,7 @@ class Case:
     end_ns: int
     think_ns: int = -1
     """Of as many clients as there are connections; negative: requests come as they are given."""
+    pace_ns: int | None = None
 
 
 @dataclass
@@ -57,6 +60,15 @@ class Outcome:
     checkpoints: int = 0
     dropped: set[int] = field(default_factory=set)
     met: set[int] = field(default_factory=set)
+
+
+@dataclass
+class Job:
+    """A request in a guest: what it still has to do, and since when."""
+
+    number: int
+    left: int
+    since: int
 
 
 class Reference:
@@ -71,8 +83,8 @@ class Reference:
         self.resumed = self.env.event()
         self.first_of_pause: int | None = None
         self.at_tap: list[int] = []
-        self.guest: list[tuple[int, int]] = []  # (request, work left), in the primary's guest
-        self.twin: list[tuple[int, int]] = []  # likewise, in the secondary's
+        self.guest: list[Job] = []  # in the primary's guest
+        self.twin: list[Job] = []  # in the secondary's
         self.nic: list[int] = []  # copies before the stopped secondary
         self.kick = {"primary": self.env.event(), "secondary": self.env.event()}
         self.mine: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -138,8 +150,12 @@ class Reference:
             at_ns = self.ns + self.case.think_ns
 
     def work(self, number: int) -> int:
-        """Return how long a request takes."""
+        """Return how long a request takes the primary."""
         return self.case.work[number % len(self.case.work)]
+
+    def own(self, number: int) -> int:
+        """Return how long it takes the secondary."""
+        return self.case.own[number % len(self.case.own)]
 
     def differs(self, number: int) -> bool:
         """Return whether the answers to a request differ."""
@@ -153,14 +169,14 @@ class Reference:
 
     def enter(self, number: int) -> None:
         """Put a request into the primary guest."""
-        self.guest.append((number, self.work(number)))
+        self.guest.append(Job(number, self.work(number), self.ns))
         self.poke("primary")
 
     def copy(self, number: int) -> Steps:
         """Mirror a request to the secondary: to its guest, or before its stopped NIC."""
         yield self.until(self.ns + self.case.crossing_ns, ARRIVES)
         if self.secondary_runs:
-            self.twin.append((number, self.work(number) + self.case.later_ns))
+            self.twin.append(Job(number, self.own(number) + self.case.later_ns, self.ns))
             self.poke("secondary")
         else:
             self.nic.append(number)
@@ -172,35 +188,49 @@ class Reference:
 
     # ---- guests --------------------------------------------------------------------------------
 
+    def head_takes(self, jobs: list[Job]) -> int:
+        """Return how long the first of a guest's requests still takes."""
+        if self.case.pace_ns is None:
+            return jobs[0].left
+        return max(0, jobs[0].left - (self.ns - jobs[0].since))
+
     def run_primary(self) -> Steps:
-        """Serve one request after the other; a stop keeps the rest of its work."""
+        """Serve one request after the other, or all at once; a stop keeps the rest of the work."""
+        pace, rests_until = self.case.pace_ns, 0
+        for job in self.guest:
+            job.since = self.ns
         while True:
             while not self.guest:
                 yield self.kick["primary"]
-            number, left = self.guest[0]
             begun = self.ns
             try:
-                yield self.until(begun + left, DONE)
+                yield self.until(max(begun + self.head_takes(self.guest), rests_until), DONE)
             except simpy.Interrupt:
-                self.guest[0] = (number, left - (self.ns - begun))
+                for job in self.guest[: 1 if pace is None else None]:
+                    since = begun if pace is None else job.since
+                    job.left = max(0, job.left - (self.ns - since))
                 return
-            self.guest.pop(0)
-            self.env.process(self.answer(number))
+            self.env.process(self.answer(self.guest.pop(0).number))
+            rests_until = self.ns + (pace or 0)
 
     def run_secondary(self) -> Steps:
-        """Serve one request after the other, the first after a load slowly."""
+        """Serve likewise, the first request after a load slowly."""
+        rests_until = 0
         while True:
             while not self.twin:
                 yield self.kick["secondary"]
-            number, left = self.twin[0]
+            job, gap = self.twin[0], self.case.pace_ns or 0
             if self.fresh:
                 self.fresh = False
                 first = self.case.first_ns[self.loads % len(self.case.first_ns)]
                 later = self.case.later_ns
-                left += max(later, first - (self.ns - self.loaded_ns)) - later
-            yield self.until(self.ns + left, DONE)
+                lag = max(later, first // 2, first - (self.ns - self.loaded_ns) // 2)
+                job.left += lag - later
+                gap = max(gap, first // 16)
+            yield self.until(max(self.ns + self.head_takes(self.twin), rests_until), DONE)
             self.twin.pop(0)
-            self.env.process(self.echo(number))
+            self.env.process(self.echo(job.number))
+            rests_until = self.ns + gap
 
     def start_guest(self, side: str) -> None:
         """Let a guest run from now on."""
@@ -317,7 +347,7 @@ class Reference:
             self.primary_guest.interrupt()  # type: ignore[attr-defined]
             yield self.env.timeout(0)
             state = list(self.guest)
-            self.out.met |= {number for number, _ in state}
+            self.out.met |= {job.number for job in state}
             yield self.until(self.ns + case.save_ns, FLUSH)
             self.flushed_ns = self.ns
             flushed = [one for frames in self.mine.values() for _, one in frames] + self.held
@@ -330,8 +360,9 @@ class Reference:
                 self.env.process(self.flushed(number))
             yield self.until(self.ns + case.load_ns, RUN)
             self.secondary_runs, self.fresh, self.loaded_ns = True, True, self.ns
-            self.twin = [(number, left + case.later_ns) for number, left in state]
-            self.twin += [(number, self.work(number) + case.later_ns) for number in self.nic]
+            again = [(job.number, job.left) for job in state]
+            again += [(number, self.own(number)) for number in self.nic]
+            self.twin = [Job(number, left + case.later_ns, self.ns) for number, left in again]
             self.nic.clear()
             self.start_guest("secondary")
             self.loads += 1

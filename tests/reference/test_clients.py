@@ -12,7 +12,7 @@ import pytest
 from colosim.scenario.service import ClosedLoop, Output, Poisson, Service
 from colosim.service.closed_loop import SENDS, ClosedClients, Draw
 from colosim.service.open_loop import OpenLoop, Requests
-from colosim.service.room import Room, Settings
+from colosim.service.room import SECOND_SHARE, Room, Settings
 from tests.reference.clients import Case, Outcome, Reference
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def settings_of(case: Case, outstanding: int | None = None) -> Settings:
         latency_ns=0,
         connections=case.connections if case.think_ns < 0 else 1,
         outstanding=outstanding,
+        pace_ns=case.pace_ns,
     )
     output = Output(
         mode=case.mode,
@@ -64,6 +65,7 @@ class OfCase(Room):
         super().begin(run_ns, secondary_run_ns, loaded=loaded)
         if loaded:
             self.first_ns = self.case.first_ns[self.loads % len(self.case.first_ns)]
+            self.second_ns = self.first_ns // SECOND_SHARE
 
 
 class Given(OfCase, OpenLoop):
@@ -78,15 +80,17 @@ class Given(OfCase, OpenLoop):
         count = len(case.arrived)
         far = np.array([10**15 + self.made], np.int64)
         if self.made:
-            number, arrived, work = far - 10**15, far, far * 0
+            number, arrived = far - 10**15, far
+            work = own = far * 0
             differs = np.zeros(1, np.bool_)
         else:
             number = np.arange(count)
             arrived, work = np.array(case.arrived, np.int64), np.array(case.work, np.int64)
+            own = np.array(case.own, np.int64)
             differs = np.array(case.differs, np.bool_)
         self.made += len(number)
         flags = np.zeros(len(number), np.bool_)
-        return Requests(number, arrived, number % case.connections, work, work, differs, flags)
+        return Requests(number, arrived, number % case.connections, work, own, differs, flags)
 
 
 class DrawOfCase(Draw):
@@ -95,10 +99,11 @@ class DrawOfCase(Draw):
     def __init__(self, case: Case) -> None:
         self.case = case
 
-    def of(self, number: int) -> tuple[int, bool]:
+    def of(self, number: int) -> tuple[int, int, bool]:
         """Return how long it takes, and whether its answers differ."""
         work, differs = self.case.work, self.case.differs
-        return work[number % len(work)], differs[number % len(differs)]
+        own = self.case.own
+        return work[number % len(work)], own[number % len(own)], differs[number % len(differs)]
 
 
 class GivenOfFew(OfCase, ClosedClients):
@@ -155,9 +160,11 @@ def drawn(seed: int) -> Case:
     crossing, hop = some(30), some(10)
     share = rng.choice([0, 0, 0.1])
     datagrams = rng.random() < 0.7
+    work = [max(1, some(40)) for _ in range(count)]
     return Case(
         arrived=sorted(some(span) for _ in range(count)),
-        work=[max(1, some(40)) for _ in range(count)],
+        work=work,
+        own=work if rng.random() < 0.5 else [max(1, some(40)) for _ in range(count)],
         differs=[rng.random() < share for _ in range(count)],
         connections=rng.choice([1, 1, 2, 3]),
         mode=rng.choice(["compared", "compared", "compared", "held", "direct"]),
@@ -177,6 +184,7 @@ def drawn(seed: int) -> Case:
         load_ns=some(20),
         resume_gap_ns=some(20),
         end_ns=2 * span + 1000,
+        pace_ns=rng.choice([None, None, 1, some(20) + 1]),
     )
 
 

@@ -107,3 +107,18 @@ def test_a_client_that_thinks_sends_as_often_as_it_is_answered() -> None:
     summary = seen(f"{text}output: {{mode: direct}}\n", checkpoint_delay="100 s")
     assert summary["service"]["answered"] == 1200
     assert summary["service"]["latency_ns"]["max"] == 1_200_000
+
+
+def test_measured_requests_come_as_they_were_sent() -> None:
+    """Each takes its time and both ways; after the last of them none comes."""
+    text = STORM.partition("  secondary_lag")[0].replace(
+        "{regular: 200 /s}", "{csv: r.csv, values: 10ms 11ms 500ms}"
+    )
+    for outstanding in ("none", 1):
+        summary = seen(
+            f"{text}output: {{mode: direct}}\n",
+            checkpoint_delay="100 s",
+            service__outstanding=outstanding,
+        )
+        assert summary["service"]["requests"] == summary["service"]["answered"] == 3
+        assert summary["service"]["latency_ns"]["max"] == 1_200_000

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from colosim.errors import ScenarioError
-from colosim.scenario import loads, resolve
+from colosim.scenario import load, loads, resolve
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WHOLE = """\
 name: clients
@@ -68,3 +73,22 @@ def test_refuses_what_does_not_go_together(text: str, message: str) -> None:
     """Keys without effect, or against each other, are refused with their place."""
     with pytest.raises(ScenarioError, match=message):
         loads(f"name: refused\n{text}\n")
+
+
+def test_measured_requests_are_read_from_columns(tmp_path: Path) -> None:
+    """Times of a CSV file, each with its unit, stand in what a scenario resolves to."""
+    (tmp_path / "r.csv").write_text("t,guest\n10 ms,2 ms\n12.5 ms,500 us\n", encoding="utf-8")
+    text = "{csv: r.csv}, time: {csv: r.csv, column: guest}, pace: 1 us"
+    file = tmp_path / "s.yaml"
+    file.write_text(f"name: s\nservice: {{arrivals: {text}}}\n", encoding="utf-8")
+    scenario = load(file)
+    assert scenario.service is not None
+    assert getattr(scenario.service.arrivals, "sent_ns", None) == (10_000_000, 12_500_000)
+    assert getattr(scenario.service.time, "measured_ns", None) == (2_000_000, 500_000)
+    assert loads(resolve(scenario)) == scenario
+
+
+def test_measured_requests_are_in_order() -> None:
+    """A request that stands behind a later one is refused."""
+    with pytest.raises(ScenarioError, match="10000000 ns stands behind one of 20000000 ns"):
+        loads("name: s\nservice: {arrivals: {csv: r.csv, values: 20ms 10ms}}\n")
