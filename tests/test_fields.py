@@ -9,12 +9,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colosim.designs import load_designs
 from colosim.runs.columns import ROWS, SLOPE, TABLE_FIELDS
 from colosim.runs.run import simulate
 from colosim.scenario import loads
 from colosim.trace import events
 from colosim.trace.fields import BYTES, NS, STANDS_FOR, SUMMARY, VERDICTS
+from tests.designs.own import CHECKPOINTING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,9 +31,10 @@ Generated from `colosim/trace/fields.py`, `colosim/runs/columns.py` and `colosim
 `tests/test_fields.py`; [results.md](results.md#what-stays-the-same) says what of it stays the same.
 
 Times are integer nanoseconds since COLO was entered (of a real run: since its first request), sizes
-integer bytes. Where *designs* are named, only these have it, of those that ship. Of a real run,
-what its log does not show is empty as well. `service` and `time_to_client_ns` are there where the
-scenario has a `service:`. In italics stands a step, or an event's sentence.
+integer bytes. Where *designs* are named, only these have it, of those that ship and make
+checkpoints. Of a real run, what its log does not show is empty as well. `service` and
+`time_to_client_ns` are there where the scenario has a `service:`. In italics stands a step, or an
+event's sentence.
 """
 
 
@@ -50,8 +51,8 @@ def meaning_of(field: Field) -> str:
 
 
 def few(designs: list[str]) -> str:
-    """Return the names of designs, nothing where all that ship are among them."""
-    return "" if set(designs) == set(load_designs()) else ", ".join(designs)
+    """Return the names of designs, nothing where all that make checkpoints are among them."""
+    return "" if set(designs) == set(CHECKPOINTING) else ", ".join(designs)
 
 
 def summary(runs: dict[str, Run]) -> Iterator[str]:
@@ -136,9 +137,9 @@ def row_of(kind: type[events.Event]) -> tuple[str, str, str]:
 
 
 def page() -> str:
-    """Return the page as the types have it, and three checkpoints of each design that ships."""
+    """Return the page as the types have it, and three checkpoints of each design that makes any."""
     scenario = loads("{name: fields, checkpoints: 3}")
-    runs = {design: simulate(scenario, design) for design in load_designs()}
+    runs = {design: simulate(scenario, design) for design in CHECKPOINTING}
     return "".join((HEAD, *summary(runs), *tables(runs), *kinds()))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from colosim.analysis.buffers import buffer_levels
 from colosim.analysis.graph import Edge, Kind, Node, WaitForGraph
 from colosim.analysis.timeline import purpose_of
-from colosim.host.failover import COMMAND
+from colosim.host.failover import BY_COMMAND, BY_CONNECTION, COMMAND, NO_FAILOVER
 from colosim.trace.events import (
     OTHER,
     PRIMARY,
@@ -207,8 +207,13 @@ class _Builder:
             self.add(key, Kind.GUEST, side, "the primary's guest", "stopped")
             self.edge(key, self.colo_thread(side), "is run again only by", guest.since_ns)
         elif PRIMARY in self.losses:
-            self.add(key, Kind.GUEST, side, "the secondary's guest", "does not serve")
-            self.edge(key, self.failover_command(side), "is run only by a failover, told by")
+            by = self.simulation.failovers[side].by
+            state = "has no state to run with" if by == NO_FAILOVER else "does not serve"
+            self.add(key, Kind.GUEST, side, "the secondary's guest", state)
+            if by == BY_COMMAND:
+                self.edge(key, self.failover_command(side), "is run only by a failover, told by")
+            elif by == BY_CONNECTION:
+                self.edge(key, self.colo_thread(side), "is run, once the connection is lost, by")
 
     def thread(self, side: str, thread: Thread) -> str:
         key, colo = f"{side}: {thread.name}", colo_end(self.simulation, side)

@@ -29,6 +29,8 @@ class Pair:
     secondary: Secondary
     ram_cache: bool
     """Whether the secondary loads into a RAM cache first, rather than into guest RAM."""
+    resumes_first: bool
+    """Whether the guest may run again before the secondary has its state (output is held)."""
     fences: bool
     """Whether the manager powers a lost host off before the survivor takes over."""
 

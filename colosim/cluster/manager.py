@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colosim.cluster.agent import Deafness, LocalAgent
-from colosim.host.failover import COMMAND, YANK
+from colosim.host.failover import BY_CONNECTION, COMMAND, YANK
 from colosim.trace.events import (
     OTHER,
     CommandDropped,
@@ -183,8 +183,15 @@ class ClusterManager:
         yield from self._tell(OTHER[side])
 
     def _tell(self, side: str) -> Generator[Event, None, None]:
-        """Tell `side`'s monitor that its peer is lost."""
+        """Tell `side`'s monitor that its peer is lost.
+
+        A design that goes by its connection asks nobody: the manager's timeout stands for that of
+        its own stream (Remus, NSDI'08), after which it gives the connection up.
+        """
         if side in self.telling:
+            return
+        if self.failovers[side].by == BY_CONNECTION:
+            self.failovers[side].channels.shutdown(side)
             return
         self.telling.append(side)
         settings, failover = self.settings, self.failovers[side]

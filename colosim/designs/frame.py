@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from colosim.designs.side import Failure, GuestShutDown
 from colosim.errors import DesignError
+from colosim.host.failover import BY_CONNECTION
 from colosim.trace.events import ColoExit
 from colosim.trace.purpose import Purpose
 
@@ -60,6 +61,9 @@ def primary_thread(design: Design, p: Primary) -> Steps:
         error = failure
     p.on_end()
     _leave(p, error)
+    if p.failover.by == BY_CONNECTION:
+        yield from p.failover.go_on_alone(p.thread)
+        return
     yield from p.failover.wait(p.thread)
     if p.holds_lock:
         # Leaked by the error path: a thread that takes it once more waits for itself.
@@ -90,6 +94,9 @@ def secondary_thread(design: Design, s: Secondary) -> Steps:
     if s.relaunching:
         s.failover.relaunch()
     _leave(s, error)
+    if s.failover.by == BY_CONNECTION:
+        yield from s.failover.go_on_alone(s.thread)
+        return
     if not s.traits.main_loop_frees_cache:
         yield from s.failover.free_cache(s.thread)
     s.failover.incoming_ended()

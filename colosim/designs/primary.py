@@ -47,7 +47,9 @@ class Primary(Side):
     zero_pages = 0
     ram_stream_bytes = 0
     begun_ns = -1
+    stopped_ns = -1
     running_ns = -1
+    acknowledged_ns = -1
     failover: PrimaryFailover
     on_end: Callable[[], None]
     on_acknowledged: Callable[[], None] = staticmethod(nothing)
@@ -161,6 +163,7 @@ class Primary(Side):
         guest = self.host.guest
         if guest.running:
             guest.stop()
+        self.stopped_ns = self.env.now
 
     def shut_down(self) -> Steps:
         """End with GUEST_SHUTDOWN, if the guest had powered itself off when it was stopped.
@@ -179,6 +182,19 @@ class Primary(Side):
     def _guest_runs(self) -> None:
         self.host.guest.run()
         self.running_ns = self.env.now
+
+    def acknowledged(self) -> None:
+        """Let output leave that waited for the secondary to have this state."""
+        self.acknowledged_ns = self.env.now
+        self.on_acknowledged()
+
+    @property
+    def committed_ns(self) -> int:
+        """When a transaction was last committed, -1 if none was.
+
+        Then the guest ran again; or, if it had long before, the state was acknowledged.
+        """
+        return self.acknowledged_ns if self.traits.resumes_first else self.running_ns
 
     # ---- RAM and device state ------------------------------------------------------------------
 

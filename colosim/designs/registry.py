@@ -20,7 +20,9 @@ from colosim.designs.qemu_11 import Qemu11
 from colosim.designs.qsb import Qsb
 from colosim.designs.remedied import remedied
 from colosim.designs.remedies import OF_SOME, options_of
+from colosim.designs.remus import Remus
 from colosim.designs.split import Split
+from colosim.designs.unprotected import Unprotected
 from colosim.errors import DesignError
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
     from colosim.designs.remedies import Option
 
 GROUP = "colosim.designs"
-OWN: tuple[type[Design], ...] = (Qsb, Split, DeviceFirst, Flat, Qemu31, Qemu51, Qemu11)
+OWN: tuple[type[Design], ...] = (
+    *(Qsb, Split, DeviceFirst, Flat, Qemu31, Qemu51, Qemu11, Remus, Unprotected),
+)
 ALIASES = {"mainline": Qemu11.name}
 """Names of what is newest: never shown, but as what they mean."""
 _OWN_BY_NAME = {design.name: design for design in OWN}

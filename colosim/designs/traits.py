@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from colosim.host.staging import StagingBuffer
+
 if TYPE_CHECKING:
     from colosim.designs.remedies import Option
 
@@ -21,10 +23,16 @@ class Traits:
     """What a buffer with the whole vmstate has beyond RAM, devices and JSON description."""
     flat_staging: bool = False
     """Whether the staging buffer is a flat QIOChannelBuffer rather than a QEMUSizedBuffer."""
+    staging: type[StagingBuffer] = StagingBuffer
+    """The staging buffer of either side."""
     ram_cache: bool = True
     """Whether the secondary keeps a RAM cache of the last checkpoint."""
     secondary_runs: bool = False
     """Whether the secondary's guest runs between checkpoints."""
+    resumes_first: bool = False
+    """Whether the guest runs again before the secondary acknowledges: with that it commits."""
+    failover: str = "command"
+    """What lets a side go on alone: a `command`, the loss of its `connection`, or `none`."""
     joins_under_lock: bool = True
     """Whether the secondary's failover joins the incoming thread while holding the lock."""
     main_loop_frees_cache: bool = False

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     Steps = Generator[Event, None, None]
 
 COMMAND = "x-colo-lost-heartbeat"
+BY_COMMAND, BY_CONNECTION, NO_FAILOVER = "command", "connection", "none"
+"""What lets a side go on alone."""
 YANK, MIGRATION = "yank", "migration"
 REMOVE_CHILD, DELETE_NODE, STOP_SERVER = "x-blockdev-change", "drive_del", "nbd-server-stop"
 DISK_COMMAND_NS = 1_000_000
@@ -111,6 +113,7 @@ class Failover:
         self.instances: dict[str, Channels] = {MIGRATION: channels}
         """What can be yanked, by QEMU's names."""
         self.state = State.NONE
+        self.by = BY_COMMAND
         self.done = False
         self.posted = False
         """Whether the bottom half has let the COLO thread that left go on."""
@@ -143,7 +146,7 @@ class Failover:
     def lost_heartbeat(self, main_loop: Thread) -> Steps:
         """Serve the command x-colo-lost-heartbeat in the main loop, then its bottom half."""
         yield from self.step(main_loop, COMMAND, self.host.costs.lost_heartbeat_ns)
-        if self.state is not State.NONE:
+        if self.state is not State.NONE or self.by != BY_COMMAND:
             self.host.record.note(CommandRefused(self.host.side, COMMAND))
             return
         self.state = State.REQUIRE
@@ -240,6 +243,15 @@ class Failover:
         """Emit the event COLO_EXIT with the reason `error`."""
         if self.on_error_exit is not None:
             self.on_error_exit()
+
+    def go_on_alone(self, thread: Thread) -> Steps:
+        """Go on alone without a command: the connection is lost, and so is the peer."""
+        self.state = State.COMPLETED
+        yield from self.host.lock.acquire(thread, Purpose.FAILOVER)
+        yield from self.step(thread, FAILOVER, self.host.costs.failover_ns)
+        self.host.guest.run()
+        self.host.lock.release(thread)
+        self.took_over()
 
     def took_over(self) -> None:
         """This side's guest serves alone from now on."""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 KIB = 1024
 INITIAL_BYTES = 4 * KIB * KIB
 """COLO_BUFFER_BASE_SIZE (migration/colo.c)."""
+SLAB_BYTES = 5 * KIB * KIB
+"""A slab of micro-checkpointing's staging area (its log: 5,242,880; docs/mc.txt)."""
+STRIKES = 10
+"""So many smaller checkpoints in a row halve it; docs/mc.txt has "N strikes", 10 is assumed."""
 STREAM_BUFFER_BYTES = 32 * KIB
 """IO_BUF_SIZE of a QEMUFile (migration/qemu-file.c)."""
 QSB_CHUNK_BYTES = KIB
@@ -56,12 +60,14 @@ def qsb_walked_chunks(content: int) -> int:
 class StagingBuffer:
     """One staging buffer: its capacity is on the ledger's account ``staging_buffer``."""
 
+    initial_bytes = INITIAL_BYTES
+
     def __init__(self, ledger: Ledger, *, flat: bool) -> None:
         self._ledger = ledger
         self.flat = flat
-        self.capacity_bytes = INITIAL_BYTES
+        self.capacity_bytes = self.initial_bytes
         self.content_bytes = 0
-        ledger.hold("staging_buffer", INITIAL_BYTES)
+        ledger.hold("staging_buffer", self.initial_bytes)
 
     def write(self, content: int) -> int:
         """Stage `content` bytes by stream-buffer flushes; return how many bytes are fresh."""
@@ -88,3 +94,40 @@ class StagingBuffer:
     def free(self) -> None:
         """Give the buffer back, as COLO's exit does."""
         self._ledger.hold("staging_buffer", 0)
+
+
+class Slabs(StagingBuffer):
+    """A staging area of slabs: it grows on demand and shrinks again, never below one slab.
+
+    A checkpoint smaller than the one before is a strike, a larger one begins anew; after
+    `STRIKES` of them half of the slabs are given back, but for those in use (docs/mc.txt).  At
+    worst, with every page dirty, it is as large as the guest's RAM.
+    """
+
+    initial_bytes = SLAB_BYTES
+
+    def __init__(self, ledger: Ledger, *, flat: bool) -> None:
+        super().__init__(ledger, flat=flat)
+        self._strikes = 0
+
+    def write(self, content: int) -> int:
+        """Stage `content` bytes; return how many bytes of slabs are fresh."""
+        smaller, grows = content < self.content_bytes, content > self.content_bytes
+        self._strikes = 0 if grows else self._strikes + smaller
+        self.content_bytes = content
+        needed = max(1, -(-content // SLAB_BYTES))
+        slabs = self.capacity_bytes // SLAB_BYTES
+        if self._strikes >= STRIKES:
+            self._strikes, slabs = 0, slabs // 2
+        fresh = self._grow(max(slabs, needed) * SLAB_BYTES)
+        return max(0, fresh)
+
+    def reserve(self, content: int) -> int:
+        """Make room for `content` bytes, as `write` does."""
+        return self.write(content)
+
+
+class NoStaging(StagingBuffer):
+    """That of a design which stages nothing."""
+
+    initial_bytes = 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from colosim.designs.messages import SET_UP
 from colosim.designs.registry import load_design, load_designs
+from colosim.host.failover import BY_COMMAND
 from colosim.measured.events import REQUEST, STAGES
 from colosim.measured.stage_log import SHOWN
 from colosim.runs.simulation import Simulation
@@ -131,5 +132,9 @@ def protocol_of(design: str) -> Protocol:
 
 
 def protocols() -> tuple[Protocol, ...]:
-    """Return the protocol of every design, in the registry's order."""
-    return tuple(protocol_of(name) for name in load_designs())
+    """Return the protocol of every design of COLO, in the registry's order."""
+    return tuple(
+        protocol_of(name)
+        for name, design in load_designs().items()
+        if design.traits.failover == BY_COMMAND
+    )

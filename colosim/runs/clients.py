@@ -9,7 +9,7 @@ import numpy as np
 
 from colosim.designs.messages import CHECKPOINT_REQUEST, VMSTATE_LOADED, VMSTATE_RECEIVED
 from colosim.runs.statistics import Quantiles
-from colosim.scenario.service import ClosedLoop, Output
+from colosim.scenario.service import HELD, ClosedLoop, Output
 from colosim.service.closed_loop import ClosedClients
 from colosim.service.comparison import CAUSES
 from colosim.service.open_loop import OpenLoop
@@ -146,6 +146,9 @@ class Clients:
         if self._lost(PRIMARY):
             self._stop()
         elif self._primary.host.guest.running and not room.running:
+            self._resume()
+        elif self._primary.failover.done and room.mode == HELD:
+            self._stop()  # it goes on alone as it runs: what was held leaves
             self._resume()
         if self._lost(SECONDARY) and room.mute_ns is None:
             room.secondary_lost(now)

@@ -29,7 +29,6 @@ from colosim.host.host import Host, bitmap_bytes
 from colosim.host.lock import IothreadLock
 from colosim.host.process import Thread
 from colosim.host.reference_lock import ReferenceLock
-from colosim.host.staging import StagingBuffer
 from colosim.network.connection import Connection
 from colosim.network.direction import Direction
 from colosim.network.reference import ReferenceDirection
@@ -171,6 +170,7 @@ class Simulation:
         self.injector.on_command = lambda side, command: self.failovers[side].serve(command)
         for failover in self.failovers.values():
             failover.on_takeover = self._look_again
+            failover.by = traits.failover
         self.manager = ClusterManager(
             self.env,
             self.record,
@@ -203,7 +203,7 @@ class Simulation:
             host = self.hosts[side]
             name = "checkpoint thread" if side == PRIMARY else "COLO incoming thread"
             outgoing, incoming = self.connection.of(side)
-            staging = StagingBuffer(host.ledger, flat=design.traits.flat_staging)
+            staging = design.traits.staging(host.ledger, flat=design.traits.flat_staging)
             sides[side] = kind(
                 design.traits,
                 host,
@@ -274,6 +274,7 @@ class Simulation:
             primary=self.primary,
             secondary=self.secondary,
             ram_cache=self.design.traits.ram_cache,
+            resumes_first=self.design.traits.resumes_first,
             fences=self.scenario.manager.fence,
         )
         self.checks = checks = Checks(pair, replay=replay)
@@ -383,8 +384,8 @@ class Simulation:
         if requested < 0:
             return
         primary.begun_ns = -1
-        # One that begins as soon as the last has ended is not committed by that one's guest.
-        commits = primary.running_ns > requested
+        # One that begins as soon as the last has ended is not committed by that one's end.
+        commits = primary.committed_ns > requested
         self.record.add(self._code_commit if commits else self._code_abort, primary.checkpoint)
         self.record.close()
         if commits:
@@ -413,6 +414,8 @@ def protocol_of(design: type[Design], scenario: Scenario, checkpoint: int = 0) -
             "faults": (),
             "commands": (),
             "liveness": None,
+            "service": None,
+            "output": None,
             "checkpoints": checkpoint + 1,
             "duration_ns": None,
             "warmup": 0,

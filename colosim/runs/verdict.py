@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from colosim.checkers import Violation
 from colosim.designs.remedied import RemediedPrimary
+from colosim.host.failover import NO_FAILOVER
 from colosim.runs.liveness import LATE
 from colosim.runs.wording import TIMES, with_unit
 from colosim.scenario.faults import StepMoment
@@ -203,6 +204,8 @@ def _of_serving(simulation: Simulation, done: list[str], survivor: str | None) -
         return Judgement(FAILED_OVER, side, f"the {side} serves alone{why}", false)
     if simulation.reason == "finished":
         return Judgement(COMPLETED, None, REACHED)
+    if simulation.design.traits.failover == NO_FAILOVER:
+        return Judgement(UNPROTECTED, survivor, "the guest serves, and no checkpoint is made of it")
     stuck = _stuck(simulation)
     if stuck is not None:
         why = f": {stuck}" if stuck else ""

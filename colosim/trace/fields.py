@@ -34,7 +34,7 @@ VERDICTS: Final = {
     "failed_over": "one guest serves alone, its failover done",
     "unfinished": "the horizon came before the length, and none of the words below fits: nothing "
     "is claimed",
-    "unprotected": "a guest runs, but no checkpoint commits any more and nobody took over",
+    "unprotected": "a guest runs, but no checkpoint commits (any more) and nobody took over",
     "stopped": "no guest has run for `patience`, though the survivor's iothread lock is free",
     "hung": "no guest has run for `patience`, and the survivor's iothread lock is held by a thread "
     "that waits for what has not come",

@@ -13,8 +13,10 @@ from tests.checkers.wrong_designs import (
     Doubled,
     Eager,
     Greedy,
+    Hasty,
     Impatient,
     Liar,
+    Promising,
     Thief,
     Torn,
     Undead,
@@ -24,6 +26,7 @@ from tests.checkers.wrong_designs import (
 )
 
 if TYPE_CHECKING:
+    from colosim.designs import Design
     from colosim.runs.simulation import Simulation
 
 SIDE = "secondary COLO incoming thread"
@@ -39,6 +42,8 @@ PLANTED = [
      "takes over with RAM of checkpoint 0, but device state of checkpoint 1"),
     (Eager, "", "output commit", CHECKPOINT, "before the secondary has said"),
     (Liar, "", "output commit", SIDE, "says VMSTATE_LOADED, but has not"),
+    (Hasty, "", "output commit", CHECKPOINT, "which nobody acknowledged"),
+    (Promising, "", "output commit", SIDE, "does not have whole"),
     (Undead, "faults: [{freeze: primary, at: 100 ms}]\n", "a frozen process stands", "primary",
      "does something while it is frozen"),
 ]  # fmt: skip
@@ -46,7 +51,7 @@ PLANTED = [
 
 @pytest.mark.parametrize(("design", "more", "rule", "thread", "detail"), PLANTED)
 def test_a_wrong_design_is_caught(
-    design: type[Wrong], more: str, rule: str, thread: str, detail: str
+    design: type[Design], more: str, rule: str, thread: str, detail: str
 ) -> None:
     """The run ends as `violated`, with the rule, who broke it, and how."""
     violation = violation_of(run_of(design, more))

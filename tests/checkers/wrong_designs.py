@@ -13,6 +13,7 @@ from colosim.designs.messages import (
     VMSTATE_SEND,
     Message,
 )
+from colosim.designs.remus import Remus
 from colosim.designs.split import Split
 from colosim.runs.run import Run, simulate
 from colosim.scenario import loads
@@ -180,6 +181,36 @@ class Liar(Wrong):
         """Answer first, load afterwards."""
         yield from s.send(VMSTATE_RECEIVED)
         yield from s.send(VMSTATE_LOADED)
+
+
+class Hasty(Remus):
+    """Lets output leave that the secondary has no state for."""
+
+    name = "hasty"
+
+    def checkpoint(self, p: Primary) -> Steps:
+        """Stop, copy, resume, send, and go on."""
+        yield from p.send(CHECKPOINT_REQUEST)
+        with (yield from p.lock(Purpose.SAVE)):
+            yield from p.stop_guest()
+            yield from p.save_vmstate()
+            yield from p.start_guest()
+        yield from p.send(VMSTATE_SEND)
+        p.acknowledged()
+
+
+class Promising(Remus):
+    """Acknowledges what has not come."""
+
+    name = "promising"
+
+    def load(self, s: Secondary) -> Steps:
+        """Answer the size."""
+        yield from s.receive(CHECKPOINT_REQUEST)
+        yield from s.receive(VMSTATE_SEND)
+        yield from s.receive_size()
+        yield from s.send(VMSTATE_RECEIVED)
+        yield s.env.event()
 
 
 class Undead(Wrong):

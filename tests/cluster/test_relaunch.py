@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from colosim.designs import load_designs
 from colosim.designs.secondary import POST_LOAD_PART
 from colosim.host.failover import COMMAND, State
 from tests.cluster.test_outcomes import send_command, simulate
+from tests.designs.own import COLO
 
-DESIGNS = tuple(load_designs())
 LOAD = "secondary: device load"
 
 
@@ -20,7 +19,7 @@ def of_third_load(design: str) -> tuple[int, int]:
     return end_ns - took, took
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", COLO)
 def test_a_command_in_mid_load_is_served_postponed_and_redone(design: str) -> None:
     """The lock is let go in the load's middle: the bottom half sees the load and comes again."""
     begins_ns, took = of_third_load(design)
@@ -57,7 +56,7 @@ def test_a_command_in_mid_load_is_served_postponed_and_redone(design: str) -> No
     assert told[-1][1] in {"serves alone", "iothread lock released by main loop for monitor"}
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", COLO)
 def test_a_postponed_failover_keeps_loaded_from_the_primary(design: str) -> None:
     """The load ends without VMSTATE_LOADED: the primary's guest stays stopped, and one serves."""
     begins_ns, took = of_third_load(design)
@@ -69,7 +68,7 @@ def test_a_postponed_failover_keeps_loaded_from_the_primary(design: str) -> None
     assert run.service.both_ns is None
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", COLO)
 def test_a_command_after_the_pause_of_the_load_waits_for_its_end(design: str) -> None:
     """Nothing is postponed: the load is over, and VMSTATE_LOADED sent, when it is served."""
     begins_ns, took = of_third_load(design)

@@ -1,14 +1,20 @@
-"""A design of somebody else's: `split` with steps of its own."""
+"""A design of somebody else's, `split` with steps of its own; and which of ours do what."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from colosim.designs import load_designs
 from colosim.designs.split import Split
 
 if TYPE_CHECKING:
     from colosim.designs.primary import Primary
     from colosim.designs.side import Steps
+
+COLO = [name for name, one in load_designs().items() if one.traits.failover == "command"]
+"""Designs with COLO's protocol and its command for a failover."""
+CHECKPOINTING = [name for name, one in load_designs().items() if one.traits.failover != "none"]
+"""Designs that make checkpoints."""
 
 
 class Compressing(Split):

@@ -19,7 +19,10 @@ from colosim.scenario import loads
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OWN = ["qsb", "split", "device-first", "flat", "qemu-3.1", "qemu-5.1", "qemu-11"]
+OWN = [
+    *("qsb", "split", "device-first", "flat", "qemu-3.1", "qemu-5.1", "qemu-11"),
+    *("remus", "unprotected"),
+]
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ def test_other_packages_are_looked_up_once(registered: list[str]) -> None:
     assert load_design("quick") is Quick
     assert load_design("quick+nodelay").name == "quick+nodelay"
     assert [*DesignNames()] == [*OWN, "number", "quick", "zzz"]
-    assert len(DesignNames()) == 10
+    assert len(DesignNames()) == len(OWN) + 3
     assert registered == [registry.GROUP]
 
 

@@ -8,10 +8,19 @@ from hypothesis import strategies as st
 
 from colosim.engine.environment import Environment
 from colosim.engine.ledger import Ledger
-from colosim.host.staging import INITIAL_BYTES, StagingBuffer, qsb_capacity, qsb_walked_chunks
+from colosim.host.staging import (
+    INITIAL_BYTES,
+    SLAB_BYTES,
+    STRIKES,
+    Slabs,
+    StagingBuffer,
+    qsb_capacity,
+    qsb_walked_chunks,
+)
 from colosim.trace.record import Record
 
 KIB = 1024
+MIB = KIB * KIB
 FLUSH = 32 * KIB
 
 
@@ -101,3 +110,18 @@ def test_a_secondary_grows_in_one_step(content: int) -> None:
     _ledger, buffer = staging(flat=False)
     buffer.reserve(content)
     assert buffer.capacity_bytes == grown(INITIAL_BYTES, content)
+
+
+@given(CONTENTS)
+def test_slabs_hold_what_is_staged_and_shrink_after_ten_smaller(contents: list[int]) -> None:
+    """As many slabs as the largest since the last halving needed, at least one."""
+    slabs = Slabs(Ledger("primary", Record(Environment(), keep=False)), flat=True)
+    kept, strikes, last = 1, 0, 0
+    for content in [*contents, *range(16 * MIB, 2 * MIB, -MIB // 2)]:
+        strikes = 0 if content > last else strikes + (content < last)
+        last = content
+        if strikes == STRIKES:
+            kept, strikes = kept // 2, 0
+        kept = max(1, kept, -(-content // SLAB_BYTES))
+        slabs.write(content)
+        assert slabs.capacity_bytes == kept * SLAB_BYTES >= content

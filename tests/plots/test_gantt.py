@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from colosim.designs import load_designs
 from colosim.plots import gantt
 from colosim.plots.lanes import typical_checkpoint
 from colosim.plots.style import FigureError
@@ -14,6 +13,7 @@ from colosim.plots.units import rows_of
 from colosim.runs.run import simulate
 from colosim.scenario import loads
 from colosim.trace.steps import step_column
+from tests.designs.own import CHECKPOINTING, COLO
 from tests.runs.conftest import PLAIN
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def test_the_typical_checkpoint_has_the_median_pause(pair: list[Run]) -> None:
         assert pause == run.summary["pause_ns"]["p50"]
 
 
-@pytest.mark.parametrize("design", load_designs())
+@pytest.mark.parametrize("design", COLO)
 def test_bars_agree_with_the_table(design: str) -> None:
-    """In every design the bars of pause, lock holds and steps add up to the table's columns."""
+    """Of COLO the bars of pause, lock holds and steps add up to the table's columns."""
     run = simulate(loads(PLAIN), design)
     number = typical_checkpoint(run)
     bars = gantt.data([run])
@@ -47,7 +47,7 @@ def test_bars_agree_with_the_table(design: str) -> None:
         assert what.startswith("waits for ") or lasts == row[column], (lane, what)
 
 
-@pytest.mark.parametrize("design", load_designs())
+@pytest.mark.parametrize("design", CHECKPOINTING)
 def test_a_thread_does_one_thing_at_a_time(design: str) -> None:
     """The bars of a thread do not overlap, and between them nothing is left out."""
     bars = gantt.data([simulate(loads(PLAIN), design)])

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from colosim.designs import load_designs
 from colosim.measured.imported import import_run
 from colosim.plots import sequence
 from colosim.plots.style import FigureError, save
 from colosim.plots.units import rows_of, whole
 from colosim.runs.run import simulate
 from colosim.scenario import loads
+from tests.designs.own import CHECKPOINTING
 from tests.runs.conftest import PLAIN
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def texts_of(figure: Figure) -> list[Text]:
     return [text for text in figure.axes[0].texts if text.get_text()]
 
 
-@pytest.mark.parametrize("design", load_designs())
+@pytest.mark.parametrize("design", CHECKPOINTING)
 def test_every_message_and_lock_hold_is_there(design: str) -> None:
     """A checkpoint's rows have each message of the table, sent and read, and each lock hold."""
     run = simulate(loads(PLAIN), design)
@@ -58,7 +58,7 @@ def test_every_message_and_lock_hold_is_there(design: str) -> None:
         )
 
 
-@pytest.mark.parametrize("design", load_designs())
+@pytest.mark.parametrize("design", CHECKPOINTING)
 def test_no_text_of_the_figure_covers_another(design: str) -> None:
     """At the size at which it is saved, no two texts overlap."""
     run = simulate(loads(PLAIN), design)

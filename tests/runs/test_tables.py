@@ -10,20 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from colosim.designs import load_designs
 from colosim.designs.messages import SIZE_AFTER_RAM
 from colosim.runs.columns import COLUMNS, POINTS, STEPS, checkpoint_columns
 from colosim.runs.run import Run, simulate
 from colosim.runs.tables import rows_of
-from tests.designs.own import Compressing
+from tests.designs.own import CHECKPOINTING, COLO, Compressing
 
 if TYPE_CHECKING:
     from colosim.scenario import Scenario
 
-DESIGNS = tuple(load_designs())
 
-
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", CHECKPOINTING)
 def test_the_columns_are_the_same_in_every_design(plain: Scenario, design: str) -> None:
     """Each design's tables have the same columns, in the same order."""
     run = simulate(plain, design)
@@ -39,7 +36,7 @@ def test_points_and_steps_have_their_columns() -> None:
     assert len([name for name in columns if name.endswith("_ns")]) > len(STEPS) + len(POINTS)
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", COLO)
 def test_checkpoints_agree_with_the_summary(plain: Scenario, design: str) -> None:
     """The medians of the table's rows after the warm-up are those of the summary."""
     run: Any = simulate(plain, design)
@@ -67,10 +64,10 @@ CHAINS = (
 )
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", COLO)
 @pytest.mark.parametrize("chain", CHAINS)
 def test_points_come_in_order(plain: Scenario, design: str, chain: str) -> None:
-    """On each side the points that every design has follow one another in time."""
+    """On each side the points that every design of COLO has follow one another in time."""
     run: Any = simulate(plain, design)
     row = run.checkpoints.iloc[3]
     side, _, points = chain.partition(": ")
@@ -166,7 +163,7 @@ def test_events_are_the_record(plain: Scenario) -> None:
     ]
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", CHECKPOINTING)
 def test_tables_can_be_asked_for_again(frozen: Scenario, design: str) -> None:
     """Tables are the same whenever they are asked for, and asking changes no digest."""
     run: Any = simulate(frozen, design)
@@ -178,7 +175,7 @@ def test_tables_can_be_asked_for_again(frozen: Scenario, design: str) -> None:
     assert run.simulation.record.digest == run.digest
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", CHECKPOINTING)
 def test_slopes_lead_to_the_next_breakpoint(plain: Scenario, design: str) -> None:
     """Just before a socket buffer's next breakpoint its line is there, within its rounding."""
     run: Any = simulate(plain, design)
