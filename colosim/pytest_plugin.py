@@ -10,13 +10,13 @@ scenario names is one test, which passes when every bound that holds for the des
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["ScenarioFile", "ScenarioItem"]

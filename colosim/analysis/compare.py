@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from colosim.runs.run import as_scenario, simulate
@@ -11,9 +13,6 @@ from colosim.runs.wording import lasts
 from colosim.trace.fields import value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from os import PathLike
-
     import pandas as pd
 
     from colosim.designs.design import Design

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from colosim.analysis.graph import WaitForGraph, dot, mermaid
@@ -27,9 +29,6 @@ from colosim.runs.verdict import (
 from colosim.trace.events import OTHER, JobScheduled, PoweredOff, ProcessChanged, ServesAlone
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from os import PathLike
-
     from colosim.analysis.recovery import Ending
     from colosim.analysis.standing import Standing
     from colosim.analysis.timeline import Seen

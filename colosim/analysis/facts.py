@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,6 @@ from colosim.trace.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from colosim.analysis.timeline import Seen
     from colosim.runs.simulation import Simulation
     from colosim.scenario.faults import Fault, Planned

@@ -5,6 +5,7 @@ Nothing is predicted: the run is simulated once more and watched from that momen
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from colosim.network.tcp import give_up_ns
@@ -14,8 +15,6 @@ from colosim.trace.events import COMMITTED, PRIMARY, SECONDARY, CheckpointEnded
 from colosim.trace.record import typed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from colosim.designs.design import Design
     from colosim.scenario.faults import Fault
     from colosim.scenario.model import Scenario

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from colosim.analysis.wait_for import follow_waits
@@ -27,8 +28,6 @@ from colosim.trace.events import (
 from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
-
     from colosim.analysis.wait_for import Waits
     from colosim.runs.verdict import Judgement
     from colosim.trace.record import Timed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from colosim.analysis.recovery import YANKED
@@ -12,8 +13,6 @@ from colosim.trace.events import PRIMARY, SECONDARY, ServesAlone, SocketFailed, 
 from colosim.trace.steps import DISK_STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from colosim.analysis.graph import WaitForGraph
     from colosim.analysis.outlook import Outlook
     from colosim.analysis.wait_for import Loss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,6 @@ from colosim.trace.events import PRIMARY
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from colosim.analysis.buffers import BufferLevels
     from colosim.analysis.graph import Chain
     from colosim.analysis.left_out import LeftOut

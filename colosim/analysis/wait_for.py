@@ -6,6 +6,7 @@ nothing), in something that comes by itself (a timer, a thread at work), or it i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from colosim.analysis.buffers import buffer_levels
@@ -28,8 +29,6 @@ from colosim.trace.events import (
 from colosim.trace.steps import DISK_STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from colosim.designs.side import Side
     from colosim.host.monitor import Command
     from colosim.host.process import Thread

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,8 +36,6 @@ from colosim.trace.events import (
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from colosim.analysis.graph import Chain, WaitForGraph
     from colosim.analysis.outlook import Act, Outlook
     from colosim.analysis.wait_for import Loss

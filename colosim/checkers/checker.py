@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from colosim.designs.primary import Primary
     from colosim.designs.secondary import Secondary
     from colosim.host.failover import Failover

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from colosim.checkers.bytes_kept import BytesKept
@@ -12,8 +13,6 @@ from colosim.trace.events import ProcessChanged
 from colosim.trace.record import event_of, typed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from colosim.checkers.checker import Checker, Handler, Pair
 
 RULES: Final[tuple[type[Checker], ...]] = (

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from colosim.errors import InvariantError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from colosim.trace.events import Event
 
     Timed = tuple[int, Event, int]

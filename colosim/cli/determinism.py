@@ -7,17 +7,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from colosim.cli.main import STATUS_FAILED, STATUS_NOBODY_SERVES, STATUS_VIOLATED
 from colosim.cli.process import STATUS_BAD_INPUT
 from colosim.files import writing
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _HASH_SEEDS = ("1", "2")
 _ENDED = {0, STATUS_FAILED, STATUS_NOBODY_SERVES, STATUS_VIOLATED}

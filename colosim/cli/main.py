@@ -21,9 +21,10 @@ A command is a file here with a click command named ``command``, which returns i
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import click
 
@@ -36,9 +37,6 @@ from colosim.cli.process import (
     was_stopped,
 )
 from colosim.errors import ColosimError, InvariantError, ScenarioError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 STATUS_FAILED = 1
 STATUS_NOBODY_SERVES = 3

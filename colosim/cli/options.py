@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 import click
 
 from colosim.trace.fields import SEED_MAX
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Decorated = TypeVar("Decorated", bound="Callable[..., object]")
 

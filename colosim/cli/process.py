@@ -9,12 +9,9 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
+from types import FrameType
 
 STATUS_BAD_INPUT = 2
 STATUS_BROKEN_PIPE = 141

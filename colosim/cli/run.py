@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,6 @@ from colosim.cli.process import STATUS_BAD_INPUT
 from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from colosim.runs.run import Run
 
 _SHOWN = {

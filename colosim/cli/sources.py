@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,6 @@ import click
 from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from colosim.runs.run import Run
     from colosim.runs.simulation import Simulation
 

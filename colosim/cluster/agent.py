@@ -6,14 +6,13 @@ local QMP socket that stays unanswered for `yank_timeout` is followed by a yank 
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 from colosim.trace.events import AgentYanks
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
     from simpy.events import Event
 
     from colosim.host.failover import Failover

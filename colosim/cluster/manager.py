@@ -7,6 +7,7 @@ answering agents only the moments at which the answer changes are simulated.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from colosim.cluster.agent import Deafness, LocalAgent
@@ -23,8 +24,6 @@ from colosim.trace.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
     from simpy.events import Event
 
     from colosim.engine.environment import Environment

@@ -7,14 +7,13 @@ tells why it stopped, and counts the steps of the pair itself apart from those o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 import simpy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from simpy.events import Event, Timeout
 
 E = TypeVar("E", bound="Event")

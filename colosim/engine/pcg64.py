@@ -10,11 +10,9 @@ for Random Number Generation* (2014), the member ``setseq_xsl_rr_128_64``; numpy
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, cycle, islice
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 _WORD: Final = (1 << 32) - 1
 _POOL_WORDS: Final = 4

@@ -7,6 +7,7 @@ run under one seed see the same draws (common random numbers).
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from decimal import Context, Decimal
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING
 from colosim.engine.pcg64 import pcg64
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from fractions import Fraction
 
 _DIGITS = 40

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -23,8 +24,6 @@ from colosim.scenario.units import parse as parse_quantity
 from colosim.trace.events import PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from colosim.explore.choices import Chooser
     from colosim.scenario.faults import Fault
     from colosim.scenario.model import Scenario

@@ -7,13 +7,11 @@ every path has been taken once; `Replay` gives the answers from a text.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 from colosim.errors import ColosimError
 from colosim.scenario.units import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
 
 Made = TypeVar("Made")
 

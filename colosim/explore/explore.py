@@ -8,11 +8,13 @@ import signal
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from colosim.errors import ColosimError
@@ -23,7 +25,6 @@ from colosim.explore.results import Results, digest_of
 from colosim.runs.run import as_scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
     from os import PathLike
     from pathlib import Path

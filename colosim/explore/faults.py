@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
@@ -15,8 +16,6 @@ from colosim.scenario.faults import FAULT_KINDS
 from colosim.trace.events import OTHER, PRIMARY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from colosim.scenario.faults import Fault
 
 NETWORK: Final = "network"

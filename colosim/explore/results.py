@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import colosim
@@ -22,7 +24,6 @@ from colosim.files import writing
 from colosim.scenario import canonical_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from io import RawIOBase
     from types import TracebackType
 

@@ -7,6 +7,7 @@ number that is left is replaced by a simpler one, and what still shows the verdi
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
@@ -26,8 +27,6 @@ from colosim.scenario.section import measure_of
 from colosim.scenario.units import PAGE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from pydantic import BaseModel
 
     from colosim.scenario.fields import Measure

@@ -5,6 +5,7 @@ Several may be in effect at once: what is lost to two of them is back when both 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,8 +14,6 @@ from colosim.scenario.disk import DISK
 from colosim.trace.events import PRIMARY, FaultEnded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from colosim.cluster.manager import ClusterManager
     from colosim.engine.environment import Environment
     from colosim.host.host import Host

@@ -6,13 +6,11 @@ has none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from colosim.faults.steps import READS, RECEIVES, SENDS, WORKS, WRITES, Step
 from colosim.trace.steps import step_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _SET_UP: Final = {
     "savevm_state_begin": "qemu_savevm_state_begin",

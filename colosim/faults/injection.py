@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,6 @@ from colosim.trace.events import FailureInjected, FaultsOver, FaultStruck
 from colosim.trace.steps import DISK_STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from colosim.designs.side import Side
     from colosim.engine.environment import Environment
     from colosim.engine.streams import Streams

@@ -8,6 +8,7 @@ holds the lock, so the last can only come where it lets the lock go in its middl
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Sequence
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -24,8 +25,6 @@ from colosim.trace.events import (
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-
     from simpy.events import Event
 
     from colosim.host.host import Host

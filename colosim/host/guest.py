@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from colosim.engine.clock import NS_PER_S
@@ -9,8 +10,6 @@ from colosim.trace.events import GuestRunning, GuestStopped
 from colosim.trace.record import code_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from colosim.engine.environment import Environment
     from colosim.scenario.guest import Guest as GuestModel
     from colosim.trace.record import Record

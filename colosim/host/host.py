@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from colosim.engine.clock import per_byte_ns
@@ -12,8 +13,6 @@ from colosim.host.monitor import Monitor
 from colosim.host.process import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from colosim.engine.environment import Environment
     from colosim.scenario.costs import Costs
     from colosim.scenario.guest import Guest as GuestModel

@@ -6,6 +6,7 @@ Built on SimPy's events: a stock `simpy.Resource` costs two events a cycle, ten 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from colosim.errors import InvariantError
@@ -14,8 +15,6 @@ from colosim.trace.purpose import Purpose
 from colosim.trace.record import Codes
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from simpy.events import Event
 
     from colosim.engine.environment import Environment

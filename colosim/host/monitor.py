@@ -6,6 +6,7 @@ An out-of-band command (`yank`) is served at once by the monitor's own I/O threa
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,6 @@ from colosim.trace.events import CommandReceived, CommandServed, JobScheduled
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
     from simpy.events import Event
 
     from colosim.host.lock import IothreadLock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from simpy.events import Event
@@ -12,8 +13,6 @@ from colosim.trace.events import ProcessChanged, WaitBegan, WaitEnded
 from colosim.trace.record import code_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     import simpy
 
     from colosim.engine.environment import Environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import simpy
@@ -10,8 +11,6 @@ from colosim.host.lock import IothreadLock
 from colosim.trace.events import LockGot, LockWanted
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from simpy.events import Event
 
     from colosim.host.process import Thread

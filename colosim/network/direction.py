@@ -12,6 +12,7 @@ or `has_read`.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from colosim.network.calm import Calm
@@ -26,8 +27,6 @@ from colosim.network.ends import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from simpy.events import Event
 
     from colosim.network.fluid import Fluid

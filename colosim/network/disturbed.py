@@ -8,6 +8,7 @@ every byte has been read and nothing disturbs the direction any more.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from colosim.engine.environment import hand_over
@@ -23,8 +24,6 @@ from colosim.network.tcp import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
     from simpy.events import Event
 
     from colosim.network.calm import Past

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from colosim.engine.environment import hand_over, pending
@@ -17,8 +18,6 @@ from colosim.network.tcp import StreamError
 from colosim.trace.events import CallFailed, ConnectionTimedOut, SocketFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from simpy.events import Event
 
     from colosim.engine.environment import Environment

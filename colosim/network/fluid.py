@@ -19,15 +19,13 @@ round trip, evenly: which bytes of a window went first would otherwise come back
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
 from copy import copy
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from colosim.engine.clock import NS_PER_S
 from colosim.network.demand import Demand, Rate
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _LIMIT = 100_000
 

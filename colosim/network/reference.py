@@ -13,6 +13,7 @@ With the fast network it shares rates, sizes and the rules of `colosim.network.t
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,8 +29,6 @@ from colosim.network.reference_timers import TimedEnds
 from colosim.network.tcp import StreamError, delayed_ack_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
-
     from simpy.events import Event
 
     from colosim.network.section import Section

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from simpy.events import URGENT
@@ -9,8 +10,6 @@ from simpy.events import URGENT
 from colosim.network.tcp import StreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
     import simpy
     from simpy.events import Event
 

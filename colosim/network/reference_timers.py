@@ -6,6 +6,7 @@ and counts what is not answered.  Probes are periodic and keep no run alive.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from colosim.network.ends import KEEPALIVE_PROBE, RETRANSMISSION, WINDOW_PROBE, Ends
@@ -13,8 +14,6 @@ from colosim.network.pace import NEVER_NS
 from colosim.network.tcp import give_up_ns, retransmissions_ns, window_probe_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from simpy.events import Event
 
     from colosim.scenario.network import Keepalive

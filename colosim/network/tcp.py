@@ -5,12 +5,11 @@ Each rule is a pure function of integers, with its origin.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count, islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from colosim.scenario.network import Keepalive, Network
 
 INITIAL_WINDOW_SEGMENTS = 10

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
@@ -12,9 +14,6 @@ from colosim.plots.units import plain_log, size_unit, time_unit
 from colosim.runs.run import as_scenario, simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from os import PathLike
-
     from matplotlib.axes import Axes
 
     from colosim.runs.simulation import Simulation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
@@ -24,8 +25,6 @@ from colosim.trace.events import CheckpointEnded
 from colosim.trace.steps import PROTOCOL_THREADS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from matplotlib.axes import Axes
 
     from colosim.plots.lanes import Interval

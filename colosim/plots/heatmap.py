@@ -7,6 +7,7 @@ peer of the side that is at the step, that side itself, the network.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib.figure import Figure
@@ -37,8 +38,6 @@ from colosim.runs.verdict import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.patches import Patch

@@ -5,6 +5,7 @@ Whoever draws time asks here for its intervals; nothing else in this room pairs 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -43,8 +44,6 @@ from colosim.trace.events import (
 from colosim.trace.steps import PROTOCOL_THREADS, STEPS, Kind, step_column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     import pandas as pd
 
     from colosim.runs.run import Run

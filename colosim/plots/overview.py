@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,8 +13,6 @@ from colosim.plots.style import styled
 from colosim.plots.units import short_size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from colosim.runs.run import Run
 
 

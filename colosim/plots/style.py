@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import wraps
 from io import BytesIO
@@ -17,8 +18,6 @@ from colosim.errors import ColosimError
 from colosim.files import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 

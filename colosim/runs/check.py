@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from colosim.runs.run import Run, as_scenario, simulate
@@ -18,9 +20,6 @@ from colosim.runs.wording import in_words
 from colosim.trace.fields import value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from os import PathLike
-
     from colosim.scenario import Bound, Scenario
 
 NOBODY_SERVES = frozenset({HUNG, STOPPED, SPLIT_BRAIN})

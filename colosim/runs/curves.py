@@ -8,6 +8,7 @@ Messages of a few bytes are booked only where a fluid follows them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,8 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from colosim.network.fluid import Fluid, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from colosim.network.transfer import Transfer
     from colosim.runs.taps import Tap
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from colosim.runs.wording import TIMES, with_unit
 from colosim.trace.events import OTHER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from colosim.scenario.manager import Manager
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, zip_longest
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from colosim.runs.run import Run
@@ -12,9 +14,6 @@ from colosim.runs.stored import read_run
 from colosim.trace.events import WaitBegan, WaitEnded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from os import PathLike
-
     from colosim.trace.events import Event
 
     Timed = tuple[int, Event, int]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import platform
 from array import array
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,6 @@ from colosim.runs.stored import FILES, MANIFEST, SCHEMA, SUMMARY, intact, read_m
 from colosim.scenario import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from colosim.designs.design import Design

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,8 +13,6 @@ import numpy as np
 from colosim.runs.curves import curves_of, join, take_stretches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from colosim.runs.curves import Curve, Shape
     from colosim.runs.taps import Tap
     from colosim.trace.columns import Ints

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from colosim.trace.events import LivenessMissed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from colosim.engine.environment import Environment
     from colosim.scenario.liveness import Liveness as Limits
     from colosim.trace.record import Record

@@ -8,6 +8,7 @@ its curves only where the bound is higher than every peak so far.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -18,8 +19,6 @@ from colosim.runs.curves import curves_of, join, take_stretches
 from colosim.trace.events import OTHER, MemoryLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from colosim.runs.curves import Shape, Stretch
     from colosim.runs.taps import Tap
     from colosim.trace.events import Event

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol
 
 from colosim.designs.registry import DesignNames
@@ -17,8 +19,6 @@ from colosim.trace.record import DIGEST_FORMAT
 from colosim.trace.sentences import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from os import PathLike
     from pathlib import Path
 
     import pandas as pd

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,6 @@ from colosim.trace.record import BATCH, Record, code_of
 from colosim.trace.steps import misspelt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from colosim.designs.design import Design
     from colosim.host.failover import Failover
     from colosim.network.ends import Ends

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,6 @@ from colosim.scenario import loads
 from colosim.trace.sentences import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from os import PathLike
-
     import pandas as pd
 
     from colosim.trace.events import Event

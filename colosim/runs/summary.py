@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,6 @@ from colosim.trace.events import ABORTED, COMMITTED, PRIMARY, SECONDARY
 from colosim.trace.quantities import HOLDS, SPANS, WIRE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from colosim.runs.simulation import Simulation
     from colosim.runs.tally import Tally
     from colosim.runs.verdict import Judgement

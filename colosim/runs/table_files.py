@@ -8,6 +8,7 @@ needs pyarrow, and nothing here is imported by a run without tables.
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -16,7 +17,6 @@ from colosim.runs.tables import rows_of
 from colosim.trace.columns import IntColumn, WordColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa

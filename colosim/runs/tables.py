@@ -6,6 +6,7 @@ only what is not finished, so a long run can be written to disk in constant memo
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -28,8 +29,6 @@ from colosim.trace.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from colosim.runs.taps import Tap
     from colosim.trace.columns import Ints, Table
 

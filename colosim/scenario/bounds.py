@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,8 +40,6 @@ from colosim.trace.fields import (
 from colosim.trace.steps import misspelt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from colosim.scenario.checks import Path
     from colosim.scenario.document import Node
     from colosim.scenario.fields import Tell

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Container, Iterator
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from colosim.scenario.fields import Words
 from colosim.scenario.section import Each, Forms, Section, measure_in
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
 
 _LINE_CHARACTERS = 100
 

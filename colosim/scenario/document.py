@@ -9,6 +9,7 @@ means is decided by the field it stands in.
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -30,7 +31,6 @@ from colosim.errors import ScenarioError, ScenarioFault
 from colosim.scenario.units import show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from typing import TypeAlias
 
 DOCUMENT_BYTES_MAX: Final = 1 << 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
@@ -27,7 +28,6 @@ from colosim.scenario.section import Forms, Section
 from colosim.scenario.units import meant, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 _PROGRESS: Final = Measure(units.SHARE, 0, 10**6)

@@ -8,6 +8,7 @@ build sections directly.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -29,7 +30,6 @@ from colosim.scenario.units import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypeAlias
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler

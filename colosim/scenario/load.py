@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator
+from collections.abc import Sequence as SequenceOf
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
@@ -15,9 +17,6 @@ from colosim.scenario.shipped_scenarios import find
 from colosim.scenario.units import meant, show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
-    from collections.abc import Sequence as SequenceOf
-
     from colosim.scenario.checks import Path
     from colosim.scenario.document import Node
 

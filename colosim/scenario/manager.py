@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from typing import Annotated
 
 from pydantic import Field
 
@@ -10,10 +11,6 @@ from colosim.scenario.checks import Conflict, Path, check
 from colosim.scenario.fields import Choice, Switch, Time, TimeAbove0, TimeOrNone
 from colosim.scenario.section import Example, Section
 from colosim.scenario.units import TIME, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 _Instance = Annotated[str, Choice(("migration", "block-node"), "what can be yanked")]
 

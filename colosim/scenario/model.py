@@ -7,8 +7,10 @@ they have one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from collections.abc import Mapping as MappingOf
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -51,10 +53,6 @@ from colosim.scenario.section import Example, Section
 from colosim.scenario.service import COMPARED, DIRECT, HELD, Output, SecondaryLag, Service
 from colosim.scenario.units import text_of
 from colosim.trace.fields import SEED_MAX
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from collections.abc import Mapping as MappingOf
 
 DEFAULT_DESIGNS: Final = ("qsb", "split", "device-first", "flat", "qemu-5.1")
 """The designs that ship, in the order of tables."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import Field
 
@@ -22,9 +23,6 @@ from colosim.scenario.fields import (
 from colosim.scenario.presets import DEFAULT_NETWORK, preset_names
 from colosim.scenario.section import FromPreset, Section
 from colosim.scenario.units import show, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Framing(NamedTuple):

@@ -5,6 +5,7 @@ Both set values in a document, which is then read as a file is.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Final
 
@@ -15,8 +16,6 @@ from colosim.scenario.section import Forms, Section, all_keys, measure_in
 from colosim.scenario.units import show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from colosim.scenario.document import Node
 
 _PARTS_MAX: Final = 10

@@ -8,6 +8,7 @@ attribute is its description in the JSON Schema.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import FunctionType, NoneType, UnionType
@@ -20,7 +21,6 @@ from colosim.scenario.fields import Measure, Reader
 from colosim.scenario.presets import Family, preset, preset_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pydantic.fields import FieldInfo

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from typing import Final
 
 PAGE_BYTES: Final = 4096
 """A page of guest RAM, as QEMU's TARGET_PAGE_SIZE on x86."""

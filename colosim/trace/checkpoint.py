@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from typing import TYPE_CHECKING, Final
 
@@ -51,8 +52,6 @@ from colosim.trace.steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from colosim.trace.columns import Bools, Columns, Ints, Table
     from colosim.trace.events import Event
 

@@ -5,6 +5,7 @@ A *place* is where an event stands in the part, from 0; places are arrays in asc
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,8 +14,6 @@ import numpy as np
 from colosim.trace.record import event_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from colosim.trace.events import Event
 
     Ints = np.ndarray[Any, np.dtype[np.int64]]

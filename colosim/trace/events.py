@@ -10,12 +10,11 @@ nothing is said).  `str` of an event is its sentence, as ``events.csv`` has it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, Final, dataclass_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from colosim.trace.purpose import Purpose
 
 PRIMARY: Final = "primary"

@@ -7,16 +7,14 @@ tables are of the same type (`colosim.runs.columns`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from colosim.trace.events import PRIMARY, SECONDARY
 from colosim.trace.quantities import MEANINGS, SPANS, WIRE_BYTES
 from colosim.trace.steps import ACCOUNTS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NS: Final = "ns"
 BYTES: Final = "bytes"

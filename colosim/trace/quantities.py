@@ -9,13 +9,12 @@ by column for tables.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from colosim.trace.events import PRIMARY, SECONDARY, CommandServed, Sent, StreamBegan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from colosim.trace.events import Event
 
 REQUEST: Final = Sent(PRIMARY, "CHECKPOINT_REQUEST")

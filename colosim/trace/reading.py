@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from colosim.trace.record import event_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from colosim.trace.events import Event
 
     Handler = Callable[[int, int], None]

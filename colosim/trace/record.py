@@ -13,6 +13,7 @@ import hashlib
 import sys
 import zlib
 from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from struct import calcsize, pack
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,8 +22,6 @@ from colosim.trace.sentences import parse
 from colosim.trace.steps import OwnNames, check_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
     from colosim.trace.events import Event
 
     Timed = tuple[int, Event, int]

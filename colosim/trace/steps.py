@@ -8,10 +8,11 @@ no function and span no points.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from colosim.errors import DesignError
 from colosim.trace.events import (
@@ -31,9 +32,6 @@ from colosim.trace.events import (
     StreamEnded,
 )
 from colosim.trace.purpose import Purpose
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 CHECKPOINT_THREAD: Final = "checkpoint thread"
 INCOMING_THREAD: Final = "COLO incoming thread"

@@ -5,15 +5,13 @@ A subcommand is a file here with a click command named ``command``, and a row in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 import click
 
 from colosim.cli.main import LazyGroup, Row
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["SUBCOMMANDS", "command"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,6 @@ from colosim.cli.main import STATUS_FAILED
 from colosim.cli.options import format_option
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from colosim.measured.validation import FaultComparison, StageComparison, ValidatedRun
 
 

@@ -6,6 +6,7 @@ within one.  The times stand beside the rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from matplotlib.figure import Figure
@@ -17,8 +18,6 @@ from colosim.plots.units import short_size
 from colosim.trace.events import ByManager, FaultEnded, FaultsOver, FaultStruck, StreamBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from matplotlib.axes import Axes
 
     from colosim.plots.sequence.lifelines import Message, Sequence, Step

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from colosim.plots.sequence.lifelines import PAIR, sequence_of
 from colosim.plots.units import short_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from colosim.plots.sequence.lifelines import Message, Sequence, Step
     from colosim.runs.run import Run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,8 +42,6 @@ from colosim.trace.events import (
 from colosim.trace.steps import MAIN_LOOP, PROTOCOL_THREADS, step_column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
     from colosim.plots.lanes import Interval
     from colosim.runs.run import Run
 

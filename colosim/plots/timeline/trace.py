@@ -6,17 +6,15 @@ The numbers are those of the fields in Perfetto's ``trace_packet.proto``, ``trac
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from colosim.plots.timeline.protobuf import block, fixed64, number, text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    Arguments = Mapping[str, int | str]
+Arguments = Mapping[str, int | str]
 
 _PACKET = 1
 _TIMESTAMP, _SEQUENCE, _EVENT, _INTERNED, _FLAGS, _TRACK = 8, 10, 11, 12, 13, 60
