@@ -84,7 +84,7 @@ the manager's waiting for heartbeats. The 60 MiB that `split` saves were paid wi
 
 # %%
 why = colosim.explain("hang", "split")
-graph = why.standing.graph
+graph = why.state.graph
 longest, other = sorted(graph.chains, key=lambda chain: -len(chain.nodes))
 
 

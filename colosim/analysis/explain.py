@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from colosim.analysis.graph import WaitForGraph, dot, mermaid
 from colosim.analysis.left_out import LeftOut, left_out_of
 from colosim.analysis.outlook import Outlook
+from colosim.analysis.pair_state import observe, pair_state
 from colosim.analysis.recovery import HEAL, RESET, THAW, YANKED, freed_before, served
 from colosim.analysis.report_text import stopped_ns, text_of
-from colosim.analysis.standing import observe, standing
 from colosim.analysis.timeline import Story, duration, moment_of, place, story
 from colosim.analysis.wait_for import SIDES
 from colosim.host.failover import COMMAND
@@ -29,9 +29,9 @@ from colosim.runs.verdict import (
 from colosim.trace.events import OTHER, JobScheduled, PoweredOff, ProcessChanged, ServesAlone
 
 if TYPE_CHECKING:
+    from colosim.analysis.pair_state import PairState
     from colosim.analysis.recovery import Ending
-    from colosim.analysis.standing import Standing
-    from colosim.analysis.timeline import Seen
+    from colosim.analysis.timeline import Excerpt
     from colosim.designs.design import Design
     from colosim.runs.simulation import Simulation
     from colosim.runs.verdict import Judgement
@@ -45,7 +45,7 @@ class Explanation:
     """Why a run of one design ended as it did; `str()` is the text for people.
 
     `depends_on` is ``lock`` where the verdict hangs on who gets the iothread lock next, and
-    `otherwise` how the run ends then.  `standing` is how the pair stood at the end, or, where a
+    `otherwise` how the run ends then.  `state` is how the pair stood at the end, or, where a
     guest serves again, just before it was released: the graph of who waited for whom, lock holds,
     buffers, and what would have released them (None if nobody had to wait for a fault).
     `guest_stopped_ns` is the stop that lasts, or the longest that there was; `time_to_guest_ns`
@@ -65,7 +65,7 @@ class Explanation:
     guest_stopped_ns: int
     time_to_guest_ns: int | None
     story: Story
-    standing: Standing | None
+    state: PairState | None
     released_by: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     text: str
@@ -91,9 +91,9 @@ class Explanation:
 
     @property
     def _graph(self) -> WaitForGraph:
-        if self.standing is None:
+        if self.state is None:
             return WaitForGraph(self.end_ns, (), ())
-        return self.standing.graph
+        return self.state.graph
 
     @property
     def _drawn(self) -> str:
@@ -103,9 +103,9 @@ class Explanation:
         """Return everything but the text as plain data for JSON."""
         plain = asdict(self)
         del plain["text"]
-        if self.standing is not None:
-            graph = self.standing.graph
-            plain["standing"]["graph"] = {
+        if self.state is not None:
+            graph = self.state.graph
+            plain["state"]["graph"] = {
                 "nodes": [asdict(node) for node in graph.nodes],
                 "edges": [asdict(edge) for edge in graph.edges],
                 "chains": [[node.key for node in chain.nodes] for chain in graph.chains],
@@ -131,31 +131,31 @@ def explain(
     :raises DesignError: if there is no such design.
     """
     loaded = as_scenario(scenario, overrides)
-    simulation, seen = observe(loaded, design, seed, checks=True)
+    simulation, excerpt = observe(loaded, design, seed, checks=True)
     unfit = without_steps(simulation)
     if unfit is not None:
-        return _explanation(simulation, unfit, seen, None, ())
+        return _explanation(simulation, unfit, excerpt, None, ())
     judgement = judge_both_ways(simulation)
-    at_ns = _moment_before_release(judgement, seen)
+    at_ns = _moment_before_release(judgement, excerpt)
     end_ns, struck = simulation.end_ns, tuple(simulation.injector.struck)
     outlook = Outlook(loaded, design, seed, end_ns if at_ns is None else at_ns, end_ns, struck)
     if at_ns is None:
         over = judgement.verdict in {*_WENT_ON, VIOLATED}
-        stands = standing(simulation, seen, None if over else outlook)
-        return _explanation(simulation, judgement, seen, stands, ())
-    earlier = standing(*observe(loaded, design, seed, at_ns), outlook)
-    return _explanation(simulation, judgement, seen, earlier, _released_by(seen))
+        stands = pair_state(simulation, excerpt, None if over else outlook)
+        return _explanation(simulation, judgement, excerpt, stands, ())
+    earlier = pair_state(*observe(loaded, design, seed, at_ns), outlook)
+    return _explanation(simulation, judgement, excerpt, earlier, _released_by(excerpt))
 
 
 def _explanation(
     simulation: Simulation,
     judgement: Judgement,
-    seen: Seen,
-    stands: Standing | None,
+    excerpt: Excerpt,
+    stands: PairState | None,
     released_by: tuple[str, ...],
 ) -> Explanation:
-    told = story(simulation, seen, recovered=judgement.verdict in _WENT_ON)
-    left_out = left_out_of(simulation, judgement, seen)
+    told = story(simulation, excerpt, recovered=judgement.verdict in _WENT_ON)
+    left_out = left_out_of(simulation, judgement, excerpt)
     return Explanation(
         simulation.scenario.name,
         type(simulation.design).name,
@@ -172,14 +172,14 @@ def _explanation(
         stands,
         released_by,
         left_out,
-        text_of(simulation, judgement, seen, told, stands, released_by, left_out),
+        text_of(simulation, judgement, excerpt, told, stands, released_by, left_out),
     )
 
 
 # ---- runs that recovered -------------------------------------------------------------------------
 
 
-def _moment_before_release(judgement: Judgement, seen: Seen) -> int | None:
+def _moment_before_release(judgement: Judgement, excerpt: Excerpt) -> int | None:
     """Return the last moment at which the side that serves alone had to wait; None if none did.
 
     That is just before what freed it, if a command waited for that or the cluster manager did it
@@ -188,21 +188,21 @@ def _moment_before_release(judgement: Judgement, seen: Seen) -> int | None:
     side = judgement.survivor
     if judgement.verdict not in {FAILED_OVER, SPLIT_BRAIN} or side is None:
         return None
-    command = served(seen.marks, side)
+    command = served(excerpt.marks, side)
     if command is None:
         return None
-    freed = freed_before(seen.events, side, command)
+    freed = freed_before(excerpt.events, side, command)
     if freed is not None and (freed.at_ns >= command.sent_ns or freed.why == YANKED):
         return max(0, freed.at_ns - 1)
     return max(0, command.served_ns - 1)
 
 
-def _released_by(seen: Seen) -> tuple[str, ...]:
+def _released_by(excerpt: Excerpt) -> tuple[str, ...]:
     """Say in sentences what let a survivor be told, and when it served again."""
     said: list[str] = []
     for side in SIDES:
-        command = served(seen.marks, side)
-        alone = [at_ns for at_ns, event, _ in seen.marks if event == ServesAlone(side)]
+        command = served(excerpt.marks, side)
+        alone = [at_ns for at_ns, event, _ in excerpt.marks if event == ServesAlone(side)]
         if command is None or not alone:
             continue
         at, late_ns = moment_of(command.served_ns), command.served_ns - command.sent_ns
@@ -212,14 +212,14 @@ def _released_by(seen: Seen) -> tuple[str, ...]:
             else f"The {side}'s monitor served {COMMAND} at once, at {at}: "
             "its iothread lock was free."
         )
-        freed = freed_before(seen.events, side, command)
+        freed = freed_before(excerpt.events, side, command)
         if freed is not None:
-            why = _why_freed(freed, OTHER[side], seen)
+            why = _why_freed(freed, OTHER[side], excerpt)
             said.append(f"Before that, {why} ({moment_of(freed.at_ns)}).")
         said += [
             "The failover was postponed, as a checkpoint was just being loaded, and asked for "
             f"again at {moment_of(at_ns)}."
-            for at_ns, event, _ in seen.events
+            for at_ns, event, _ in excerpt.events
             if isinstance(event, JobScheduled) and event.side == side
         ]
         said.append(
@@ -229,10 +229,10 @@ def _released_by(seen: Seen) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _why_freed(freed: Ending, peer: str, seen: Seen) -> str:
+def _why_freed(freed: Ending, peer: str, excerpt: Excerpt) -> str:
     """Say what had happened that let a COLO thread go on."""
     killed, off = ProcessChanged(peer, "killed"), PoweredOff(peer)
-    ends = [event for at, event, _ in seen.marks if at <= freed.at_ns and event in {killed, off}]
+    ends = [event for at, event, _ in excerpt.marks if at <= freed.at_ns and event in {killed, off}]
     died = ends[:1] == [killed]
     return {
         THAW: f"the {peer}'s process had gone on, and the stream with it",

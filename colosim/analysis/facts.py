@@ -26,19 +26,19 @@ from colosim.trace.events import (
 )
 
 if TYPE_CHECKING:
-    from colosim.analysis.timeline import Seen
+    from colosim.analysis.timeline import Excerpt
     from colosim.runs.simulation import Simulation
     from colosim.scenario.faults import Fault, Planned
     from colosim.scenario.manager import Manager
     from colosim.trace.events import Event
     from colosim.trace.record import Timed
 
-FAULTS_TOLD = 10
-MANAGER_TOLD = 12
+FAULTS_MAX = 10
+MANAGER_LINES_MAX = 12
 _SILENCING = ("freeze", "kill", "vanish")
 
 
-def facts(simulation: Simulation, seen: Seen) -> list[tuple[str, str]]:
+def facts(simulation: Simulation, excerpt: Excerpt) -> list[tuple[str, str]]:
     """Return heads and texts: scenario, design, network, faults and cluster manager."""
     scenario, network = simulation.scenario, simulation.scenario.network
     design = type(simulation.design)
@@ -59,15 +59,15 @@ def facts(simulation: Simulation, seen: Seen) -> list[tuple[str, str]]:
             ),
         ),
     ]
-    rows += [("Operator", text) for text in _typed(simulation, seen)]
+    rows += [("Operator", text) for text in _typed(simulation, excerpt)]
     struck = simulation.injector.struck
-    for index, (at_ns, fault) in enumerate(struck[:FAULTS_TOLD]):
+    for index, (at_ns, fault) in enumerate(struck[:FAULTS_MAX]):
         again = fault.kind == "fail" and any(fault is one for _, one in struck[:index])
         text = f"the {fault.target}'s {fault.concerns} fails" if again else _fault(fault)
         rows.append(("Fault", f"{moment_of(at_ns)}: {text}"))
-    if len(struck) > FAULTS_TOLD:
-        rows.append(("", f"and {len(struck) - FAULTS_TOLD} more"))
-    did = _did(simulation, seen)
+    if len(struck) > FAULTS_MAX:
+        rows.append(("", f"and {len(struck) - FAULTS_MAX} more"))
+    did = _did(simulation, excerpt)
     if struck or did:
         rows += _manager(simulation, did)
     for missed in simulation.injector.never_struck:
@@ -110,9 +110,9 @@ def _manager(simulation: Simulation, did: list[str]) -> list[tuple[str, str]]:
     said = [f"{_watched(settings)}{asks}, policy {settings.policy}, {fenced}"]
     if not any("for lost" in line for line in did):
         said.append("takes nobody for lost")
-    said += did[:MANAGER_TOLD]
-    if len(did) > MANAGER_TOLD:
-        said.append(f"and {len(did) - MANAGER_TOLD} more")
+    said += did[:MANAGER_LINES_MAX]
+    if len(did) > MANAGER_LINES_MAX:
+        said.append(f"and {len(did) - MANAGER_LINES_MAX} more")
     return [("" if index else "Manager", text) for index, text in enumerate(said)]
 
 
@@ -128,33 +128,33 @@ def _watched(settings: Manager) -> str:
     return ", ".join(f"{words} of the {side}" for side, words in said.items())
 
 
-def _did(simulation: Simulation, seen: Seen) -> list[str]:
+def _did(simulation: Simulation, excerpt: Excerpt) -> list[str]:
     """Return what the cluster manager saw and did, a sentence each."""
-    before = (None, *(event for _, event, _ in seen.marks))
+    before = (None, *(event for _, event, _ in excerpt.marks))
     told = (
-        (at_ns, _doing(simulation, seen, at_ns, event))
-        for (at_ns, event, _), cause in zip(seen.marks, before, strict=False)
+        (at_ns, _doing(simulation, excerpt, at_ns, event))
+        for (at_ns, event, _), cause in zip(excerpt.marks, before, strict=False)
         if not isinstance(cause, OperatorSends | AgentYanks)  # else the command is theirs
     )
     return [f"{moment_of(at_ns)}: {text}" for at_ns, text in told if text]
 
 
-def _typed(simulation: Simulation, seen: Seen) -> list[str]:
+def _typed(simulation: Simulation, excerpt: Excerpt) -> list[str]:
     """Return what an operator has sent, and what became of it."""
     return [
-        f"{moment_of(at_ns)}: {_doing(simulation, seen, at_ns, then) or event.what}"
-        for (at_ns, event, _), (_, then, _) in pairwise(seen.marks)
+        f"{moment_of(at_ns)}: {_doing(simulation, excerpt, at_ns, then) or event.what}"
+        for (at_ns, event, _), (_, then, _) in pairwise(excerpt.marks)
         if isinstance(event, OperatorSends)
     ]
 
 
-def _doing(simulation: Simulation, seen: Seen, at_ns: int, event: Event) -> str:
+def _doing(simulation: Simulation, excerpt: Excerpt, at_ns: int, event: Event) -> str:
     """Return one event of the cluster manager's as a sentence, nothing if it is none of its own."""
     match event:
         case CommandServed(side, command, True):
             return f"{command} to the {side}, served out of band"
         case CommandReceived(side, command):
-            return f"{command} to the {side}, {_fate(seen.marks, side, command, at_ns)}"
+            return f"{command} to the {side}, {_fate(excerpt.marks, side, command, at_ns)}"
         case CommandDropped():
             return ""
         case PeerLost(side):

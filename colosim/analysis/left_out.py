@@ -20,7 +20,7 @@ from colosim.trace.events import (
 )
 
 if TYPE_CHECKING:
-    from colosim.analysis.timeline import Seen
+    from colosim.analysis.timeline import Excerpt
     from colosim.runs.simulation import Simulation
     from colosim.runs.verdict import Judgement
 
@@ -107,7 +107,9 @@ _MOST_BUFFERED_BYTES = 37_200_000
 """The largest send and receive buffer that the lab's connections had, together (measured)."""
 
 
-def left_out_of(simulation: Simulation, judgement: Judgement, seen: Seen) -> tuple[LeftOut, ...]:
+def left_out_of(
+    simulation: Simulation, judgement: Judgement, excerpt: Excerpt
+) -> tuple[LeftOut, ...]:
     """Return what is left out and could change what is said of a run that has been judged."""
     if judgement.verdict == NOT_APPLICABLE:
         return ()
@@ -116,7 +118,7 @@ def left_out_of(simulation: Simulation, judgement: Judgement, seen: Seen) -> tup
     applies = {
         "disk": simulation.disk is None
         and (
-            PoweredOff(SECONDARY) in (event for _, event, _ in seen.marks)
+            PoweredOff(SECONDARY) in (event for _, event, _ in excerpt.marks)
             or any(one.kind in _SILENT and one.target in {SECONDARY, "network"} for one in struck)
         ),
         "lock-handover": any(host.lock.contested for host in simulation.hosts.values()),
@@ -127,20 +129,20 @@ def left_out_of(simulation: Simulation, judgement: Judgement, seen: Seen) -> tup
         and simulation.service.serving,
         "congestion-control": any(
             isinstance(event, ProcessChanged) and event.state == "thawed"
-            for _, event, _ in seen.marks
+            for _, event, _ in excerpt.marks
         ),
         "packet-loss": any(one.target == "network" for one in struck),
-        "socket-buffers": any(one.kind == "freeze" for one in struck) and _might_fit(seen),
+        "socket-buffers": any(one.kind == "freeze" for one in struck) and _might_fit(excerpt),
         "resident": any(one.kind == "kill" for one in struck),
     }
     return tuple(one for one in LEFT_OUT if applies[one.id])
 
 
-def _might_fit(seen: Seen) -> bool:
+def _might_fit(excerpt: Excerpt) -> bool:
     """Whether a stream was not read to its end that the largest socket buffers could have taken."""
     unread: list[int] = []
     written = set[tuple[str, str]]()
-    for _, event, value in seen.events:
+    for _, event, value in excerpt.events:
         match event:
             case CheckpointEnded(outcome) if outcome == COMMITTED:
                 unread.clear()

@@ -47,7 +47,7 @@ class _DiskWays(Ways):
         super().__init__(simulation, *rest)
         waiting = (one for one in self.host.threads if one.waits_for in DISK_STEPS)
         thread = next(waiting)
-        self.thread, self.does = thread.name, thread.waits_for
+        self.thread, self.blocked_in = thread.name, thread.waits_for
 
     @property
     def _connection(self) -> Connection:

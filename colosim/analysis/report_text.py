@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from colosim.analysis.buffers import BufferLevels
     from colosim.analysis.graph import Chain
     from colosim.analysis.left_out import LeftOut
-    from colosim.analysis.standing import Standing
-    from colosim.analysis.timeline import Seen, Story
+    from colosim.analysis.pair_state import PairState
+    from colosim.analysis.timeline import Excerpt, Story
     from colosim.analysis.ways_out import Release
     from colosim.runs.simulation import Simulation
     from colosim.runs.verdict import Judgement
 
 WIDTH = 76
-EVENTS_TOLD = 120
+EVENTS_MAX = 120
 _WHO = 10
 #: A number and its unit stay on one line: glued until the text is wrapped.
 _NUMBER = re.compile(r"(\d) (s|ms|B|MiB|Gbit/s)\b")
@@ -37,9 +37,9 @@ _GLUE = "\N{NO-BREAK SPACE}"
 def text_of(
     simulation: Simulation,
     judgement: Judgement,
-    seen: Seen,
+    excerpt: Excerpt,
     told: Story,
-    stands: Standing | None,
+    stands: PairState | None,
     released_by: Sequence[str],
     left_out: Sequence[LeftOut],
 ) -> str:
@@ -47,9 +47,9 @@ def text_of(
     name = type(simulation.design).name
     title = f"{simulation.scenario.name}, design {name}: {judgement.verdict}"
     parts = [f"{title}\n{'=' * min(WIDTH, len(title))}", _opening(simulation, judgement, stands)]
-    rows = facts(simulation, seen)
+    rows = facts(simulation, excerpt)
     parts.append("\n".join(_wrapped(text, f"{head:<{_WHO}}") for head, text in rows))
-    if told.happenings:
+    if told.events:
         parts.append(_timeline(told))
     if stands is not None:
         parts += _standing_text(simulation, judgement, stands)
@@ -80,7 +80,7 @@ def _item(text: str) -> str:
     return _wrapped(text, "  - ")
 
 
-def _reason(judgement: Judgement, stands: Standing | None) -> str:
+def _reason(judgement: Judgement, stands: PairState | None) -> str:
     """Return the verdict's reason; of a hang what the lock's holder waits for, from the graph."""
     if stands is None:
         return judgement.reason
@@ -108,7 +108,7 @@ def stopped_ns(simulation: Simulation) -> int:
     return simulation.end_ns - since_ns
 
 
-def _opening(simulation: Simulation, judgement: Judgement, stands: Standing | None) -> str:
+def _opening(simulation: Simulation, judgement: Judgement, stands: PairState | None) -> str:
     """Say the verdict's reason, and for how long no guest has served."""
     reason = _reason(judgement, stands)
     clauses = [reason, judgement.dependence] if judgement.otherwise else [reason]
@@ -124,7 +124,7 @@ def _opening(simulation: Simulation, judgement: Judgement, stands: Standing | No
     return _wrapped(" ".join(said))
 
 
-def _not_serving(simulation: Simulation, stands: Standing, *, said: bool) -> str:
+def _not_serving(simulation: Simulation, stands: PairState, *, said: bool) -> str:
     """Say since when no guest serves; `said`: that none does was said just before."""
     since, guest = simulation.service.stopped_since_ns or 0, simulation.hosts[PRIMARY].guest
     if guest.running or PRIMARY in stands.lost or guest.since_ns != since:
@@ -149,21 +149,21 @@ def _timeline(told: Story) -> str:
     begins = moment_of(told.begins_ns)
     if told.checkpoint is not None:
         head = f"Checkpoint {told.checkpoint}, begun at {begins} (ms since then)"
-    elif told.happenings[0].who == "fault":
+    elif told.events[0].who == "fault":
         head = f"From the fault at {begins} on (ms since then)"
     else:
         head = f"From {begins} on (ms since then)"
     lines = [
         _wrapped(one.what, f"{one.since_ns / 1e6:>13.3f}  {one.who:<{_WHO}} ")
-        for one in told.happenings
+        for one in told.events
     ]
-    if len(lines) > EVENTS_TOLD:
-        more = len(lines) - EVENTS_TOLD
-        lines[-EVENTS_TOLD // 3 - more : -EVENTS_TOLD // 3] = [f"{'...':>13}  {more} more"]
+    if len(lines) > EVENTS_MAX:
+        more = len(lines) - EVENTS_MAX
+        lines[-EVENTS_MAX // 3 - more : -EVENTS_MAX // 3] = [f"{'...':>13}  {more} more"]
     return "\n".join([head, *lines])
 
 
-def _standing_text(simulation: Simulation, judgement: Judgement, stands: Standing) -> list[str]:
+def _standing_text(simulation: Simulation, judgement: Judgement, stands: PairState) -> list[str]:
     """Tell the lock holders, the buffers, the chains and what would release them."""
     if judgement.verdict in {COMPLETED, NOT_APPLICABLE}:
         return []
@@ -197,7 +197,7 @@ def _releases(whom: str, ways: Sequence[Release]) -> str:
     return "\n".join(lines)
 
 
-def _holds(stands: Standing, *, at_end: bool) -> str:
+def _holds(stands: PairState, *, at_end: bool) -> str:
     lines = ["Who holds the iothread lock"]
     for side in SIDES:
         held = [hold for hold in stands.holds if hold.side == side]
@@ -239,7 +239,7 @@ def _filled(level: BufferLevels) -> str:
     return "\n".join(_wrapped(text, "  ", "    ") for text in (sending, receiving))
 
 
-def _buffers(stands: Standing) -> str:
+def _buffers(stands: PairState) -> str:
     if any(level.broken for level in stands.buffers):
         return "Socket buffers\n  the connection is broken"
     filled = [level for level in stands.buffers if level.send_bytes or level.receive_bytes]
@@ -248,7 +248,7 @@ def _buffers(stands: Standing) -> str:
     return "\n".join(["Socket buffers", *(_filled(level) for level in filled)])
 
 
-def _waits(stands: Standing) -> str:
+def _waits(stands: PairState) -> str:
     """Tell each chain, and a part that was told before only once."""
     lines = ["Who waits for whom"]
     told: set[str] = set()

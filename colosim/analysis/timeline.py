@@ -44,7 +44,7 @@ from colosim.trace.events import (
     WaitEnded,
 )
 from colosim.trace.purpose import Purpose
-from colosim.trace.steps import step_of
+from colosim.trace.steps import BITMAP_SYNC, FAILOVER, START, STOP, step_of
 
 if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
@@ -55,14 +55,14 @@ MS, S = 1_000_000, 1_000_000_000
 MIB = 1 << 20
 
 
-class Seen(NamedTuple):
+class Excerpt(NamedTuple):
     """What is kept of a run's record: its last events, and all that faults and manager did."""
 
     events: list[Timed]
     marks: list[Timed]
 
 
-class Told(NamedTuple):
+class Phrase(NamedTuple):
     """An event in words: who does it (a side, or the fault, manager or pair), and what."""
 
     who: str
@@ -120,7 +120,7 @@ _CHANGES = {
 }
 _EXITS = {"error": "leaves COLO with an error", "request": "leaves COLO on request"}
 #: Steps that only say again what another event beside them says.
-_SAID_TWICE = {"stop", "start", "bitmap sync", "failover"}
+_SAID_TWICE = {STOP, START, BITMAP_SYNC, FAILOVER}
 FAULT_EVENTS = (FaultStruck, FailureInjected)
 _COMMITTED = CheckpointEnded(COMMITTED)
 _REQUEST = Sent(PRIMARY, "CHECKPOINT_REQUEST")
@@ -141,7 +141,7 @@ def purpose_of(purpose: str) -> str:
     return _PURPOSES[Purpose(purpose)]
 
 
-def tell(event: Event, value: int) -> Told | None:  # noqa: C901 - a case for each kind
+def describe(event: Event, value: int) -> Phrase | None:  # noqa: C901 - a case for each kind
     """Return an event of the record in words, or None if it is bookkeeping."""
     match event:
         case MemoryLevel() | WaitBegan() | WaitEnded():
@@ -149,27 +149,27 @@ def tell(event: Event, value: int) -> Told | None:  # noqa: C901 - a case for ea
         case StepDone(_, step) if step in _SAID_TWICE:
             return None
         case FailureInjected(side, function, leaks):
-            return Told("fault", f"the {side}'s {function} fails{' and leaks the lock' * leaks}")
+            return Phrase("fault", f"the {side}'s {function} fails{' and leaks the lock' * leaks}")
         case OnSide(side):
-            return Told(side, _of_side(event, value))
+            return Phrase(side, _of_side(event, value))
         case FaultStruck(kind, where):
             words = _FAULT_WORDS.get(kind, f"{kind} {where}")
-            return Told("fault", words.format(where, place(where)))
+            return Phrase("fault", words.format(where, place(where)))
         case FaultEnded(where):
-            return Told("fault", f"{place(where)} is as before")
+            return Phrase("fault", f"{place(where)} is as before")
         case FaultsOver():
-            return Told("fault", "all faults end")
+            return Phrase("fault", "all faults end")
         case PeerLost(side):
-            return Told("manager", f"takes the {side} for lost")
+            return Phrase("manager", f"takes the {side} for lost")
         case PoweredOff(side):
-            return Told("manager", f"powers the {side} off")
+            return Phrase("manager", f"powers the {side} off")
         case ByManager():
-            return Told("manager", event.what)
+            return Phrase("manager", event.what)
         case CheckpointEnded(outcome):
-            return Told("pair", f"checkpoint {value} {outcome}")
+            return Phrase("pair", f"checkpoint {value} {outcome}")
         case LivenessMissed():
-            return Told("liveness", "the limit has passed")
-    return Told("pair", str(event))
+            return Phrase("liveness", "the limit has passed")
+    return Phrase("pair", str(event))
 
 
 def _of_side(event: OnSide, value: int) -> str:  # noqa: C901, PLR0912 - a case for each kind
@@ -220,7 +220,7 @@ def _of_side(event: OnSide, value: int) -> str:  # noqa: C901, PLR0912 - a case 
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class StoryEvent:
     """An event of the story: when, since its beginning, who does what."""
 
     time_ns: int
@@ -239,28 +239,28 @@ class Story:
 
     begins_ns: int
     checkpoint: int | None
-    happenings: tuple[Happening, ...]
+    events: tuple[StoryEvent, ...]
 
 
 # ---- the events that are told --------------------------------------------------------------------
 
 
-def story(simulation: Simulation, seen: Seen, *, recovered: bool) -> Story:
+def story(simulation: Simulation, excerpt: Excerpt, *, recovered: bool) -> Story:
     """Return the story of a run's last checkpoint, or of the one that a fault struck.
 
     `recovered`: the pair went on, so that the story ends with a commit; else it is told up to the
     takeover or to the end.
     """
-    if not seen.events:
+    if not excerpt.events:
         return Story(0, None, ())
-    first, checkpoint, end = _Chapter(simulation, seen.events, recovered=recovered).bounds()
-    begins = seen.events[first][0]
-    teller = _Teller(seen.marks, begins)
+    first, checkpoint, end = _Chapter(simulation, excerpt.events, recovered=recovered).bounds()
+    begins = excerpt.events[first][0]
+    narrator = _Narrator(excerpt.marks, begins)
     told = []
-    for at_ns, event, value in seen.events[first:end]:
-        words = teller.tell(event, value)
+    for at_ns, event, value in excerpt.events[first:end]:
+        words = narrator.describe(event, value)
         if words is not None:
-            told.append(Happening(at_ns, at_ns - begins, *words))
+            told.append(StoryEvent(at_ns, at_ns - begins, *words))
     return Story(begins, checkpoint, tuple(told))
 
 
@@ -339,7 +339,7 @@ class _Chapter:
         return next((at for at in range(index, -1, -1) if events[at][1] == _REQUEST), 0)
 
 
-class _Teller:
+class _Narrator:
     """Tells events in words, as they are meant by what came before them."""
 
     def __init__(self, marks: list[Timed], begins_ns: int) -> None:
@@ -362,7 +362,7 @@ class _Teller:
             case FaultEnded(where):
                 self._silent.discard(where)
 
-    def tell(self, event: Event, value: int) -> Told | None:
+    def describe(self, event: Event, value: int) -> Phrase | None:
         """Return an event in words, None if there is nothing to be told."""
         down, silent = self._dead | self._off, set(self._silent)
         self._see(event)
@@ -370,9 +370,9 @@ class _Teller:
             case FaultEnded(where) if where not in silent:
                 return None
             case ProcessChanged(side, "killed") if side in self._off:
-                return Told(side, "is off: nothing runs on it, and no reset is sent")
+                return Phrase(side, "is off: nothing runs on it, and no reset is sent")
             case ProcessChanged(_, "frozen"):
                 pass
             case OnSide(side) if side in down:
                 return None
-        return tell(event, value)
+        return describe(event, value)

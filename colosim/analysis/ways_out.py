@@ -100,8 +100,8 @@ class Ways:
         self.thread = self.colo.thread.name
         edge = graph.waits_for(f"{side}: {self.thread}")
         buffers = {f"{side}: send buffer": "send", f"{side}: receive buffer": "receive"}
-        self.does = None if edge is None else buffers.get(edge.target)
-        """What the COLO thread waits in: its ``send``, its ``receive``, or neither."""
+        self.blocked_in = None if edge is None else buffers.get(edge.target)
+        """The call that the COLO thread waits in: its ``send``, its ``receive``, or neither."""
         self._coming: Sequence[Timed] = ()
         self._natural: End | None = None
         """How the wait on the connection ends by itself, None if it does not."""
@@ -114,7 +114,7 @@ class Ways:
         """Whether it waits, with its command or a thread of its own, for more than a checkpoint."""
         own = (one for one in self.graph.nodes if one.side == self.side)
         return self.sent or (
-            self.apart
+            self.needs_failover
             and any(
                 node.kind in {Kind.THREAD, Kind.GUEST} and _is_stuck(self.graph.chain(node.key))
                 for node in own
@@ -135,7 +135,7 @@ class Ways:
         return self.colo.exited and self.colo.holds_lock
 
     @property
-    def apart(self) -> bool:
+    def needs_failover(self) -> bool:
         """Whether only a failover can help: the peer is lost, or one of both has left COLO."""
         simulation = self.simulation
         exited = simulation.primary.exited or simulation.secondary.exited
@@ -146,7 +146,7 @@ class Ways:
 
     def _end_in(self, events: Sequence[Timed]) -> End | None:
         """Return how the COLO thread's wait on the connection ends in `events`."""
-        for at_ns, event, _ in events if self.does else ():
+        for at_ns, event, _ in events if self.blocked_in else ():
             match event:
                 case CallFailed(self.side, _, why):
                     return None if why == SHUT_DOWN else End(at_ns, why)
@@ -156,7 +156,7 @@ class Ways:
 
     def _effect(self, end: End, events: Sequence[Timed], first: str = "") -> str:
         """Say what comes of the end of the wait, after what comes first."""
-        said = [f"{first}the {self.does} {'goes on' if end.reason is None else 'fails'}"]
+        said = [f"{first}the {self.blocked_in} {'goes on' if end.reason is None else 'fails'}"]
         released = (LockReleased(self.side, self.thread, purpose) for purpose in Purpose)
         owner = self.host.lock.owner
         if owner and owner.name == self.thread and time_of(events, *released) is not None:
@@ -175,7 +175,7 @@ class Ways:
         if self._natural is not None:
             self._by_itself(self._natural)
         self._served_by_itself()
-        if self.does is not None:
+        if self.blocked_in is not None:
             self._if_peer_changes()
             self._if_link_comes_back()
             self._by_timers()
@@ -211,7 +211,7 @@ class Ways:
     def _by_command(self) -> None:
         """Tell of the failover command: that it comes, that it would help, or that it cannot."""
         side = self.side
-        if self.colo.failover.requested or not self.apart:
+        if self.colo.failover.requested or not self.needs_failover:
             return
         if self.held:
             why = self._why_deaf
@@ -320,7 +320,7 @@ class Ways:
 
     @property
     def _peer_does(self) -> str:
-        return "it reads, the window opens, " if self.does == "send" else "it sends on, "
+        return "it reads, the window opens, " if self.blocked_in == "send" else "it sends on, "
 
     def _served_by_itself(self) -> None:
         """Tell of a lock that is given back without the connection's having to change."""

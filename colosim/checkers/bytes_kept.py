@@ -50,7 +50,7 @@ class _Way:
         first = unread.popleft() if unread else None
         if first != (name, amount):
             raise Broken(
-                self.receiver, f"reads {step} of {amount} B, but {_told(self.sender, first)}"
+                self.receiver, f"reads {step} of {amount} B, but {_next_sent(self.sender, first)}"
             )
         self.read += amount
 
@@ -132,7 +132,7 @@ def _hold_fluid(direction: Ends) -> None:
             )
 
 
-def _told(sender: str, first: tuple[str, int] | None) -> str:
+def _next_sent(sender: str, first: tuple[str, int] | None) -> str:
     if first is None:
         return f"the {sender} has sent nothing that is not read"
     name, amount = first

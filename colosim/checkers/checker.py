@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from colosim.trace.steps import CACHE_FLUSH, RAM_LOAD
+
 if TYPE_CHECKING:
     from colosim.designs.primary import Primary
     from colosim.designs.secondary import Secondary
@@ -36,7 +38,7 @@ class Pair:
     @property
     def ram_step(self) -> str:
         """The secondary's step after which this checkpoint's RAM is in its guest RAM."""
-        return "cache flush" if self.ram_cache else "RAM load"
+        return CACHE_FLUSH if self.ram_cache else RAM_LOAD
 
 
 class Checker:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from colosim.checkers.checker import Checker, Pair
 from colosim.checkers.violation import Broken
+from colosim.trace import steps
 from colosim.trace.events import (
     CheckpointEnded,
     ColoExit,
@@ -46,7 +47,7 @@ class MonotoneEpochs(Checker):
                 return self._sends
             case Received("secondary", "VMSTATE_SEND"):
                 return self._gets
-            case StepDone("secondary", "device load"):
+            case StepDone("secondary", steps.DEVICE_LOAD):
                 return self._loads
         return None
 
@@ -110,9 +111,9 @@ class TornState(Checker):
         match event:
             case Received("secondary", "VMSTATE_SEND"):
                 return self._receives
-            case StepDone("secondary", "reset"):
+            case StepDone("secondary", steps.RESET):
                 return self._resets
-            case StepDone("secondary", "device load"):
+            case StepDone("secondary", steps.DEVICE_LOAD):
                 return self._loads_devices
             case StepDone("secondary", step) if step == self.pair.ram_step:
                 return self._loads_ram
@@ -180,7 +181,7 @@ class OutputCommit(Checker):
         match event:
             case ColoExit("primary"):
                 return self._becomes(_left=True)
-            case StepDone("primary", "stop"):
+            case StepDone("primary", steps.STOP):
                 return self._becomes(_stopped=True, _heard=False)
             case Received("primary", "VMSTATE_LOADED"):
                 return self._becomes(_heard=True)
@@ -188,7 +189,7 @@ class OutputCommit(Checker):
                 return self._runs
             case Received("secondary", "CHECKPOINT_REQUEST"):
                 return self._becomes(_ram=False, _device=False)
-            case StepDone("secondary", "device load"):
+            case StepDone("secondary", steps.DEVICE_LOAD):
                 return self._becomes(_device=True)
             case StepDone("secondary", step) if step == self.pair.ram_step:
                 return self._becomes(_ram=True)

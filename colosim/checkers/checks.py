@@ -121,10 +121,10 @@ class Checks:
             try:
                 question(checker)
             except Broken as broken:
-                self.tell(checker.rule, end_ns, broken)
+                self.report(checker.rule, end_ns, broken)
                 return
 
-    def tell(self, rule: str, at_ns: int, broken: Broken) -> None:
+    def report(self, rule: str, at_ns: int, broken: Broken) -> None:
         """Take a rule that broke at `at_ns`, by the state of the pair, for the violation."""
         if self.violation is None:
             self._keep(

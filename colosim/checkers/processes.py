@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Who = tuple[str, Purpose]
 
-_TOLD: Final = {"split_brain", "violated"}
+_SAYING_SO: Final = {"split_brain", "violated"}
 
 
 class LockDiscipline(Checker):
@@ -141,7 +141,7 @@ class OnePrimary(Checker):
 
     def judged(self, verdict: str) -> None:
         """Two guests that served at once are a split brain, whatever came of them."""
-        if self._both_ns is not None and verdict not in _TOLD:
+        if self._both_ns is not None and verdict not in _SAYING_SO:
             raise Broken(
                 "verdict", f"both guests served from {self._both_ns} ns on, but it is {verdict!r}"
             )

@@ -81,7 +81,13 @@ def command(
 
 
 def _print(comparison: Comparison) -> None:
-    from colosim.cli.show import is_told, marked_verdict, print_sentence, print_table, verdict_style
+    from colosim.cli.show import (
+        has_reason_below,
+        marked_verdict,
+        print_sentence,
+        print_table,
+        verdict_style,
+    )
     from colosim.runs.verdict import NOT_APPLICABLE
 
     designs = list(comparison.runs)
@@ -99,7 +105,7 @@ def _print(comparison: Comparison) -> None:
     styles = {verdict: verdict_style(verdict.rstrip("*")) for verdict in verdicts}
     print_table(comparison.scenario.name, ["", *designs], rows, styles=styles)
     for design, run in comparison.runs.items():
-        if is_told(run):
+        if has_reason_below(run):
             print_sentence(f"{design}: {run.verdict}, {run.reason}")
         if warning := run.summary.get("warning"):
             print_sentence(f"{design}: {warning}")
@@ -107,14 +113,14 @@ def _print(comparison: Comparison) -> None:
 
 def _lines(comparison: Comparison, quantity: str, cells: list[Row]) -> list[list[str]]:
     """Return the lines of one quantity: value, ratio, measured; nothing if no design has one."""
-    from colosim.runs.wording import in_words, said_of
+    from colosim.runs.wording import in_words, value_in_words
 
     if all(cell.value is None for cell in cells):
         return []
     values = (
         in_words(quantity, None)
         if cell.value is None
-        else said_of(comparison.runs[cell.design].summary, quantity)
+        else value_in_words(comparison.runs[cell.design].summary, quantity)
         for cell in cells
     )
     lines = [[_LABELS[quantity], *values]]

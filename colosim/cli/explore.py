@@ -167,13 +167,13 @@ def _tell_found(
             click.echo("[]")
         click.echo(f"no case of {len(explored.outcomes):,} ends {verdict}", err=form == "json")
         return STATUS_FAILED
-    from colosim.explore.shrink import shrunk, threshold
+    from colosim.explore.shrink import shrink, threshold
     from colosim.files import write_file
     from colosim.runs.run import run
 
     case = explored.space.replay(found.choices)
     scenario = case.scenario(explored.scenario)
-    smallest = shrunk(scenario, case.design, verdict)
+    smallest = shrink(scenario, case.design, verdict)
     path = folder / f"{smallest.name}.yaml"
     write_file(path, smallest.text.encode())
     again = run(path, case.design, tables=False)

@@ -141,14 +141,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if was_stopped():
             return stopped()
-        told = _told(error)
-        if told is None:
+        known = _status_of(error)
+        if known is None:
             raise
-        return told
+        return known
     return status if isinstance(status, int) else 0
 
 
-def _told(error: Exception) -> int | None:
+def _status_of(error: Exception) -> int | None:
     """Print an error that is one, and return its exit status; None if it is colosim's fault."""
     match error:
         case ScenarioError():

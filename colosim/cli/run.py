@@ -97,11 +97,14 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     case = _case(choices, designs)
     replays = [shlex.join([*command_of(name, overrides, seed), *case]) for name in scenarios]
     if choices is not None:
-        from colosim.explore.cases import replayed
+        from colosim.explore.cases import case_scenario
 
         if twice:
             raise click.UsageError("--choices and --check-determinism do not go together")
-        loaded, designs = [replayed(scenario, choices, designs) for scenario in loaded], ()
+        loaded, designs = (
+            [case_scenario(scenario, choices, designs) for scenario in loaded],
+            (),
+        )
     if twice:
         from colosim.cli.determinism import compare_processes
 
@@ -171,8 +174,14 @@ def _violations(runs: Sequence[Run]) -> list[str]:
 
 
 def _print_runs(name: str, runs: Sequence[Run]) -> None:
-    from colosim.cli.show import is_told, marked_verdict, print_sentence, print_table, verdict_style
-    from colosim.runs.wording import in_words, said_of
+    from colosim.cli.show import (
+        has_reason_below,
+        marked_verdict,
+        print_sentence,
+        print_table,
+        verdict_style,
+    )
+    from colosim.runs.wording import in_words, value_in_words
     from colosim.trace.fields import value_of
 
     shown = dict(_SHOWN)
@@ -185,12 +194,14 @@ def _print_runs(name: str, runs: Sequence[Run]) -> None:
         for key in shown.values():
             head, _, part = key.rpartition(".")
             counted = not part.startswith("p") or value_of(run.summary, f"{head}.count")
-            cells.append(said_of(run.summary, key) if counted else in_words(key, None))
+            cells.append(value_in_words(run.summary, key) if counted else in_words(key, None))
         rows.append(cells)
     styles = {marked_verdict(run): verdict_style(run.verdict) for run in runs}
     print_table(name, ("design", "verdict", *shown), rows, styles=styles)
     for run in runs:
-        if run.verdict != "violated" and is_told(run):  # violations stand above, one by one
+        if run.verdict != "violated" and has_reason_below(
+            run
+        ):  # violations stand above, one by one
             print_sentence(f"{run.design}: {run.reason}")
         if warning := run.summary.get("warning"):
             print_sentence(f"{run.design}: {warning}")

@@ -31,7 +31,7 @@ def marked_verdict(run: Run) -> str:
     return f"{run.verdict}{'*' if run.summary.get('depends_on') else ''}"
 
 
-def is_told(run: Run) -> bool:
+def has_reason_below(run: Run) -> bool:
     """Tell whether a run's reason stands below its table: not where the verdict says it all."""
     plain = run.verdict in {"completed", "failed_over"}
     return not plain or any(run.summary.get(key) for key in ("false_failover", "depends_on"))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class DeviceFirst(Design):
-    """Design B1: the same hold and the same stream as `split`, with device state saved first.
+    """The same hold and the same stream as `split`, with device state saved first.
 
     RAM's set-up section was sent once, when COLO was entered.
     """

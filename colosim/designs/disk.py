@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from colosim.trace.record import Record
 
     Steps = Generator[Event, None, None]
-    Tell = Callable[[str, str], Steps]
+    Notify = Callable[[str, str], Steps]
     """Lets faults strike as a step begins (``before``) and ends (``after``)."""
 
 __all__ = ["Disk", "connect"]
@@ -86,16 +86,16 @@ class Disk:
         outgoing, incoming = self.connection.of(PRIMARY)
         return (outgoing.write_error or incoming.read_error) is not None
 
-    def stop(self, thread: Thread, tell: Tell | None = None, *, guest_ran: bool) -> Steps:
+    def stop(self, thread: Thread, notify: Notify | None = None, *, guest_ran: bool) -> Steps:
         """Drain and flush in `thread`, as do_vm_stop does: bdrv_drain_all, then bdrv_flush_all."""
-        yield from self.drain(thread, tell, guest_ran=guest_ran)
-        yield from self._ask(thread, DISK_FLUSH, [0] * self._flushes, tell)
+        yield from self.drain(thread, notify, guest_ran=guest_ran)
+        yield from self._ask(thread, DISK_FLUSH, [0] * self._flushes, notify)
 
-    def drain(self, thread: Thread, tell: Tell | None = None, *, guest_ran: bool) -> Steps:
+    def drain(self, thread: Thread, notify: Notify | None = None, *, guest_ran: bool) -> Steps:
         """Wait for what the guest has written: it is out since the guest last ran."""
         amount = self.model.in_flight_bytes
         if amount and guest_ran and self.replicates:
-            yield from self._ask(thread, DISK_DRAIN, [amount], tell)
+            yield from self._ask(thread, DISK_DRAIN, [amount], notify)
 
     def close(self, thread: Thread) -> Steps:
         """Flush the NBD node once and close it (drive_del); it is flushed no more."""
@@ -103,7 +103,7 @@ class Disk:
         yield from self._ask(thread, DISK_FLUSH, [0] * requests)
 
     def _ask(
-        self, thread: Thread, step: str, requests: list[int], tell: Tell | None = None
+        self, thread: Thread, step: str, requests: list[int], notify: Notify | None = None
     ) -> Steps:
         """Do a step: requests one after the other, each with so many bytes to write.
 
@@ -111,8 +111,8 @@ class Disk:
         """
         if not requests:
             return
-        if tell is not None:
-            yield from tell(step, "before")
+        if notify is not None:
+            yield from notify(step, "before")
         host = thread.host
         begun_ns = host.env.now
         try:
@@ -121,8 +121,8 @@ class Disk:
         except StreamError:
             thread.waits_for = ""
         host.record.note(StepDone(PRIMARY, step), host.env.now - begun_ns)
-        if tell is not None:
-            yield from tell(step, "after")
+        if notify is not None:
+            yield from notify(step, "after")
 
     def _request(self, thread: Thread, step: str, amount: int) -> Steps:
         outgoing, incoming = self.connection.of(PRIMARY)

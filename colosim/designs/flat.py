@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Flat(Qsb):
-    """Design A': the primary of `qsb`; the secondary loads pages straight into guest RAM."""
+    """The primary of `qsb`; the secondary loads pages straight into guest RAM."""
 
     name = "flat"
     summary = "all staged in a flat QIOChannelBuffer, no RAM cache (QEMU 2.8 to 3.0)"

@@ -1,4 +1,4 @@
-"""Designs of somebody else's, held at arm's length: what is wrong with one is one `DesignError`.
+"""Designs of other packages: whatever is wrong with one becomes one `DesignError`.
 
 It names the design, its file and its line, whatever its code did: raise something, yield what is
 no event, do nothing at all, end the interpreter as it is imported, or never come back from that.
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from importlib.metadata import EntryPoint
 
-__all__ = ["blame", "imported", "own_names", "with_a_name_of_its_own"]
+__all__ = ["blame", "checked_name", "imported", "own_names"]
 
 _ACCOUNT: Final = re.compile(r"[a-z][a-z0-9_]*")
 IMPORT_S = 20.0
 """How long the import of a plug-in may take, in seconds."""
 
 
-def with_a_name_of_its_own(design: type[Design], taken: Collection[str]) -> type[Design]:
-    """Return `design`, if it is reported under a name that is its own.
+def checked_name(design: type[Design], taken: Collection[str]) -> type[Design]:
+    """Return `design`, whose name has to be its own and nobody else's.
 
     :raises DesignError: if its name is missing, inherited, or one of `taken`.
     """

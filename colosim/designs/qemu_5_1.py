@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Qemu51(Design):
-    """Design D: the primary's lock is held for device state only; the secondary's guest runs."""
+    """The primary's lock is held for device state only; the secondary's guest runs."""
 
     name = "qemu-5.1"
     summary = "RAM streamed without the lock; received under the secondary's (5.1 to 10.0)"

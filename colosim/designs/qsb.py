@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Qsb(Design):
-    """Design A: nothing is sent while the lock is held; every byte is staged on both sides."""
+    """Nothing is sent while the lock is held; every byte is staged on both sides."""
 
     name = "qsb"
     summary = "all staged in a QEMUSizedBuffer, sent after unlock (up to the split)"

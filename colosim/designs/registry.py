@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from colosim.designs.device_first import DeviceFirst
 from colosim.designs.flat import Flat
-from colosim.designs.foreign import imported, with_a_name_of_its_own
+from colosim.designs.foreign import checked_name, imported
 from colosim.designs.qemu_3_1 import Qemu31
 from colosim.designs.qemu_5_1 import Qemu51
 from colosim.designs.qemu_11 import Qemu11
@@ -107,7 +107,7 @@ def design_of(design: str | type[Design]) -> type[Design]:
         return load_design(design)
     if design in OWN or design.traits.remedies:
         return design
-    return with_a_name_of_its_own(design, _OWN_BY_NAME)
+    return checked_name(design, _OWN_BY_NAME)
 
 
 def load_designs() -> dict[str, type[Design]]:

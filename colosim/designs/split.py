@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Split(Design):
-    """Design B2 (v13 to v16): the lock is held until the last byte of RAM is in a socket buffer."""
+    """The lock is held until the last byte of RAM is in a socket buffer (series v13 to v16)."""
 
     name = "split"
     summary = "RAM streamed under the lock, then devices staged (v13, the reviewed patch)"

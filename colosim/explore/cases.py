@@ -16,7 +16,7 @@ from colosim.explore.choices import (
     parse,
     written,
 )
-from colosim.explore.faults import fault_of, spoken_for, victims_of
+from colosim.explore.faults import fault_of, requested_faults, victims_of
 from colosim.faults.steps import AFTER, BEFORE, READS, RECEIVES, SENDS, WRITES, Step
 from colosim.runs.simulation import protocol_of
 from colosim.scenario.units import SHARE, UnitError
@@ -94,7 +94,7 @@ class Space:
         self.base = base_of(scenario)
         self.designs = tuple(dict.fromkeys(designs)) or scenario.designs
         self.command = tuple(command) or ("colosim", "run", scenario.name)
-        self.faults = spoken_for(faults)
+        self.faults = requested_faults(faults)
         if not faults and scenario.network.bandwidth_bytes_per_s is None:
             # What has no limit does not get slower by a factor.
             self.faults = tuple(one for one in self.faults if "bandwidth" not in one)
@@ -153,7 +153,7 @@ class Space:
             designs = (*designs, named)
         space = Space(self.base, designs, (), depth)
         faults = [words for label, words in chosen.items() if label.startswith("fault")]
-        space.faults = tuple(dict.fromkeys((*space.faults, *spoken_for(faults))))
+        space.faults = tuple(dict.fromkeys((*space.faults, *requested_faults(faults))))
         case = space._build(replay, exact=False)
         replay.check_all_used()
         return case
@@ -240,7 +240,7 @@ class Space:
         return self._made[key]
 
 
-def replayed(scenario: Scenario, text: str, designs: Sequence[str] = ()) -> Scenario:
+def case_scenario(scenario: Scenario, text: str, designs: Sequence[str] = ()) -> Scenario:
     """Return the scenario of one case, by its printed list of choices.
 
     It has the case's design alone, and a name of its own, as it is another run.  `designs`: those

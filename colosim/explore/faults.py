@@ -14,6 +14,7 @@ from colosim.explore.choices import ChoicesError
 from colosim.scenario.disk import DISK
 from colosim.scenario.faults import FAULT_KINDS
 from colosim.trace.events import OTHER, PRIMARY
+from colosim.trace.steps import DEVICE_SAVE
 
 if TYPE_CHECKING:
     from colosim.scenario.faults import Fault
@@ -41,7 +42,7 @@ _LASTING: Final = ("freeze", "vanish", "slow", "busy", "disconnect")
 _SLOWED: Final = ("bandwidth", "latency")
 _EXPLORED: Final = ("freeze", "kill", "vanish", "slow", "fail", "leak", "busy", "disconnect")
 _RETURNS: Final = ("fail", "leak")
-_ANY_FUNCTION: Final = "device save"
+_ANY_FUNCTION: Final = DEVICE_SAVE
 _ANY_MOMENT: Final[dict[str, object]] = {"checkpoint": 0, "step": "primary: stop"}
 
 
@@ -71,7 +72,7 @@ def _parts(words: str) -> tuple[str, str, str, str]:
     return kind, what, factor, rest
 
 
-def spoken_for(asked: Sequence[str]) -> tuple[str, ...]:
+def requested_faults(asked: Sequence[str]) -> tuple[str, ...]:
     """Return the faults that are asked for, each once; all defaults if none is.
 
     :raises ChoicesError: if one is none.

@@ -53,7 +53,7 @@ COLUMNS = tuple(field.name for field in fields(Outcome))
 """The names of what is said of a case, in order."""
 
 
-def ended(simulation: Simulation, replay: str | None = None) -> Judgement:
+def judged(simulation: Simulation, replay: str | None = None) -> Judgement:
     """Run a simulation with every safety checker on, and return how it ended.
 
     `replay`: the command that a violation tells.
@@ -69,7 +69,7 @@ def run_case(base: Scenario, case: Case, replay: str | None = None) -> Outcome:
     `replay`: the command that runs it so.
     """
     simulation = Simulation(case.scenario(base), case.design)
-    judgement = ended(simulation, replay)
+    judgement = judged(simulation, replay)
     return Outcome(
         design=case.design,
         **{name: case.choices[name] for name in ("side", "step", "when", "fault", "victim")},

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from colosim.designs.registry import DesignNames
 from colosim.errors import ScenarioError
 from colosim.explore.choices import ChoicesError
-from colosim.explore.outcome import ended
+from colosim.explore.outcome import judged
 from colosim.runs.simulation import Simulation
 from colosim.runs.verdict import NOT_APPLICABLE
 from colosim.scenario import loads
@@ -57,7 +57,7 @@ def verdict_of(scenario: Scenario, design: str) -> str:
     simulation = Simulation(scenario, design, keep=False)
     if simulation.missing_steps():
         return ""
-    verdict = ended(simulation).verdict
+    verdict = judged(simulation).verdict
     return "" if verdict == NOT_APPLICABLE else verdict
 
 
@@ -115,7 +115,7 @@ class _Shrinker:
         return plain
 
 
-def shrunk(scenario: Scenario, design: str, verdict: str) -> Shrunk:
+def shrink(scenario: Scenario, design: str, verdict: str) -> Shrunk:
     """Return the smallest scenario with the simplest values under which `design` shows `verdict`.
 
     :raises ValueError: if `scenario` itself does not show it.

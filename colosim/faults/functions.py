@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from colosim.faults.steps import READS, RECEIVES, SENDS, WORKS, WRITES, Step
-from colosim.trace.steps import step_of
+from colosim.trace.steps import RAM_LOAD, VMSTATE_SAVE, step_of
 
 _SET_UP: Final = {
     "savevm_state_begin": "qemu_savevm_state_begin",
@@ -30,9 +30,9 @@ def function_of(step: Step, steps: Sequence[Step]) -> str:
     known = step_of(step.side, step.name)
     if known is None:
         return ""
-    if known.staged_function and any(other.name == "vmstate save" for other in steps):
+    if known.staged_function and any(other.name == VMSTATE_SAVE for other in steps):
         return known.staged_function
-    if step.name == "RAM load" and step.lock:
+    if step.name == RAM_LOAD and step.lock:
         return "qemu_loadvm_state_main"
     return known.function
 

@@ -27,6 +27,7 @@ from colosim.trace.events import (
     StepDone,
     StreamEnded,
 )
+from colosim.trace.steps import BITMAP_SYNC, CACHE_FLUSH, RAM_LOAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,9 +38,9 @@ __all__ = ["Deviation", "Identification", "deviation", "identify", "parts_from"]
 
 _RELEASED = ("qemu-5.1", "qemu-11", "qemu-3.1", "flat")
 """Designs of QEMU's releases, the likeliest first; the others were series of patches."""
-_REPEATED = StepDone(PRIMARY, "bitmap sync")
+_REPEATED = StepDone(PRIMARY, BITMAP_SYNC)
 """What a version of QEMU may do more than once in a row."""
-_SKIPPED = StepDone(SECONDARY, "cache flush")
+_SKIPPED = StepDone(SECONDARY, CACHE_FLUSH)
 """What is left out where there is nothing to do: a checkpoint without dirty pages."""
 _GUEST = (GuestRunning, GuestStopped)
 _MESSAGE = (Sent, Received)
@@ -103,7 +104,7 @@ class _Follower:
         self._sequence = protocol.seen_by(history)
         self._requests_again = protocol.requests_again and history.side == "primary"
         self._stages = history.kind == STAGES
-        self._stages_ram = StepDone(history.side, "RAM load") in protocol.events[history.side]
+        self._stages_ram = StepDone(history.side, RAM_LOAD) in protocol.events[history.side]
         self._begun = False
         count = len(self._sequence)
         self._at = {_At(0)} if history.entered else {_At(index) for index in range(count)}
@@ -136,7 +137,7 @@ class _Follower:
         """Tell whether an event is one that the check looks at."""
         if isinstance(event, (*_MESSAGE, *_GUEST)) or event in self._sequence:
             return True
-        if event == StreamEnded(SECONDARY, "RAM load"):
+        if event == StreamEnded(SECONDARY, RAM_LOAD):
             # Of a staged checkpoint RAM is loaded under the lock, beside the order of messages.
             return self._stages or not self._stages_ram
         return event in {_REPEATED, _SKIPPED}

@@ -25,6 +25,7 @@ from colosim.trace.events import (
     StepDone,
     StreamEnded,
 )
+from colosim.trace.steps import BITMAP_SYNC, CACHE_FLUSH, RAM_LOAD, START, STOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -48,11 +49,11 @@ _ENTRY_STATES: Final = {"setup", "active", "colo"}
 _SHOWS: Final = {
     "colo_vm_state_change": "guest",
     "runstate_set": "guest",
-    "migration_bitmap_sync_start": "bitmap sync",
-    "migration_bitmap_sync_end": "bitmap sync",
-    "ram_load_complete": "RAM load",
-    "colo_flush_ram_cache_begin": "cache flush",
-    "colo_flush_ram_cache_end": "cache flush",
+    "migration_bitmap_sync_start": BITMAP_SYNC,
+    "migration_bitmap_sync_end": BITMAP_SYNC,
+    "ram_load_complete": RAM_LOAD,
+    "colo_flush_ram_cache_begin": CACHE_FLUSH,
+    "colo_flush_ram_cache_end": CACHE_FLUSH,
 }
 
 
@@ -196,12 +197,12 @@ class _Teller:
         if running:
             self._running_since = event.time_ns
             if self._last == Received(self._side, "VMSTATE_LOADED"):
-                self.add(event, StepDone(self._side, "start"), spent)
+                self.add(event, StepDone(self._side, START), spent)
             self.add(event, GuestRunning(self._side))
         else:
             match self._last:
                 case Received(_, "CHECKPOINT_REPLY" | "CHECKPOINT_REQUEST"):
-                    self.add(event, StepDone(self._side, "stop"), spent)
+                    self.add(event, StepDone(self._side, STOP), spent)
             ran_ns = since(self._running_since, event.time_ns)
             self.add(event, GuestStopped(self._side), ran_ns)
 
@@ -233,7 +234,7 @@ class _Teller:
         """A bitmap sync has ended."""
         spent = since(self._sync, event.time_ns)
         self._sync = None
-        self.add(event, StepDone(self._side, "bitmap sync"), spent)
+        self.add(event, StepDone(self._side, BITMAP_SYNC), spent)
         pages = self._counter.ends(event.time_ns, int(event.words[0]))
         if pages is not None:
             self.add(event, PagesCounted(self._side, "dirty"), pages)
@@ -246,7 +247,7 @@ class _Teller:
         """A cache flush has ended."""
         begun, pages = self._flush or (None, None)
         self._flush = None
-        self.add(event, StepDone(self._side, "cache flush"), since(begun, event.time_ns))
+        self.add(event, StepDone(self._side, CACHE_FLUSH), since(begun, event.time_ns))
         if pages is not None:
             self.add(event, PagesCounted(self._side, "flushed"), pages)
 
@@ -254,7 +255,7 @@ class _Teller:
         """A RAM stream was read to its end, or to an error."""
         ended = event.words == ("0",)
         told = StreamEnded if ended else FunctionFailed
-        self.add(event, told(self._side, "RAM load"))
+        self.add(event, told(self._side, RAM_LOAD))
 
     def lost_heartbeat(self, event: LogEvent) -> None:
         """The monitor serves the command that begins a failover."""

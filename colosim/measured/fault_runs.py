@@ -17,6 +17,7 @@ from colosim.measured import conditions
 from colosim.measured.measurement import Aftermath
 from colosim.runs.simulation import Simulation
 from colosim.trace.events import OTHER, PRIMARY, SECONDARY
+from colosim.trace.steps import CACHE_FLUSH, RAM_STREAM, RESET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -123,12 +124,12 @@ class _Harness:
         """Return the steps of which the first to come is awaited."""
         when = self._fault.when
         if when == "load":
-            return (SECONDARY, "reset", "before"), (SECONDARY, "cache flush", "before")
+            return (SECONDARY, RESET, "before"), (SECONDARY, CACHE_FLUSH, "before")
         if when == "reply":
             return ((PRIMARY, "CHECKPOINT_REQUEST", "after"),)
         if self._released:
             return ((PRIMARY, "VMSTATE_SEND", "after"),)
-        return ((PRIMARY, "RAM stream", "before"),)
+        return ((PRIMARY, RAM_STREAM, "before"),)
 
     def streaming(self, side: Side, step: str, what: str) -> None:
         """Nothing waits for a share of a stream."""

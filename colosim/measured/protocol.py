@@ -19,6 +19,7 @@ from colosim.measured.events import REQUEST, STAGES
 from colosim.measured.stage_log import SHOWN
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
+from colosim.trace import steps
 from colosim.trace.events import (
     ABORTED,
     PRIMARY,
@@ -32,6 +33,7 @@ from colosim.trace.events import (
     StepDone,
     StreamEnded,
 )
+from colosim.trace.steps import RAM_LOAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +74,7 @@ class Protocol:
 
     def streams_ram(self) -> bool:
         """Whether RAM is streamed, and so loaded before VMSTATE_SIZE is read."""
-        return StreamEnded(SECONDARY, "RAM load") in self.events[SECONDARY]
+        return StreamEnded(SECONDARY, RAM_LOAD) in self.events[SECONDARY]
 
     def seen_by(self, history: History) -> tuple[OnSide, ...]:
         """Return the events of one checkpoint that this kind of log would show, in order."""
@@ -96,7 +98,7 @@ def _visible(event: OnSide, shows: frozenset[str]) -> bool:
             return True
         case GuestRunning() | GuestStopped():
             return "guest" in shows
-        case StepDone(_, "bitmap sync" | "cache flush") | StreamEnded(_, "RAM load"):
+        case StepDone(_, steps.BITMAP_SYNC | steps.CACHE_FLUSH) | StreamEnded(_, steps.RAM_LOAD):
             return event.step in shows
     return False
 

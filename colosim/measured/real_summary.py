@@ -13,7 +13,7 @@ import numpy as np
 from colosim.engine.environment import Environment
 from colosim.measured.merge import UNKNOWN, flat_of
 from colosim.runs.statistics import Quantiles
-from colosim.runs.summary import STAGING, deaf_longest_ns, laid_out
+from colosim.runs.summary import STAGING, deaf_longest_ns, summary_layout
 from colosim.runs.tally import Tally
 from colosim.runs.verdict import COMPLETED, FAILED_OVER, Judgement
 from colosim.trace.events import (
@@ -76,7 +76,7 @@ def summary_of(
         return quantiles.summary() if quantiles.count else None
 
     wire = checkpoints["wire_bytes"]
-    return laid_out(
+    return summary_layout(
         scenario=scenario.name,
         design=design,
         seed=0,

@@ -14,6 +14,7 @@ import numpy as np
 
 from colosim.measured.merge import KNOWN_LIMIT, UNKNOWN, flat_of
 from colosim.runs.tables import Tables
+from colosim.trace import steps
 from colosim.trace.checkpoint import WAITS
 from colosim.trace.columns import IntColumn, WordColumn, joined
 from colosim.trace.events import (
@@ -168,7 +169,7 @@ def _beyond_columns(
     number = 0
     for time_ns, event, value in entries:
         match event:
-            case StreamEnded("secondary", "RAM load") if time_ns != UNKNOWN:
+            case StreamEnded("secondary", steps.RAM_LOAD) if time_ns != UNKNOWN:
                 loaded.setdefault(number, time_ns)
             case CheckpointEnded():
                 number = value + 1

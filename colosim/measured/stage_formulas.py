@@ -19,6 +19,17 @@ from colosim.host.staging import INITIAL_BYTES, qsb_walked_chunks
 from colosim.measured.conditions import is_released
 from colosim.measured.protocol import protocol_of
 from colosim.trace.events import SECONDARY, StepDone
+from colosim.trace.steps import (
+    BITMAP_SYNC,
+    CACHE_FLUSH,
+    DEVICE_LOAD,
+    DEVICE_SAVE,
+    RAM_LOAD,
+    RESET,
+    START,
+    STOP,
+    VMSTATE_FILL,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -114,7 +125,7 @@ def _bitmap_sync(run: MeasuredRun, begin: str) -> Iterator[Row]:
     """Yield the rows of the bitmap's synchronisation, which begins at the point `begin`."""
     ram = run.conditions.ram_bytes / GIB
     amounts = {"bitmap_sync": 1, "bitmap_sync_ram": ram}
-    yield from _rows_of(run, "bitmap sync", _between(begin, "p_synced"), lambda _n: amounts)
+    yield from _rows_of(run, BITMAP_SYNC, _between(begin, "p_synced"), lambda _n: amounts)
 
 
 def _whole_bytes(pages: float) -> float:
@@ -151,8 +162,8 @@ def _common(run: MeasuredRun) -> Iterator[Row]:
     yield from _rows_of(
         run, "received", _between("s_filled", "p_received", LATENCY_NS), lambda _n: {"message": 1}
     )
-    yield from _rows_of(run, "stop", _between("p_reply", "p_stopped"), lambda _n: {"vm_stop": 1})
-    yield from _rows_of(run, "start", _between("p_loaded", "p_resumed"), lambda _n: {"vm_start": 1})
+    yield from _rows_of(run, STOP, _between("p_reply", "p_stopped"), lambda _n: {"vm_stop": 1})
+    yield from _rows_of(run, START, _between("p_loaded", "p_resumed"), lambda _n: {"vm_start": 1})
     yield from _bitmap_sync(run, "p_lock_taken")
 
 
@@ -160,7 +171,7 @@ def _whole(run: MeasuredRun) -> Iterator[Row]:
     """Give the primary's save, and the transfer of a whole staged vmstate."""
     if run.design == "split":
         yield from _rows_of(
-            run, "device save", _between("p_ram_sent", "p_lock_free"), lambda _n: {"device_save": 1}
+            run, DEVICE_SAVE, _between("p_ram_sent", "p_lock_free"), lambda _n: {"device_save": 1}
         )
         yield from _limited(run)
         return
@@ -190,7 +201,7 @@ def _whole(run: MeasuredRun) -> Iterator[Row]:
     if run.conditions.bandwidth_bits is None:
         yield from _rows_of(
             run,
-            "vmstate fill",
+            VMSTATE_FILL,
             _between("s_vmstate_send", "s_filled"),
             lambda n: {
                 "stream_wake": 1,
@@ -231,7 +242,7 @@ def _limited(run: MeasuredRun) -> Iterator[Row]:
 
 def _loading(run: MeasuredRun) -> Iterator[Row]:
     """Give the secondary's stages under its lock (QEMU 2.5 and 2.7)."""
-    yield from _rows_of(run, "reset", _between("s_lock_taken", "s_reset"), lambda _n: {"reset": 1})
+    yield from _rows_of(run, RESET, _between("s_lock_taken", "s_reset"), lambda _n: {"reset": 1})
     if run.design == "flat":
         yield from _rows_of(
             run,
@@ -244,19 +255,19 @@ def _loading(run: MeasuredRun) -> Iterator[Row]:
     if run.design == "qsb":
         yield from _rows_of(
             run,
-            "RAM load",
+            RAM_LOAD,
             _between("s_reset", "s_flush_begin"),
             lambda n: {"qsb_load": n, "qsb_walk": _chunks(n)},
         )
         devices["vmdesc_load"] = 1.0
     yield from _rows_of(
         run,
-        "cache flush",
+        CACHE_FLUSH,
         _between("s_flush_begin", "s_flush_end"),
         lambda n: {"cache_flush": n},
         pages=lambda one: one.flush_pages,
     )
-    yield from _rows_of(run, "device load", _between("s_flush_end", "s_loaded"), lambda _n: devices)
+    yield from _rows_of(run, DEVICE_LOAD, _between("s_flush_end", "s_loaded"), lambda _n: devices)
 
 
 def _released(run: MeasuredRun) -> Iterator[Row]:
@@ -273,14 +284,14 @@ def _released(run: MeasuredRun) -> Iterator[Row]:
             run, "reply", _between("s_stopped", "p_reply", way), lambda _n: {"message": 1}
         )
     yield from _limited(run)
-    yield from _rows_of(run, "start", _between("p_loaded", "p_resumed"), lambda _n: {"vm_start": 1})
+    yield from _rows_of(run, START, _between("p_loaded", "p_resumed"), lambda _n: {"vm_start": 1})
     yield from _rows_of(
-        run, "device save", _between("p_stopped", "p_sync_begin"), lambda _n: {"device_save": 1}
+        run, DEVICE_SAVE, _between("p_stopped", "p_sync_begin"), lambda _n: {"device_save": 1}
     )
     yield from _bitmap_sync(run, "p_sync_begin")
     yield from _rows_of(
         run,
-        "cache flush",
+        CACHE_FLUSH,
         _between("s_flush_begin", "s_flush_end"),
         lambda n: {"cache_flush": n},
         pages=lambda one: one.flush_pages or None,
@@ -296,10 +307,10 @@ def _released(run: MeasuredRun) -> Iterator[Row]:
             checkpoints=run.checkpoints[:1],
         )
 
-    resets = StepDone(SECONDARY, "reset") in protocol_of(run.design).events[SECONDARY]
+    resets = StepDone(SECONDARY, RESET) in protocol_of(run.design).events[SECONDARY]
     if resets:
         yield from _rows_of(
-            run, "reset", _between("s_received", "s_flush_begin"), lambda _n: {"reset": 1}
+            run, RESET, _between("s_received", "s_flush_begin"), lambda _n: {"reset": 1}
         )
 
     def devices(one: MeasuredCheckpoint) -> int | None:
@@ -309,7 +320,7 @@ def _released(run: MeasuredRun) -> Iterator[Row]:
         )
         return None if before is None or after is None else before + after
 
-    yield from _rows_of(run, "device load", devices, lambda _n: {"device_load": 1, "vm_start": 1})
+    yield from _rows_of(run, DEVICE_LOAD, devices, lambda _n: {"device_load": 1, "vm_start": 1})
 
 
 def _failover(run: MeasuredRun) -> Iterator[Row]:

@@ -33,7 +33,23 @@ from colosim.trace.events import (
     StreamEnded,
 )
 from colosim.trace.purpose import Purpose
-from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD
+from colosim.trace.steps import (
+    BITMAP_SYNC,
+    CACHE_FLUSH,
+    CHECKPOINT_THREAD,
+    DEVICE_FILL,
+    DEVICE_LOAD,
+    DEVICE_SAVE,
+    DEVICE_STREAM,
+    INCOMING_THREAD,
+    RAM_LOAD,
+    RAM_STREAM,
+    RESET,
+    START,
+    STOP,
+    VMSTATE_FILL,
+    VMSTATE_SAVE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -143,22 +159,22 @@ _Meaning = tuple[tuple["OnSide", "int | _Value | _Since"], ...]
 def _meanings(*, split: bool) -> dict[str, _Meaning]:
     """Return what each stage means, and the value of each event; a split design streams RAM."""
     if split:
-        stream, fill, saved = "device stream", "device fill", "device save"
+        stream, fill, saved = DEVICE_STREAM, DEVICE_FILL, DEVICE_SAVE
         loaded: _Meaning = ()
     else:
-        stream, fill, saved = "RAM stream", "vmstate fill", "vmstate save"
-        loaded = ((StepDone(_S, "RAM load"), _Since("S_RESET")),)
+        stream, fill, saved = RAM_STREAM, VMSTATE_FILL, VMSTATE_SAVE
+        loaded = ((StepDone(_S, RAM_LOAD), _Since("S_RESET")),)
     return {
         **{name: ((event, _CODE),) for name, event in _BEGINS.items()},
         "P_REPLY": ((Received(_P, "CHECKPOINT_REPLY"), _CODE),),
         "P_STOPPED": (
-            (StepDone(_P, "stop"), _Since("P_REPLY")),
+            (StepDone(_P, STOP), _Since("P_REPLY")),
             (GuestStopped(_P), _Since("P_STARTED")),
         ),
         "P_BQL_WANT": ((LockWanted(*_SAVE), 0),),
         "P_BQL_GOT": ((LockGot(*_SAVE), _Since("P_BQL_WANT")),),
         "P_SYNCED": (
-            (StepDone(_P, "bitmap sync"), _Since("P_BQL_GOT")),
+            (StepDone(_P, BITMAP_SYNC), _Since("P_BQL_GOT")),
             (PagesCounted(_P, "dirty"), _VALUE),
         ),
         "P_SAVED": (
@@ -173,23 +189,23 @@ def _meanings(*, split: bool) -> dict[str, _Meaning]:
         "P_SENT": ((StreamEnded(_P, stream), _VALUE),),
         "P_RECEIVED": ((Received(_P, "VMSTATE_RECEIVED"), _CODE),),
         "P_LOADED": ((Received(_P, "VMSTATE_LOADED"), _CODE),),
-        "P_STARTED": ((StepDone(_P, "start"), _Since("P_LOADED")), (GuestRunning(_P), 0)),
+        "P_STARTED": ((StepDone(_P, START), _Since("P_LOADED")), (GuestRunning(_P), 0)),
         "S_VMSTATE_SEND": ((Received(_S, "VMSTATE_SEND"), _CODE),),
-        "S_RAM_LOADED": ((StreamEnded(_S, "RAM load"), _VALUE),),
+        "S_RAM_LOADED": ((StreamEnded(_S, RAM_LOAD), _VALUE),),
         "S_SIZE": ((Received(_S, "VMSTATE_SIZE"), _CODE_AND_SIZE),),
         "S_FILLED": (
             (MemoryLevel(_S, "staging_buffer"), _VALUE),
             (StreamEnded(_S, fill), _Value("S_SIZE")),
         ),
         "S_BQL_GOT": ((LockGot(*_LOAD), 0),),
-        "S_RESET": ((StepDone(_S, "reset"), _Since("S_BQL_GOT")),),
+        "S_RESET": ((StepDone(_S, RESET), _Since("S_BQL_GOT")),),
         "S_FLUSH_BEGIN": loaded,
         "S_FLUSH_END": (
-            (StepDone(_S, "cache flush"), _Since("S_FLUSH_BEGIN")),
+            (StepDone(_S, CACHE_FLUSH), _Since("S_FLUSH_BEGIN")),
             (PagesCounted(_S, "flushed"), _Value("S_FLUSH_BEGIN")),
         ),
         "S_BQL_REL": (
-            (StepDone(_S, "device load"), _Since("S_FLUSH_END")),
+            (StepDone(_S, DEVICE_LOAD), _Since("S_FLUSH_END")),
             (LockReleased(*_LOAD), _Since("S_BQL_GOT")),
         ),
         "S_LOADED_SENT": ((Sent(_S, "VMSTATE_LOADED"), _CODE),),
@@ -203,10 +219,10 @@ SHOWN: Final = frozenset(
     for event, _ in meaning
     if not isinstance(event, StepDone | StreamBegan | LockWanted | MemoryLevel | PagesCounted)
 ) | {
-    StreamEnded(_P, "RAM stream"),
-    StepDone(_P, "bitmap sync"),
-    StepDone(_S, "reset"),
-    StepDone(_S, "cache flush"),
+    StreamEnded(_P, RAM_STREAM),
+    StepDone(_P, BITMAP_SYNC),
+    StepDone(_S, RESET),
+    StepDone(_S, CACHE_FLUSH),
 }
 """What each line shows of a checkpoint in whatever design: always all of it, in the same order."""
 
@@ -264,13 +280,13 @@ class _Teller:
         match stage.name:
             case "P_SYNCED" if self._split:
                 self._ram_begin = len(self.told)
-                self._add(stage, StreamBegan(PRIMARY, "RAM stream"), None)
+                self._add(stage, StreamBegan(PRIMARY, RAM_STREAM), None)
             case "P_RAM_STREAMED":
                 amount = None if sent is None else max(0, stage.value - sent - _MESSAGES_BEFORE_RAM)
                 if self._ram_begin >= 0:
                     begun = self.told[self._ram_begin]
                     self.told[self._ram_begin] = begun._replace(value=amount)
-                self._add(stage, StreamEnded(PRIMARY, "RAM stream"), amount)
+                self._add(stage, StreamEnded(PRIMARY, RAM_STREAM), amount)
             case "P_STARTED" if sent is not None:
                 self.wire_bytes[self._checkpoint] = stage.value - sent
 

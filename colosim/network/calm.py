@@ -322,7 +322,7 @@ class Calm:
         if size % self._mss_bytes:
             ends.small.tail_left(arrived)
         ends.reverse.ack_rides(left, arrived)
-        ends.tell_progress()
+        ends.report_progress()
 
     def _shape(self, transfer: Transfer, key: tuple[int, ...]) -> tuple[int, int, int]:
         """Work out the times of a transfer, from the start; like ones share them."""

@@ -178,9 +178,9 @@ class Direction(FastEnds):
         It is told once that is known; if that share never passes, not at all.
         """
         self._progress_marks.append((what, share_ppm, plan))
-        self.tell_progress()
+        self.report_progress()
 
-    def tell_progress(self) -> None:
+    def report_progress(self) -> None:
         """Tell those who asked when a share of the stream passes, as far as it is known."""
         if not self._progress_marks:
             return

@@ -232,7 +232,7 @@ class Disturbed:
         self._plan("end of stream", self._stream_ends_ns(goes_on), self._end_stream)
         self._plan("give up", self._gives_up_ns(), ends.give_up)
         self._plan("send timeout", self.send_times_out_at_ns, self._time_out_send)
-        ends.tell_progress()
+        ends.report_progress()
 
     def _stream_ends_ns(self, goes_on_ns: int | None) -> int | None:
         """When a reader that does not go on has read all there is and the end (FIN) has come."""

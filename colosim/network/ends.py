@@ -278,7 +278,7 @@ class FastEnds(Ends):
         """The write of a section has begun: bring it and its reader together."""
 
     @abstractmethod
-    def tell_progress(self) -> None:
+    def report_progress(self) -> None:
         """Tell those who asked when a share of the stream passes, as far as it is known."""
 
     @abstractmethod

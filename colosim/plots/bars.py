@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from colosim.plots.style import Colour, Fill, say
+from colosim.plots.style import Colour, Fill, write_small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def fits(axes: Axes, text: str, width: float) -> bool:
 def write_in(axes: Axes, bar: Bar, y: float, text: str) -> None:
     """Write into the middle of a bar, so that its hatch leaves the letters clear."""
     fill = bar.fill
-    say(
+    write_small(
         axes,
         bar.middle,
         y,

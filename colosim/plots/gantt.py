@@ -17,8 +17,8 @@ from colosim.plots.style import (
     handles,
     labels,
     legend_below,
-    say,
     styled,
+    write_small,
 )
 from colosim.plots.units import short_time, time_unit
 from colosim.trace.events import CheckpointEnded
@@ -167,10 +167,14 @@ def _head(axes: Axes, name: str, checkpoint: int, y: float) -> None:
     beside = axes.get_yaxis_transform()
     text = f"checkpoint {checkpoint}"
     if len(name) > max(map(len, LANES)):
-        say(axes, 0, y, f"{name}, {text}", transform=beside, ha="left", weight="bold", fontsize=8)
+        write_small(
+            axes, 0, y, f"{name}, {text}", transform=beside, ha="left", weight="bold", fontsize=8
+        )
     else:
-        say(axes, 0, y, f"{name}  ", transform=beside, ha="right", weight="bold", fontsize=8)
-        say(axes, 0.002, y, text, transform=beside, ha="left", color=Colour.INK)
+        write_small(
+            axes, 0, y, f"{name}  ", transform=beside, ha="right", weight="bold", fontsize=8
+        )
+        write_small(axes, 0.002, y, text, transform=beside, ha="left", color=Colour.INK)
     axes.axhline(y - 0.1 - _HEADING / 2, color=Colour.GREY, linewidth=0.4)
 
 

@@ -20,8 +20,8 @@ from colosim.plots.style import (
     axes_or_new,
     broken,
     legend_below,
-    say,
     styled,
+    write_small,
 )
 from colosim.plots.units import rows_of
 from colosim.runs.verdict import (
@@ -220,7 +220,7 @@ def _box(axes: Axes, span: tuple[float, float], y: int, verdict: str, size_pt: f
     patch.set(facecolor=colour, edgecolor=Colour.WHITE, linewidth=0.5)
     axes.add_patch(patch)
     font = {"fontsize": size_pt, "color": ink, "weight": "bold"}
-    say(axes, left + width / 2, y, letter, va="center_baseline", **font)
+    write_small(axes, left + width / 2, y, letter, va="center_baseline", **font)
 
 
 def _name_columns(axes: Axes, columns: Sequence[_Column]) -> None:

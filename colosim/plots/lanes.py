@@ -14,7 +14,7 @@ import numpy as np
 
 from colosim.plots.curves import curve_of, end_of
 from colosim.plots.style import FigureError
-from colosim.plots.units import rows_of, whole
+from colosim.plots.units import int_or_none, rows_of
 from colosim.trace.events import (
     COMMITTED,
     PRIMARY,
@@ -41,7 +41,17 @@ from colosim.trace.events import (
     WaitBegan,
     WaitEnded,
 )
-from colosim.trace.steps import PROTOCOL_THREADS, STEPS, Kind, step_column
+from colosim.trace.steps import (
+    CACHE_FLUSH,
+    DEVICE_LOAD,
+    DEVICE_SAVE,
+    PROTOCOL_THREADS,
+    RAM_LOAD,
+    STEPS,
+    VMSTATE_SAVE,
+    Kind,
+    step_column,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,11 +66,11 @@ BUFFERS: Final = {
 
 WAITS: Final = "waits"
 _WORK: Final = {
-    "vmstate save": "save",
-    "device save": "save",
-    "RAM load": "load",
-    "device load": "load",
-    "cache flush": "flush cache",
+    VMSTATE_SAVE: "save",
+    DEVICE_SAVE: "save",
+    RAM_LOAD: "load",
+    DEVICE_LOAD: "load",
+    CACHE_FLUSH: "flush cache",
 }
 """What a step of work counts as, where that is not "stop, start, other"."""
 
@@ -111,7 +121,7 @@ def request_of(run: Run, checkpoint: int) -> int:
     rows = rows[rows["checkpoint"] == checkpoint]
     if not len(rows):
         raise FigureError(f"{run!r} has no checkpoint {checkpoint}")
-    begin = whole(rows["primary_request_at_ns"].iloc[-1])
+    begin = int_or_none(rows["primary_request_at_ns"].iloc[-1])
     if begin is None:
         raise FigureError(f"{run!r} does not show the request of checkpoint {checkpoint}")
     return begin
@@ -287,11 +297,11 @@ class Lanes:
         """Yield who wanted a side's iothread lock for what, when they waited for it and had it."""
         locks = self.run.locks
         for row in rows_of(locks[locks["side"] == side]):
-            wanted, got = whole(row.wanted_ns), whole(row.got_ns)
+            wanted, got = int_or_none(row.wanted_ns), int_or_none(row.got_ns)
             waits = None if wanted is None or got == wanted else Interval("", WAITS, wanted, got)
             held = None
             if got is not None:
-                held = Interval(row.purpose, "lock held", got, whole(row.released_ns))
+                held = Interval(row.purpose, "lock held", got, int_or_none(row.released_ns))
             yield row.thread, row.purpose, waits, held
 
     def wire(self) -> Iterator[Interval]:
@@ -299,7 +309,7 @@ class Lanes:
         messages = self.run.messages
         for row in rows_of(messages[messages["sent_ns"].notna()]):
             kind = "message" if row.name.isupper() else "send"
-            yield Interval(row.name, kind, int(row.sent_ns), whole(row.received_ns))
+            yield Interval(row.name, kind, int(row.sent_ns), int_or_none(row.received_ns))
 
     def buffer(self, lane: str, begin_ns: int) -> Iterator[Level]:
         """Yield how full one of `BUFFERS` is, from `begin_ns` on."""

@@ -156,7 +156,7 @@ def broken(name: str, letters: float) -> str:
     return "\n".join(lines)
 
 
-def say(axes: Axes, x: float, y: float, text: str, **look: Any) -> None:
+def write_small(axes: Axes, x: float, y: float, text: str, **look: Any) -> None:
     """Write small text at a place: centred, if `look` says nothing else."""
     axes.text(x, y, text, **{"ha": "center", "va": "center", "fontsize": SMALL_PT, **look})
 

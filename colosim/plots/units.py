@@ -33,7 +33,7 @@ def rows_of(table: pd.DataFrame) -> Iterator[Any]:
     yield from table.itertuples(index=False)
 
 
-def whole(value: Any) -> int | None:
+def int_or_none(value: Any) -> int | None:
     """Return an integer of a table, None if it is empty."""
     return None if pd.isna(value) else int(value)
 

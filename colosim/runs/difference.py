@@ -22,7 +22,7 @@ NEIGHBOURS = 3
 """How many events before and behind the first differing one are shown."""
 
 
-def spell(event: Timed) -> str:
+def event_line(event: Timed) -> str:
     """Return an event as a line: time, name, value."""
     at_ns, what, value = event
     return f"{at_ns:>19,} ns  {what}  {value:,}" if value else f"{at_ns:>19,} ns  {what}"
@@ -44,9 +44,11 @@ class Difference:
     def __str__(self) -> str:
         """Return it as a unified diff does: common, ``-`` left, ``+`` right."""
         lines = [f"the first difference is event {self.index}:"]
-        lines += [f"  {spell(event)}" for event in self.before]
+        lines += [f"  {event_line(event)}" for event in self.before]
         for sign, events in (("-", self.left), ("+", self.right)):
-            lines += [f"{sign} {spell(event)}" for event in events] or [f"{sign} (no more events)"]
+            lines += [f"{sign} {event_line(event)}" for event in events] or [
+                f"{sign} (no more events)"
+            ]
         return "\n".join(lines)
 
 

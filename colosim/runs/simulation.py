@@ -360,7 +360,7 @@ class Simulation:
             return
         error = self.violation
         if error is not None:
-            checks.tell(error.rule, error.at_ns, Broken(error.thread, error.detail))
+            checks.report(error.rule, error.at_ns, Broken(error.thread, error.detail))
         else:
             checks.finish(self.end_ns)
         self._take_violation(checks)

@@ -64,7 +64,7 @@ def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
     if clients is not None:
         seen["service"] = clients.summary(simulation.end_ns)
         seen["time_to_client_ns"] = clients.time_to_client_ns
-    return laid_out(
+    return summary_layout(
         scenario=simulation.scenario.name,
         design=simulation.design.name,
         seed=simulation.seed,
@@ -87,7 +87,7 @@ def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
     )
 
 
-def laid_out(
+def summary_layout(
     *,
     scenario: str,
     design: str,

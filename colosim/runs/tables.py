@@ -14,7 +14,14 @@ import numpy as np
 from colosim.runs.columns import COLUMNS, checkpoint_columns
 from colosim.runs.levels import Levels, SocketLevels, Until
 from colosim.trace.checkpoint import Checkpoints, frozen_since
-from colosim.trace.columns import Columns, IntColumn, WordColumn, before, first_come, last_before
+from colosim.trace.columns import (
+    Columns,
+    IntColumn,
+    WordColumn,
+    before,
+    last_before,
+    match_in_order,
+)
 from colosim.trace.events import (
     OTHER,
     CheckpointEnded,
@@ -323,7 +330,7 @@ class _UnderWay:
 
     def _pair(self, sent: Ints, got: Ints, end: Ints) -> None:
         """Let each of `got` end the first of `sent` that is not ended yet."""
-        turn = first_come(sent, got)
+        turn = match_in_order(sent, got)
         got, turn = got[turn >= 0], turn[turn >= 0]
         end[sent[turn]] = got
         self.of[got] = sent[turn]

@@ -25,7 +25,7 @@ def with_unit(value: int, units: tuple[tuple[int, str], ...]) -> str:
     return f"{text[:-places]}.{text[-places:]} {unit}"
 
 
-def said_of(summary: dict[str, Any], key: str) -> str:
+def value_in_words(summary: dict[str, Any], key: str) -> str:
     """Return the value of a dotted key of a summary for people."""
     return "to the end" if lasts(summary, key) else in_words(key, value_of(summary, key))
 

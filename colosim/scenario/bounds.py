@@ -42,7 +42,7 @@ from colosim.trace.steps import misspelt
 if TYPE_CHECKING:
     from colosim.scenario.checks import Path
     from colosim.scenario.document import Node
-    from colosim.scenario.fields import Tell
+    from colosim.scenario.fields import Report
 
 _KINDS: Final = {NS: TIME, BYTES: SIZE, NUMBER: COUNT, PPM: SHARE}
 _OLD: Final = {
@@ -179,17 +179,17 @@ class Expectations(MarkedReader):
         """Return the bounds of a mapping of Python."""
         faults: list[str] = []
         node = marked(value, "")
-        read = self.read_marked(node, (), node, lambda _path, _at, told: faults.append(told))
+        read = self.read_marked(node, (), node, lambda _path, _at, fault: faults.append(fault))
         if faults:
             raise reject("; ".join(faults))
         return read
 
     def read_marked(
-        self, node: Node, path: Path, at: Node, tell: Tell
+        self, node: Node, path: Path, at: Node, report: Report
     ) -> dict[str, dict[str, Bound]]:
         """Return the bounds of a document, without those that are wrong."""
         if not isinstance(node, Mapping):
-            tell(
+            report(
                 path, at, "expect: expected a mapping of designs, such as {split: {verdict: hung}}"
             )
             return {}
@@ -198,19 +198,19 @@ class Expectations(MarkedReader):
             read[design] = {}
             if not isinstance(entry.value, Mapping):
                 such_as = "such as {verdict: hung, pause_ns.p99: < 100 ms}"
-                tell((*path, design), entry.place, f"expected a mapping {such_as}")
+                report((*path, design), entry.place, f"expected a mapping {such_as}")
                 continue
             for key, bound in entry.value.entries.items():
                 here, text = (*path, design, key), bound.value
                 if not isinstance(text, Scalar) or text.is_null:
-                    tell(here, bound.place, f"{show(key)}: expected a bound {_SUCH_AS}")
+                    report(here, bound.place, f"{show(key)}: expected a bound {_SUCH_AS}")
                     continue
                 try:
                     read[design][key] = parse_bound(key, text.text)
                 except BoundError as error:
                     of_key = error.of_key
                     at = bound.key if of_key else bound.place
-                    tell(here, at, str(error) if of_key else f"{key}: {error}")
+                    report(here, at, str(error) if of_key else f"{key}: {error}")
         return read
 
     def text(self, value: dict[str, dict[str, Bound]]) -> dict[str, dict[str, str]]:

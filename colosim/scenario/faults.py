@@ -26,6 +26,7 @@ from colosim.scenario.fields import (
 )
 from colosim.scenario.section import Forms, Section
 from colosim.scenario.units import meant, show
+from colosim.trace.steps import DEVICE_LOAD, DEVICE_SAVE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -228,8 +229,8 @@ class SlowFault(Fault):
         return self.factor
 
 
-_OF_PRIMARY = ("savevm_state_begin", "device save", "RAM save")
-_OF_SECONDARY = ("loadvm_state_begin", "device load")
+_OF_PRIMARY = ("savevm_state_begin", DEVICE_SAVE, "RAM save")
+_OF_SECONDARY = ("loadvm_state_begin", DEVICE_LOAD)
 
 
 class FailFault(Fault):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from colosim.scenario.checks import Path
     from colosim.scenario.document import Node
 
-    Tell: TypeAlias = Callable[[Path, Node, str], Any]
+    Report: TypeAlias = Callable[[Path, Node, str], Any]
 
 TIME_NS_MAX: Final = 10**15
 """No time of a scenario is longer: 1,000,000 s."""
@@ -109,8 +109,8 @@ class Reader:
 class MarkedReader(Reader):
     """Reads a value in which several things can be wrong, each with a place of its own."""
 
-    def read_marked(self, node: Node, path: Path, at: Node, tell: Tell) -> Any:
-        """Return what is sound in ``node`` at ``path``; ``tell`` each fault with its place."""
+    def read_marked(self, node: Node, path: Path, at: Node, report: Report) -> Any:
+        """Return what is sound in ``node`` at ``path``; ``report`` each fault with its place."""
         raise NotImplementedError
 
 

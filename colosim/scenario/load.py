@@ -79,7 +79,7 @@ def loads(
         _resolve_aliases(root, getattr(known_designs, "resolved", str))
         for path, at, name, prefix in _designs_named(root):
             if wrong := _refusal(name, known_designs, prefix):
-                reading.tell(path, at, wrong)
+                reading.report(path, at, wrong)
     made: Scenario = reading.whole()
     return made
 

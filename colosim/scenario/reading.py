@@ -43,13 +43,13 @@ class Reading:
         self._model = model
         self._wrong: set[Path] = set()
         self._above_wrong: set[Path] = set()
-        self._told: set[tuple[Path, int, int]] = set()
+        self._reported: set[tuple[Path, int, int]] = set()
 
-    def tell(self, path: Path, at: Node, message: str) -> Any:
+    def report(self, path: Path, at: Node, message: str) -> Any:
         """Note a fault of ``path``, once a place; return what is read instead."""
-        told = (path, at.line, at.column)
-        if told not in self._told:
-            self._told.add(told)
+        reported = (path, at.line, at.column)
+        if reported not in self._reported:
+            self._reported.add(reported)
             self._wrong.add(path)
             self._above_wrong.update(path[:length] for length in range(len(path) + 1))
             self._faults.append(ScenarioFault(at.file, at.line, at.column, message))
@@ -83,18 +83,18 @@ class Reading:
             if forms:
                 reads = forms.choose(plain(node))
             if isinstance(reads, MarkedReader):
-                return reads.read_marked(node, path, at, self.tell)
+                return reads.read_marked(node, path, at, self.report)
             if isinstance(reads, Reader):
                 value = reads.read(plain(node))
                 return _WRONG if path in self._wrong else value
         except PydanticCustomError as error:
-            return self.tell(path, at, f"{name}{error}")
+            return self.report(path, at, f"{name}{error}")
         if isinstance(reads, Each):
             return self._each(reads, node, path, at, name)
         if isinstance(node, Mapping):
             return self._section(reads, node, path, forms, base)
         such_as = f", such as {reads.example}" if reads.example else ""
-        return self.tell(path, at, f"{name}expected a mapping of keys to values{such_as}")
+        return self.report(path, at, f"{name}expected a mapping of keys to values{such_as}")
 
     def _each(self, reads: Each, node: Node, path: Path, at: Node, name: str) -> Any:
         """Return a list, with None for what is wrong in it, or a mapping without that."""
@@ -106,11 +106,11 @@ class Reading:
             return {key: value for key, value in named.items() if value is not _WRONG}
         if reads.named or not isinstance(node, Sequence):
             what = "mapping of keys to values" if reads.named else "list"
-            return self.tell(path, at, f"{name}expected a {what}, such as {reads.example}")
+            return self.report(path, at, f"{name}expected a {what}, such as {reads.example}")
         if len(node.items) < reads.least:
-            self.tell(path, at, f"{name}the list is empty; expected at least one entry")
+            self.report(path, at, f"{name}the list is empty; expected at least one entry")
         if reads.most is not None and len(node.items) > reads.most:
-            return self.tell(path, at, f"{name}the list has more than {reads.most} entries")
+            return self.report(path, at, f"{name}the list has more than {reads.most} entries")
         values = [
             self._value(reads.item, item, (*path, index), item)
             for index, item in enumerate(node.items)
@@ -143,7 +143,7 @@ class Reading:
         for key, entry in entries.items():
             name, here = keys.get(key), (*path, key)
             if name is None:
-                self.tell(here, entry.key, self._unknown(model, entries, path, key, forms))
+                self.report(here, entry.key, self._unknown(model, entries, path, key, forms))
             elif name not in values:
                 given, reads, default = entry.value, readers[name], model.model_fields[name].default
                 if default is None and isinstance(reads, type) and plain(given) is None:
@@ -155,7 +155,7 @@ class Reading:
             is_there = name in values or name in start
             if not is_there and model.model_fields[name].is_required():
                 needs = f"{_dotted(path) or 'the scenario'} needs the key {show(key)}"
-                self.tell((*path, key), node, f"{needs}, which is missing")
+                self.report((*path, key), node, f"{needs}, which is missing")
         values = {name: value for name, value in values.items() if value is not _WRONG}
         return model.model_construct(set(values), **{**start, **values})
 
@@ -168,7 +168,7 @@ class Reading:
         except PydanticCustomError as error:
             key = (error.context or {})["key"]
             at = node.entries[key].place if key else node
-            self.tell(path, at, f"{_dotted((*path, key)) if key else path[-1]}: {error}")
+            self.report(path, at, f"{_dotted((*path, key)) if key else path[-1]}: {error}")
             return dict.fromkeys(model.readers(), _WRONG)
 
     def _unknown(
@@ -212,5 +212,5 @@ def _without_repeats(faults: list[ScenarioFault]) -> list[ScenarioFault]:
     if more <= 0:
         return unique
     first = unique[_FAULTS_MAX]
-    told = ScenarioFault(first.file, first.line, first.column, f"... and {more} more faults")
-    return [*unique[:_FAULTS_MAX], told]
+    rest = ScenarioFault(first.file, first.line, first.column, f"... and {more} more faults")
+    return [*unique[:_FAULTS_MAX], rest]

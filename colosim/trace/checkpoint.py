@@ -44,8 +44,10 @@ from colosim.trace.quantities import (
 )
 from colosim.trace.steps import (
     CHECKPOINT_THREAD,
+    DEVICE_STREAM,
     MAIN_LOOP,
     POINTS,
+    RAM_STREAM,
     STEPS,
     Kind,
     step_column,
@@ -70,8 +72,8 @@ _COUNTED: Final = (
     ("staging_buffer_content_bytes", Staged(PRIMARY)),
 )
 """Events whose value is a quantity: of several the last."""
-_RAM_STREAM: Final = StreamEnded(PRIMARY, "RAM stream")
-_DEVICE_STREAM: Final = StreamEnded(PRIMARY, "device stream")
+_RAM_STREAM: Final = StreamEnded(PRIMARY, RAM_STREAM)
+_DEVICE_STREAM: Final = StreamEnded(PRIMARY, DEVICE_STREAM)
 
 
 class Checkpoints:

@@ -179,7 +179,7 @@ def before(places: Ints, ends: Ints, values: Ints, default: int) -> Ints:
     return np.where(last >= 0, np.append(values, default)[last], default)
 
 
-def first_come(sent: Ints, got: Ints) -> Ints:
+def match_in_order(sent: Ints, got: Ints) -> Ints:
     """Return which of `sent` each of `got` takes, first come first served: its number, from 0.
 
     -1: it finds nothing that was sent before it and not taken.

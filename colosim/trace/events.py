@@ -50,7 +50,7 @@ class Event:
         """Make a dataclass of each subclass."""
         dataclass(frozen=True)(cls)
 
-    doer: ClassVar[str] = ""
+    subject: ClassVar[str] = ""
     """Who does it, in words in front of the sentence."""
     sentence: ClassVar[str]
     """The event in words, with its fields in braces."""
@@ -58,13 +58,13 @@ class Event:
     @property
     def what(self) -> str:
         """The sentence without who does it."""
-        return self._said(self.sentence)
+        return self._filled(self.sentence)
 
     def __str__(self) -> str:
         """Return the sentence of this event, with who does it in front."""
-        return self._said(self.doer + self.sentence)
+        return self._filled(self.subject + self.sentence)
 
-    def _said(self, sentence: str) -> str:
+    def _filled(self, sentence: str) -> str:
         words = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, written in WRITTEN.items():
             if name in words:
@@ -75,14 +75,14 @@ class Event:
 class OnSide(Event):
     """What happens on one side, ``primary`` or ``secondary``."""
 
-    doer = "{side}: "
+    subject = "{side}: "
     side: str
 
 
 class ByManager(Event):
     """What the cluster manager does or hears, and which side it concerns."""
 
-    doer = "cluster manager: "
+    subject = "cluster manager: "
     side: str
 
 

@@ -24,7 +24,7 @@ def kinds() -> list[type[Event]]:
     return [kind for kind in named if issubclass(kind, Event) and hasattr(kind, "sentence")]
 
 
-def _said(kind: type[Event]) -> int:
+def _own_letters(kind: type[Event]) -> int:
     """Return how many letters of a kind's sentence are its own."""
     return sum(len(literal) for literal, *_ in Formatter().parse(kind.sentence))
 
@@ -35,13 +35,13 @@ def _patterns() -> list[tuple[re.Pattern[str], type[Event]]]:
 
     A step may be called anything, so it comes last.
     """
-    return [(_pattern(kind), kind) for kind in sorted(kinds(), key=_said, reverse=True)]
+    return [(_pattern(kind), kind) for kind in sorted(kinds(), key=_own_letters, reverse=True)]
 
 
 def _pattern(kind: type[Event]) -> re.Pattern[str]:
     """Return what matches the sentences of a kind, with a group for each field."""
     pattern = ""
-    for literal, field, _, _ in Formatter().parse(kind.doer + kind.sentence):
+    for literal, field, _, _ in Formatter().parse(kind.subject + kind.sentence):
         pattern += re.escape(literal)
         if field is not None:
             written = WRITTEN.get(field)

@@ -38,6 +38,22 @@ INCOMING_THREAD: Final = "COLO incoming thread"
 MAIN_LOOP: Final = "main loop"
 PROTOCOL_THREADS: Final = {PRIMARY: CHECKPOINT_THREAD, SECONDARY: INCOMING_THREAD}
 """The thread of each side that runs the protocol (in QEMU: migration thread, COLO incoming)."""
+
+STOP: Final = "stop"
+BITMAP_SYNC: Final = "bitmap sync"
+VMSTATE_SAVE: Final = "vmstate save"
+RAM_STREAM: Final = "RAM stream"
+DEVICE_SAVE: Final = "device save"
+RAM_TAIL: Final = "RAM tail"
+DEVICE_STREAM: Final = "device stream"
+RAM_LOAD: Final = "RAM load"
+VMSTATE_FILL: Final = "vmstate fill"
+DEVICE_FILL: Final = "device fill"
+RESET: Final = "reset"
+CACHE_FLUSH: Final = "cache flush"
+DEVICE_LOAD: Final = "device load"
+START: Final = "start"
+FAILOVER: Final = "failover"
 DISK_DRAIN: Final = "disk drain"
 DISK_FLUSH: Final = "disk flush"
 DISK_STEPS: Final = (DISK_DRAIN, DISK_FLUSH)
@@ -126,25 +142,23 @@ POINTS: Final = (
     _secondary("vmstate_send", Received(SECONDARY, _SEND)),
     _primary("lock_wanted", LockWanted(*_SAVER), LockGot(*_SAVER)),
     _primary("lock_taken", LockGot(*_SAVER)),
-    _primary("sync_begin", begins="bitmap sync"),
-    _primary("synced", StepDone(PRIMARY, "bitmap sync")),
+    _primary("sync_begin", begins=BITMAP_SYNC),
+    _primary("synced", StepDone(PRIMARY, BITMAP_SYNC)),
     _primary("ram_sent", meaning="the RAM stream, sent on its own, ends"),
     _primary("saved", meaning="the last state is staged or sent under the lock"),
     _primary("lock_free", LockReleased(*_SAVER)),
     _primary("size_sent", Sent(PRIMARY, _SIZE)),
     _primary("sent", meaning="the stream of what was staged ends"),
     # Streamed RAM is loaded once its end mark is there, which comes along with the size.
-    _secondary("ram_loaded", Received(SECONDARY, _SIZE), after=StreamEnded(SECONDARY, "RAM load")),
+    _secondary("ram_loaded", Received(SECONDARY, _SIZE), after=StreamEnded(SECONDARY, RAM_LOAD)),
     _secondary("size", Received(SECONDARY, _SIZE)),
-    _secondary(
-        "filled", StreamEnded(SECONDARY, "vmstate fill"), StreamEnded(SECONDARY, "device fill")
-    ),
+    _secondary("filled", StreamEnded(SECONDARY, VMSTATE_FILL), StreamEnded(SECONDARY, DEVICE_FILL)),
     _secondary("received", Sent(SECONDARY, _RECEIVED)),
     _primary("received", Received(PRIMARY, _RECEIVED)),
     _secondary("lock_taken", LockGot(*_LOADER)),
-    _secondary("reset", StepDone(SECONDARY, "reset")),
-    _secondary("flush_begin", begins="cache flush"),
-    _secondary("flush_end", StepDone(SECONDARY, "cache flush")),
+    _secondary("reset", StepDone(SECONDARY, RESET)),
+    _secondary("flush_begin", begins=CACHE_FLUSH),
+    _secondary("flush_end", StepDone(SECONDARY, CACHE_FLUSH)),
     _secondary("lock_free", LockReleased(*_LOADER)),
     _secondary("resumed", GuestRunning(SECONDARY)),
     _secondary("loaded", Sent(SECONDARY, _LOADED)),
@@ -159,13 +173,11 @@ _WORKS, _WRITES, _READS, _WAITS = Kind.WORKS, Kind.WRITES, Kind.READS, Kind.WAIT
 
 STEPS: Final = (
     Step(PRIMARY, "handshake", _WAITS, "request", "reply"),
-    Step(PRIMARY, "stop", _WORKS, "reply", "stopped", "vm_stop_force_state", lock=_STOP),
-    Step(
-        PRIMARY, "bitmap sync", _WORKS, "sync_begin", "synced", "migration_bitmap_sync", lock=_SAVE
-    ),
+    Step(PRIMARY, STOP, _WORKS, "reply", "stopped", "vm_stop_force_state", lock=_STOP),
+    Step(PRIMARY, BITMAP_SYNC, _WORKS, "sync_begin", "synced", "migration_bitmap_sync", lock=_SAVE),
     Step(
         PRIMARY,
-        "vmstate save",
+        VMSTATE_SAVE,
         _WORKS,
         "synced",
         "saved",
@@ -174,7 +186,7 @@ STEPS: Final = (
     ),
     Step(
         PRIMARY,
-        "RAM stream",
+        RAM_STREAM,
         _WRITES,
         "synced",
         "ram_sent",
@@ -182,16 +194,16 @@ STEPS: Final = (
         "qemu_put_buffer",
         lock=_SAVE,
     ),
-    Step(PRIMARY, "device save", _WORKS, "ram_sent", "saved", "qemu_save_device_state", lock=_SAVE),
-    Step(PRIMARY, "RAM tail", _WRITES, "lock_free", "size_sent", "qemu_fflush"),
-    Step(PRIMARY, "device stream", _WRITES, "size_sent", "sent", "qemu_put_buffer"),
+    Step(PRIMARY, DEVICE_SAVE, _WORKS, "ram_sent", "saved", "qemu_save_device_state", lock=_SAVE),
+    Step(PRIMARY, RAM_TAIL, _WRITES, "lock_free", "size_sent", "qemu_fflush"),
+    Step(PRIMARY, DEVICE_STREAM, _WRITES, "size_sent", "sent", "qemu_put_buffer"),
     Step(PRIMARY, "received wait", _WAITS, "sent", "received"),
     Step(PRIMARY, "loaded wait", _WAITS, "received", "loaded"),
-    Step(PRIMARY, "start", _WORKS, "loaded", "resumed", "vm_start", lock=_START),
-    Step(SECONDARY, "stop", _WORKS, "request", "stopped", "vm_stop_force_state", lock=_STOP),
+    Step(PRIMARY, START, _WORKS, "loaded", "resumed", "vm_start", lock=_START),
+    Step(SECONDARY, STOP, _WORKS, "request", "stopped", "vm_stop_force_state", lock=_STOP),
     Step(
         SECONDARY,
-        "RAM load",
+        RAM_LOAD,
         _READS,
         "vmstate_send",
         "ram_loaded",
@@ -199,12 +211,12 @@ STEPS: Final = (
         "qemu_loadvm_state",
         lock=_RECEIVE,
     ),
-    Step(SECONDARY, "vmstate fill", _READS, "size", "filled", "qemu_get_buffer"),
-    Step(SECONDARY, "device fill", _READS, "size", "filled", "qemu_get_buffer"),
-    Step(SECONDARY, "reset", _WORKS, "lock_taken", "reset", "qemu_system_reset", lock=_LOAD),
+    Step(SECONDARY, VMSTATE_FILL, _READS, "size", "filled", "qemu_get_buffer"),
+    Step(SECONDARY, DEVICE_FILL, _READS, "size", "filled", "qemu_get_buffer"),
+    Step(SECONDARY, RESET, _WORKS, "lock_taken", "reset", "qemu_system_reset", lock=_LOAD),
     Step(
         SECONDARY,
-        "cache flush",
+        CACHE_FLUSH,
         _WORKS,
         "flush_begin",
         "flush_end",
@@ -213,7 +225,7 @@ STEPS: Final = (
     ),
     Step(
         SECONDARY,
-        "device load",
+        DEVICE_LOAD,
         _WORKS,
         "flush_end",
         "lock_free",
@@ -221,7 +233,7 @@ STEPS: Final = (
         "qemu_loadvm_state",
         lock=_LOAD,
     ),
-    Step(SECONDARY, "start", _WORKS, "lock_free", "resumed", "vm_start", lock=_LOAD),
+    Step(SECONDARY, START, _WORKS, "lock_free", "resumed", "vm_start", lock=_LOAD),
 )
 """Steps with a duration.  ``handshake`` is request sent to reply read, ``received wait`` from the
 last byte written to VMSTATE_RECEIVED, ``loaded wait`` from there to VMSTATE_LOADED."""
@@ -241,7 +253,7 @@ ACCOUNTS: Final = {
 }
 """The accounts of a host's memory; a design may have others of its own."""
 
-_OUTSIDE: Final = ((PRIMARY, "failover"), *((PRIMARY, step) for step in DISK_STEPS))
+_OUTSIDE: Final = ((PRIMARY, FAILOVER), *((PRIMARY, step) for step in DISK_STEPS))
 """Steps without a point of a checkpoint: of a failover, and of a disk, which few pairs have."""
 
 

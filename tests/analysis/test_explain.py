@@ -9,7 +9,7 @@ import colosim
 from colosim.analysis.explain import Explanation, explain
 from colosim.analysis.graph import Kind
 from colosim.analysis.report_text import WIDTH
-from colosim.analysis.timeline import Told, tell
+from colosim.analysis.timeline import Phrase, describe
 from colosim.analysis.ways_out import BY_ITSELF, IF_DONE, NEVER
 from colosim.runs.run import simulate
 from colosim.scenario import loads
@@ -57,19 +57,19 @@ def test_a_recovered_run_says_what_released_it() -> None:
     """After a thaw it is told that the peer went on, and how the pair stood just before."""
     one = explained("split", f"{FREEZE}, for: 30 s")
     assert one.verdict == "failed_over"
-    assert one.standing is not None
-    thawed_ns = one.standing.at_ns + 1
+    assert one.state is not None
+    thawed_ns = one.state.at_ns + 1
     assert thawed_ns == 30_000_000_000 + next(
-        happening.time_ns for happening in one.story.happenings if happening.who == "fault"
+        event.time_ns for event in one.story.events if event.who == "fault"
     )
-    assert [hold.thread for hold in one.standing.holds if hold.side == "primary"] == [
+    assert [hold.thread for hold in one.state.holds if hold.side == "primary"] == [
         "checkpoint thread"
     ]
     assert one.released_by[1] == (
         "Before that, the secondary's process had gone on, and the stream with it "
         f"({thawed_ns / 1e9:.6f} s)."
     )
-    assert [release.at_ns for release in one.standing.releases if release.when == BY_ITSELF] == [
+    assert [release.at_ns for release in one.state.releases if release.when == BY_ITSELF] == [
         thawed_ns
     ]
 
@@ -84,7 +84,7 @@ def test_a_postponed_failover_is_told() -> None:
     )
     one = explained("qsb", kill, overrides=overrides)
     assert one.verdict == "failed_over"
-    told = [happening.what for happening in one.story.happenings]
+    told = [event.what for event in one.story.events]
     assert "postpones the failover: it is just loading a checkpoint" in told
     assert one.released_by[1].startswith("The failover was postponed, as a checkpoint was just")
 
@@ -92,12 +92,12 @@ def test_a_postponed_failover_is_told() -> None:
 def test_giving_up_comes_by_itself_when_it_is_said_to() -> None:
     """The moment at which TCP is said to give a vanished peer up is when it does."""
     one = explained("split", f"vanish: secondary, {STREAM}")
-    assert one.standing is not None
-    (given_up,) = [release.at_ns for release in one.standing.releases if release.when == BY_ITSELF]
+    assert one.state is not None
+    (given_up,) = [release.at_ns for release in one.state.releases if release.when == BY_ITSELF]
     times = [
-        happening.time_ns
-        for happening in one.story.happenings
-        if happening.what == "its kernel gives the connection up: timed out"
+        event.time_ns
+        for event in one.story.events
+        if event.what == "its kernel gives the connection up: timed out"
     ]
     assert times == [given_up]
 
@@ -118,9 +118,9 @@ def test_each_way_out_of_the_hang_holds_when_it_is_tried(
     """What the text says would release the hang does release it."""
     hang = explained("split", FREEZE)
     assert hang.verdict == "hung"
-    assert hang.standing is not None
-    assert [release.when for release in hang.standing.releases].count(IF_DONE) == 4
-    assert not [release for release in hang.standing.releases if release.when == BY_ITSELF]
+    assert hang.state is not None
+    assert [release.when for release in hang.state.releases].count(IF_DONE) == 4
+    assert not [release for release in hang.state.releases if release.when == BY_ITSELF]
     assert explained("split", FREEZE, *ways_out, overrides=overrides).verdict == "failed_over"
 
 
@@ -129,8 +129,8 @@ def test_a_starved_receiver_is_freed_by_no_timer() -> None:
     one = explained("qemu-5.1", f"freeze: primary, {STREAM}")
     assert one.verdict == "hung"
     assert one.survivor == "secondary"
-    assert one.standing is not None
-    assert [(way.when, way.event) for way in one.standing.releases] == [
+    assert one.state is not None
+    assert [(way.when, way.event) for way in one.state.releases] == [
         (NEVER, "x-colo-lost-heartbeat alone"),
         (IF_DONE, "the primary's process goes on (SIGCONT)"),
         (IF_DONE, "the primary's process is killed"),
@@ -143,9 +143,9 @@ def test_a_stopped_guest_behind_a_free_lock_needs_the_command() -> None:
     """After a kill under policy ``wait`` the command is the way out, and it would be served."""
     one = explained("split", f"kill: secondary, {STREAM}", overrides=["manager.policy=wait"])
     assert one.verdict == "stopped"
-    assert one.standing is not None
-    assert one.standing.holds == ()
-    (way,) = one.standing.releases
+    assert one.state is not None
+    assert one.state.holds == ()
+    (way,) = one.state.releases
     assert way.event == "x-colo-lost-heartbeat on the primary"
     assert "What would release it" in str(one)
 
@@ -155,7 +155,7 @@ def test_a_completed_run_is_a_short_story() -> None:
     one = explained("split")
     assert one.verdict == "completed"
     assert one.story.checkpoint == 5
-    told = one.story.happenings
+    told = one.story.events
     assert (told[0].since_ns, told[0].who, told[0].what) == (
         0,
         "primary",
@@ -174,7 +174,7 @@ def test_a_harmless_fault_is_told_with_its_own_checkpoint() -> None:
     )
     assert one.verdict == "completed"
     assert one.story.checkpoint == 2
-    assert one.story.happenings[-1].what == "checkpoint 2 committed"
+    assert one.story.events[-1].what == "checkpoint 2 committed"
 
 
 def test_a_fault_between_checkpoints_begins_the_story() -> None:
@@ -190,15 +190,15 @@ def test_a_step_that_a_design_lacks_is_said() -> None:
     one = explained("qsb", "freeze: primary, at: {checkpoint: 3, step: 'primary: device save'}")
     assert one.verdict == "not_applicable"
     assert "The design has no step 'primary: device save'." in str(one)
-    assert one.standing is None
+    assert one.state is None
     assert "flowchart TD" in one.mermaid
 
 
 def test_graphs_carry_the_chains() -> None:
     """Mermaid and DOT have every node and edge of the graph, under the run's title."""
     one = explained("split", FREEZE)
-    assert one.standing is not None
-    graph = one.standing.graph
+    assert one.state is not None
+    graph = one.state.graph
     assert one.mermaid.startswith("%% t, design split: hung; at 1000.000000 s\n")
     assert one.mermaid.count("-->") == one.dot.count(" -> ") == len(graph.edges)
     assert {node.kind for node in graph.nodes} == {
@@ -216,10 +216,10 @@ def test_plain_data_survives_json() -> None:
     """The data for JSON has the verdict, the story, the chains and what would release."""
     data = json.loads(json.dumps(explained("split", FREEZE).to_dict()))
     assert data["verdict"] == "hung"
-    assert data["standing"]["graph"]["chains"][0][0] == "cluster manager"
-    assert data["standing"]["graph"]["cycles"] == []
-    assert data["standing"]["releases"][0]["when"] == NEVER
-    assert data["story"]["happenings"][0]["since_ns"] == 0
+    assert data["state"]["graph"]["chains"][0][0] == "cluster manager"
+    assert data["state"]["graph"]["cycles"] == []
+    assert data["state"]["releases"][0]["when"] == NEVER
+    assert data["story"]["events"][0]["since_ns"] == 0
 
 
 def test_the_stop_that_lasts_is_the_one_that_is_told() -> None:
@@ -276,32 +276,32 @@ def test_the_package_explains() -> None:
         (
             "primary: iothread lock got by main loop for monitor",
             12_000_000_000,
-            Told("primary", "main loop takes the iothread lock (monitor), after 12.000 s"),
+            Phrase("primary", "main loop takes the iothread lock (monitor), after 12.000 s"),
         ),
         (
             "fault: vanish network",
             0,
-            Told("fault", "the network vanishes: nothing comes back from it"),
+            Phrase("fault", "the network vanishes: nothing comes back from it"),
         ),
         (
             "secondary: fault device load fails",
             0,
-            Told("fault", "the secondary's device load fails"),
+            Phrase("fault", "the secondary's device load fails"),
         ),
-        ("cluster manager: powers primary off", 0, Told("manager", "powers the primary off")),
+        ("cluster manager: powers primary off", 0, Phrase("manager", "powers the primary off")),
         (
             "cluster manager: cannot send yank to the secondary",
             0,
-            Told("manager", "cannot send yank to the secondary"),
+            Phrase("manager", "cannot send yank to the secondary"),
         ),
-        ("fault ends: network is as before", 0, Told("fault", "the network is as before")),
-        ("fault ends: primary is as before", 0, Told("fault", "the primary's host is as before")),
-        ("faults end", 0, Told("fault", "all faults end")),
-        ("checkpoint aborted", 3, Told("pair", "checkpoint 3 aborted")),
-        ("primary: a step of one's own", 0, Told("primary", "a step of one's own")),
-        ("primary: a step of one's own", 5, Told("primary", "a step of one's own (5)")),
+        ("fault ends: network is as before", 0, Phrase("fault", "the network is as before")),
+        ("fault ends: primary is as before", 0, Phrase("fault", "the primary's host is as before")),
+        ("faults end", 0, Phrase("fault", "all faults end")),
+        ("checkpoint aborted", 3, Phrase("pair", "checkpoint 3 aborted")),
+        ("primary: a step of one's own", 0, Phrase("primary", "a step of one's own")),
+        ("primary: a step of one's own", 5, Phrase("primary", "a step of one's own (5)")),
     ],
 )
-def test_events_are_told_in_words(name: str, value: int, told: Told | None) -> None:
+def test_events_are_told_in_words(name: str, value: int, told: Phrase | None) -> None:
     """Each event of the record reads as a sentence's end; bookkeeping is left out."""
-    assert tell(parse(name), value) == told
+    assert describe(parse(name), value) == told

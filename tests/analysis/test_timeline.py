@@ -16,7 +16,7 @@ def explained(design: str, *faults: str, overrides: tuple[str, ...] = ()) -> Exp
 
 def told(one: Explanation) -> list[tuple[str, str]]:
     """Return who did what, in order."""
-    return [(happening.who, happening.what) for happening in one.story.happenings]
+    return [(event.who, event.what) for event in one.story.events]
 
 
 def test_a_power_off_sends_no_reset() -> None:
@@ -57,7 +57,7 @@ def test_what_comes_after_the_takeover_is_left_out() -> None:
         "qsb", FREEZE, "thaw: secondary, at: 40 s", "slow: network, factor: 0.5, at: 50 s"
     )
     assert one.verdict == "failed_over"
-    assert one.story.happenings[-1].time_ns < 40_000_000_000
+    assert one.story.events[-1].time_ns < 40_000_000_000
 
 
 def test_a_heal_of_what_was_well_is_left_out() -> None:

@@ -25,8 +25,8 @@ def explained(design: str, *faults: str, overrides: tuple[str, ...] = ()) -> Exp
 
 def ways(one: Explanation, when: str, side: str | None = None) -> list[Release]:
     """Return the ways out of one kind, of one side or of both."""
-    assert one.standing is not None
-    return [way for way in one.standing.releases if way.when == when and side in {None, way.side}]
+    assert one.state is not None
+    return [way for way in one.state.releases if way.when == when and side in {None, way.side}]
 
 
 def events_of(given: Scenario, design: str) -> list[tuple[int, Event, int]]:

@@ -133,8 +133,8 @@ def test_a_slow_disk_lengthens_the_stop_and_nothing_else() -> None:
 def test_explain_names_the_flush_and_tells_the_yanks_apart() -> None:
     """The main loop waits for the disk, that for the secondary's main loop; the guest stands."""
     told = explain(scenario(f"{{freeze: secondary, at: {IDLE}}}"), "qemu-5.1")
-    assert told.standing is not None
-    graph = told.standing.graph
+    assert told.state is not None
+    graph = told.state.graph
     chain = [node.key for node in graph.chain("primary: guest").nodes]
     assert chain == [
         "primary: guest",
@@ -144,7 +144,7 @@ def test_explain_names_the_flush_and_tells_the_yanks_apart() -> None:
         "secondary: process",
     ]
     assert graph.node("primary: disk").kind is Kind.DISK
-    ways = {way.event.split(" (")[0]: way.when for way in told.standing.releases}
+    ways = {way.event.split(" (")[0]: way.when for way in told.state.releases}
     assert ways["yank of the block node on the primary"] == IF_DONE
     assert ways["yank of the migration alone"] == NEVER
     assert "disk" not in [one.id for one in told.left_out]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from colosim.designs import load_designs
-from colosim.explore.cases import Space, moments_of, replayed, share_ppm
+from colosim.explore.cases import Space, case_scenario, moments_of, share_ppm
 from colosim.explore.choices import ChoicesError
-from colosim.explore.faults import DEFAULT_FAULTS, spoken_for, victims_of
+from colosim.explore.faults import DEFAULT_FAULTS, requested_faults, victims_of
 from colosim.faults.steps import READS, RECEIVES, SENDS, WORKS, WRITES, Step
 from colosim.runs.simulation import steps_of
 
@@ -102,8 +102,8 @@ def test_each_fault_has_its_victims_the_peer_first() -> None:
 
 def test_faults_are_taken_as_they_are_asked_for() -> None:
     """Each fault once, in the order given; all that are known if none is."""
-    assert spoken_for(["freeze", "vanish 5 s", "freeze"]) == ("freeze", "vanish 5 s")
-    assert spoken_for([]) == DEFAULT_FAULTS
+    assert requested_faults(["freeze", "vanish 5 s", "freeze"]) == ("freeze", "vanish 5 s")
+    assert requested_faults([]) == DEFAULT_FAULTS
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_faults_are_taken_as_they_are_asked_for() -> None:
 def test_a_wrong_fault_is_told(words: str, message: str) -> None:
     """What is no fault is refused with what was expected."""
     with pytest.raises(ChoicesError, match=message):
-        spoken_for([words])
+        requested_faults([words])
 
 
 def test_a_leak_is_a_failure_that_keeps_the_lock(conditions: Scenario) -> None:
@@ -185,14 +185,14 @@ def test_a_case_is_replayed_under_the_scenario_as_it_was_given(conditions: Scena
 def test_choices_that_cannot_be_are_told(conditions: Scenario, words: str, message: str) -> None:
     """A share beyond the step, a time beyond all times, and another design are refused."""
     with pytest.raises(ChoicesError, match=message):
-        replayed(conditions, f"side=primary, step=RAM stream, {words}", ["split"])
+        case_scenario(conditions, f"side=primary, step=RAM stream, {words}", ["split"])
 
 
 def test_a_case_may_be_of_any_design(conditions: Scenario) -> None:
     """What was explored with other designs than the scenario's replays without naming them."""
     narrow = conditions.model_copy(update={"designs": ("qsb",)})
     for design in ("split", "split+yank"):
-        assert replayed(narrow, f"design={design}, step=RAM stream").designs == (design,)
+        assert case_scenario(narrow, f"design={design}, step=RAM stream").designs == (design,)
 
 
 def test_an_unlimited_link_has_no_rate_to_slow(conditions: Scenario) -> None:
@@ -204,7 +204,7 @@ def test_an_unlimited_link_has_no_rate_to_slow(conditions: Scenario) -> None:
 def test_a_short_list_of_choices_is_a_whole_case(conditions: Scenario) -> None:
     """What is left out takes its first alternative; any share of a stream may be given."""
     text = "side=primary, step=RAM stream, when=during 40%, fault=freeze"
-    (fault,) = replayed(conditions, text, ["split"]).faults
+    (fault,) = case_scenario(conditions, text, ["split"]).faults
     assert (fault.kind, fault.target, fault.at_step, fault.progress_ppm, fault.at_checkpoint) == (
         "freeze",
         "secondary",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from colosim.explore import explore as module
-from colosim.explore.cases import Space, replayed
+from colosim.explore.cases import Space, case_scenario
 from colosim.explore.choices import ChoicesError
 from colosim.explore.explore import Exploration, explore
 from colosim.explore.outcome import Outcome, run_case
@@ -141,7 +141,7 @@ def test_a_printed_choice_replays_to_the_same_digest(
 ) -> None:
     """``run --choices`` is the case of the exploration, event for event."""
     for outcome in explored.outcomes[:: len(explored.outcomes) // 12]:
-        scenario = replayed(conditions, outcome.choices)
+        scenario = case_scenario(conditions, outcome.choices)
         again = simulate(scenario, outcome.design, tables=False)
         assert (again.digest, again.verdict) == (outcome.digest, outcome.verdict)
 

@@ -8,12 +8,12 @@ import pytest
 
 from colosim.designs import load_designs
 from colosim.designs.messages import PAGE_WIRE_BYTES
-from colosim.explore.cases import replayed
+from colosim.explore.cases import case_scenario
 from colosim.explore.choices import ChoicesError
 from colosim.explore.shrink import (
     check_key,
     name_of,
-    shrunk,
+    shrink,
     threshold,
     verdict_of,
 )
@@ -29,7 +29,7 @@ FROZEN_FIRST = "step=VMSTATE_SEND, when=before, fault=freeze"
 @pytest.fixture
 def frozen(conditions: Scenario) -> Scenario:
     """Return the case in which `split`'s secondary reads nothing of the checkpoint's data."""
-    return replayed(conditions, FROZEN_FIRST, ["split"])
+    return case_scenario(conditions, FROZEN_FIRST, ["split"])
 
 
 def test_split_hangs_from_the_page_that_the_buffers_do_not_take(frozen: Scenario) -> None:
@@ -50,7 +50,7 @@ def test_a_verdict_may_end_where_a_key_grows(frozen: Scenario) -> None:
 
 def test_a_verdict_that_every_value_shows_is_said_so(conditions: Scenario) -> None:
     """`qemu-5.1`'s secondary waits with its lock for a frozen primary however little is dirty."""
-    case = replayed(conditions, "step=bitmap sync, fault=freeze, victim=primary", ["qemu-5.1"])
+    case = case_scenario(conditions, "step=bitmap sync, fault=freeze, victim=primary", ["qemu-5.1"])
     found = threshold(case, "qemu-5.1", "hung", "guest.dirty")
     assert str(found) == "guest.dirty: hung at every value tried, 0 pages to 32768 pages"
 
@@ -58,7 +58,7 @@ def test_a_verdict_that_every_value_shows_is_said_so(conditions: Scenario) -> No
 def test_no_run_is_tried_that_is_too_long(conditions: Scenario) -> None:
     """A verdict that every length shows is looked for up to ten thousand checkpoints."""
     far = conditions.vary({"horizon": "100000 s"})
-    case = replayed(far, "step=bitmap sync, fault=disconnect", ["qsb"])
+    case = case_scenario(far, "step=bitmap sync, fault=disconnect", ["qsb"])
     said = threshold(case, "qsb", "completed", "checkpoints")
     assert str(said) == "checkpoints: completed at every value tried, 2 to 10000"
 
@@ -77,27 +77,29 @@ def test_a_rate_is_taken_as_a_number_of_pages(conditions: Scenario) -> None:
         "name: r\nguest: {ram: 128 MiB, dirty: " + text + "}\n"
         "network: {preset: lab-veth, send_buffer: 4 MiB, receive_buffer: 2 MiB}"
     )
-    found = threshold(replayed(scenario, FROZEN_FIRST, ["split"]), "split", "hung", "guest.dirty")
+    found = threshold(
+        case_scenario(scenario, FROZEN_FIRST, ["split"]), "split", "hung", "guest.dirty"
+    )
     assert found.shows == "1536 pages"
 
 
 def test_the_smallest_scenario_still_shows_it(frozen: Scenario) -> None:
     """Only what the hang needs is left, in simple values; shrinking that changes nothing."""
-    smallest = shrunk(frozen, "split", "hung")
+    smallest = shrink(frozen, "split", "hung")
     scenario = loads(smallest.text, known_designs=tuple(load_designs()))
     assert verdict_of(scenario, "split") == "hung"
     assert scenario.expect["split"]["verdict"].text == "hung"
     assert len(smallest.text.splitlines()) <= 14
     assert "hosts" not in smallest.text
     assert scenario.faults[0].at_checkpoint == 0
-    assert shrunk(scenario, "split", "hung").text == smallest.text
+    assert shrink(scenario, "split", "hung").text == smallest.text
 
 
 def test_the_smallest_scenario_of_a_remedied_design_has_a_name(conditions: Scenario) -> None:
     """A name may have no ``+`` and no ``=``; the design keeps its own."""
     design = "split+nodelay+socket-buffers=4MiB"
-    case = replayed(conditions, FROZEN_FIRST, [design])
-    smallest = shrunk(case, design, "hung")
+    case = case_scenario(conditions, FROZEN_FIRST, [design])
+    smallest = shrink(case, design, "hung")
     scenario = loads(smallest.text, known_designs=tuple(load_designs()))
     assert scenario.name == smallest.name == f"shortest-hung-{design}".translate({43: "-", 61: "-"})
     assert scenario.designs == (design,)
@@ -118,7 +120,7 @@ def test_a_verdict_is_judged_as_the_exploration_judges(
     monkeypatch.setattr("colosim.runs.simulation.design_of", lambda _name: Eager)
     quiet = frozen.model_copy(update={"faults": ()})
     assert verdict_of(quiet, "split") == "violated"
-    assert "verdict: violated" in shrunk(quiet, "split", "violated").text
+    assert "verdict: violated" in shrink(quiet, "split", "violated").text
 
 
 @pytest.mark.parametrize(
@@ -158,4 +160,4 @@ def test_a_key_is_checked_without_a_run(frozen: Scenario) -> None:
 def test_what_does_not_show_a_verdict_cannot_be_shrunk(frozen: Scenario) -> None:
     """A scenario must show the verdict that its smaller ones shall show."""
     with pytest.raises(ValueError, match="does not end stopped"):
-        shrunk(frozen, "split", "stopped")
+        shrink(frozen, "split", "stopped")

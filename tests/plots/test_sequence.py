@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from colosim.measured.imported import import_run
 from colosim.plots import sequence
 from colosim.plots.style import FigureError, save
-from colosim.plots.units import rows_of, whole
+from colosim.plots.units import int_or_none, rows_of
 from colosim.runs.run import simulate
 from colosim.scenario import loads
 from tests.designs.own import CHECKPOINTING
@@ -37,7 +37,7 @@ def test_every_message_and_lock_hold_is_there(design: str) -> None:
     """A checkpoint's rows have each message of the table, sent and read, and each lock hold."""
     run = simulate(loads(PLAIN), design)
     steps = sequence.data(run, 2)
-    begin = whole(run.checkpoints["primary_request_at_ns"].iloc[2])
+    begin = int_or_none(run.checkpoints["primary_request_at_ns"].iloc[2])
     assert begin is not None
     messages = run.messages[run.messages["checkpoint"] == 2]
     for number, row in enumerate(rows_of(messages)):

@@ -18,7 +18,7 @@ from colosim.plots.curves import curve_of
 from colosim.plots.timeline import timeline
 from colosim.plots.timeline.protobuf import varint
 from colosim.plots.timeline.trace import Slice, Trace
-from colosim.plots.units import rows_of, whole
+from colosim.plots.units import int_or_none, rows_of
 from colosim.runs.run import simulate
 from colosim.scenario import loads
 from tests.runs.conftest import FROZEN, PLAIN
@@ -111,7 +111,7 @@ def test_the_tracks_say_what_the_tables_say(scenario: Any, name: str) -> None:
     for side in ("primary", "secondary"):
         locks = run.locks[(run.locks["side"] == side) & run.locks["got_ns"].notna()]
         held = [
-            (f"{row.thread}: {row.purpose}", row.got_ns, whole(row.released_ns))
+            (f"{row.thread}: {row.purpose}", row.got_ns, int_or_none(row.released_ns))
             for row in rows_of(locks)
         ]
         assert read.slices[f"{side}/iothread lock"] == sorted(held, key=lambda one: one[1])
@@ -121,7 +121,7 @@ def test_the_tracks_say_what_the_tables_say(scenario: Any, name: str) -> None:
             (THREADS[row["from"]], f"sends {row['name']}", row["sent_ns"]),
             (THREADS[row["to"]], f"receives {row['name']}", row["received_ns"]),
         ]
-        sent[number] = [end for end in ends if whole(end[2]) is not None]
+        sent[number] = [end for end in ends if int_or_none(end[2]) is not None]
     drawn = {
         number: sorted((end[:3] for end in found), key=lambda end: end[1].startswith("receives"))
         for number, found in read.flows.items()
@@ -143,7 +143,7 @@ def test_threads_have_the_bars_of_the_gantt_chart(design: str) -> None:
     """What a thread does and waits for in a checkpoint is what the Gantt chart shows of it."""
     run, read = made(loads(PLAIN), design)
     bars = gantt.data([run], 2)
-    request = whole(run.checkpoints["primary_request_at_ns"].iloc[2])
+    request = int_or_none(run.checkpoints["primary_request_at_ns"].iloc[2])
     assert request is not None
     for side, track in THREADS.items():
         drawn = set(read.slices[track])

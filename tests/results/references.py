@@ -13,7 +13,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colosim.runs.difference import NEIGHBOURS, spell
+from colosim.runs.difference import NEIGHBOURS, event_line
 from colosim.runs.run import simulate
 from colosim.scenario import shipped
 from colosim.trace.events import CheckpointEnded, StepDone
@@ -107,8 +107,8 @@ def reference(run: Run, checkpoints: dict[str, list[Any]]) -> dict[str, Any]:
         "digest": run.digest,
         "summary": {key: value for key, value in run.summary.items() if key != "digest"},
         "checkpoints": checkpoints,
-        "first": [spell(event) for event in parts[0]] if parts else [],
-        "last": [spell(event) for event in parts[-1]] if parts else [],
+        "first": [event_line(event) for event in parts[0]] if parts else [],
+        "last": [event_line(event) for event in parts[-1]] if parts else [],
         "marks": ["".join(map(mark, part)) for part in parts],
     }
 
@@ -155,12 +155,12 @@ def _stored(expected: dict[str, Any], index: int) -> list[str] | None:
 
 def _words(index: int, at: int, part: list[Event], stored: list[str] | None) -> Iterator[str]:
     yield f"the first difference is event {at} of transaction {index}:"
-    yield from (f"  {spell(event)}" for event in part[max(0, at - NEIGHBOURS) : at])
+    yield from (f"  {event_line(event)}" for event in part[max(0, at - NEIGHBOURS) : at])
     if stored is None:
         yield "- (of this transaction the reference keeps only marks)"
     else:
         yield from (f"- {line}" for line in stored[at : at + NEIGHBOURS + 1] or ["(no more)"])
-    now = [spell(event) for event in part[at : at + NEIGHBOURS + 1]]
+    now = [event_line(event) for event in part[at : at + NEIGHBOURS + 1]]
     yield from (f"+ {line}" for line in now or ["(no more)"])
 
 

@@ -6,7 +6,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colosim.trace.columns import Columns, IntColumn, WordColumn, before, first_come, last_before
+from colosim.trace.columns import (
+    Columns,
+    IntColumn,
+    WordColumn,
+    before,
+    last_before,
+    match_in_order,
+)
 from colosim.trace.events import GuestRunning, Sent, StepDone
 from colosim.trace.record import code_of
 
@@ -28,7 +35,7 @@ def test_who_comes_first_is_served_first(marks: list[str]) -> None:
             number += 1
         elif mark == "g":
             expected.append(waiting.pop(0) if waiting else -1)
-    assert first_come(places(marks, "s"), places(marks, "g")).tolist() == expected
+    assert match_in_order(places(marks, "s"), places(marks, "g")).tolist() == expected
 
 
 @given(MARKS)

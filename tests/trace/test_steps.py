@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
+import colosim
 from colosim.trace.steps import POINTS, STEPS, Kind, step_of
 
 
@@ -40,3 +44,21 @@ def test_steps_that_work_read_or_write_name_their_function() -> None:
     assert without == [step.name for step in STEPS if step.kind is Kind.WAITS]
     assert step_of("primary", "handshake") is STEPS[0]
     assert step_of("primary", "prayer") is None
+
+
+#: Rooms that may write a step's name: the table of steps, and designs, which read as the protocol.
+NAMING_STEPS = {"trace", "designs"}
+
+
+def test_steps_are_named_by_their_constants() -> None:
+    """No room but trace and designs has the name of a step of two words or more as a text."""
+    package = Path(colosim.__file__).parent
+    names = {step.name for step in STEPS if " " in step.name}
+    found = [
+        f"{path.relative_to(package)}:{node.lineno}: {node.value!r}"
+        for path in sorted(package.rglob("*.py"))
+        if path.relative_to(package).parts[0] not in NAMING_STEPS
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in names
+    ]
+    assert found == []

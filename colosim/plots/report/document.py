@@ -15,11 +15,11 @@ from colosim.plots import distribution, gantt, hang, memory, overview, sequence
 from colosim.plots.lanes import fault_of, typical_checkpoint
 from colosim.plots.report.drawing import inline
 from colosim.plots.style import FigureError, labels
-from colosim.plots.units import whole
+from colosim.plots.units import int_or_none
 from colosim.runs.directory import versions
 from colosim.runs.stored import read_manifest
 from colosim.runs.verdict import COMPLETED, FAILED_OVER, NOT_APPLICABLE, UNFINISHED
-from colosim.runs.wording import in_words, said_of
+from colosim.runs.wording import in_words, value_in_words
 from colosim.scenario import resolve
 from colosim.trace.events import COMMITTED
 from colosim.trace.fields import value_of
@@ -188,7 +188,7 @@ def _quantity(run: Run, key: str) -> str:
     is_statistic = part in {"p50", "p90", "p99", "max"}
     if is_statistic and not value_of(run.summary, f"{head}.count"):
         return "-"
-    return said_of(run.summary, key)
+    return value_in_words(run.summary, key)
 
 
 def _plans(simulated: Sequence[_Written]) -> Iterator[Plan]:
@@ -283,7 +283,7 @@ class _Written:
             rows = rows[: _ROWS_MAX // 2] + rows[-_ROWS_MAX // 2 :]
         return [
             [
-                str(row[key]) if key == "outcome" else in_words(key, whole(row[key]))
+                str(row[key]) if key == "outcome" else in_words(key, int_or_none(row[key]))
                 for key in _CHECKPOINTS
             ]
             for row in rows

@@ -13,7 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
 from colosim.plots.sequence.lifelines import MESSAGES, PAIR, sequence_of
-from colosim.plots.style import Colour, Fill, axes_or_new, handles, legend_below, say, styled
+from colosim.plots.style import (
+    Colour,
+    Fill,
+    axes_or_new,
+    handles,
+    legend_below,
+    styled,
+    write_small,
+)
 from colosim.plots.units import short_size
 from colosim.trace.events import ByManager, FaultEnded, FaultsOver, FaultStruck, StreamBroken
 
@@ -129,7 +137,7 @@ def _draw_heads(axes: Axes, count: int) -> None:
     for side, x in _AT.items():
         axes.plot([x, x], [-0.5, count], color=Colour.GREY, linewidth=0.8, zorder=1)
         head = f"{side}\n{names[side]}"
-        say(axes, x, -0.7, head, va="bottom", weight="bold", fontsize=7)
+        write_small(axes, x, -0.7, head, va="bottom", weight="bold", fontsize=7)
         _beside(axes, side, -0.7, _EDGE, "ms", va="bottom", color=Colour.INK)
 
 
@@ -137,7 +145,7 @@ def _beside(axes: Axes, side: str, y: float, far: float, text: str, **look: str)
     """Write text so `far` outside of a lifeline that it ends (far out) or begins there."""
     out = _OUT[side]
     right = (out > 0) == (far == _EDGE)
-    say(axes, _AT[side] + out * far, y, text, ha="right" if right else "left", **look)
+    write_small(axes, _AT[side] + out * far, y, text, ha="right" if right else "left", **look)
 
 
 def _draw_row(axes: Axes, y: int, row: Row) -> None:
@@ -147,7 +155,7 @@ def _draw_row(axes: Axes, y: int, row: Row) -> None:
         struck = isinstance(row.steps[0].event, FaultStruck | FaultEnded | FaultsOver | ByManager)
         box = {"pad": 1.2, "facecolor": Colour.WHITE, "edgecolor": Colour.GREY, "linewidth": 0.5}
         weight = "bold" if struck else "normal"
-        say(axes, 0.5, y, f"{_ms(row.time_ns)}  {text}", weight=weight, bbox=box, zorder=6)
+        write_small(axes, 0.5, y, f"{_ms(row.time_ns)}  {text}", weight=weight, bbox=box, zorder=6)
         return
     _beside(axes, row.side, y, _EDGE, _ms(row.time_ns), color=Colour.INK)
     if text:
@@ -259,7 +267,7 @@ def _draw_message(axes: Axes, message: Message, begin: int, end: int | None) -> 
     arrow = {"arrowstyle": "-|>", "color": Colour.BLACK, "linewidth": 0.8}
     arrow |= {"shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (right, end), (left, begin), arrowprops=arrow, zorder=4)
-    say(axes, (left + right) / 2, (begin + end) / 2, message.name, bbox=_BOXED, zorder=5)
+    write_small(axes, (left + right) / 2, (begin + end) / 2, message.name, bbox=_BOXED, zorder=5)
 
 
 def _draw_stream(axes: Axes, message: Message, band: _Band, crossed: list[int]) -> None:
@@ -278,4 +286,4 @@ def _draw_stream(axes: Axes, message: Message, band: _Band, crossed: list[int]) 
     clear = [y for y in places if all(abs(y - other) >= 1 for other in crossed)] or places
     y = min(clear, key=lambda y: abs(y - middle))
     text = f"{message.name}, {short_size(message.size_bytes)}"
-    say(axes, (left + right) / 2, y, text, bbox=_BOXED, zorder=5)
+    write_small(axes, (left + right) / 2, y, text, bbox=_BOXED, zorder=5)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from colosim.analysis.timeline import purpose_of
 from colosim.plots.lanes import request_of, window_of
-from colosim.plots.units import short_time, whole
+from colosim.plots.units import int_or_none, short_time
 from colosim.trace.events import (
     CheckpointEnded,
     Event,
@@ -121,10 +121,10 @@ def sequence_of(run: Run, checkpoint: int) -> Sequence:
     columns = frozenset(run.checkpoints.columns)
     steps: list[Step] = []
     for one in events:
-        told = _told(post, one, columns, checkpoint)
-        if told is not None:
+        found = _step_of(post, one, columns, checkpoint)
+        if found is not None:
             side = one.event.side if isinstance(one.event, OnSide) else PAIR
-            steps.append(Step(one.at_ns - begin, side, *told, one.event))
+            steps.append(Step(one.at_ns - begin, side, *found, one.event))
     return Sequence(checkpoint, tuple(steps), tuple(post.messages))
 
 
@@ -135,7 +135,7 @@ class _Post:
         self.messages: list[Message] = []
         self._numbers: dict[tuple[str, str, int | None, str], list[int]] = {}
         for number, row in enumerate(rows):
-            received = whole(row["received_ns"])
+            received = int_or_none(row["received_ns"])
             since = None if received is None else received - begin_ns
             message = Message(row["name"], row["from"], row["to"], int(row["bytes"]), since)
             self.messages.append(message)
@@ -143,7 +143,9 @@ class _Post:
                 read = end == "received_ns"
                 side = message.receiver if read else message.sender
                 name = "" if read and message.is_stream else message.name
-                self._numbers.setdefault((end, side, whole(row[end]), name), []).append(number)
+                self._numbers.setdefault((end, side, int_or_none(row[end]), name), []).append(
+                    number
+                )
 
     def find(self, end: str, side: str, at_ns: int, name: str) -> int | None:
         """Return the number of the next message with that end; a stream is read without a name."""
@@ -151,7 +153,7 @@ class _Post:
         return numbers.pop(0) if numbers else None
 
 
-def _told(  # noqa: C901 - a case for each kind of event
+def _step_of(  # noqa: C901 - a case for each kind of event
     post: _Post, one: Timed, columns: frozenset[str], checkpoint: int
 ) -> tuple[str, str, int | None] | None:
     """Return kind, what and message of the step that an event is, None if it is none."""

@@ -11,7 +11,7 @@ from colosim.plots.curves import curve_of
 from colosim.plots.lanes import WAITS, Lanes, events_of
 from colosim.plots.style import FigureError
 from colosim.plots.timeline.trace import Flow, Slice, Thread, Trace, Unit
-from colosim.plots.units import whole
+from colosim.plots.units import int_or_none
 from colosim.trace.events import (
     ByManager,
     CheckpointEnded,
@@ -51,7 +51,7 @@ _STEPS_MAX = 16
 _STEP_BYTES = 16 << 10
 _PAGES = {"dirty": "dirty pages", "flushed": "pages flushed from the RAM cache"}
 _COMMANDS = (CommandReceived, CommandServed)
-_TOLD = (
+_ON_OTHER_TRACKS = (
     MemoryLevel,
     LockWanted,
     LockGot,
@@ -118,7 +118,7 @@ def _checkpoints(lanes: Lanes) -> Iterator[Slice]:
         points = [
             int(value)
             for key, value in row.items()
-            if str(key).endswith("_at_ns") and whole(value) is not None
+            if str(key).endswith("_at_ns") and int_or_none(value) is not None
         ]
         if not points:
             continue
@@ -132,7 +132,7 @@ def _checkpoints(lanes: Lanes) -> Iterator[Slice]:
 
 def _whole_of(row: Mapping[Any, Any], keys: Sequence[str]) -> dict[str, int]:
     """Return those values of a row that are there."""
-    return {key: value for key in keys if (value := whole(row[key])) is not None}
+    return {key: value for key in keys if (value := int_or_none(row[key])) is not None}
 
 
 def _draw_slices(
@@ -230,7 +230,7 @@ class _Side:
                 return step_column(side, step) in self._run.checkpoints.columns
             case PagesCounted(_, pages):
                 return pages in _PAGES
-        return isinstance(event, _TOLD)
+        return isinstance(event, _ON_OTHER_TRACKS)
 
     # ---- counters ------------------------------------------------------------------------------
 
@@ -269,7 +269,7 @@ class _Side:
 def _draw_messages(run: Run, trace: Trace, tracks: dict[str, int]) -> None:
     """Mark each sending and receipt on the two threads, and tie them by an arrow."""
     for number, row in enumerate(run.messages.to_dict("records"), start=1):
-        sent, received = whole(row["sent_ns"]), whole(row["received_ns"])
+        sent, received = int_or_none(row["sent_ns"]), int_or_none(row["received_ns"])
         # Two hosts' clocks may have it received before it was sent: an arrow ends at what is later.
         turned = sent is not None and received is not None and received < sent
         arguments = _whole_of(row, ("checkpoint", "bytes", "written_ns"))

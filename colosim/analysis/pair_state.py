@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from colosim.analysis.buffers import FullSince, buffer_levels
 from colosim.analysis.releases import releases
-from colosim.analysis.timeline import FAULT_EVENTS, Seen
+from colosim.analysis.timeline import FAULT_EVENTS, Excerpt
 from colosim.analysis.wait_for import SIDES, colo_end, losses, open_waits, wait_for_graph
 from colosim.runs.simulation import Simulation
 from colosim.trace.events import (
@@ -66,7 +66,7 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PairState:
     """How the pair stands at `at_ns`; `lost` says of each side that is lost how."""
 
     at_ns: int
@@ -96,12 +96,12 @@ class _Tail:
         if any(isinstance(event, FAULT_EVENTS) for _, event, _ in marks):
             self._struck = events
 
-    def seen(self) -> Seen:
+    def excerpt(self) -> Excerpt:
         """Return what is kept, in order."""
         chunks = list(self._last)
         if not any(chunk is self._struck for chunk in chunks):
             chunks.insert(0, self._struck)
-        return Seen([one for chunk in chunks for one in chunk], self._marks)
+        return Excerpt([one for chunk in chunks for one in chunk], self._marks)
 
 
 def observe(
@@ -111,8 +111,8 @@ def observe(
     until_ns: int | None = None,
     *,
     checks: bool = False,
-) -> tuple[Simulation, Seen]:
-    """Run one design, up to `until_ns` if that is given; return it with what was seen of it.
+) -> tuple[Simulation, Excerpt]:
+    """Run one design, up to `until_ns` if that is given; return it with what is kept of it.
 
     A run that stops earlier is the longer one's beginning, event by event.  `checks`: whether the
     safety checkers watch it, as they do a run's.
@@ -129,29 +129,31 @@ def observe(
         simulation.check()
     if not simulation.missing_steps():
         simulation.run()
-    return simulation, tails[0].seen()
+    return simulation, tails[0].excerpt()
 
 
-def standing(simulation: Simulation, seen: Seen, outlook: Outlook | None = None) -> Standing:
+def pair_state(
+    simulation: Simulation, excerpt: Excerpt, outlook: Outlook | None = None
+) -> PairState:
     """Return how the pair stands at the end of a simulation.
 
     `outlook` looks on from there; without one nothing is said of what would release anybody.
     """
-    lost = losses(seen.marks)
-    graph = wait_for_graph(simulation, *seen)
-    return Standing(
+    lost = losses(excerpt.marks)
+    graph = wait_for_graph(simulation, *excerpt)
+    return PairState(
         simulation.end_ns,
         {side: lost[side].how for side in SIDES if side in lost},
         graph,
-        _holds(simulation, seen),
+        _holds(simulation, excerpt),
         buffer_levels(simulation),
         () if outlook is None else releases(simulation, graph, lost, outlook),
     )
 
 
-def _holds(simulation: Simulation, seen: Seen) -> tuple[Hold, ...]:
+def _holds(simulation: Simulation, excerpt: Excerpt) -> tuple[Hold, ...]:
     """Return who holds a lock in a process that is not dead."""
-    waits, found = open_waits(seen.events), []
+    waits, found = open_waits(excerpt.events), []
     for side, host in simulation.hosts.items():
         lock, colo = host.lock, colo_end(simulation, side)
         owner = lock.owner
