@@ -32,7 +32,7 @@ from colosim.trace.steps import BITMAP_SYNC, CACHE_FLUSH, RAM_LOAD
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from colosim.measured.events import Happening, History
+    from colosim.measured.events import History, SideEvent
 
 __all__ = ["Deviation", "Identification", "deviation", "identify", "parts_from"]
 
@@ -94,7 +94,7 @@ class _At(NamedTuple):
 
     position: int
     ending: bool = False
-    again: Happening | None = None
+    again: SideEvent | None = None
 
 
 class _Follower:
@@ -110,9 +110,9 @@ class _Follower:
         self._at = {_At(0)} if history.entered else {_At(index) for index in range(count)}
         self._entered = history.entered
 
-    def follow(self, happening: Happening) -> tuple[Happening, tuple[str, ...]] | None:
+    def follow(self, one: SideEvent) -> tuple[SideEvent, tuple[str, ...]] | None:
         """Take an event; return the one that cannot be, and what could, if there is one."""
-        event = happening.event
+        event = one.event
         if isinstance(event, FailoverChanged | FailoverPostponed | ColoExit | CommandServed):
             ending = {_At(at.position, ending=True) for at in self._at}
             # A yank shuts connections down, but maybe not that of the migration.
@@ -122,16 +122,16 @@ class _Follower:
         if not self._concerns(event):
             return None
         if isinstance(event, _MESSAGE) and event.message == READY:
-            return self._ready(happening)
+            return self._ready(one)
         if not self._begun and self._entered and not isinstance(event, _MESSAGE):
             return None  # between the entry into COLO and the first request the guest is started
-        after = {one for at in self._at for one in self._next(at, happening)}
+        after = {then for at in self._at for then in self._next(at, one)}
         if after:
             self._at = after
             self._begun = True
             return None
         again = next((at.again for at in self._at if at.again is not None), None)
-        return again or happening, self._expected()
+        return again or one, self._expected()
 
     def _concerns(self, event: OnSide) -> bool:
         """Tell whether an event is one that the check looks at."""
@@ -142,18 +142,18 @@ class _Follower:
             return self._stages or not self._stages_ram
         return event in {_REPEATED, _SKIPPED}
 
-    def _ready(self, happening: Happening) -> tuple[Happening, tuple[str, ...]] | None:
+    def _ready(self, one: SideEvent) -> tuple[SideEvent, tuple[str, ...]] | None:
         """COLO is entered: at the beginning, or again after a failover."""
         if self._begun and not any(at.ending for at in self._at):
-            return happening, self._expected()
+            return one, self._expected()
         self._at = {_At(0)}
         self._begun = False
         self._entered = True
         return None
 
-    def _next(self, at: _At, happening: Happening) -> Iterable[_At]:
-        """Yield where a side that was `at` may be after `happening`."""
-        event, sequence = happening.event, self._sequence
+    def _next(self, at: _At, one: SideEvent) -> Iterable[_At]:
+        """Yield where a side that was `at` may be after `one`."""
+        event, sequence = one.event, self._sequence
         count = len(sequence)
         if at.ending:
             yield from self._next_ending(at, event)
@@ -163,13 +163,13 @@ class _Follower:
         if count and sequence[at.position] == event:
             yield _At((at.position + 1) % count)
         elif count and sequence[at.position] == _SKIPPED:
-            yield from self._next(_At((at.position + 1) % count), happening)
+            yield from self._next(_At((at.position + 1) % count), one)
         if event == _REPEATED and count and sequence[at.position - 1] == event:
             yield at
         if self._shuts_down(at, event):
             yield _At(at.position, ending=True)
         if event == Sent(PRIMARY, REQUEST) and self._requests_again and self._after_send(at):
-            yield _At(at.position, again=happening)
+            yield _At(at.position, again=one)
 
     def _next_ending(self, at: _At, event: OnSide) -> Iterable[_At]:
         if isinstance(event, _GUEST):
@@ -209,8 +209,8 @@ class _Follower:
 def deviation(protocol: Protocol, history: History) -> Deviation | None:
     """Return the first event of a log that a design cannot produce, None if it can produce all."""
     follower = _Follower(protocol, history)
-    for happening in history.happenings:
-        wrong = follower.follow(happening)
+    for one in history.events:
+        wrong = follower.follow(one)
         if wrong is not None:
             what, expected = wrong
             return Deviation(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from colosim.measured.log import Log, LogEvent
     from colosim.trace.events import OnSide
 
-__all__ = ["READY", "REQUEST", "STAGES", "TRACE", "Happening", "History", "clocked", "of_trace"]
+__all__ = ["READY", "REQUEST", "STAGES", "TRACE", "History", "SideEvent", "clocked", "of_trace"]
 
 TRACE, STAGES = "trace", "stages"
 """What kind of log: QEMU's own trace events, or the lab's stage lines."""
@@ -57,7 +57,7 @@ _SHOWS: Final = {
 }
 
 
-class Happening(NamedTuple):
+class SideEvent(NamedTuple):
     """One event of one side: its line, its time and its value, None where the log has none."""
 
     line: int
@@ -81,7 +81,7 @@ class History:
     side: str
     kind: str
     log: Log
-    happenings: tuple[Happening, ...]
+    events: tuple[SideEvent, ...]
     shows: frozenset[str] = frozenset()
     entered: bool = False
     timed: bool = True
@@ -135,15 +135,15 @@ def of_trace(log: Log, side: str, events: Sequence[LogEvent]) -> History:
     """Return the history of one side of a trace log, from its events."""
     names = {event.name for event in events}
     on_clock, backwards = clocked(events, lambda event: event.words == (REQUEST,))
-    teller = _Teller(side, shows_guest="colo_vm_state_change" in names)
+    decoder = _Decoder(side, shows_guest="colo_vm_state_change" in names)
     for event in on_clock:
-        if tell := _TOLD.get(event.name):
-            tell(teller, event)
+        if decode := _DECODERS.get(event.name):
+            decode(decoder, event)
     return History(
         side=side,
         kind=TRACE,
         log=log,
-        happenings=tuple(teller.told),
+        events=tuple(decoder.events),
         shows=frozenset(_SHOWS[name] for name in names & _SHOWS.keys()),
         entered=any(_enters(event) for event in events),
         timed=all(event.time_ns is not None for event in events),
@@ -157,14 +157,14 @@ def _enters(event: LogEvent) -> bool:
     )
 
 
-class _Teller:
-    """Turns the events of one side's log into happenings, one after the other.
+class _Decoder:
+    """Turns the events of one side's log into typed events, one after the other.
 
     `shows_guest`: COLO's own events say when the guest stops and runs.
     """
 
     def __init__(self, side: str, *, shows_guest: bool) -> None:
-        self.told: list[Happening] = []
+        self.events: list[SideEvent] = []
         self._side = side
         self._shows_guest = shows_guest
         self._running_since: int | None = None
@@ -177,7 +177,7 @@ class _Teller:
 
     def add(self, event: LogEvent, told: OnSide, value: int | None = 0) -> None:
         """Add what a line of the log means."""
-        self.told.append(Happening(event.line, event.time_ns, told, value))
+        self.events.append(SideEvent(event.line, event.time_ns, told, value))
 
     def message(self, event: LogEvent) -> None:
         """A message was sent or read."""
@@ -266,20 +266,20 @@ class _Teller:
         self.add(event, CommandServed(self._side, "yank", out_of_band=True))
 
 
-_TOLD: Final[dict[str, Callable[[_Teller, LogEvent], None]]] = {
-    "colo_send_message": _Teller.message,
-    "colo_receive_message": _Teller.message,
-    "colo_vm_state_change": _Teller.guest,
-    "runstate_set": _Teller.run_state,
-    "migrate_set_state": _Teller.migration,
-    "colo_failover_set_state": _Teller.failover,
-    "migration_bitmap_sync_start": _Teller.sync_begins,
-    "migration_bitmap_sync_end": _Teller.sync_ends,
-    "colo_flush_ram_cache_begin": _Teller.flush_begins,
-    "colo_flush_ram_cache_end": _Teller.flush_ends,
-    "ram_load_complete": _Teller.loaded,
-    "qmp_enter_x_colo_lost_heartbeat": _Teller.lost_heartbeat,
-    "qmp_enter_yank": _Teller.yank,
+_DECODERS: Final[dict[str, Callable[[_Decoder, LogEvent], None]]] = {
+    "colo_send_message": _Decoder.message,
+    "colo_receive_message": _Decoder.message,
+    "colo_vm_state_change": _Decoder.guest,
+    "runstate_set": _Decoder.run_state,
+    "migrate_set_state": _Decoder.migration,
+    "colo_failover_set_state": _Decoder.failover,
+    "migration_bitmap_sync_start": _Decoder.sync_begins,
+    "migration_bitmap_sync_end": _Decoder.sync_ends,
+    "colo_flush_ram_cache_begin": _Decoder.flush_begins,
+    "colo_flush_ram_cache_end": _Decoder.flush_ends,
+    "ram_load_complete": _Decoder.loaded,
+    "qmp_enter_x_colo_lost_heartbeat": _Decoder.lost_heartbeat,
+    "qmp_enter_yank": _Decoder.yank,
 }
 
 

@@ -42,7 +42,7 @@ from colosim.trace.steps import PROTOCOL_THREADS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from colosim.measured.events import Happening, History
+    from colosim.measured.events import History, SideEvent
     from colosim.trace.events import Event
 
 __all__ = [
@@ -98,12 +98,12 @@ def clock_offset_ns(primary: History, secondary: History) -> int:
 def _delays(sender: History, receiver: History) -> list[int]:
     """Return receive time less send time of the messages of one direction, pairs by their order."""
     sent: dict[str, list[int | None]] = {}
-    for one in sender.happenings:
+    for one in sender.events:
         if isinstance(one.event, Sent):
             sent.setdefault(one.event.message, []).append(one.time_ns)
     read: Counter[str] = Counter()
     delays = []
-    for one in receiver.happenings:
+    for one in receiver.events:
         if isinstance(one.event, Received):
             message = one.event.message
             times = sent.get(message, [])
@@ -126,7 +126,7 @@ def interleave(histories: Sequence[History], *, timed: bool, offset_ns: int = 0)
     queues = {
         history.side: [
             _entry(one, 0 if history.side == PRIMARY else offset_ns, timed=timed)
-            for one in history.happenings
+            for one in history.events
         ]
         for history in histories
     }
@@ -134,8 +134,8 @@ def interleave(histories: Sequence[History], *, timed: bool, offset_ns: int = 0)
     return _Interleaving(queues, timed=steady).order()
 
 
-def _entry(happening: Happening, offset_ns: int, *, timed: bool) -> Entry:
-    _, time_ns, event, value = happening
+def _entry(one: SideEvent, offset_ns: int, *, timed: bool) -> Entry:
+    _, time_ns, event, value = one
     at_ns = 0 if not timed else UNKNOWN if time_ns is None else time_ns - offset_ns
     return Entry(at_ns, event, UNKNOWN if value is None else min(value, KNOWN_LIMIT - 1))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from colosim.measured.events import REQUEST, STAGES, Happening, History, clocked, since
+from colosim.measured.events import REQUEST, STAGES, History, SideEvent, clocked, since
 from colosim.measured.log import Log, LogEvent, UnknownLine
 from colosim.trace.events import (
     PRIMARY,
@@ -111,18 +111,18 @@ def of_stages(log: Log, side: str, *, split: bool) -> History:
     """Return the history of one side; `split`: RAM was streamed, as stages of either side show."""
     own = side[0].upper()
     events, backwards = clocked(log.events, lambda event: event.name in _BEGINS)
-    teller = _Teller(side, split=split)
+    decoder = _Decoder(side, split=split)
     for line, name, time_ns, _, words in events:
         if name[0] in {own, "F"}:
             value, resident_kib = map(int, words)
-            teller.tell(_Stage(line, name, time_ns, value), resident_kib * 1024)
+            decoder.decode(_Stage(line, name, time_ns, value), resident_kib * 1024)
     return History(
         side=side,
         kind=STAGES,
         log=log,
-        happenings=tuple(teller.told),
+        events=tuple(decoder.events),
         backwards=backwards,
-        wire_bytes=teller.wire_bytes,
+        wire_bytes=decoder.wire_bytes,
     )
 
 
@@ -227,12 +227,12 @@ SHOWN: Final = frozenset(
 """What each line shows of a checkpoint in whatever design: always all of it, in the same order."""
 
 
-class _Teller:
+class _Decoder:
     """Tells of one side's stages; ``split``: RAM is streamed before the size, not staged."""
 
     def __init__(self, side: str, *, split: bool) -> None:
         self.side = side
-        self.told: list[Happening] = []
+        self.events: list[SideEvent] = []
         self.wire_bytes: dict[int, int] = {}
         self._meanings = _meanings(split=split)
         self._split = split
@@ -241,7 +241,7 @@ class _Teller:
         self._ram_begin = -1
         self._levels: dict[OnSide, int | None] = {}
 
-    def tell(self, stage: _Stage, resident_bytes: int) -> None:
+    def decode(self, stage: _Stage, resident_bytes: int) -> None:
         """Add what a stage says."""
         self._add(stage, MemoryLevel(self.side, "process_resident"), resident_bytes)
         if stage.name in _BEGINS:
@@ -264,7 +264,7 @@ class _Teller:
             if self._levels.get(event) == value:
                 return
             self._levels[event] = value
-        self.told.append(Happening(stage.line, stage.time_ns, event, value))
+        self.events.append(SideEvent(stage.line, stage.time_ns, event, value))
 
     def _since(self, earlier: str, stage: _Stage) -> int | None:
         begun = self._at.get(earlier)
@@ -279,13 +279,13 @@ class _Teller:
         sent = self._value("P_BEGIN")
         match stage.name:
             case "P_SYNCED" if self._split:
-                self._ram_begin = len(self.told)
+                self._ram_begin = len(self.events)
                 self._add(stage, StreamBegan(PRIMARY, RAM_STREAM), None)
             case "P_RAM_STREAMED":
                 amount = None if sent is None else max(0, stage.value - sent - _MESSAGES_BEFORE_RAM)
                 if self._ram_begin >= 0:
-                    begun = self.told[self._ram_begin]
-                    self.told[self._ram_begin] = begun._replace(value=amount)
+                    begun = self.events[self._ram_begin]
+                    self.events[self._ram_begin] = begun._replace(value=amount)
                 self._add(stage, StreamEnded(PRIMARY, RAM_STREAM), amount)
             case "P_STARTED" if sent is not None:
                 self.wire_bytes[self._checkpoint] = stage.value - sent

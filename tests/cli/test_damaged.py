@@ -148,7 +148,7 @@ def test_a_long_line_in_a_log_is_passed_over(tmp_path: Path) -> None:
     ((history,),), ((without,),) = sessions([path]), sessions([LOG])
     assert history.log.lines == without.log.lines + 1
     assert history.log.unknown_lines == without.log.unknown_lines + 1
-    assert [one.event for one in history.happenings] == [one.event for one in without.happenings]
+    assert [one.event for one in history.events] == [one.event for one in without.events]
 
 
 def test_a_log_may_come_through_a_pipe(tmp_path: Path) -> None:
@@ -160,4 +160,4 @@ def test_a_log_may_come_through_a_pipe(tmp_path: Path) -> None:
     part.write_bytes(LOG.read_bytes()[:60_000])
     ((history,),), ((same,),) = sessions([f"/dev/fd/{reading}"]), sessions([part])
     os.close(reading)
-    assert history.happenings == same.happenings
+    assert history.events == same.events

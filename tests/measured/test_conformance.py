@@ -14,7 +14,7 @@ from colosim.designs.registry import OWN, load_designs
 from colosim.errors import LogError
 from colosim.measured import log
 from colosim.measured.conformance import deviation, identify
-from colosim.measured.events import TRACE, Happening, History
+from colosim.measured.events import TRACE, History, SideEvent
 from colosim.measured.log import Log
 from colosim.measured.protocol import protocol_of
 from colosim.measured.sessions import log_files, sessions, sessions_of
@@ -242,7 +242,7 @@ def simulated(run: Simulation, side: str) -> History:
     """Return a simulated side's events as the history of a log."""
     # What is no call of colo_send_message is in no log, and RAM in parts is loaded once.
     own = [
-        Happening(number, at_ns, event, value)
+        SideEvent(number, at_ns, event, value)
         for number, (at_ns, event, value) in enumerate(run.record, start=1)
         if isinstance(event, OnSide)
         and event.side == side
@@ -250,7 +250,7 @@ def simulated(run: Simulation, side: str) -> History:
         and not isinstance(event, WaitBegan | WaitEnded)
         and getattr(event, "message", "") != SET_UP.name
     ]
-    happenings = tuple(
+    events = tuple(
         one
         for one, after in pairwise([*own, None])
         if one is not None and (after is None or one.event != after.event)
@@ -258,8 +258,8 @@ def simulated(run: Simulation, side: str) -> History:
     return History(
         side=side,
         kind=TRACE,
-        log=Log("simulated", (), len(happenings), 0, 0, (), truncated=False),
-        happenings=happenings,
+        log=Log("simulated", (), len(events), 0, 0, (), truncated=False),
+        events=events,
         shows=frozenset({"guest", "bitmap sync", "RAM load", "cache flush"}),
         entered=True,
     )

@@ -223,7 +223,7 @@ def test_a_log_is_read_from_a_file_and_from_a_gzipped_one(tmp_path: Path) -> Non
     plain.write_bytes(data)
     packed.write_bytes(gzip.compress(data, mtime=0))
     (((first,),), ((second,),)) = (sessions([plain]), sessions([packed]))
-    assert first.happenings == second.happenings
+    assert first.events == second.events
     assert first.log.unknown_lines == 1
 
 
