@@ -26,7 +26,6 @@ from colosim.runs.run import as_scenario
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-    from os import PathLike
     from pathlib import Path
 
     from colosim.explore.cases import Case

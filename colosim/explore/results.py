@@ -25,7 +25,6 @@ from colosim.scenario import canonical_json
 
 if TYPE_CHECKING:
     from io import RawIOBase
-    from types import TracebackType
 
     from colosim.scenario.model import Scenario
 
