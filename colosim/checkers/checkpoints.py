@@ -199,7 +199,7 @@ class OutputCommit(Checker):
 
     def _on_held(self, event: Event) -> Handler | None:
         match event:
-            case StepDone("primary", "stop"):
+            case StepDone("primary", steps.STOP):
                 return self._becomes(_heard=False)
             case Received("primary", "VMSTATE_RECEIVED"):
                 return self._becomes(_heard=True)
@@ -207,7 +207,7 @@ class OutputCommit(Checker):
                 return self._commits
             case Received("secondary", "CHECKPOINT_REQUEST"):
                 return self._becomes(_ram=False)
-            case StreamEnded("secondary", "vmstate fill"):
+            case StreamEnded("secondary", steps.VMSTATE_FILL):
                 return self._becomes(_ram=True)
             case Sent("secondary", "VMSTATE_RECEIVED"):
                 return self._acknowledges

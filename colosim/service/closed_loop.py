@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from colosim.scenario.service import COMPARED, DIRECT, ClosedLoop
+from colosim.service.arrivals import BLOCK, Arrivals
 from colosim.service.comparison import NEVER
 from colosim.service.draws import Draws, own_times, values_of
-from colosim.service.open_loop import BLOCK, Planned
 from colosim.service.room import TAP_FRAMES, Room
 
 if TYPE_CHECKING:
@@ -103,14 +103,14 @@ class ClosedClients(Room):
         self._state = State()
         self._window = service.outstanding or 1
         self._think_ns: int | None = None
-        self._planned: Planned | None = None
+        self._planned: Arrivals | None = None
         if isinstance(service.arrivals, ClosedLoop):
             self._think_ns, count = service.arrivals.think_ns, service.arrivals.clients
             self._state.clients = [
                 (self._think_ns * i // count + self.latency_ns, SENDS, i) for i in range(count)
             ]
         else:
-            self._planned = Planned(settings)
+            self._planned = Arrivals(settings)
         self._taken = 0
         self._again: list[tuple[Request, int]] = []
         """What the secondary executes once more, and when its copy came."""

@@ -8,29 +8,23 @@ first frame on that is out of order it goes frame by frame (`colosim.service.com
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import gcd
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from colosim.scenario.service import COMPARED, DIRECT, MeasuredArrivals, Poisson
+from colosim.scenario.service import COMPARED, DIRECT
+from colosim.service.arrivals import BLOCK, Arrivals
 from colosim.service.comparison import MISMATCH, NEVER
-from colosim.service.draws import Draws, exponential, own_times, values_of
+from colosim.service.draws import Draws, own_times, values_of
 from colosim.service.room import TAP_FRAMES, Room, served
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from colosim.service.draws import Times
     from colosim.service.room import Settings
-
-BLOCK: Final = 4096
-FAR_NS: Final = 1 << 60
-"""When requests come of which there are none."""
-PER_RATE: Final = 10**15
-"""A rate is in requests a million seconds: so many ns."""
 
 
 @dataclass(slots=True)
@@ -81,64 +75,13 @@ class Served:
     surplus: Times
 
 
-class Planned:
-    """When requests of an open loop are sent, a block at a time."""
-
-    def __init__(self, settings: Settings) -> None:
-        service = settings.service
-        self.made = 0
-        self._connections, self._latency_ns = service.connections, service.latency_ns
-        self._last_ns = 0
-        arrivals = service.arrivals
-        self._sent: Times | None = None
-        self._gaps: Draws | None = None
-        if isinstance(arrivals, MeasuredArrivals):
-            self._sent = np.array(arrivals.sent_ns, np.int64)
-        else:
-            self._rate = arrivals.rate  # type: ignore[union-attr]
-            if isinstance(arrivals, Poisson):
-                mean = max(1, PER_RATE // self._rate)
-                self._gaps = Draws(settings.seed, "arrivals", exponential(mean))
-        self._ahead: list[tuple[int, int]] = []
-
-    def block(self) -> tuple[Times, Times]:
-        """Return the numbers of the next requests, and when they are sent."""
-        number = np.arange(self.made, self.made + BLOCK, dtype=np.int64)
-        if self._sent is not None:
-            known = self._sent[self.made : self.made + BLOCK]
-            sent = np.concatenate((known, FAR_NS + number[len(known) :]))
-        elif self._gaps is None:
-            shared = gcd(PER_RATE, self._rate)
-            period, rate = PER_RATE // shared, self._rate // shared
-            base, rest = divmod((self.made + 1) * period, rate)
-            each, part = divmod(period, rate)
-            steps = np.arange(BLOCK, dtype=np.int64)
-            sent = base + steps * each + (rest + steps * part) // rate
-        else:
-            sent = self._last_ns + np.cumsum(self._gaps.take(BLOCK))
-        self.made += BLOCK
-        self._last_ns = int(sent[-1])
-        return number, sent
-
-    def until(self, until_ns: int) -> Iterator[tuple[int, int]]:
-        """Yield when each comes to the tap, up to `until_ns`, and its connection."""
-        while not self._ahead or self._ahead[0][0] <= until_ns:
-            number, sent = self.block()
-            arrived = (sent + self._latency_ns).tolist()
-            self._ahead[:0] = zip(
-                reversed(arrived), reversed((number % self._connections).tolist()), strict=True
-            )
-        while self._ahead[-1][0] <= until_ns:
-            yield self._ahead.pop()
-
-
 class OpenLoop(Room):
     """Requests that arrive by themselves."""
 
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
         super().__init__(settings, on_answers)
         service, seed = settings.service, settings.seed
-        self._planned = Planned(settings)
+        self._planned = Arrivals(settings)
         self._times = Draws(seed, "service times", values_of(service.time))
         self._own = own_times(service, seed)
         self._differing = Draws(seed, "divergence", np.zeros(1, np.int64))
