@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import sys
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from os import PathLike
+from functools import partial
+from itertools import tee
 from typing import TYPE_CHECKING
 
 from colosim.errors import ColosimError
+from colosim.executors.batches import run_all
+from colosim.executors.engines import opened
 from colosim.explore.cases import Space
 from colosim.explore.choices import ChoicesError
 from colosim.explore.outcome import run_case
@@ -25,7 +17,8 @@ from colosim.explore.results import Results, digest_of
 from colosim.runs.run import as_scenario
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterator, Sequence
+    from os import PathLike
     from pathlib import Path
 
     from colosim.explore.cases import Case
@@ -35,10 +28,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
     """Is told how many cases are finished, and how many there are."""
 
-_AT_ONCE = 16
-"""Cases that a process is given at a time: few enough that an interrupt loses little."""
-_AHEAD = 3
-"""Batches that wait for each process."""
+__all__ = ["Exploration", "explore", "explore_space"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,110 +105,69 @@ def explore_space(
             f"there is no case: nothing of {', '.join(space.faults)} can strike in "
             f"{', '.join(space.designs)}"
         )
-    outcomes: list[Outcome] = []
-    with Results(folder, digest_of(space.base, space.designs)) as results:
-        for batch in _batches(space, results, jobs):
-            for outcome in batch:
-                outcomes.append(outcome)
-                if outcome.verdict == find:
-                    return Exploration(space, tuple(outcomes), outcome)
+    cases, ordered = tee(space)
+    with (
+        Results(folder, digest_of(space.base, space.designs)) as results,
+        opened(jobs=jobs) as engine,
+    ):
+        known = _InOrder(ordered, results, find)
+
+        def finished(_: object, outcomes: Sequence[Outcome]) -> bool:
+            results.add(outcomes)
+            known.advance()
             if progress is not None:
-                progress(len(outcomes), total)
-    return Exploration(space, tuple(outcomes))
+                progress(len(known.outcomes), total)
+            return known.found is None
+
+        known.advance()
+        if known.found is None:
+            run_all(
+                engine,
+                partial(_run, space.base),
+                (
+                    (one, space.replay_command(one))
+                    for one in cases
+                    if results.get(one.text) is None
+                ),
+                finished=finished,
+                to_blame=_killed,
+            )
+    return Exploration(space, tuple(known.outcomes), known.found)
 
 
-def _batches(space: Space, results: Results, jobs: int) -> Iterator[list[Outcome]]:
-    """Yield outcomes in order, finished ones from `results`, others as they are run."""
-    cases = iter(space)
-    batches = iter(lambda: list(islice(cases, _AT_ONCE)), [])
-    if jobs <= 1:
-        for batch in batches:
-            fresh = _run(space.base, _unfinished(batch, space, results))
-            yield _kept(batch, fresh, results)
-        return
-    pool = workers(jobs)
-    waiting: deque[tuple[list[Case], Future[list[Outcome]]]] = deque()
-    try:
-        for batch in batches:
-            with _interrupts_later():
-                future = pool.submit(_run, space.base, _unfinished(batch, space, results))
-            waiting.append((batch, future))
-            if len(waiting) > jobs * _AHEAD:
-                first, ready = waiting.popleft()
-                yield _kept(first, ready.result(), results)
-        while waiting:
-            first, ready = waiting.popleft()
-            yield _kept(first, ready.result(), results)
-    except BrokenProcessPool as error:
-        raise ColosimError(
-            "a process that ran cases was killed, perhaps for want of memory; with --out, a rerun "
-            "goes on from what is finished: try it with fewer --jobs"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        for batch, future in waiting:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                _kept(batch, future.result(), results)
+class _InOrder:
+    """The outcomes of finished cases, in the order of the cases, up to the first that is not.
 
+    `found` is the first with the verdict that is looked for; with it they end.
+    """
 
-def _unfinished(batch: Iterable[Case], space: Space, results: Results) -> list[tuple[Case, str]]:
-    """Return the cases of a batch that are not finished, each with the command that replays it."""
-    return [(case, space.replay_command(case)) for case in batch if results.get(case.text) is None]
+    def __init__(self, cases: Iterator[Case], results: Results, find: str | None) -> None:
+        self._cases = cases
+        self._next = next(cases, None)
+        self._results = results
+        self._find = find
+        self.outcomes: list[Outcome] = []
+        self.found: Outcome | None = None
 
-
-def _kept(batch: Iterable[Case], fresh: Sequence[Outcome], results: Results) -> list[Outcome]:
-    """Keep fresh outcomes, and return those of the whole batch."""
-    results.add(fresh)
-    found = [results.get(case.text) for case in batch]
-    return [outcome for outcome in found if outcome is not None]
+    def advance(self) -> None:
+        """Take over what has been finished since."""
+        while self.found is None and self._next is not None:
+            outcome = self._results.get(self._next.text)
+            if outcome is None:
+                return
+            self.outcomes.append(outcome)
+            self._next = next(self._cases, None)
+            if outcome.verdict == self._find:
+                self.found = outcome
 
 
 def _run(base: Scenario, cases: Sequence[tuple[Case, str]]) -> list[Outcome]:
     return [run_case(base, case, replay) for case, replay in cases]
 
 
-_STOPPING = {getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
-_WINDOWS_MAX = 61
-"""How many processes Windows lets one wait for."""
+def _killed(one: tuple[Case, str]) -> Outcome:
+    """Say which case ends the process that runs it, perhaps for want of memory.
 
-
-def workers(jobs: int) -> ProcessPoolExecutor:
-    """Return a pool of processes that end with this one, also if that is killed outright."""
-    if sys.platform == "win32":
-        jobs = min(jobs, _WINDOWS_MAX)
-    with _interrupts_later():
-        return ProcessPoolExecutor(
-            jobs,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_end_with_parent,
-        )
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-
-    def wait() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-@contextmanager
-def _interrupts_later() -> Iterator[None]:
-    """Hold signals back while processes are started, and Ctrl-C from these for good.
-
-    They inherit what is blocked, so Ctrl-C reaches the parent alone from their first moment on:
-    that finishes what is under way and keeps it.
+    :raises ColosimError: always.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *_STOPPING})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    raise ColosimError(f"the process that ran this case was killed, again and again: {one[1]}")

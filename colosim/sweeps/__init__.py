@@ -1,0 +1,1 @@
+"""Grids of runs: thousands of points, what is finished kept, failures told apart."""
