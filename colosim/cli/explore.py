@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from colosim.cli.options import (
     command_of,
     designs_option,
     format_option,
+    jobs_option,
     overrides_option,
     words_between_commas,
 )
@@ -36,12 +36,7 @@ if TYPE_CHECKING:
         "'slow latency 100 30 s', ..."
     ),
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    default=os.cpu_count() or 1,
-    help="How many processes; all CPUs by default. The result does not depend on it.",
-)
+@jobs_option
 @click.option(
     "--depth",
     type=click.IntRange(1, 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -47,6 +48,12 @@ force_option = click.option(
     is_flag=True,
     expose_value=False,
     help="Without effect: what replaces another run says so.",
+)
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    help="How many processes; all CPUs by default. The result does not depend on it.",
 )
 format_option = click.option(
     "--format",

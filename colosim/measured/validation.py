@@ -14,6 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from colosim.errors import ColosimError
+from colosim.executors.batches import run_all
+from colosim.executors.engines import opened
 from colosim.measured import conditions
 from colosim.measured.cost_file import attributes
 from colosim.measured.fault_runs import simulate_fault
@@ -51,6 +54,8 @@ _HELP = {"yank_freed_it", "thaw_freed_it"}
 """Looked at only where it helped."""
 STAGES = tuple(quantity for quantity in QUANTITIES if quantity != "dirty_pages")
 RUNS_TO_CROSS_VALIDATE = 3
+_RUNS_A_PROCESS = 4
+"""At least, so that a process is worth its start."""
 _MEDIAN, _P25, _P75, _P90 = 50, 25, 75, 90
 Costs = dict[str, Any]
 
@@ -185,21 +190,41 @@ def validate(
     costs: Mapping[str, Any] | None = None,
     *,
     costs_of: Mapping[str, Mapping[str, Any]] | None = None,
+    jobs: int = 1,
 ) -> list[ValidatedRun]:
     """Simulate each run's conditions and compare.
 
     `costs` replaces costs of the fitted preset for all runs, `costs_of` those of a run by its name
     (cross-validation).  A run without complete checkpoints behind the warm-up has no stages.
+    `jobs` processes do it, fewer for few runs; the result does not depend on it.
     """
+    found: dict[int, ValidatedRun] = {}
+
+    def finished(own: list[tuple[int, MeasuredRun, Costs]], validated: list[ValidatedRun]) -> bool:
+        found.update((one[0], each) for one, each in zip(own, validated, strict=True))
+        return True
+
+    own_costs = [{**(costs or {}), **((costs_of or {}).get(run.name, {}))} for run in runs]
+    items = [(at, run, own_costs[at]) for at, run in enumerate(runs)]
+    with opened(jobs=max(1, min(jobs, len(runs) // _RUNS_A_PROCESS))) as engine:
+        run_all(engine, _validated, items, finished=finished, to_blame=_killed)
+    return _with_repeats(runs, [found[at] for at in range(len(runs))])
+
+
+def _validated(items: Sequence[tuple[int, MeasuredRun, Costs]]) -> list[ValidatedRun]:
+    """Return runs held against their simulations with these costs."""
     found = []
-    for run in runs:
-        own = {**(costs or {}), **((costs_of or {}).get(run.name, {}))}
+    for _, run, costs in items:
         fault = None
         if run.fault is not None:
-            fault = FaultComparison(run.fault, simulate_fault(run, own))
-        stages, stalls = _stages(run, own)
+            fault = FaultComparison(run.fault, simulate_fault(run, costs))
+        stages, stalls = _stages(run, costs)
         found.append(ValidatedRun(run.name, run.design, stages, fault, stalls))
-    return _with_repeats(runs, found)
+    return found
+
+
+def _killed(one: tuple[int, MeasuredRun, Costs]) -> ValidatedRun:
+    raise ColosimError(f"the process that simulated {one[1].name} was killed, again and again")
 
 
 def cross_validation_costs(runs: Sequence[MeasuredRun]) -> dict[str, dict[str, int]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from colosim.cli.main import STATUS_FAILED
-from colosim.cli.options import format_option
+from colosim.cli.options import format_option, jobs_option
 
 if TYPE_CHECKING:
     from colosim.measured.validation import FaultComparison, StageComparison, ValidatedRun
@@ -41,9 +41,11 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Write tables (also of the cross-validation) and figure there.",
 )
+@jobs_option
 def command(
     *,
     sources: tuple[str, ...],
+    jobs: int,
     costs: Path | None,
     form: str,
     plot: Path | None,
@@ -67,12 +69,12 @@ def command(
         click.echo(f"colosim: {path} is no run folder, passed over", err=True)
     own = None if costs is None else read_costs(costs)
     left_out = cross_validation_costs(runs) if cross_validate else None
-    validated = validate(runs, own, costs_of=left_out)
+    validated = validate(runs, own, costs_of=left_out, jobs=jobs)
     if record is not None:
         from colosim.measured.validation_record import write
 
         costs_without = left_out or cross_validation_costs(runs)
-        write(record, validated, validate(runs, own, costs_of=costs_without))
+        write(record, validated, validate(runs, own, costs_of=costs_without, jobs=jobs))
         draw(validated, record / "pause.svg")
     if plot is not None:
         draw(validated, plot)
