@@ -9,18 +9,16 @@ passed over.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import colosim
-from colosim.designs.registry import OWN, load_design
 from colosim.explore.cases import base_of
 from colosim.explore.outcome import Outcome
 from colosim.files import writing
+from colosim.runs.source import source_digest
 from colosim.scenario import canonical_json
 
 if TYPE_CHECKING:
@@ -33,15 +31,9 @@ _DIGITS = 16
 
 def digest_of(scenario: Scenario, designs: Sequence[str]) -> str:
     """Return a digest of everything that the cases of a scenario depend on but their choices."""
-    files = sorted(Path(colosim.__file__).parent.rglob("*.py"))
-    own = {design.name for design in OWN}
-    files += [Path(inspect.getfile(load_design(design))) for design in sorted(set(designs) - own)]
-    digest = hashlib.sha256()
     base = base_of(scenario).model_copy(update={"designs": ("any",), "name": "any"})
-    digest.update(canonical_json(base).encode())
-    for path in files:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    text = f"{canonical_json(base)}{source_digest(tuple(sorted(set(designs))))}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Results:

@@ -36,7 +36,7 @@ def override(
     """
     faults: list[ScenarioFault] = []
     for line, given in enumerate(settings, start=1):
-        setting = _Setting(model, file, line)
+        setting = Setting(model, file, line)
         try:
             of_one = setting.of_text(given) if isinstance(given, str) else setting.of_value(*given)
             setting.apply(root, *of_one)
@@ -61,7 +61,7 @@ def _forget_other_designs(root: Mapping, file: str) -> None:
                 del holder.value.entries[name]
 
 
-class _Setting:
+class Setting:
     """One value that is set: ``--set`` or ``vary`` stands for the file, its number for the line."""
 
     def __init__(self, model: type[Section], file: str, line: int) -> None:

@@ -154,7 +154,7 @@ class Reading:
         for key, name in keys.items():
             is_there = name in values or name in start
             if not is_there and model.model_fields[name].is_required():
-                needs = f"{_dotted(path) or 'the scenario'} needs the key {show(key)}"
+                needs = f"{_dotted(path) or model.called} needs the key {show(key)}"
                 self.report((*path, key), node, f"{needs}, which is missing")
         values = {name: value for name, value in values.items() if value is not _WRONG}
         return model.model_construct(set(values), **{**start, **values})

@@ -44,6 +44,8 @@ class Section(BaseModel):
     """Groups of keys of which only one may be given."""
     example: ClassVar[str] = ""
     """How it may be written, for messages."""
+    called: ClassVar[str] = "the scenario"
+    """What a whole document of it is called, for messages."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
