@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -18,12 +19,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from colosim.errors import ColosimError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
-
     from colosim.executors.engines import Engine
-
-__all__ = ["LOSSES_ALONE", "run_all"]
 
 LOSSES_ALONE = 3
 """A worker may be killed by chance, for want of memory or by hand, but hardly so often in a row."""

@@ -6,19 +6,15 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from colosim.errors import ColosimError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-__all__ = ["DASK", "INLINE", "LOCAL", "Engine", "Inline", "Processes", "opened"]
 
 INLINE, LOCAL, DASK = "inline", "local", "dask"
 _STOPPING = {getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}

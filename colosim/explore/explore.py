@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import tee
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from colosim.errors import ColosimError
@@ -17,8 +19,6 @@ from colosim.explore.results import Results, digest_of
 from colosim.runs.run import as_scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from os import PathLike
     from pathlib import Path
 
     from colosim.explore.cases import Case
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
     """Is told how many cases are finished, and how many there are."""
-
-__all__ = ["Exploration", "explore", "explore_space"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +22,7 @@ from colosim.scenario import canonical_json
 
 if TYPE_CHECKING:
     from io import RawIOBase
+    from pathlib import Path
 
     from colosim.scenario.model import Scenario
 

@@ -10,8 +10,6 @@ from pathlib import Path
 import colosim
 from colosim.designs.registry import OWN, load_design
 
-__all__ = ["source_digest"]
-
 _OWN = {design.name for design in OWN}
 
 
