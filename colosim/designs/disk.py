@@ -12,6 +12,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from colosim.designs.guest_writes import REPLY_BYTES, REQUEST_BYTES, GuestWrites
 from colosim.engine.clock import per_byte_ns
 from colosim.host.process import Thread
 from colosim.network.connection import Connection
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Disk", "connect"]
 
-REQUEST_BYTES, REPLY_BYTES = 28, 16
-"""NBD's request and its simple reply."""
-
 
 def connect(
     env: Environment,
@@ -65,14 +63,30 @@ def connect(
     return Connection(env, record, network, ack_phase_ns, direction, instance=BLOCK_NODE)
 
 
+def _wait(event: Event) -> Steps:
+    yield event
+
+
 class Disk:
     """The disk of one pair, as the primary's threads ask and the secondary answers."""
 
-    def __init__(self, model: DiskModel, hosts: dict[str, Host], connection: Connection) -> None:
+    def __init__(
+        self,
+        model: DiskModel,
+        hosts: dict[str, Host],
+        connection: Connection,
+        answered: Callable[[int, int], None],
+    ) -> None:
+        """Serve the disk; `answered` is told of how many of the guest's writes took how long."""
         self.model = model
         self.connection = connection
         self.replicates = True
         """Whether the guest's writes go to the secondary."""
+        self.writes: GuestWrites | None = None
+        if model.writes is not None:
+            self.writes = GuestWrites(
+                model.writes, hosts, connection, partial(self._request, _wait), answered
+            )
         self._flushes = 2
         self._hosts = hosts
         self._server = Thread(hosts[SECONDARY], "NBD server")
@@ -89,64 +103,95 @@ class Disk:
     def stop(self, thread: Thread, notify: Notify | None = None, *, guest_ran: bool) -> Steps:
         """Drain and flush in `thread`, as do_vm_stop does: bdrv_drain_all, then bdrv_flush_all."""
         yield from self.drain(thread, notify, guest_ran=guest_ran)
-        yield from self._ask(thread, DISK_FLUSH, [0] * self._flushes, notify)
+        steps = self._flush(thread, self._flushes)
+        if self._flushes or self.writes is not None:
+            yield from self._step(thread, DISK_FLUSH, steps, notify)
 
     def drain(self, thread: Thread, notify: Notify | None = None, *, guest_ran: bool) -> Steps:
         """Wait for what the guest has written: it is out since the guest last ran."""
         amount = self.model.in_flight_bytes
-        if amount and guest_ran and self.replicates:
-            yield from self._ask(thread, DISK_DRAIN, [amount], notify)
+        if self.writes is not None:
+            yield from self._step(thread, DISK_DRAIN, self._drain(thread, self.writes), notify)
+        elif amount and guest_ran and self.replicates:
+            steps = self._request(partial(thread.wait, what_for=DISK_DRAIN), amount)
+            yield from self._step(thread, DISK_DRAIN, steps, notify)
+
+    @property
+    def outstanding(self) -> bool:
+        """Whether a running guest may have written what the secondary has not answered."""
+        return bool(self.model.in_flight_bytes) or self.writes is not None
+
+    def replicate_no_more(self) -> None:
+        """Let the guest's writes go to the local image alone."""
+        self.replicates = False
+        if self.writes is not None:
+            self.writes.lose()
 
     def close(self, thread: Thread) -> Steps:
-        """Flush the NBD node once and close it (drive_del); it is flushed no more."""
+        """Drain and flush the NBD node once and close it (drive_del); it is flushed no more."""
+        if self.writes is not None:
+            yield from self._drain(thread, self.writes)
         requests, self._flushes = min(1, self._flushes), 0
-        yield from self._ask(thread, DISK_FLUSH, [0] * requests)
+        if requests:
+            yield from self._step(thread, DISK_FLUSH, self._flush(thread, requests))
 
-    def _ask(
-        self, thread: Thread, step: str, requests: list[int], notify: Notify | None = None
-    ) -> Steps:
-        """Do a step: requests one after the other, each with so many bytes to write.
+    def _drain(self, thread: Thread, writes: GuestWrites) -> Steps:
+        drained = writes.drained()
+        if drained is not None:
+            yield from thread.wait(drained, DISK_DRAIN)
 
-        An error (EIO) is the quorum's to bear (QUORUM_REPORT_BAD; measured).
-        """
-        if not requests:
-            return
+    def _flush(self, thread: Thread, requests: int) -> Steps:
+        """Flush the local image, then the secondary's: the quorum's children in their order."""
+        own_ns = 0 if self.writes is None else self.writes.flush_ns(PRIMARY)
+        if own_ns:
+            yield thread.work(own_ns)
+        for _ in range(requests):
+            yield from self._request(partial(thread.wait, what_for=DISK_FLUSH), 0)
+
+    def _step(self, thread: Thread, step: str, steps: Steps, notify: Notify | None = None) -> Steps:
+        """Do a step; an error (EIO) is the quorum's to bear (QUORUM_REPORT_BAD; measured)."""
         if notify is not None:
             yield from notify(step, "before")
         host = thread.host
         begun_ns = host.env.now
         try:
-            for amount in requests:
-                yield from self._request(thread, step, amount)
+            yield from steps
         except StreamError:
             thread.waits_for = ""
         host.record.note(StepDone(PRIMARY, step), host.env.now - begun_ns)
         if notify is not None:
             yield from notify(step, "after")
 
-    def _request(self, thread: Thread, step: str, amount: int) -> Steps:
+    def _request(self, wait: Callable[[Event], Steps], amount: int) -> Steps:
         outgoing, incoming = self.connection.of(PRIMARY)
         costs = self._hosts[PRIMARY].costs
         outgoing.values.append(amount)
         blocks = outgoing.send(REQUEST_BYTES)
         if blocks is not None:
-            yield from thread.wait(blocks, step)
+            yield from wait(blocks)
         outgoing.wrote()
         if amount:
             spent = per_byte_ns(amount, costs.socket_write_fs_per_byte)
             blocks = outgoing.write(Section(-1, amount), spent)
             if blocks is not None:
-                yield from thread.wait(blocks, step)
+                yield from wait(blocks)
             outgoing.wrote()
         blocks = incoming.receive(REPLY_BYTES, costs.message_ns)
         if blocks is not None:
-            yield from thread.wait(blocks, step)
+            yield from wait(blocks)
         incoming.has_read()
 
     # ---- the secondary -------------------------------------------------------------------------
 
+    def secondary_stop_ns(self) -> int:
+        """Return what a stop of the secondary's guest takes longer, to flush its images."""
+        own_ns = 0 if self.writes is None else self.writes.flush_ns(SECONDARY)
+        return self.model.secondary_stop_ns + own_ns
+
     def stop_server(self) -> None:
         """Close the NBD server's connections (nbd-server-stop)."""
+        if self.writes is not None:
+            self.writes.served = False
         self.connection.shutdown(SECONDARY)
 
     def _serve(self) -> Steps:

@@ -65,7 +65,7 @@ class Secondary(Side):
         """Stop the secondary's own guest, where it runs between checkpoints."""
         if self.host.guest.panicked:
             self.host.abort()
-        own_ns = 0 if self.disk is None else self.disk.model.secondary_stop_ns
+        own_ns = 0 if self.disk is None else self.disk.secondary_stop_ns()
         return self.work("stop", self.costs.vm_stop_ns + own_ns, self.host.guest.stop)
 
     def start_guest(self) -> Steps:

@@ -68,8 +68,12 @@ class Channels(Protocol):
 class Disk(Protocol):
     """The replicated disk, as failover sees it (`colosim.designs.disk`)."""
 
-    replicates: bool
-    """Whether the guest's writes go to the secondary."""
+    @property
+    def outstanding(self) -> bool:
+        """Whether a running guest may have written what the secondary has not answered."""
+
+    def replicate_no_more(self) -> None:
+        """Let the guest's writes go to the local image alone."""
 
     @property
     def broken(self) -> bool:
@@ -91,6 +95,9 @@ class Disk(Protocol):
 
     def close(self, thread: Thread) -> Steps:
         """Flush and close the primary's node of the secondary's disk."""
+
+    def secondary_stop_ns(self) -> int:
+        """Return what a stop of the secondary's guest takes longer."""
 
     def stop_server(self) -> None:
         """Let the secondary serve the disk no more."""
@@ -283,7 +290,8 @@ class PrimaryFailover(Failover):
             self.host.guest.stop()
             yield from self._stop_disk(main_loop, guest_ran=True)
         if self.disk is not None:
-            self.disk.replicates = False  # replication answers writes with EIO by itself (measured)
+            # Replication answers writes with EIO by itself (measured).
+            self.disk.replicate_no_more()
         self.channels.shutdown(self.host.side)
         self.state = State.COMPLETED
         self._post()
@@ -303,9 +311,9 @@ class PrimaryFailover(Failover):
         """
         assert self.disk is not None  # noqa: S101 - it has handlers of its own
         yield main_loop.work(DISK_COMMAND_NS)
-        if self.host.guest.running and self.disk.model.in_flight_bytes:
+        if self.host.guest.running and self.disk.outstanding:
             yield from self._within(main_loop, self.disk.drain(main_loop, guest_ran=True))
-        self.disk.replicates = False
+        self.disk.replicate_no_more()
 
     def _delete_node(self, main_loop: Thread) -> Steps:
         """Serve drive_del, which flushes the node as it closes it (measured)."""
@@ -391,7 +399,7 @@ class SecondaryFailover(Failover):
 
     def _stop_disk(self, main_loop: Thread, *, guest_ran: bool) -> Steps:
         if self.disk is not None and guest_ran:
-            yield main_loop.work(self.disk.model.secondary_stop_ns)
+            yield main_loop.work(self.disk.secondary_stop_ns())
 
     def _stop_server(self, main_loop: Thread) -> Steps:
         """Serve nbd-server-stop."""

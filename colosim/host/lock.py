@@ -6,7 +6,7 @@ Built on SimPy's events: a stock `simpy.Resource` costs two events a cycle, ten 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from colosim.errors import InvariantError
@@ -55,6 +55,8 @@ class IothreadLock:
         has the lock next.
         """
         self._chance_until_ns = -1
+        self.on_change: Callable[[], None] | None = None
+        """Is called when the lock is taken that was free, and when nobody has it any more."""
 
     def acquire(self, thread: Thread, purpose: Purpose) -> Generator[Event, None, None]:
         """Take the lock for `purpose`; yields only if another thread has it.
@@ -66,6 +68,8 @@ class IothreadLock:
             self.contested = True
         if self.owner is None:
             self.owner, self.purpose = thread, purpose
+            if self.on_change is not None:
+                self.on_change()
         else:
             if self.owner is thread:
                 raise self._broken(thread, "takes a lock that it holds")
@@ -97,6 +101,8 @@ class IothreadLock:
             self._env.call_at(self._chance_until_ns, self._hand_on)
         else:
             self._hand_on()
+        if self.owner is None and self.on_change is not None:
+            self.on_change()
 
     def hold_for(self, thread: Thread, purpose: Purpose) -> None:
         """Go on with the lock for another purpose; nobody gets it in between."""
@@ -111,6 +117,8 @@ class IothreadLock:
             self.owner, self.purpose, event = self.queue.popleft()
             self.since_ns = self._env.now
             event.succeed()
+            if self.on_change is not None:
+                self.on_change()
 
     def _broken(self, thread: Thread, detail: str) -> InvariantError:
         return InvariantError("one owner of the lock", self._env.now, str(thread), detail)

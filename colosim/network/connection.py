@@ -9,10 +9,16 @@ from colosim.network.ends import MIGRATION, READ, WRITE
 from colosim.trace.events import PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from colosim.engine.environment import Environment
     from colosim.network.ends import Ends
     from colosim.scenario.network import Network
     from colosim.trace.record import Record
+
+
+def _nothing() -> None:
+    """Listen to nothing."""
 
 
 class Connection:
@@ -39,6 +45,8 @@ class Connection:
         self.to_primary.reverse = self.to_secondary
         self.to_secondary.instance = self.to_primary.instance = instance
         self.down = False
+        self.on_change: Callable[[], None] = _nothing
+        """Is called when something has happened to the connection, but for its bytes."""
         self.channels = tuple(
             Connection(env, record, _share(network, channels), ack_phase_ns, direction)
             for _ in range(channels)
@@ -55,6 +63,7 @@ class Connection:
         for direction in (self.to_secondary, self.to_primary):
             for one in self.all_of(direction):
                 one.set_factors(bandwidth_ppm=bandwidth_ppm, latency_ppm=latency_ppm)
+        self.on_change()
 
     def of(self, side: str) -> tuple[Ends, Ends]:
         """Return the directions out of and into `side`."""
@@ -83,6 +92,7 @@ class Connection:
             incoming.wake_failed()
         for channel in self.channels:
             channel.freeze(side, frozen=frozen)
+        self.on_change()
 
     def cut(self) -> None:
         """Let nothing pass in either direction."""
@@ -92,6 +102,7 @@ class Connection:
             self.to_primary.disturb().cut()
         for channel in self.channels:
             channel.cut()
+        self.on_change()
 
     def mend(self) -> None:
         """Let the link, and every channel, carry again."""
@@ -101,6 +112,7 @@ class Connection:
             self.to_primary.disturb().mend()
         for channel in self.channels:
             channel.mend()
+        self.on_change()
 
     def process_gone(self, by: str) -> None:
         """`by`'s process is no more: its kernel closes the socket (tcp_close in net/ipv4/tcp.c).
@@ -129,6 +141,7 @@ class Connection:
                 incoming.disturb().meet_closed_peer()
                 return
             incoming.fail("connection reset")
+            self.on_change()
 
         if self.down:
             arrive()
@@ -140,6 +153,7 @@ class Connection:
         outgoing, _ = self.of(by)
         outgoing.disturb().close()
         outgoing.fail(why)
+        self.on_change()
 
     def yank(self, by: str) -> None:
         """Shut it and every channel down at `by` (yank of its instance)."""

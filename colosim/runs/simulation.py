@@ -36,6 +36,7 @@ from colosim.network.reference import ReferenceDirection
 from colosim.runs.liveness import LATE, Liveness
 from colosim.runs.peaks import Peaks
 from colosim.runs.service import Service
+from colosim.runs.statistics import Quantiles
 from colosim.runs.tally import Tally
 from colosim.runs.taps import taps
 from colosim.scenario.hosts import KVM
@@ -140,10 +141,12 @@ class Simulation:
             self.env, self.record, network, phase, direction, traits.channels
         )
         self.disk: Disk | None = None
+        self.writes = Quantiles()
+        """What the guest's writes took until they were answered."""
         if self.scenario.disk is not None:
             disk = self.scenario.disk
             linked = connect(self.env, self.record, network, disk, phase, direction)
-            self.disk = Disk(disk, self.hosts, linked)
+            self.disk = Disk(disk, self.hosts, linked, self.writes.add_times)
         self.failovers: dict[str, Failover] = {
             PRIMARY: PrimaryFailover(self.hosts[PRIMARY], self.connection, self.disk),
             SECONDARY: SecondaryFailover(
@@ -164,6 +167,8 @@ class Simulation:
         )
         self.injector = Injector(self.env, self.record, effects)
         self.service = Service(self.env, self.hosts, self.failovers, effects)
+        if self.disk is not None and self.disk.writes is not None:
+            self.disk.writes.follow()
         self.injector.on_fault = self.service.fault
         self.injector.after_fault = self._look_again
         self.injector.on_command = lambda side, command: self.failovers[side].serve(command)

@@ -50,6 +50,17 @@ class Quantiles:
             key = (value >> shift) << shift
             bins[key] = bins.get(key, 0) + 1
 
+    def add_times(self, value: int, count: int) -> None:
+        """Take one value `count` times."""
+        few = min(count, EXACT_LIMIT)
+        self.add([value] * few)
+        if count > few:
+            shift = max(0, value.bit_length() - BIN_BITS - 1)
+            key = (value >> shift) << shift
+            self._bins[key] = self._bins.get(key, 0) + count - few
+            self.count += count - few
+            self.total += value * (count - few)
+
     def add_array(self, values: NDArray[np.int64]) -> None:
         """Take the values of an array, as `add` does, a bin at a time."""
         import numpy as np  # noqa: PLC0415 - who has an array has loaded it

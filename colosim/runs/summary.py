@@ -64,6 +64,15 @@ def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
     if clients is not None:
         seen["service"] = clients.summary(simulation.end_ns)
         seen["time_to_client_ns"] = clients.time_to_client_ns
+    if simulation.disk is not None and simulation.disk.writes is not None:
+        times, end_ns = simulation.disk.writes.times, simulation.end_ns
+        times.settle(end_ns)
+        seen["disk"] = {
+            "writes": times.made(end_ns),
+            "unanswered": times.out,
+            "unreplicated": times.unreplicated(end_ns),
+            "latency_ns": simulation.writes.summary(),
+        }
     return summary_layout(
         scenario=simulation.scenario.name,
         design=simulation.design.name,

@@ -207,10 +207,24 @@ SUMMARY: Final = (
         "from the first fault to the first answer to a request that was sent after it",
         "no fault struck, or no client was answered any more",
     ),
+    Field("disk.writes", NUMBER, "what the primary's guest has written to its disk"),
+    Field("disk.unanswered", NUMBER, "writes that wait for the secondary when the run ends"),
+    Field(
+        "disk.unreplicated",
+        NUMBER,
+        "writes that the secondary does not have for sure, for the disk's connection failed or a "
+        "failover ended the replication",
+    ),
+    Field(
+        "disk.latency_ns.STATISTIC",
+        NS,
+        "from a write of the guest to the secondary's answer, or to the error that ended its wait",
+    ),
 )
 """The keys of ``summary.json``, in their order; those of a real run are empty where its log does
 not show them.  Those of clients, ``service`` and ``time_to_client_ns``, are there where the
-scenario has a service.  A design may have accounts of memory of its own."""
+scenario has a service, those of ``disk`` where its disk has writes.  A design may have accounts of
+memory of its own."""
 
 
 def keys_of(field: Field) -> Iterator[str]:
