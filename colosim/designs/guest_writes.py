@@ -121,7 +121,7 @@ class GuestWrites:
         if self._is_broken:
             times.lose(now)
         elif self._is_disturbed:
-            if not times.by_hand:
+            if not (times.by_hand or times.local):
                 times.hand_over(now)
         else:
             speeds = self._speeds()
@@ -193,4 +193,6 @@ class GuestWrites:
         written, self._flushed[side] = made - self._flushed[side], made
         if written <= 0:
             return 0
-        return model.flush_ns + per_byte_ns(written * model.size_bytes, model.flush_fs_per_byte)
+        return model.flush_ns + per_byte_ns(
+            written * model.size_bytes, model.flush_written_fs_per_byte
+        )

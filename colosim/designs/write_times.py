@@ -76,7 +76,8 @@ class WriteTimes:
         """Writes that went out and of which the secondary has not said that it has them."""
         self._next = 0
         self._run_ns = self._ran_ns = 0
-        self._local = False
+        self.local = False
+        """Whether all writes go to the local image alone."""
         self._local_from = 0
         """How many the guest had wanted when the replication ended; those that waited in the guest
         do not count.
@@ -122,13 +123,13 @@ class WriteTimes:
 
     def unreplicated(self, now: int) -> int:
         """Return how many of them the secondary has not got for sure, and will not."""
-        return self.lost + (self._due_by(now) - self._local_from if self._local else 0)
+        return self.lost + (self._due_by(now) - self._local_from if self.local else 0)
 
     # ---- as nothing but speeds and server decide -----------------------------------------------
 
     def settle(self, now: int) -> None:
         """Work out what has been issued, and count what has been answered, up to now."""
-        if self.by_hand or self._local:
+        if self.by_hand or self.local:
             return
         if self.running:
             self._issue(now)
@@ -296,7 +297,7 @@ class WriteTimes:
 
     def lose(self, now: int) -> None:
         """Fail what is out; from now on all writes go to the local image alone."""
-        if self._local:
+        if self.local:
             return
         self.settle(now)
         if not self.by_hand:
@@ -306,4 +307,5 @@ class WriteTimes:
             self.held(now)
         self.lost = len(self._held)
         self.answer(now, self.lost)
-        self._local, self._local_from = True, self._due_by(now)
+        self.by_hand, self.local = False, True
+        self._local_from = self._due_by(now)

@@ -56,7 +56,7 @@ class IothreadLock:
         """
         self._chance_until_ns = -1
         self.on_change: Callable[[], None] | None = None
-        """Is called when the lock is taken that was free, and when nobody has it any more."""
+        """Is called when somebody may have it who had not, or nobody any more."""
 
     def acquire(self, thread: Thread, purpose: Purpose) -> Generator[Event, None, None]:
         """Take the lock for `purpose`; yields only if another thread has it.
@@ -101,7 +101,7 @@ class IothreadLock:
             self._env.call_at(self._chance_until_ns, self._hand_on)
         else:
             self._hand_on()
-        if self.owner is None and self.on_change is not None:
+        if self.on_change is not None:
             self.on_change()
 
     def hold_for(self, thread: Thread, purpose: Purpose) -> None:

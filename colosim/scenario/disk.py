@@ -44,7 +44,7 @@ class Writes(Section):
     """What flushing an image takes a stop longer that was written since, on either side (fitted:
     a healthy pair with 20 writes of 4 KiB a checkpoint, both versions).
     """
-    flush_fs_per_byte: PerByte = 750_000
+    flush_written_fs_per_byte: PerByte = 750_000
     """The same per byte written (fitted: 20 writes of 256 KiB)."""
 
 

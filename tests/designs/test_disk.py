@@ -392,3 +392,34 @@ def test_a_healthy_pair_pays_two_round_trips_a_checkpoint(
                 took["whole"].append((at_ns - last["primary: sends CHECKPOINT_REQUEST"]) / 1e6)
         assert 1 / 1.5 < median(took["stop"]) / stop_ms < 1.5
         assert 1 / 3 < median(took["whole"]) / all_ms < 3
+
+
+WRITTEN = [
+    # KiB each 25 ms, version; ms of S's stop, of P's stop, of request to resumed
+    (4, V7, 2.5, 1.5, 13.2),
+    (4, V11, 3.0, 2.2, 17.7),
+    (256, V7, 6.9, 5.1, 23.7),
+    (256, V11, 7.5, 5.3, 26.6),
+]
+"""Medians of healthy pairs under writes, with ``quickack 1``."""
+
+
+@pytest.mark.parametrize(("kib", "design", "own_ms", "stop_ms", "whole_ms"), WRITTEN)
+def test_a_healthy_pair_flushes_what_the_guest_wrote(
+    kib: int, design: str, own_ms: float, stop_ms: float, whole_ms: float
+) -> None:
+    """Both stops grow with what was written since the last, and the checkpoint by their sum."""
+    disk = f"{{replication: nbd, writes: {{rate: 40 /s, size: {kib} KiB}}}}"
+    scenario = loads(COST.format(latency="25 us", delayed="false", disk=disk))
+    took: dict[str, list[float]] = {"own": [], "stop": [], "whole": []}
+    last: dict[str, int] = {}
+    for at_ns, event, _ in Simulation(scenario, design).run().record:
+        last[str(event)] = at_ns
+        if event == LockReleased("primary", "checkpoint thread", Purpose.STOP):
+            took["stop"].append((at_ns - last["primary: receives CHECKPOINT_REPLY"]) / 1e6)
+        elif str(event) == "secondary: sends CHECKPOINT_REPLY":
+            took["own"].append((at_ns - last["secondary: receives CHECKPOINT_REQUEST"]) / 1e6)
+        elif str(event) == "checkpoint committed":
+            took["whole"].append((at_ns - last["primary: sends CHECKPOINT_REQUEST"]) / 1e6)
+    for name, measured in (("own", own_ms), ("stop", stop_ms), ("whole", whole_ms)):
+        assert 1 / 1.5 < median(took[name]) / measured < 1.5, name
