@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,35 +71,87 @@ def test_a_design_is_known_by_its_entry_point(
     assert colosim.run("hang", "unlocked", tables=False).verdict == "failed_over"
 
 
+def copy_of_package(folder: Path, *changed: str) -> None:
+    """Put the package into a folder: links, but copies of the files (or folders) to be changed."""
+
+    def put(shipped: Path) -> None:
+        inner = [name for name in changed if Path(name).is_relative_to(shipped.relative_to(ROOT))]
+        target = folder / shipped.relative_to(ROOT)
+        if not inner:
+            target.symlink_to(shipped)
+        elif shipped.is_file() or shipped.relative_to(ROOT).as_posix() in changed:
+            (shutil.copyfile if shipped.is_file() else shutil.copytree)(shipped, target)
+        else:
+            target.mkdir()
+            for path in sorted(shipped.iterdir()):
+                if path.name != "__pycache__":
+                    put(path)
+
+    put(ROOT / "colosim")
+
+
+def printed(folder: Path, asked: str) -> str:
+    """Return what a new process prints that has the package of a folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        capture_output=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        text=True,
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
 def test_a_preset_is_a_file_in_its_folder(tmp_path: Path) -> None:
     """The page's file, in the folder of a package's presets, is a preset that a scenario may name.
 
     The names of presets are known from the start of a process, so it takes a new one.
     """
-    package, scenario = tmp_path / "colosim", tmp_path / "colosim" / "scenario"
-    scenario.mkdir(parents=True)
-    for folder, own in ((package, "scenario"), (scenario, "presets")):
-        for shipped in (ROOT / folder.relative_to(tmp_path)).iterdir():
-            if shipped.name not in {own, "__pycache__"}:
-                (folder / shipped.name).symlink_to(shipped)
-    shutil.copytree(ROOT / "colosim" / "scenario" / "presets", scenario / "presets")
+    folder = "colosim/scenario/presets/networks"
+    copy_of_package(tmp_path, folder)
     page = block("preset.md", "yaml")
-    (scenario / "presets" / "networks" / "two-racks.yaml").write_text(page, encoding="utf-8")
+    (tmp_path / folder / "two-racks.yaml").write_text(page, encoding="utf-8")
     asked = """
 from colosim.scenario import loads, preset
 network = loads("name: x\\nnetwork: {preset: two-racks}").network
 print(network.preset, network.latency_ns)
 print(list(preset("networks", "two-racks").values) == list(preset("networks", "10gbe").values))
 """
-    told = subprocess.run(
-        [sys.executable, "-c", asked],
-        capture_output=True,
-        check=False,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
-        text=True,
-    )
-    assert (told.stdout, told.stderr) == ("two-racks 120000\nTrue\n", "")
+    assert printed(tmp_path, asked) == "two-racks 120000\nTrue\n"
+
+
+def test_a_fault_is_a_class_and_a_case(tmp_path: Path) -> None:
+    """The page's class and case, put where the page says, are a fault that strikes both ends."""
+    page = (HOW_TO / "fault.md").read_text(encoding="utf-8")
+    found = dict(re.findall(r"^   ```([\w.]+)\n(.*?)^   ```$", page, re.MULTILINE | re.DOTALL))
+    put = {
+        "colosim/scenario/faults.py": (
+            ("FAULT_KINDS: Final", f"{dedent(found['faults.py'])}\n\nFAULT_KINDS: Final"),
+            ("    FreezeFault\n", "    FreezeFault | ResetFault\n"),
+        ),
+        "colosim/faults/effects.py": (
+            ('        elif kind == "busy":', indent(dedent(found["effects.py"]), " " * 8) + "{}"),
+        ),
+    }
+    copy_of_package(tmp_path, *put)
+    for name, changes in put.items():
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        for before, after in changes:
+            assert text.count(before) == 1
+            text = text.replace(before, after.format(before) if "{}" in after else after)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    asked = """
+import colosim
+from colosim.scenario import load
+from colosim.trace.events import CallFailed, FaultStruck
+run = colosim.run(load("compare").vary({"faults": [{"reset": "network", "at": "2 s"}]}), "split")
+events = [event for _, event, _ in run.iter_events()]
+print(FaultStruck("reset", "network") in events)
+print(sorted({event.side for event in events if isinstance(event, CallFailed)}))
+"""
+    assert printed(tmp_path, asked) == "True\n['primary', 'secondary']\n"
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in HOW_TO.glob("*.md")))
