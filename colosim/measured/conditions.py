@@ -52,12 +52,12 @@ ESCAPED = {500: 12}
 """Pages of the smallest set that escape the dirty log: 256-entry soft TLB of TCG (qemu25)."""
 SLEEP_LATE_NS = 100_000
 """How much later than asked QEMU 2.5's usleep() between checkpoints ends (500.1 ms measured)."""
-TICK_PHASE_NS = {"qemu25": 0, "qemu72": 1_255_000, "qemu111": 1_785_000}
+TICK_PHASE_NS = {"qemu25": 0, "qemu72": 1_255_000, "qemu111": 1_785_000, "proxy72": 0}
 """By lab, where the 4 ms ticks lie on the clock of its stamps: one constant for all its runs.
 
 The ticks of Linux from 6.4 on are multiples of 4 ms of CLOCK_MONOTONIC, on which the qemu25
-stamps are, so there it is 0; CLOCK_REALTIME is ahead by what the host's boot left.  A message that
-a delayed ACK had held is read 60 to 90 us after a tick, in the median of a run."""
+stamps are (proxy72 too), so there it is 0; CLOCK_REALTIME is ahead by what the host's boot left.  A
+message that a delayed ACK had held is read 60 to 90 us after a tick, in the median of a run."""
 FAULT_SEND_BUFFER_BYTES = 4_194_304
 FAULT_RECEIVE_BUFFER_BYTES = 2_097_152
 """What the two sockets take in from a writer whose reader stands still: tcp_wmem's most, and what

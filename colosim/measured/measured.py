@@ -37,7 +37,7 @@ def names() -> tuple[str, ...]:
     return tuple(
         sorted(
             file.relative_to(_FOLDER).with_suffix("").as_posix()
-            for file in _FOLDER.glob("*/*.json")
+            for file in _FOLDER.glob("qemu*/*.json")
         )
     )
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from os import PathLike
 
-__all__ = ["Notes", "is_run_folder", "read_notes"]
+__all__ = ["Notes", "is_run_folder", "plain_conditions", "read_notes"]
 
 _META, _CHECKPOINTS = "meta.json", "checkpoints.csv"
 _DESIGNS: Final = {"old-qsb": "qsb", "split": "split", "old-qio": "flat"}
@@ -231,22 +231,27 @@ def _lab72(name: str, meta: dict[str, Any], rows: list[dict[str, str]]) -> Notes
         name=f"qemu{''.join(qemu.split('.')[:2])}/{name}",
         design=_released(qemu, config.get("channels") or 0),
         qemu=qemu,
-        conditions=Conditions(
-            ram_bytes=config["ram"] * _MIB,
-            working_set_pages=config["ws_pages"],
-            write_rate=config["rate"],
-            checkpoint_delay_ns=config["delay"] * _MS,
-            **_link(config["bw"]),
-            frame_bytes=1500 if tun else 1514,
-            latency_ns=int(Decimal(config["rtt"]) * _MS / 2),
-            congestion_control=config["cc"],
-            delayed_ack=not config["quickack"],
-            retries2=config.get("tcp_retries2") or _DEFAULT_RETRIES2,
-            accelerator=_accelerator(config.get("accel") or "tcg"),
-        ),
+        conditions=Conditions(**plain_conditions(config, tun=tun)),
         fault=_fault72(meta["result"], config["action"]) if config.get("action") else None,
         **numbers,
     )
+
+
+def plain_conditions(config: Mapping[str, Any], *, tun: bool) -> dict[str, Any]:
+    """Return the conditions of a run since 7.2; `tun`: its link was two TUN devices."""
+    return {
+        "ram_bytes": config["ram"] * _MIB,
+        "working_set_pages": config["ws_pages"],
+        "write_rate": config["rate"],
+        "checkpoint_delay_ns": config["delay"] * _MS,
+        **_link(config["bw"]),
+        "frame_bytes": 1500 if tun else 1514,
+        "latency_ns": int(Decimal(config["rtt"]) * _MS / 2),
+        "congestion_control": config["cc"],
+        "delayed_ack": not config["quickack"],
+        "retries2": config.get("tcp_retries2") or _DEFAULT_RETRIES2,
+        "accelerator": _accelerator(config.get("accel") or "tcg"),
+    }
 
 
 def _released(qemu: str, channels: int) -> str:

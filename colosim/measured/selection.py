@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colosim.errors import LogError
-from colosim.measured import measured
+from colosim.measured import client_run, measured
+from colosim.measured.client_notes import is_client_folder, read_client_run
 from colosim.measured.imported import read_measured
 from colosim.measured.notes import is_run_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from colosim.measured.client_run import ClientRun
     from colosim.measured.measurement import MeasuredRun
 
-__all__ = ["select"]
+__all__ = ["select", "select_clients"]
 
 
 def select(sources: Sequence[str]) -> tuple[list[MeasuredRun], list[str]]:
@@ -49,3 +51,28 @@ def select(sources: Sequence[str]) -> tuple[list[MeasuredRun], list[str]]:
     if not runs:
         raise LogError(f"none of these is the folder of a real run: {', '.join(passed_over)}")
     return list(runs.values()), passed_over
+
+
+def select_clients(sources: Sequence[str]) -> tuple[list[ClientRun], list[str]]:
+    """Return the runs with clients that `sources` mean, and the sources that mean others.
+
+    No source means every shipped run whose output was compared.
+
+    :raises LogError: if a folder cannot be read, or there is no run of such a name.
+    """
+    names = client_run.names()
+    if not sources:
+        every = map(client_run.client_run, names)
+        return [run for run in every if run.compared], []
+    found: dict[str, ClientRun] = {}
+    others = []
+    for source in sources:
+        if is_client_folder(source):
+            read = read_client_run(source)
+            found[read.name] = read
+        elif source.startswith(f"{client_run.LAB}/") and not Path(source).exists():
+            meant = [name for name in names if fnmatchcase(name, source)] or [source]
+            found |= {name: client_run.client_run(name) for name in meant}
+        else:
+            others.append(source)
+    return list(found.values()), others

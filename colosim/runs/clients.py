@@ -151,9 +151,13 @@ class Clients:
             self._stop()  # it goes on alone as it runs: what was held leaves
             self._resume()
         if self._lost(SECONDARY) and room.mute_ns is None:
-            room.secondary_lost(now)
-            if room.running:
-                self._plan()
+            self.cut_copies()
+
+    def cut_copies(self) -> None:
+        """Lose the secondary's answers from now on, if nothing else to the next checkpoint."""
+        self.room.secondary_lost(self._env.now)
+        if self.room.running:
+            self._plan()
 
     # ---- what clients see ----------------------------------------------------------------------
 

@@ -175,8 +175,8 @@ class SecondaryLag(Section):
     """For the first request after a load, if it comes with it. Meanwhile the guest grows faster by
     itself: what comes x after the load needs x/2 less, at most half. Emulation throws its
     translated code away (measured, QEMU 7.2 under TCG: 57 ms in the median for what comes with the
-    load, 43 at 30 ms, 30 from 50 ms on; the second answer is at least a 16th of it behind the
-    first). KVM has none, so none is inferred there.
+    load, 43 at 30 ms, 30 from 50 ms on; the second request takes a 16th of the median longer). KVM
+    has none, so none is inferred there.
     """
     later_ns: _Drawn = 0
     """For every other request."""

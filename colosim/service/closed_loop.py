@@ -194,7 +194,7 @@ class ClosedClients(Room):
         queue, state.queue = state.queue, []
         self._stop_at, self._secondary_stop_at = stop_ns, secondary_stop_ns
         self._free_ns, self._secondary_free_ns = run, self.secondary_run_ns
-        self._is_first, self._not_before_ns = True, 0
+        self._copies = 0
         for request in queue[: self._taken]:
             self._execute_copy(request, self.secondary_run_ns, request.left)
         for request, came_ns in self._again:
@@ -253,11 +253,12 @@ class ClosedClients(Room):
             return
         free, pace = self._secondary_free_ns, self.pace_ns
         begun = max(came_ns, free if pace is None else self.secondary_run_ns)
-        lag_ns = self.lag_at(begun) if self._is_first else self.later_ns
-        done = max(begun + work_ns + lag_ns, free, self._not_before_ns)
+        lag_ns = self.lag_at(begun) if not self._copies else self.later_ns
+        done = max(begun + work_ns + lag_ns, free)
+        if self._copies == 1:
+            done += self.second_ns
+        self._copies += 1
         self._secondary_free_ns = done + (pace or 0)
-        if self._is_first:
-            self._is_first, self._not_before_ns = False, done + self.second_ns
         if done <= self._secondary_stop_at and not (surplus and not self.newest_first):
             self._send(done + self.crossing_ns, 1, request)
 

@@ -170,7 +170,9 @@ class OpenLoop(Room):
         secondary_run = self.secondary_run_ns
         came = np.maximum(came, secondary_run)
         if len(work) > 1:
-            came[1] = max(came[1], came[0] + work[0] + self.second_ns - work[1])
+            free = came[0] + work[0] + (self.pace_ns or 0)
+            came[1] = max(came[1], free - work[1])
+            work[1] += self.second_ns
         done = served(came, work, secondary_run, self.pace_ns)
         end = taken + len(again)
         secondary = np.concatenate((done[:taken], done[end:]))

@@ -38,6 +38,7 @@ class Case:
     scan_ns: int
     phase_ns: int
     first_ns: list[int]
+    second_ns: int
     later_ns: int
     delay_ns: int
     message_ns: int
@@ -96,7 +97,8 @@ class Reference:
         self.flushed_ns = 0
         self.wake = self.env.event()
         self.loads = 0
-        self.fresh = False
+        self.fresh = False  # whether the secondary has loaded a state
+        self.served = 0  # requests since
         self.loaded_ns = 0
         self.arrived = list(case.arrived)
         self.connection = [number % case.connections for number in range(len(case.arrived))]
@@ -214,23 +216,24 @@ class Reference:
             rests_until = self.ns + (pace or 0)
 
     def run_secondary(self) -> Steps:
-        """Serve likewise, the first request after a load slowly."""
+        """Serve likewise, the first two requests after a load slowly."""
         rests_until = 0
         while True:
             while not self.twin:
                 yield self.kick["secondary"]
-            job, gap = self.twin[0], self.case.pace_ns or 0
-            if self.fresh:
-                self.fresh = False
+            job, before = self.twin[0], self.served
+            if self.fresh and before == 0:
                 first = self.case.first_ns[self.loads % len(self.case.first_ns)]
                 later = self.case.later_ns
                 lag = max(later, first // 2, first - (self.ns - self.loaded_ns) // 2)
                 job.left += lag - later
-                gap = max(gap, first // 16)
             yield self.until(max(self.ns + self.head_takes(self.twin), rests_until), DONE)
+            if self.fresh and before == 1:
+                yield self.until(self.ns + self.case.second_ns, DONE)
+            self.served += 1
             self.twin.pop(0)
             self.env.process(self.echo(job.number))
-            rests_until = self.ns + gap
+            rests_until = self.ns + (self.case.pace_ns or 0)
 
     def start_guest(self, side: str) -> None:
         """Let a guest run from now on."""
@@ -360,6 +363,7 @@ class Reference:
                 self.env.process(self.flushed(number))
             yield self.until(self.ns + case.load_ns, RUN)
             self.secondary_runs, self.fresh, self.loaded_ns = True, True, self.ns
+            self.served = 0
             again = [(job.number, job.left) for job in state]
             again += [(number, self.own(number)) for number in self.nic]
             self.twin = [Job(number, left + case.later_ns, self.ns) for number, left in again]

@@ -12,7 +12,7 @@ import pytest
 from colosim.scenario.service import ClosedLoop, Output, Poisson, Service
 from colosim.service.closed_loop import SENDS, ClosedClients, Draw
 from colosim.service.open_loop import OpenLoop, Requests
-from colosim.service.room import SECOND_SHARE, Room, Settings
+from colosim.service.room import Room, Settings
 from tests.reference.clients import Case, Outcome, Reference
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class OfCase(Room):
         super().begin(run_ns, secondary_run_ns, loaded=loaded)
         if loaded:
             self.first_ns = self.case.first_ns[self.loads % len(self.case.first_ns)]
-            self.second_ns = self.first_ns // SECOND_SHARE
+            self.second_ns = self.case.second_ns
 
 
 class Given(OfCase, OpenLoop):
@@ -176,6 +176,7 @@ def drawn(seed: int) -> Case:
         scan_ns=rng.choice([30, 100]),
         phase_ns=rng.randint(0, 29),
         first_ns=[some(200) for _ in range(3)],
+        second_ns=some(20),
         later_ns=some(10),
         delay_ns=rng.choice([100, 300, 1000]),
         message_ns=some(20),

@@ -59,29 +59,43 @@ def command(
     dirty pages and run time; the error is the median of simulated/measured, less 1. Closed loop:
     dirty pages from write rate and simulated time; the error compares medians. Fault runs are
     also held to what they show of the survivor. The exit status is 1 if one of those is wrong.
+    Runs with clients ('proxy72/*') are simulated with 5 seeds, and compared by what clients saw.
     """
+    from colosim.measured import client_validation
     from colosim.measured.cost_file import read_costs
-    from colosim.measured.selection import select
+    from colosim.measured.selection import select, select_clients
     from colosim.measured.validation import cross_validation_costs, validate
 
-    runs, passed_over = select(sources)
+    clients, others = select_clients(sources)
+    runs, passed_over = select(others) if others or not sources else ([], [])
     for path in passed_over:
         click.echo(f"colosim: {path} is no run folder, passed over", err=True)
     own = None if costs is None else read_costs(costs)
     left_out = cross_validation_costs(runs) if cross_validate else None
     validated = validate(runs, own, costs_of=left_out, jobs=jobs)
+    compared = client_validation.validate(clients)
     if record is not None:
+        from colosim.measured.client_record import write_clients
         from colosim.measured.validation_record import write
 
+        if compared:
+            write_clients(record, compared)
+    if record is not None and validated:
         costs_without = left_out or cross_validation_costs(runs)
         write(record, validated, validate(runs, own, costs_of=costs_without, jobs=jobs))
         draw(validated, record / "pause.svg")
     if plot is not None:
         draw(validated, plot)
     if form == "json":
-        click.echo(json.dumps([run.as_json() for run in validated], indent=2))
+        found = [*(run.as_json() for run in validated), *(one.as_json() for one in compared)]
+        click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(_table(validated, cross_validated=cross_validate))
+        if validated:
+            click.echo(_table(validated, cross_validated=cross_validate))
+        if compared:
+            from colosim.measured.client_record import table_of
+
+            click.echo(table_of(compared))
     wrong = any(run.fault is not None and not run.fault.right for run in validated)
     return STATUS_FAILED if wrong else 0
 

@@ -1,0 +1,237 @@
+"""Holding the simulator against runs with clients, request by request.
+
+Given to the simulation of a run are its conditions, when its requests were due, the dirty pages of
+its checkpoints, and what a request took its guest away from any pause.  Compared is what clients
+saw.  Chance has a part in it, so each run is simulated with `SEEDS` seeds, and compared by medians.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from colosim.measured import conditions
+from colosim.measured.client_run import LAB, ClientRun, Seen, latencies
+from colosim.measured.measurement import MeasuredRun, nearest_rank
+from colosim.runs.simulation import Simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from colosim.scenario import Scenario
+    from colosim.service.draws import Times
+
+__all__ = ["STAGES", "ClientComparison", "ClientStage", "scenario_of", "simulate", "validate"]
+
+DESIGN: Final = "qemu-5.1"
+SEEDS: Final = 5
+STAGES: Final = (
+    "client_latency_p50",
+    "client_latency_p90",
+    "forced_checkpoints",
+    "met_pause",
+)
+GOALS: Final = dict(zip(STAGES, (0.10, 0.20, 0.25, 0.10), strict=True))
+SHOWED_A_MECHANISM: Final = frozenset(
+    f"{LAB}/colo_{name}"
+    for name in (
+        *("udpw1_d500", "udpw1_d500_r2", "udpw1_d1000", "udpw1_d1000_r2"),
+        *("udpw1_d2000", "udpw1_d2000_p4000", "udpw1_div10_d2000"),
+        *("icmp20_d1000", "udp200_d2000", "udp200_d2000_nodelay"),
+    )
+)
+"""Runs from which the constants below were taken; all others are unseen."""
+
+FIRST_NS: Final = {"p50_ns": 57_000_000, "p90_ns": 100_000_000}
+"""What the secondary's first request after a load takes it more (measured, one outstanding)."""
+FIRST_ICMP_NS: Final = {"p50_ns": 43_000_000, "p90_ns": 62_000_000}
+"""Likewise of ICMP, which the guest's kernel answers by itself (measured, the idle run)."""
+PACE_NS: Final = 300_000
+"""Between the answers to requests that waited (measured: 0.25 to 0.39 ms in bursts of 200/s)."""
+GUEST_NS: Final = {"p50_ns": 2_100_000, "p90_ns": 4_300_000}
+"""What a request takes the guest where a run does not show it."""
+WAY_NS: Final = 70_000
+"""Between client and tap, one way (measured: 40 us there, 90 to 100 us back)."""
+_MOST: Final = 50
+
+
+def scenario_of(run: ClientRun) -> Scenario:
+    """Return the scenario of a run's conditions."""
+    known = dict(run.output)
+    time: dict[str, Any] = {"lognormal": GUEST_NS}
+    if run.guest_ns:
+        time = {"csv": "requests.csv", "values": run.guest_ns}
+    first = FIRST_ICMP_NS if run.service["protocol"] == "icmp" else FIRST_NS
+    arrivals: dict[str, Any] = {"clients": 1, "think_ns": 0}
+    service = {**run.service}
+    if run.sent_ns:
+        arrivals = {"csv": "requests.csv", "values": run.sent_ns}
+    else:
+        del service["outstanding"]
+    delay_ns = run.conditions.checkpoint_delay_ns
+    pair = MeasuredRun(
+        run.name, DESIGN, run.qemu, run.conditions, (), None, run.clock_ns + delay_ns
+    )
+    dirty = {"csv": "pages.csv", "values": run.pages or (0,)}
+    made = conditions.scenario(
+        pair,
+        dirty,
+        None,
+        duration_ns=run.end_ns,
+        service={
+            **service,
+            "arrivals": arrivals,
+            "time": time,
+            "pace_ns": PACE_NS,
+            "own_times": run.compared,
+            "latency_ns": WAY_NS,
+            "secondary_lag": {"first": first} if run.compared else {},
+        },
+        output={key: known[key] for key in ("mode", "nodelay", "queue")},
+    )
+    guest = made.guest.model_copy(update={"device_state_bytes": run.device_state_bytes or 1})
+    return made.model_copy(update={"guest": guest})
+
+
+def simulate(run: ClientRun, seed: int) -> Seen:
+    """Return what clients see in a simulation of a run's conditions."""
+    found: list[Times] = []
+
+    def prepare(simulation: Simulation) -> None:
+        clients = simulation.clients
+        assert clients is not None  # noqa: S101 - the scenario has a service
+        told = clients.room.on_answers
+
+        def note(at_ns: Times, latencies_ns: Times) -> None:
+            found.append(latencies_ns.copy())
+            told(at_ns, latencies_ns)
+
+        clients.room.on_answers = note
+        for cut_ns in run.cut_ns:
+            simulation.env.call_at(cut_ns, clients.cut_copies)
+
+    scenario = scenario_of(run)
+    simulation = Simulation(scenario, DESIGN, seed=seed, keep=False, prepare=prepare).run()
+    clients = simulation.clients
+    assert clients is not None  # noqa: S101 - as above
+    forced = sum(clients.forced.values())
+    before = (run.sent_ns or (0,))[0] // run.conditions.checkpoint_delay_ns
+    return Seen(
+        *latencies(np.concatenate(found).tolist()),
+        clients.room.met_pause,
+        forced,
+        max(0, simulation.committed - forced - before),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStage:
+    """One quantity of a run: measured, and simulated with each seed.
+
+    `repeats`: how far idle repeats of the condition are apart, (largest - smallest) / smallest.
+    """
+
+    name: str
+    measured: int
+    simulated: tuple[int, ...]
+    repeats: float | None = None
+
+    @property
+    def error(self) -> float:
+        """Median simulated over measured, less 1; of counts beyond 0 and 1 likewise."""
+        return nearest_rank(self.simulated, _MOST) / max(1, self.measured) - bool(self.measured)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the error is within its goal, or what repeats differ by if that is more."""
+        goal = GOALS[self.name]
+        if self.name == "forced_checkpoints" and self.repeats is not None:
+            goal = max(goal, self.repeats)
+        return abs(self.error) <= goal
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the command prints it."""
+        unit = "_ns" if "latency" in self.name else ""
+        return {
+            f"measured{unit}": self.measured,
+            f"simulated{unit}": nearest_rank(self.simulated, _MOST),
+            f"simulated_least{unit}": min(self.simulated),
+            f"simulated_most{unit}": max(self.simulated),
+            "error": round(self.error, 6),
+            "spread_of_repeats": None if self.repeats is None else round(self.repeats, 6),
+            "reached": self.reached,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ClientComparison:
+    """A run with clients held against its simulations."""
+
+    run: ClientRun
+    stages: tuple[ClientStage, ...]
+    storms: tuple[bool, int, int]
+    """Whether it stormed, how many of its simulations did, and of how many."""
+
+    @property
+    def unseen(self) -> bool:
+        """Whether nothing of the model was taken from it."""
+        return self.run.name not in SHOWED_A_MECHANISM
+
+    @property
+    def storm_right(self) -> bool:
+        """Whether most simulations storm if it did, and do not if it did not."""
+        measured, simulated, count = self.storms
+        return measured is (2 * simulated > count)
+
+    def stage(self, name: str) -> ClientStage:
+        """Return a stage by its name."""
+        return next(one for one in self.stages if one.name == name)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the command prints it."""
+        measured, simulated, count = self.storms
+        return {
+            "id": self.run.name,
+            "design": DESIGN,
+            "unseen": self.unseen,
+            "storm": {
+                "measured": measured,
+                "simulated": simulated,
+                "of": count,
+                "right": self.storm_right,
+            },
+            "stages": {stage.name: stage.as_json() for stage in self.stages},
+        }
+
+
+def validate(runs: Iterable[ClientRun]) -> list[ClientComparison]:
+    """Simulate each run's conditions and compare what clients saw."""
+    runs = list(runs)
+    found = []
+    for run in runs:
+        seen = [simulate(run, seed) for seed in range(1, SEEDS + 1)]
+        stages = tuple(
+            ClientStage(
+                name,
+                getattr(run.seen, name),
+                tuple(getattr(one, name) for one in seen),
+                _repeats(run, runs, name),
+            )
+            for name in STAGES
+        )
+        storms = (run.seen.storms, sum(one.storms for one in seen), len(seen))
+        found.append(ClientComparison(run, stages, storms))
+    return found
+
+
+def _repeats(run: ClientRun, runs: Sequence[ClientRun], name: str) -> float | None:
+    values: list[int] = [
+        getattr(other.seen, name)
+        for other in runs
+        if other.condition == run.condition and not other.busy
+    ]
+    if len(values) < 2:  # noqa: PLR2004 - one run has no spread
+        return None
+    return (max(values) - min(values)) / max(1, min(values))
