@@ -11,26 +11,14 @@ from colosim.analysis.wait_for import SIDES
 from colosim.scenario.faults import RandomMoment
 from colosim.scenario.units import FACTOR, FAULT_RATE
 from colosim.scenario.units import text_of as quantity
-from colosim.trace.events import (
-    PRIMARY,
-    SECONDARY,
-    AgentYanks,
-    ByManager,
-    CommandDropped,
-    CommandReceived,
-    CommandServed,
-    CommandUnsent,
-    OperatorSends,
-    PeerLost,
-    PoweredOff,
-)
+from colosim.trace import events as ev
+from colosim.trace.events import PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
     from colosim.analysis.timeline import Excerpt
     from colosim.runs.simulation import Simulation
     from colosim.scenario.faults import Fault, Planned
     from colosim.scenario.manager import Manager
-    from colosim.trace.events import Event
     from colosim.trace.record import Timed
 
 FAULTS_MAX = 10
@@ -134,7 +122,7 @@ def _did(simulation: Simulation, excerpt: Excerpt) -> list[str]:
     told = (
         (at_ns, _doing(simulation, excerpt, at_ns, event))
         for (at_ns, event, _), cause in zip(excerpt.marks, before, strict=False)
-        if not isinstance(cause, OperatorSends | AgentYanks)  # else the command is theirs
+        if not isinstance(cause, ev.OperatorSends | ev.AgentYanks)  # else the command is theirs
     )
     return [f"{moment_of(at_ns)}: {text}" for at_ns, text in told if text]
 
@@ -144,33 +132,33 @@ def _typed(simulation: Simulation, excerpt: Excerpt) -> list[str]:
     return [
         f"{moment_of(at_ns)}: {_doing(simulation, excerpt, at_ns, then) or event.what}"
         for (at_ns, event, _), (_, then, _) in pairwise(excerpt.marks)
-        if isinstance(event, OperatorSends)
+        if isinstance(event, ev.OperatorSends)
     ]
 
 
-def _doing(simulation: Simulation, excerpt: Excerpt, at_ns: int, event: Event) -> str:
+def _doing(simulation: Simulation, excerpt: Excerpt, at_ns: int, event: ev.Event) -> str:
     """Return one event of the cluster manager's as a sentence, nothing if it is none of its own."""
     match event:
-        case CommandServed(side, command, True):
+        case ev.CommandServed(side, command, True):
             return f"{command} to the {side}, served out of band"
-        case CommandReceived(side, command):
+        case ev.CommandReceived(side, command):
             return f"{command} to the {side}, {_fate(excerpt.marks, side, command, at_ns)}"
-        case CommandDropped():
+        case ev.CommandDropped():
             return ""
-        case PeerLost(side):
+        case ev.PeerLost(side):
             return f"takes the {side} for lost{_silence(simulation, side, at_ns)}"
-        case CommandUnsent():
+        case ev.CommandUnsent():
             return f"{event.what}: not connected"
-        case PoweredOff(side):
+        case ev.PoweredOff(side):
             return f"powers the {side} off"
-        case ByManager():
+        case ev.ByManager():
             return event.what
     return ""
 
 
 def _fate(marks: Sequence[Timed], side: str, command: str, sent_ns: int) -> str:
     """Say what became of a command."""
-    served, dropped = CommandServed(side, command), CommandDropped(side, command)
+    served, dropped = ev.CommandServed(side, command), ev.CommandDropped(side, command)
     for at_ns, event, waited_ns in marks:
         if event == served and at_ns - waited_ns == sent_ns:
             return f"served {duration(waited_ns)} later" if waited_ns else "served at once"

@@ -11,17 +11,7 @@ from colosim.analysis.releases import releases
 from colosim.analysis.timeline import FAULT_EVENTS, Excerpt
 from colosim.analysis.wait_for import SIDES, colo_end, losses, open_waits, wait_for_graph
 from colosim.runs.simulation import Simulation
-from colosim.trace.events import (
-    AgentYanks,
-    ByManager,
-    CommandReceived,
-    CommandServed,
-    FaultEnded,
-    FaultsOver,
-    OperatorSends,
-    ProcessChanged,
-    ServesAlone,
-)
+from colosim.trace import events as ev
 from colosim.trace.purpose import Purpose
 from colosim.trace.record import typed
 
@@ -37,15 +27,15 @@ if TYPE_CHECKING:
 _KEPT_CHUNKS = 16
 _MARKS = (
     *FAULT_EVENTS,
-    FaultEnded,
-    FaultsOver,
-    ByManager,
-    OperatorSends,
-    AgentYanks,
-    ProcessChanged,
-    CommandReceived,
-    CommandServed,
-    ServesAlone,
+    ev.FaultEnded,
+    ev.FaultsOver,
+    ev.ByManager,
+    ev.OperatorSends,
+    ev.AgentYanks,
+    ev.ProcessChanged,
+    ev.CommandReceived,
+    ev.CommandServed,
+    ev.ServesAlone,
 )
 """What faults and manager do, and what comes of it."""
 

@@ -8,23 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from colosim.analysis.wait_for import follow_waits
 from colosim.host.failover import COMMAND
 from colosim.runs.verdict import COMPLETED, NOT_APPLICABLE
-from colosim.trace.events import (
-    CHECKPOINT_TIMER,
-    COMMITTED,
-    OTHER,
-    PRIMARY,
-    SECONDARY,
-    CallFailed,
-    CheckpointEnded,
-    ColoExit,
-    CommandServed,
-    FaultEnded,
-    FaultStruck,
-    ProcessChanged,
-    ServesAlone,
-    StreamBegan,
-    WaitEnded,
-)
+from colosim.trace import events as ev
+from colosim.trace.events import CHECKPOINT_TIMER, COMMITTED, OTHER, PRIMARY, SECONDARY
 from colosim.trace.steps import CHECKPOINT_THREAD, INCOMING_THREAD
 
 if TYPE_CHECKING:
@@ -88,24 +73,24 @@ def endings(events: Iterable[Timed], side: str) -> Iterator[Ending]:  # noqa: C9
         wait = waits.get((side, colo.thread))
         for_peer = wait is not None and not wait.on_lock and wait.step != CHECKPOINT_TIMER
         match event:
-            case ColoExit(colo.side):
+            case ev.ColoExit(colo.side):
                 return
-            case StreamBegan(colo.side, step):
+            case ev.StreamBegan(colo.side, step):
                 stream = step
-            case WaitEnded(colo.side, colo.thread):
+            case ev.WaitEnded(colo.side, colo.thread):
                 yield from kept
                 kept = []
-            case CallFailed(colo.side, _, why):
+            case ev.CallFailed(colo.side, _, why):
                 if why == RESET:
                     yield from kept
                 kept = []
                 waited = wait is not None and for_peer and wait.since_ns < at_ns
                 yield Ending(at_ns, why, waited=waited)
-            case ProcessChanged(colo.peer, "thawed") if for_peer:
+            case ev.ProcessChanged(colo.peer, "thawed") if for_peer:
                 kept.append(Ending(at_ns, THAW))
-            case FaultStruck("vanish", where):
+            case ev.FaultStruck("vanish", where):
                 silent.add(where)
-            case FaultEnded(where):
+            case ev.FaultEnded(where):
                 # What is only slow keeps nobody but who sends much.
                 sends = wait is not None and wait.step == stream
                 if for_peer and (where in silent or sends):
@@ -116,7 +101,7 @@ def endings(events: Iterable[Timed], side: str) -> Iterator[Ending]:  # noqa: C9
 
 def served(marks: Iterable[Timed], side: str) -> Served | None:
     """Return the failover command that `side` was the first to serve, None if it served none."""
-    command = CommandServed(side, COMMAND)
+    command = ev.CommandServed(side, COMMAND)
     times = ((at_ns, waited_ns) for at_ns, event, waited_ns in marks if event == command)
     return next((Served(at_ns - waited_ns, at_ns) for at_ns, waited_ns in times), None)
 
@@ -127,7 +112,7 @@ def freed_before(events: Collection[Timed], side: str, command: Served) -> Endin
     That is how its connection failed first, or, while the command waited, its peer that went on or
     the link that came back.
     """
-    committed = CheckpointEnded(COMMITTED)
+    committed = ev.CheckpointEnded(COMMITTED)
     commits = [at for at, event, _ in events if event == committed and at <= command.served_ns]
     found: Ending | None = None
     for one in endings(events, side):
@@ -155,7 +140,7 @@ def freed_by(events: Collection[Timed], judgement: Judgement) -> str | None:
     if judgement.verdict == NOT_APPLICABLE or side is None:
         return None
     command = served(events, side)
-    if command is None or not any(event == ServesAlone(side) for _, event, _ in events):
+    if command is None or not any(event == ev.ServesAlone(side) for _, event, _ in events):
         return None
     ends = [one for one in endings(events, side) if one.waited and one.why in _WORDS]
     before = [one for one in ends if one.at_ns <= command.served_ns]

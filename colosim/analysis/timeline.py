@@ -5,50 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from colosim.trace.events import (
-    COMMITTED,
-    PRIMARY,
-    AgentYanks,
-    ByManager,
-    CheckpointEnded,
-    ColoExit,
-    CommandServed,
-    ConnectionTimedOut,
-    FailoverPostponed,
-    FailureInjected,
-    FaultEnded,
-    FaultsOver,
-    FaultStruck,
-    GuestRunning,
-    GuestStopped,
-    JobScheduled,
-    LivenessMissed,
-    LockGot,
-    LockReleased,
-    LockWanted,
-    MemoryLevel,
-    OnSide,
-    PagesCounted,
-    PeerLost,
-    PoweredOff,
-    ProcessChanged,
-    Received,
-    Sent,
-    ServesAlone,
-    Staged,
-    StepDone,
-    StreamBegan,
-    StreamBroken,
-    StreamEnded,
-    WaitBegan,
-    WaitEnded,
-)
+from colosim.trace import events as ev
+from colosim.trace.events import COMMITTED, PRIMARY
 from colosim.trace.purpose import Purpose
 from colosim.trace.steps import BITMAP_SYNC, FAILOVER, START, STOP, step_of
 
 if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
-    from colosim.trace.events import Event
     from colosim.trace.record import Timed
 
 MS, S = 1_000_000, 1_000_000_000
@@ -121,9 +84,9 @@ _CHANGES = {
 _EXITS = {"error": "leaves COLO with an error", "request": "leaves COLO on request"}
 #: Steps that only say again what another event beside them says.
 _SAID_TWICE = {STOP, START, BITMAP_SYNC, FAILOVER}
-FAULT_EVENTS = (FaultStruck, FailureInjected)
-_COMMITTED = CheckpointEnded(COMMITTED)
-_REQUEST = Sent(PRIMARY, "CHECKPOINT_REQUEST")
+FAULT_EVENTS = (ev.FaultStruck, ev.FailureInjected)
+_COMMITTED = ev.CheckpointEnded(COMMITTED)
+_REQUEST = ev.Sent(PRIMARY, "CHECKPOINT_REQUEST")
 
 
 def place(where: str) -> str:
@@ -141,80 +104,80 @@ def purpose_of(purpose: str) -> str:
     return _PURPOSES[Purpose(purpose)]
 
 
-def describe(event: Event, value: int) -> Phrase | None:  # noqa: C901 - a case for each kind
+def describe(event: ev.Event, value: int) -> Phrase | None:  # noqa: C901 - a case for each kind
     """Return an event of the record in words, or None if it is bookkeeping."""
     match event:
-        case MemoryLevel() | WaitBegan() | WaitEnded():
+        case ev.MemoryLevel() | ev.WaitBegan() | ev.WaitEnded():
             return None
-        case StepDone(_, step) if step in _SAID_TWICE:
+        case ev.StepDone(_, step) if step in _SAID_TWICE:
             return None
-        case FailureInjected(side, function, leaks):
+        case ev.FailureInjected(side, function, leaks):
             return Phrase("fault", f"the {side}'s {function} fails{' and leaks the lock' * leaks}")
-        case OnSide(side):
+        case ev.OnSide(side):
             return Phrase(side, _of_side(event, value))
-        case FaultStruck(kind, where):
+        case ev.FaultStruck(kind, where):
             words = _FAULT_WORDS.get(kind, f"{kind} {where}")
             return Phrase("fault", words.format(where, place(where)))
-        case FaultEnded(where):
+        case ev.FaultEnded(where):
             return Phrase("fault", f"{place(where)} is as before")
-        case FaultsOver():
+        case ev.FaultsOver():
             return Phrase("fault", "all faults end")
-        case PeerLost(side):
+        case ev.PeerLost(side):
             return Phrase("manager", f"takes the {side} for lost")
-        case PoweredOff(side):
+        case ev.PoweredOff(side):
             return Phrase("manager", f"powers the {side} off")
-        case ByManager():
+        case ev.ByManager():
             return Phrase("manager", event.what)
-        case CheckpointEnded(outcome):
+        case ev.CheckpointEnded(outcome):
             return Phrase("pair", f"checkpoint {value} {outcome}")
-        case LivenessMissed():
+        case ev.LivenessMissed():
             return Phrase("liveness", "the limit has passed")
     return Phrase("pair", str(event))
 
 
-def _of_side(event: OnSide, value: int) -> str:  # noqa: C901, PLR0912 - a case for each kind
+def _of_side(event: ev.OnSide, value: int) -> str:  # noqa: C901, PLR0912 - a case for each kind
     match event:
-        case LockWanted(_, thread, purpose):
+        case ev.LockWanted(_, thread, purpose):
             return f"{thread} waits for the iothread lock ({purpose})"
-        case LockGot(_, thread, purpose):
+        case ev.LockGot(_, thread, purpose):
             late = f", after {duration(value)}" if value else ""
             return f"{thread} takes the iothread lock ({purpose}){late}"
-        case LockReleased(_, thread):
+        case ev.LockReleased(_, thread):
             return f"{thread} releases the lock, {duration(value)}"
-        case Sent() | Received() | StreamEnded() | ServesAlone():
+        case ev.Sent() | ev.Received() | ev.StreamEnded() | ev.ServesAlone():
             return event.what
-        case StreamBegan(_, step):
+        case ev.StreamBegan(_, step):
             return f"{step} begins: {size(value)}"
-        case StreamBroken(_, step):
+        case ev.StreamBroken(_, step):
             return f"the send of the {step} fails"
-        case StepDone(side, step) if step_of(side, step) is not None:
+        case ev.StepDone(side, step) if step_of(side, step) is not None:
             return f"{step}, {duration(value)}"
-        case PagesCounted(_, "dirty"):
+        case ev.PagesCounted(_, "dirty"):
             return f"{value} dirty pages"
-        case PagesCounted(_, "flushed"):
+        case ev.PagesCounted(_, "flushed"):
             return f"{value} pages from the RAM cache"
-        case Staged():
+        case ev.Staged():
             return f"{size(value)} in the staging buffer"
-        case GuestRunning():
+        case ev.GuestRunning():
             return "guest runs"
-        case GuestStopped():
+        case ev.GuestStopped():
             return f"guest stops, had run {duration(value)}"
-        case ProcessChanged(_, state):
+        case ev.ProcessChanged(_, state):
             return _CHANGES[state]
-        case ConnectionTimedOut():
+        case ev.ConnectionTimedOut():
             return "its kernel gives the connection up: timed out"
-        case CommandServed(_, command, True):
+        case ev.CommandServed(_, command, True):
             return f"{command}, served out of band, without the lock"
-        case CommandServed(_, command):
+        case ev.CommandServed(_, command):
             late = f"after {duration(value)}" if value else "at once"
             return f"monitor serves {command}, {late}"
-        case ColoExit(_, reason):
+        case ev.ColoExit(_, reason):
             return _EXITS[reason]
-        case FailoverPostponed():
+        case ev.FailoverPostponed():
             return "postpones the failover: it is just loading a checkpoint"
-        case AgentYanks():
+        case ev.AgentYanks():
             return f"{event.what}, no answer for {duration(value)}"
-        case JobScheduled():
+        case ev.JobScheduled():
             return "asks for the postponed failover again"
     return f"{event.what} ({value})" if value else event.what
 
@@ -315,7 +278,7 @@ class _Chapter:
         """Return where the story ends at the latest: with the takeover, if one guest serves."""
         events, simulation = self._events, self._simulation
         serving = [side for side in simulation.hosts if simulation.service.serves(side)]
-        alone = [at_ns for at_ns, event, _ in events if isinstance(event, ServesAlone)]
+        alone = [at_ns for at_ns, event, _ in events if isinstance(event, ev.ServesAlone)]
         if len(serving) != 1 or not alone:
             return len(events)
         return next((at for at, one in enumerate(events) if one[0] > alone[-1]), len(events))
@@ -350,29 +313,29 @@ class _Narrator:
             if at_ns < begins_ns:
                 self._see(event)
 
-    def _see(self, event: Event) -> None:
+    def _see(self, event: ev.Event) -> None:
         """Keep what an event says of hosts, processes and the network."""
         match event:
-            case PoweredOff(side):
+            case ev.PoweredOff(side):
                 self._off.add(side)
-            case ProcessChanged(side, "killed"):
+            case ev.ProcessChanged(side, "killed"):
                 self._dead.add(side)
-            case FaultStruck("vanish" | "slow", where):
+            case ev.FaultStruck("vanish" | "slow", where):
                 self._silent.add(where)
-            case FaultEnded(where):
+            case ev.FaultEnded(where):
                 self._silent.discard(where)
 
-    def describe(self, event: Event, value: int) -> Phrase | None:
+    def describe(self, event: ev.Event, value: int) -> Phrase | None:
         """Return an event in words, None if there is nothing to be told."""
         down, silent = self._dead | self._off, set(self._silent)
         self._see(event)
         match event:
-            case FaultEnded(where) if where not in silent:
+            case ev.FaultEnded(where) if where not in silent:
                 return None
-            case ProcessChanged(side, "killed") if side in self._off:
+            case ev.ProcessChanged(side, "killed") if side in self._off:
                 return Phrase(side, "is off: nothing runs on it, and no reset is sent")
-            case ProcessChanged(_, "frozen"):
+            case ev.ProcessChanged(_, "frozen"):
                 pass
-            case OnSide(side) if side in down:
+            case ev.OnSide(side) if side in down:
                 return None
         return describe(event, value)

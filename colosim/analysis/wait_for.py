@@ -13,19 +13,8 @@ from colosim.analysis.buffers import buffer_levels
 from colosim.analysis.graph import Edge, Kind, Node, WaitForGraph
 from colosim.analysis.timeline import purpose_of
 from colosim.host.failover import BY_COMMAND, BY_CONNECTION, COMMAND, NO_FAILOVER
-from colosim.trace.events import (
-    OTHER,
-    PRIMARY,
-    SECONDARY,
-    FaultEnded,
-    FaultStruck,
-    LockGot,
-    LockWanted,
-    PoweredOff,
-    ProcessChanged,
-    WaitBegan,
-    WaitEnded,
-)
+from colosim.trace import events as ev
+from colosim.trace.events import OTHER, PRIMARY, SECONDARY
 from colosim.trace.steps import DISK_STEPS
 
 if TYPE_CHECKING:
@@ -34,7 +23,6 @@ if TYPE_CHECKING:
     from colosim.host.process import Thread
     from colosim.network.ends import Ends
     from colosim.runs.simulation import Simulation
-    from colosim.trace.events import Event
     from colosim.trace.record import Timed
 
 SIDES = (PRIMARY, SECONDARY)
@@ -68,15 +56,15 @@ def losses(marks: Iterable[Timed]) -> dict[str, Loss]:
     begun: dict[tuple[str, str], int] = {}
     for at_ns, event, _ in marks:
         match event:
-            case ProcessChanged(side, "thawed"):
+            case ev.ProcessChanged(side, "thawed"):
                 begun.pop((side, FROZEN), None)
-            case ProcessChanged(side, how):
+            case ev.ProcessChanged(side, how):
                 begun.setdefault((side, how), at_ns)
-            case PoweredOff(side):
+            case ev.PoweredOff(side):
                 begun.setdefault((side, POWERED_OFF), at_ns)
-            case FaultStruck("vanish", where):
+            case ev.FaultStruck("vanish", where):
                 begun.setdefault((where, VANISHED), at_ns)
-            case FaultEnded(where):
+            case ev.FaultEnded(where):
                 begun.pop((where, VANISHED), None)
     return {
         where: next(Loss(how, begun[where, how]) for how in _WORST_FIRST if (where, how) in begun)
@@ -85,14 +73,14 @@ def losses(marks: Iterable[Timed]) -> dict[str, Loss]:
     }
 
 
-def follow_waits(waits: Waits, at_ns: int, event: Event) -> None:
+def follow_waits(waits: Waits, at_ns: int, event: ev.Event) -> None:
     """Keep `waits` up to date with an event."""
     match event:
-        case WaitBegan(side, thread):
+        case ev.WaitBegan(side, thread):
             waits[side, thread] = Wait(event.step, at_ns)
-        case LockWanted(side, thread, purpose):
+        case ev.LockWanted(side, thread, purpose):
             waits[side, thread] = Wait(purpose, at_ns, on_lock=True)
-        case WaitEnded(side, thread) | LockGot(side, thread):
+        case ev.WaitEnded(side, thread) | ev.LockGot(side, thread):
             waits.pop((side, thread), None)
 
 

@@ -20,19 +20,8 @@ from colosim.analysis.wait_for import (
 from colosim.host.failover import COMMAND
 from colosim.network.tcp import give_up_ns
 from colosim.scenario.faults import HealFault, KillFault, ThawFault
-from colosim.trace.events import (
-    OTHER,
-    CallFailed,
-    CommandReceived,
-    CommandServed,
-    FaultEnded,
-    LockGot,
-    LockReleased,
-    MonitorRegained,
-    ProcessChanged,
-    ServesAlone,
-    WaitEnded,
-)
+from colosim.trace import events as ev
+from colosim.trace.events import OTHER
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
@@ -42,7 +31,6 @@ if TYPE_CHECKING:
     from colosim.network.ends import Ends
     from colosim.runs.simulation import Simulation
     from colosim.scenario.faults import Fault
-    from colosim.trace.events import Event
     from colosim.trace.record import Timed
 
 BY_ITSELF, IF_DONE, NEVER = "by itself", "if done", "never"
@@ -148,16 +136,16 @@ class Ways:
         """Return how the COLO thread's wait on the connection ends in `events`."""
         for at_ns, event, _ in events if self.blocked_in else ():
             match event:
-                case CallFailed(self.side, _, why):
+                case ev.CallFailed(self.side, _, why):
                     return None if why == SHUT_DOWN else End(at_ns, why)
-                case WaitEnded(self.side, self.thread):
+                case ev.WaitEnded(self.side, self.thread):
                     return End(at_ns, None)
         return None
 
     def _effect(self, end: End, events: Sequence[Timed], first: str = "") -> str:
         """Say what comes of the end of the wait, after what comes first."""
         said = [f"{first}the {self.blocked_in} {'goes on' if end.reason is None else 'fails'}"]
-        released = (LockReleased(self.side, self.thread, purpose) for purpose in Purpose)
+        released = (ev.LockReleased(self.side, self.thread, purpose) for purpose in Purpose)
         owner = self.host.lock.owner
         if owner and owner.name == self.thread and time_of(events, *released) is not None:
             said.append("the lock is given back")
@@ -218,7 +206,7 @@ class Ways:
             if self.leaked:
                 why = "the thread that waits for it has the lock that the monitor needs"
             self.add(NEVER, f"{COMMAND} alone", why)
-        sent_ns = time_of(self._coming, CommandReceived(side, COMMAND))
+        sent_ns = time_of(self._coming, ev.CommandReceived(side, COMMAND))
         if sent_ns is not None and not self.sent:
             event = f"the cluster manager sends {COMMAND} to the {side}"
             effect = self._of_command(sent_ns, self._coming)
@@ -238,7 +226,7 @@ class Ways:
         """Return what a command that is sent at `sent_ns` does, nothing if that is no takeover."""
         later = [event for event in events if event[0] >= sent_ns]
         served = _served(self.side, later)
-        if served is None or time_of(later, ServesAlone(self.side)) is None:
+        if served is None or time_of(later, ev.ServesAlone(self.side)) is None:
             return ""
         if served[2]:
             return f"the monitor serves it {duration(served[2])} later, and the guest runs"
@@ -250,7 +238,7 @@ class Ways:
         if end.reason is None:
             self._goes_on_by_itself(end)
             return
-        killed = ProcessChanged(peer, "killed")
+        killed = ev.ProcessChanged(peer, "killed")
         dies = self._lost_as(KILLED) or time_of(self._coming, killed) is not None
         causes = {
             TIMED_OUT: self._timeout(),
@@ -300,11 +288,11 @@ class Ways:
         peer = self.peer
         before = [event for event in self._coming if event[0] <= end.at_ns]
         again = f"the next {self._retry} gets through, "
-        ways: dict[Event, tuple[str, str]] = {
-            ProcessChanged(peer, "thawed"): (self._goes_on_event, self._peer_does),
-            FaultEnded(peer): (f"{place(peer)} comes back", again),
-            FaultEnded("network"): (f"{place('network')} comes back", again),
-            FaultEnded("disk"): (f"{place('disk')} comes back", again),
+        ways: dict[ev.Event, tuple[str, str]] = {
+            ev.ProcessChanged(peer, "thawed"): (self._goes_on_event, self._peer_does),
+            ev.FaultEnded(peer): (f"{place(peer)} comes back", again),
+            ev.FaultEnded("network"): (f"{place('network')} comes back", again),
+            ev.FaultEnded("disk"): (f"{place('disk')} comes back", again),
         }
         for event, (words, first) in ways.items():
             at_ns = time_of(before, event)
@@ -333,7 +321,7 @@ class Ways:
         if served is not None:
             self.add(BY_ITSELF, event, "the command is served", served[0])
             return
-        gets = (LockGot(side, self.thread, purpose) for purpose in Purpose)
+        gets = (ev.LockGot(side, self.thread, purpose) for purpose in Purpose)
         got_ns = time_of(self._coming, *gets)
         if got_ns is not None and any(one is self.colo.thread for one, _, _ in lock.queue):
             self.add(BY_ITSELF, event, f"its {self.thread} gets the lock", got_ns)
@@ -431,7 +419,7 @@ class Ways:
         served, natural = _served(side, events), _served(side, self._coming)
         if served is None or (natural is not None and natural[0] <= served[0]):
             return
-        if time_of(self._coming, MonitorRegained(side)) is None:
+        if time_of(self._coming, ev.MonitorRegained(side)) is None:
             event = f"the cluster manager is connected to the {side}'s monitor again"
             self.add(IF_DONE, event, f"it sends {COMMAND} anew, which is served")
 
@@ -448,10 +436,10 @@ def _is_stuck(chain: Chain) -> bool:
 
 
 def _served(side: str, events: Sequence[Timed]) -> Timed | None:
-    served = CommandServed(side, COMMAND)
+    served = ev.CommandServed(side, COMMAND)
     return next((one for one in events if one[1] == served), None)
 
 
-def time_of(events: Sequence[Timed], *wanted: Event) -> int | None:
+def time_of(events: Sequence[Timed], *wanted: ev.Event) -> int | None:
     """Return when the first of some events comes, None if none does."""
     return next((at_ns for at_ns, event, _ in events if event in wanted), None)

@@ -6,21 +6,11 @@ from typing import TYPE_CHECKING
 
 from colosim.checkers.checker import Checker, Pair
 from colosim.checkers.violation import Broken
+from colosim.trace import events as ev
 from colosim.trace import steps
-from colosim.trace.events import (
-    CheckpointEnded,
-    ColoExit,
-    GuestRunning,
-    Received,
-    Sent,
-    ServesAlone,
-    StepDone,
-    StreamEnded,
-)
 
 if TYPE_CHECKING:
     from colosim.checkers.checker import Handler
-    from colosim.trace.events import Event
 
 PRIMARY = "primary checkpoint thread"
 SECONDARY = "secondary COLO incoming thread"
@@ -36,18 +26,18 @@ class MonotoneEpochs(Checker):
         self._ended = -1
         self._sent = self._got = self._loaded = 0
 
-    def on(self, event: Event) -> Handler | None:
+    def on(self, event: ev.Event) -> Handler | None:
         """Watch the ends of transactions, VMSTATE_SEND at both ends, and device loads."""
         match event:
-            case CheckpointEnded("committed"):
+            case ev.CheckpointEnded("committed"):
                 return self._commits
-            case CheckpointEnded():
+            case ev.CheckpointEnded():
                 return self._ends
-            case Sent("primary", "VMSTATE_SEND"):
+            case ev.Sent("primary", "VMSTATE_SEND"):
                 return self._sends
-            case Received("secondary", "VMSTATE_SEND"):
+            case ev.Received("secondary", "VMSTATE_SEND"):
                 return self._gets
-            case StepDone("secondary", steps.DEVICE_LOAD):
+            case ev.StepDone("secondary", steps.DEVICE_LOAD):
                 return self._loads
         return None
 
@@ -106,18 +96,18 @@ class TornState(Checker):
         self._receiving = self._ram = self._device = 0
         self._reset = False
 
-    def on(self, event: Event) -> Handler | None:
+    def on(self, event: ev.Event) -> Handler | None:
         """Watch what the secondary loads, and its taking over."""
         match event:
-            case Received("secondary", "VMSTATE_SEND"):
+            case ev.Received("secondary", "VMSTATE_SEND"):
                 return self._receives
-            case StepDone("secondary", steps.RESET):
+            case ev.StepDone("secondary", steps.RESET):
                 return self._resets
-            case StepDone("secondary", steps.DEVICE_LOAD):
+            case ev.StepDone("secondary", steps.DEVICE_LOAD):
                 return self._loads_devices
-            case StepDone("secondary", step) if step == self.pair.ram_step:
+            case ev.StepDone("secondary", step) if step == self.pair.ram_step:
                 return self._loads_ram
-            case ServesAlone("secondary"):
+            case ev.ServesAlone("secondary"):
                 return self._takes_over
         return None
 
@@ -174,42 +164,42 @@ class OutputCommit(Checker):
         self._stopped = self._heard = self._left = False
         self._ram = self._device = False
 
-    def on(self, event: Event) -> Handler | None:
+    def on(self, event: ev.Event) -> Handler | None:
         """Watch the primary's guest, and what the secondary loads and says."""
         if self.pair.resumes_first:
             return self._on_held(event)
         match event:
-            case ColoExit("primary"):
+            case ev.ColoExit("primary"):
                 return self._becomes(_left=True)
-            case StepDone("primary", steps.STOP):
+            case ev.StepDone("primary", steps.STOP):
                 return self._becomes(_stopped=True, _heard=False)
-            case Received("primary", "VMSTATE_LOADED"):
+            case ev.Received("primary", "VMSTATE_LOADED"):
                 return self._becomes(_heard=True)
-            case GuestRunning("primary"):
+            case ev.GuestRunning("primary"):
                 return self._runs
-            case Received("secondary", "CHECKPOINT_REQUEST"):
+            case ev.Received("secondary", "CHECKPOINT_REQUEST"):
                 return self._becomes(_ram=False, _device=False)
-            case StepDone("secondary", steps.DEVICE_LOAD):
+            case ev.StepDone("secondary", steps.DEVICE_LOAD):
                 return self._becomes(_device=True)
-            case StepDone("secondary", step) if step == self.pair.ram_step:
+            case ev.StepDone("secondary", step) if step == self.pair.ram_step:
                 return self._becomes(_ram=True)
-            case Sent("secondary", "VMSTATE_LOADED"):
+            case ev.Sent("secondary", "VMSTATE_LOADED"):
                 return self._says
         return None
 
-    def _on_held(self, event: Event) -> Handler | None:
+    def _on_held(self, event: ev.Event) -> Handler | None:
         match event:
-            case StepDone("primary", steps.STOP):
+            case ev.StepDone("primary", steps.STOP):
                 return self._becomes(_heard=False)
-            case Received("primary", "VMSTATE_RECEIVED"):
+            case ev.Received("primary", "VMSTATE_RECEIVED"):
                 return self._becomes(_heard=True)
-            case CheckpointEnded("committed"):
+            case ev.CheckpointEnded("committed"):
                 return self._commits
-            case Received("secondary", "CHECKPOINT_REQUEST"):
+            case ev.Received("secondary", "CHECKPOINT_REQUEST"):
                 return self._becomes(_ram=False)
-            case StreamEnded("secondary", steps.VMSTATE_FILL):
+            case ev.StreamEnded("secondary", steps.VMSTATE_FILL):
                 return self._becomes(_ram=True)
-            case Sent("secondary", "VMSTATE_RECEIVED"):
+            case ev.Sent("secondary", "VMSTATE_RECEIVED"):
                 return self._acknowledges
         return None
 

@@ -7,30 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from colosim.checkers.checker import Checker, Pair
 from colosim.checkers.violation import Broken
-from colosim.trace.events import (
-    OTHER,
-    AgentYanks,
-    CommandReceived,
-    ConnectionTimedOut,
-    FailureInjected,
-    FaultEnded,
-    FaultStruck,
-    GuestRunning,
-    GuestStopped,
-    LockGot,
-    LockReleased,
-    LockWanted,
-    MemoryLevel,
-    OnSide,
-    OperatorSends,
-    PoweredOff,
-    ProcessChanged,
-    ServesAlone,
-)
+from colosim.trace import events as ev
+from colosim.trace.events import OTHER
 
 if TYPE_CHECKING:
     from colosim.checkers.checker import Handler
-    from colosim.trace.events import Event
     from colosim.trace.purpose import Purpose
 
     Who = tuple[str, Purpose]
@@ -47,14 +28,14 @@ class LockDiscipline(Checker):
         super().__init__(pair)
         self._owners: dict[str, Who] = {}
 
-    def on(self, event: Event) -> Handler | None:
+    def on(self, event: ev.Event) -> Handler | None:
         """Watch what is wanted, got and released."""
         match event:
-            case LockWanted(side, thread, purpose):
+            case ev.LockWanted(side, thread, purpose):
                 return partial(self._wants, side, (thread, purpose))
-            case LockGot(side, thread, purpose):
+            case ev.LockGot(side, thread, purpose):
                 return partial(self._gets, side, (thread, purpose))
-            case LockReleased(side, thread, purpose):
+            case ev.LockReleased(side, thread, purpose):
                 return partial(self._releases, side, (thread, purpose))
         return None
 
@@ -106,24 +87,24 @@ class OnePrimary(Checker):
         self._against = {"primary": {"stopped"}, "secondary": {"stopped", "in COLO"}}
         self._both_ns: int | None = None
 
-    def on(self, event: Event) -> Handler | None:
+    def on(self, event: ev.Event) -> Handler | None:
         """Watch whatever makes a guest serve, or serve no more."""
         match event:
-            case GuestRunning(side):
+            case ev.GuestRunning(side):
                 return partial(self._gone, side, "stopped")
-            case ServesAlone(side):
+            case ev.ServesAlone(side):
                 return partial(self._gone, side, "in COLO")
-            case ProcessChanged(side, "thawed"):
+            case ev.ProcessChanged(side, "thawed"):
                 return partial(self._gone, side, "frozen")
-            case FaultEnded(side) if side in OTHER:
+            case ev.FaultEnded(side) if side in OTHER:
                 return partial(self._gone, side, "vanished")
-            case GuestStopped(side):
+            case ev.GuestStopped(side):
                 return partial(self._comes, side, "stopped")
-            case ProcessChanged(side, state):
+            case ev.ProcessChanged(side, state):
                 return partial(self._comes, side, state)
-            case FaultStruck("vanish", side) if side in OTHER:
+            case ev.FaultStruck("vanish", side) if side in OTHER:
                 return partial(self._comes, side, "vanished")
-            case PoweredOff(side):
+            case ev.PoweredOff(side):
                 return partial(self._comes, side, "off")
         return None
 
@@ -159,23 +140,23 @@ class FrozenProcess(Checker):
         super().__init__(pair)
         self._frozen: list[str] = []
 
-    def on(self, event: Event) -> Handler | None:
+    def on(self, event: ev.Event) -> Handler | None:
         """Watch every act of a thread while its side is frozen."""
         match event:
-            case ProcessChanged(side, "frozen"):
+            case ev.ProcessChanged(side, "frozen"):
                 return lambda _at_ns, _value: self._frozen.append(side)
-            case ProcessChanged(side, "thawed"):
+            case ev.ProcessChanged(side, "thawed"):
                 return lambda _at_ns, _value: self._frozen.remove(side)
-            case MemoryLevel() | ProcessChanged() | CommandReceived():
+            case ev.MemoryLevel() | ev.ProcessChanged() | ev.CommandReceived():
                 return None  # no thread's act
-            case OperatorSends() | AgentYanks():
+            case ev.OperatorSends() | ev.AgentYanks():
                 return None  # no thread's act
-            case ConnectionTimedOut() | FailureInjected():
+            case ev.ConnectionTimedOut() | ev.FailureInjected():
                 return None  # nor these
-            case OnSide(side) if side in self._frozen:
+            case ev.OnSide(side) if side in self._frozen:
                 return partial(_acts, event)
         return None
 
 
-def _acts(event: OnSide, _at_ns: int, _value: int) -> None:
+def _acts(event: ev.OnSide, _at_ns: int, _value: int) -> None:
     raise Broken(event.side, f"does something while it is frozen: {event.what}")

@@ -12,16 +12,8 @@ from typing import TYPE_CHECKING
 
 from colosim.cluster.agent import Deafness, LocalAgent
 from colosim.host.failover import BY_CONNECTION, COMMAND, YANK
-from colosim.trace.events import (
-    OTHER,
-    CommandDropped,
-    CommandUnsent,
-    ExitHeard,
-    MonitorLost,
-    MonitorRegained,
-    PeerLost,
-    PoweredOff,
-)
+from colosim.trace import events as ev
+from colosim.trace.events import OTHER
 
 if TYPE_CHECKING:
     from simpy.events import Event
@@ -147,7 +139,7 @@ class ClusterManager:
         if not self.settings.hears_exit or self.exit_heard or self.lost or not heard:
             return
         self.exit_heard = True
-        self.record.note(ExitHeard(side))
+        self.record.note(ev.ExitHeard(side))
         if self.settings.policy != "wait":
             self.env.process(self._act_on_exit())
 
@@ -163,7 +155,7 @@ class ClusterManager:
         """Act on the loss of `side`, unless it answers again before that has begun."""
         settings = self.settings
         self.lost[side] = self.env.now
-        self.record.note(PeerLost(side))
+        self.record.note(ev.PeerLost(side))
         if settings.policy == "wait" or OTHER[side] in self.fenced:
             return
         if self.failovers[side].done:
@@ -177,7 +169,7 @@ class ClusterManager:
             self.fenced.append(side)
             if settings.fence_time_ns:
                 yield self.env.onlooker(settings.fence_time_ns)
-            self.record.note(PoweredOff(side))
+            self.record.note(ev.PoweredOff(side))
             self.power_off(side)
         yield from self._tell(OTHER[side])
 
@@ -209,7 +201,7 @@ class ClusterManager:
         if self.hosts[side].monitor.has_client and side not in self.gone:
             return True
         self.unsaid.setdefault(side, []).append(command)
-        self.record.note(CommandUnsent(side, command))
+        self.record.note(ev.CommandUnsent(side, command))
         return False
 
     # ---- its connection to a monitor -----------------------------------------------------------
@@ -219,9 +211,9 @@ class ClusterManager:
         monitor = self.hosts[side].monitor
         if not monitor.has_client:
             return
-        self.record.note(MonitorLost(side))
+        self.record.note(ev.MonitorLost(side))
         for command in monitor.lose_client(drops=drops):
-            self.record.note(CommandDropped(side, command.name))
+            self.record.note(ev.CommandDropped(side, command.name))
 
     def connected(self, side: str) -> None:
         """Be connected to `side`'s monitor again."""
@@ -229,7 +221,7 @@ class ClusterManager:
         if monitor.has_client or self.hosts[side].dead:
             return
         monitor.has_client = True
-        self.record.note(MonitorRegained(side))
+        self.record.note(ev.MonitorRegained(side))
         self._say_again(side)
 
     def _say_again(self, side: str) -> None:

@@ -15,32 +15,8 @@ import numpy as np
 from colosim.plots.curves import curve_of, end_of
 from colosim.plots.style import FigureError
 from colosim.plots.units import int_or_none, rows_of
-from colosim.trace.events import (
-    COMMITTED,
-    PRIMARY,
-    SECONDARY,
-    ByManager,
-    ColoExit,
-    CommandReceived,
-    CommandServed,
-    Event,
-    FailureInjected,
-    FaultStruck,
-    GuestRunning,
-    GuestStopped,
-    LockGot,
-    LockWanted,
-    OnSide,
-    ProcessChanged,
-    Sent,
-    ServesAlone,
-    StepDone,
-    StreamBegan,
-    StreamBroken,
-    StreamEnded,
-    WaitBegan,
-    WaitEnded,
-)
+from colosim.trace import events as ev
+from colosim.trace.events import COMMITTED, PRIMARY, SECONDARY
 from colosim.trace.steps import (
     CACHE_FLUSH,
     DEVICE_LOAD,
@@ -79,7 +55,7 @@ class Timed(NamedTuple):
     """An event, when it happens, and its value."""
 
     at_ns: int
-    event: Event
+    event: ev.Event
     value: int
 
 
@@ -129,7 +105,7 @@ def request_of(run: Run, checkpoint: int) -> int:
 
 def window_of(run: Run, begin_ns: int) -> tuple[list[Timed], int | None]:
     """Return the events from a request on up to the next one, and when that is, if there is one."""
-    request = Sent(PRIMARY, "CHECKPOINT_REQUEST")
+    request = ev.Sent(PRIMARY, "CHECKPOINT_REQUEST")
     found: list[Timed] = []
     for one in events_of(run):
         if one.event == request:
@@ -148,7 +124,7 @@ def fault_of(run: Run) -> int:
     :raises FigureError: if none did.
     """
     for at_ns, event, _ in run.iter_events():
-        if isinstance(event, FaultStruck | FailureInjected):
+        if isinstance(event, ev.FaultStruck | ev.FailureInjected):
             return at_ns
     raise FigureError(f"no fault struck in {run!r}: there is nothing to wait for")
 
@@ -191,19 +167,21 @@ class Lanes:
     def of_side(self, side: str) -> Iterator[Timed]:
         """Yield what happens on a side."""
         return (
-            one for one in self.events if isinstance(one.event, OnSide) and one.event.side == side
+            one
+            for one in self.events
+            if isinstance(one.event, ev.OnSide) and one.event.side == side
         )
 
     def marks(self) -> Iterator[tuple[str, int, str]]:
         """Yield faults and what the manager did: ``fault`` or ``cluster manager``, when, what."""
         for at_ns, event, _ in self.events:
             match event:
-                case FaultStruck(kind, target):
+                case ev.FaultStruck(kind, target):
                     yield "fault", at_ns, f"{kind} {target}"
-                case FailureInjected(side, function, leaks_lock):
+                case ev.FailureInjected(side, function, leaks_lock):
                     leaks = " and leaks the lock" if leaks_lock else ""
                     yield "fault", at_ns, f"{side}: {function} fails{leaks}"
-                case ByManager():
+                case ev.ByManager():
                     yield "cluster manager", at_ns, event.what
 
     def guest(self, side: str) -> Iterator[Interval]:
@@ -214,7 +192,7 @@ class Lanes:
         """Yield when a side's process is frozen or killed."""
         return self._states(side, _process_of)
 
-    def _states(self, side: str, state_of: Callable[[Event], str | None]) -> Iterator[Interval]:
+    def _states(self, side: str, state_of: Callable[[ev.Event], str | None]) -> Iterator[Interval]:
         """Yield states, each until the next.
 
         `state_of` says in which state an event leaves what is looked at: None if in the same,
@@ -236,9 +214,9 @@ class Lanes:
         waiting: dict[str, int] = {}
         for at_ns, event, _ in self.of_side(side):
             match event:
-                case CommandReceived(_, command):
+                case ev.CommandReceived(_, command):
                     waiting[command] = at_ns
-                case CommandServed(_, command):
+                case ev.CommandServed(_, command):
                     yield Interval(command, "command", waiting.pop(command, at_ns), at_ns)
         for command, since_ns in waiting.items():
             yield Interval(command, "command", since_ns, None)
@@ -257,29 +235,31 @@ class Lanes:
         begun: dict[str, Interval] = {}
         for at_ns, event, value in self.of_side(side):
             match event:
-                case WaitBegan(_, who, what) if who == thread and what not in begun:
+                case ev.WaitBegan(_, who, what) if who == thread and what not in begun:
                     begun[what] = _wait(what, reads, at_ns, None)
-                case WaitEnded(_, who, what) if who == thread:
+                case ev.WaitEnded(_, who, what) if who == thread:
                     if what not in begun or begun[what].kind != "send":
                         begun.pop(what, None)
                         if value:
                             yield _wait(what, reads, at_ns - value, at_ns)
-                case LockWanted(_, who, purpose) if who == thread:
+                case ev.LockWanted(_, who, purpose) if who == thread:
                     begun["lock"] = _wait(f"the iothread lock ({purpose})", reads, at_ns, None)
-                case LockGot(_, who, purpose) if who == thread:
+                case ev.LockGot(_, who, purpose) if who == thread:
                     begun.pop("lock", None)
                     if value:
                         what = f"the iothread lock ({purpose})"
                         yield _wait(what, reads, at_ns - value, at_ns)
-                case StreamBegan(_, step) if is_protocol:
+                case ev.StreamBegan(_, step) if is_protocol:
                     begun[step] = Interval(step, "send", at_ns, None)
-                case StreamEnded(_, step) | StreamBroken(_, step) if is_protocol and step in begun:
+                case ev.StreamEnded(_, step) | ev.StreamBroken(_, step) if (
+                    is_protocol and step in begun
+                ):
                     yield begun.pop(step)._replace(end_ns=at_ns)
-                case ColoExit() if is_protocol:
+                case ev.ColoExit() if is_protocol:
                     for step in [name for name, one in begun.items() if one.kind == "send"]:
                         given_up = begun.pop(step)
                         yield given_up._replace(what=f"{step} (given up)", end_ns=at_ns)
-                case StepDone(_, step) if is_protocol and value:
+                case ev.StepDone(_, step) if is_protocol and value:
                     if step_column(side, step) in columns:
                         kind = _WORK.get(step, "stop, start, other")
                         yield Interval(step, kind, at_ns - value, at_ns)
@@ -287,8 +267,12 @@ class Lanes:
 
     def _reads(self, side: str) -> set[str]:
         """Return the bulk streams that a side reads."""
-        ended = {one.event.step for one in self.of_side(side) if isinstance(one.event, StreamEnded)}
-        begun = {one.event.step for one in self.of_side(side) if isinstance(one.event, StreamBegan)}
+        ended = {
+            one.event.step for one in self.of_side(side) if isinstance(one.event, ev.StreamEnded)
+        }
+        begun = {
+            one.event.step for one in self.of_side(side) if isinstance(one.event, ev.StreamBegan)
+        }
         return ended - begun | {
             step.name for step in STEPS if (step.side, step.kind) == (side, Kind.READS)
         }
@@ -334,21 +318,21 @@ def _wait(what: str, reads: set[str], begin_ns: int, end_ns: int | None) -> Inte
     return Interval(f"waits for {what}", WAITS, begin_ns, end_ns)
 
 
-def _guest_of(event: Event) -> str | None:
+def _guest_of(event: ev.Event) -> str | None:
     match event:
-        case GuestStopped():
+        case ev.GuestStopped():
             return "guest stopped"
-        case GuestRunning():
+        case ev.GuestRunning():
             return "guest runs"
-        case ServesAlone():
+        case ev.ServesAlone():
             return "serves alone"
     return None
 
 
-def _process_of(event: Event) -> str | None:
+def _process_of(event: ev.Event) -> str | None:
     match event:
-        case ProcessChanged(_, "thawed"):
+        case ev.ProcessChanged(_, "thawed"):
             return ""
-        case ProcessChanged(_, state):
+        case ev.ProcessChanged(_, state):
             return state
     return None

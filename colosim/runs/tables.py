@@ -13,6 +13,7 @@ import numpy as np
 
 from colosim.runs.columns import COLUMNS, checkpoint_columns
 from colosim.runs.levels import Levels, SocketLevels, Until
+from colosim.trace import events as ev
 from colosim.trace.checkpoint import Checkpoints, frozen_since
 from colosim.trace.columns import (
     Columns,
@@ -22,18 +23,7 @@ from colosim.trace.columns import (
     last_before,
     match_in_order,
 )
-from colosim.trace.events import (
-    OTHER,
-    CheckpointEnded,
-    LockGot,
-    LockReleased,
-    LockWanted,
-    MemoryLevel,
-    Received,
-    Sent,
-    StreamBegan,
-    StreamEnded,
-)
+from colosim.trace.events import OTHER
 
 if TYPE_CHECKING:
     from colosim.runs.taps import Tap
@@ -43,7 +33,7 @@ if TYPE_CHECKING:
 
 _NONE: Final = -1
 """No place."""
-_MESSAGES: Final = Sent | Received | StreamBegan | StreamEnded
+_MESSAGES: Final = ev.Sent | ev.Received | ev.StreamBegan | ev.StreamEnded
 
 
 class Tables:
@@ -109,9 +99,11 @@ class Tables:
         """
         if not len(part):
             return self._breakpoints([], (), [])
-        held = part.where(lambda event: isinstance(event, MemoryLevel))
+        held = part.where(lambda event: isinstance(event, ev.MemoryLevel))
         last = np.unique(
-            np.append(part.where(lambda event: isinstance(event, CheckpointEnded)), len(part) - 1)
+            np.append(
+                part.where(lambda event: isinstance(event, ev.CheckpointEnded)), len(part) - 1
+            )
         )
         levels = Levels(
             np.searchsorted(last, held),
@@ -121,7 +113,7 @@ class Tables:
             np.zeros(len(held)),
         )
         accounts = tuple(
-            (event.side, event.account) if isinstance(event, MemoryLevel) else ("", "")
+            (event.side, event.account) if isinstance(event, ev.MemoryLevel) else ("", "")
             for event in part.events
         )
         events = (self._events + last + 1).tolist()
@@ -156,7 +148,9 @@ class _Locks:
 
     def rows(self, part: Columns) -> Table:
         """Return the holds that are released in a part, in the order of release."""
-        here = part.where(lambda event: isinstance(event, LockWanted | LockGot | LockReleased))
+        here = part.where(
+            lambda event: isinstance(event, ev.LockWanted | ev.LockGot | ev.LockReleased)
+        )
         frozen_since(self._frozen_ns, part)
         part = Columns(np.concatenate([self._open.flat, part.flat[here]]))
         found = [np.empty((3, 0), np.int64)]
@@ -186,7 +180,7 @@ class _Locks:
         Such a hold lasts to the end of the run, or to where its process froze for good.
         """
         part = self._open
-        holds = part.where(lambda event: isinstance(event, LockGot))
+        holds = part.where(lambda event: isinstance(event, ev.LockGot))
         waits = np.full(len(part), _NONE)
         idle = [np.empty(0, np.int64)]
         for wanted, got, _ in _by_holder(part):
@@ -217,13 +211,13 @@ def _by_holder(part: Columns) -> Iterable[tuple[Ints, Ints, Ints]]:
     holders = {
         (event.side, event.thread, event.purpose): None
         for event in part.events
-        if isinstance(event, LockWanted | LockGot | LockReleased)
+        if isinstance(event, ev.LockWanted | ev.LockGot | ev.LockReleased)
     }
     for holder in holders:
         yield (
-            part.places(LockWanted(*holder)),
-            part.places(LockGot(*holder)),
-            part.places(LockReleased(*holder)),
+            part.places(ev.LockWanted(*holder)),
+            part.places(ev.LockGot(*holder)),
+            part.places(ev.LockReleased(*holder)),
         )
 
 
@@ -259,7 +253,7 @@ class _Messages:
     def rows(self, part: Columns) -> Table:
         """Return what was sent and received, up to the first that is still under way."""
         here = part.where(lambda event: isinstance(event, _MESSAGES))
-        ends = part.where(lambda event: isinstance(event, CheckpointEnded))
+        ends = part.where(lambda event: isinstance(event, ev.CheckpointEnded))
         number = before(ends, here, part.value, self._number - 1) + 1
         if len(ends):
             self._number = int(part.value[ends[-1]]) + 1
@@ -307,7 +301,7 @@ class _UnderWay:
     """
 
     def __init__(self, part: Columns) -> None:
-        self.sent = part.where(lambda event: isinstance(event, Sent | StreamBegan))
+        self.sent = part.where(lambda event: isinstance(event, ev.Sent | ev.StreamBegan))
         self.written = np.full(len(part), _NONE)
         self.received = np.full(len(part), _NONE)
         self.of = np.full(len(part), _NONE)
@@ -315,16 +309,16 @@ class _UnderWay:
         reads: dict[str, list[Ints]] = {side: [np.empty(0, np.int64)] for side in OTHER}
         for event in part.events:
             match event:
-                case Sent(side, message):
+                case ev.Sent(side, message):
                     sent = part.places(event)
                     self.written[sent] = sent
-                    self._pair(sent, part.places(Received(OTHER[side], message)), self.received)
-                case StreamEnded(side, step):
+                    self._pair(sent, part.places(ev.Received(OTHER[side], message)), self.received)
+                case ev.StreamEnded(side, step):
                     ended = part.places(event)
-                    self._pair(part.places(StreamBegan(side, step)), ended, self.written)
+                    self._pair(part.places(ev.StreamBegan(side, step)), ended, self.written)
                     reads[side].append(ended[self.of[ended] < 0])
         for side, other in OTHER.items():
-            steps = (event for event in part.events if isinstance(event, StreamBegan))
+            steps = (event for event in part.events if isinstance(event, ev.StreamBegan))
             begun = part.places(*(event for event in steps if event.side == side))
             self._pair(begun, np.sort(np.concatenate(reads[other])), self.received)
 

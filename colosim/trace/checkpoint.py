@@ -11,27 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from colosim.trace import events as ev
 from colosim.trace.columns import IntColumn, WordColumn, before, joined, last_before
-from colosim.trace.events import (
-    COMMITTED,
-    OTHER,
-    PRIMARY,
-    SECONDARY,
-    CheckpointEnded,
-    GuestRunning,
-    GuestStopped,
-    LockGot,
-    LockReleased,
-    MemoryLevel,
-    PagesCounted,
-    ProcessChanged,
-    Received,
-    Sent,
-    Staged,
-    StepDone,
-    StreamBegan,
-    StreamEnded,
-)
+from colosim.trace.events import COMMITTED, OTHER, PRIMARY, SECONDARY
 from colosim.trace.purpose import Purpose
 from colosim.trace.quantities import (
     HOLDS,
@@ -55,7 +37,6 @@ from colosim.trace.steps import (
 
 if TYPE_CHECKING:
     from colosim.trace.columns import Bools, Columns, Ints, Table
-    from colosim.trace.events import Event
 
 UNFINISHED: Final = "unfinished"
 """The outcome of a checkpoint that neither was committed nor aborted."""
@@ -66,14 +47,14 @@ WAITS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 """What one side waits from one point to another."""
 _COUNTED: Final = (
-    ("dirty_pages", PagesCounted(PRIMARY, "dirty")),
-    ("flush_pages", PagesCounted(SECONDARY, "flushed")),
-    ("run_before_ns", GuestStopped(PRIMARY)),
-    ("staging_buffer_content_bytes", Staged(PRIMARY)),
+    ("dirty_pages", ev.PagesCounted(PRIMARY, "dirty")),
+    ("flush_pages", ev.PagesCounted(SECONDARY, "flushed")),
+    ("run_before_ns", ev.GuestStopped(PRIMARY)),
+    ("staging_buffer_content_bytes", ev.Staged(PRIMARY)),
 )
 """Events whose value is a quantity: of several the last."""
-_RAM_STREAM: Final = StreamEnded(PRIMARY, RAM_STREAM)
-_DEVICE_STREAM: Final = StreamEnded(PRIMARY, DEVICE_STREAM)
+_RAM_STREAM: Final = ev.StreamEnded(PRIMARY, RAM_STREAM)
+_DEVICE_STREAM: Final = ev.StreamEnded(PRIMARY, DEVICE_STREAM)
 
 
 class Checkpoints:
@@ -85,7 +66,7 @@ class Checkpoints:
 
     def __init__(self, own_steps: tuple[tuple[str, str], ...] = ()) -> None:
         known = ((step.side, step.name) for step in STEPS if step.kind is not Kind.WAITS)
-        self._work = frozenset(StepDone(*step) for step in (*known, *own_steps))
+        self._work = frozenset(ev.StepDone(*step) for step in (*known, *own_steps))
         # What a part leaves for the next one.
         self._number = 0
         self._capacity = -1
@@ -135,13 +116,13 @@ class Checkpoints:
     def _pause(self, rows: _Rows) -> int:
         """Put the pauses; return the row from whose checkpoint on the guest does not run again."""
         part, at_ns = rows.part, rows.part.at_ns
-        runs = part.places(GuestRunning(PRIMARY))
+        runs = part.places(ev.GuestRunning(PRIMARY))
         if len(runs):
             self._end_pause(int(at_ns[runs[0]]))
         told = part.places(TAKES_OVER)
         until = 0 if self._taken_over else int(np.append(told, len(part))[0])
         self._taken_over = until < len(part)
-        stops = rows.first_place(part.places(GuestStopped(PRIMARY)))[:-1]
+        stops = rows.first_place(part.places(ev.GuestStopped(PRIMARY)))[:-1]
         resumed = np.append(runs, len(part))[np.searchsorted(runs, stops)]
         paused = (stops < until) & (resumed < len(part))
         stopped_ns = np.append(at_ns, 0)[stops]
@@ -183,7 +164,7 @@ class Checkpoints:
         for side, name in HOLDS.items():
             held = part.where(_moves_state(side))
             rows.longest(name, held, part.value[held])
-        grown = part.places(MemoryLevel(PRIMARY, "staging_buffer"))
+        grown = part.places(ev.MemoryLevel(PRIMARY, "staging_buffer"))
         capacity = before(grown, rows.stops, part.value, self._capacity)
         rows.put("staging_buffer_capacity_bytes", capacity, capacity >= 0)
         self._capacity = int(part.value[grown[-1]]) if len(grown) else self._capacity
@@ -200,17 +181,19 @@ class Checkpoints:
                 ]
             rows.first(column, places, at_ns[places])
             if point.begins:
-                places = part.places(StepDone(point.side, point.begins))
+                places = part.places(ev.StepDone(point.side, point.begins))
                 rows.first(column, places, at_ns[places] - part.value[places])
         # RAM is sent on its own before the size, and as part of the staged vmstate after it.
         streams, device = part.places(_RAM_STREAM, _DEVICE_STREAM), part.places(_DEVICE_STREAM)
-        size = rows.first_place(part.places(Sent(PRIMARY, "VMSTATE_SIZE")))
+        size = rows.first_place(part.places(ev.Sent(PRIMARY, "VMSTATE_SIZE")))
         staged = np.isin(streams, device) | (size[rows.of[streams]] < streams)
         rows.first("primary_sent_at_ns", streams[staged], at_ns[streams[staged]])
         rows.first("primary_ram_sent_at_ns", streams[~staged], at_ns[streams[~staged]])
         # All is saved when the last of it is, as long as the lock is held.
-        saved = part.places(Staged(PRIMARY), _RAM_STREAM)
-        free = rows.first_place(part.places(LockReleased(PRIMARY, CHECKPOINT_THREAD, Purpose.SAVE)))
+        saved = part.places(ev.Staged(PRIMARY), _RAM_STREAM)
+        free = rows.first_place(
+            part.places(ev.LockReleased(PRIMARY, CHECKPOINT_THREAD, Purpose.SAVE))
+        )
         saved = saved[saved < free[rows.of[saved]]]
         rows.last("primary_saved_at_ns", saved, at_ns[saved])
         # The wait for VMSTATE_RECEIVED begins with the last byte written.
@@ -226,29 +209,29 @@ class Checkpoints:
         acts = {side: part.where(self._acts(side)) for side in OTHER}
         for event in part.events:
             places = part.places(event)
-            if isinstance(event, StepDone) and event in self._work:
+            if isinstance(event, ev.StepDone) and event in self._work:
                 rows.total(step_column(event.side, event.step), places, part.value[places])
-            elif isinstance(event, StreamEnded):
+            elif isinstance(event, ev.StreamEnded):
                 spent = at_ns[places] - self._begun(event, part, acts[event.side])
                 rows.total(step_column(event.side, event.step), places, spent)
         for side, places in acts.items():
             if len(places):
                 self._acted_ns[side] = int(at_ns[places[-1]])
         for event in part.events:
-            if isinstance(event, StreamBegan):
+            if isinstance(event, ev.StreamBegan):
                 begun = part.places(event)[-1]
-                ended = part.places(StreamEnded(event.side, event.step))
+                ended = part.places(ev.StreamEnded(event.side, event.step))
                 if not len(ended) or ended[-1] < begun:
                     self._begun_ns[event.side, event.step] = int(at_ns[begun])
 
-    def _begun(self, ended: StreamEnded, part: Columns, acts: Ints) -> Ints:
+    def _begun(self, ended: ev.StreamEnded, part: Columns, acts: Ints) -> Ints:
         """Return when each of a side's streams of one name began.
 
         Its writer says so; a reader's has begun when its thread last did something else.
         """
         ends = part.places(ended)
         begun_ns = before(acts, ends, part.at_ns, self._acted_ns[ended.side])
-        begins = part.places(StreamBegan(ended.side, ended.step))
+        begins = part.places(ev.StreamBegan(ended.side, ended.step))
         last = last_before(begins, ends)
         fresh = last > np.append(-1, ends[:-1])
         begun_ns = np.where(fresh, part.at_ns[last], begun_ns)
@@ -257,16 +240,16 @@ class Checkpoints:
             begun_ns[0] = left_ns
         return begun_ns
 
-    def _acts(self, side: str) -> Callable[[Event], bool]:
+    def _acts(self, side: str) -> Callable[[ev.Event], bool]:
         """Return what is true of what a side's COLO thread does before it may begin to read."""
 
-        def acts(event: Event) -> bool:
+        def acts(event: ev.Event) -> bool:
             match event:
-                case Sent(by) | Received(by) | StreamEnded(by):
+                case ev.Sent(by) | ev.Received(by) | ev.StreamEnded(by):
                     return by == side
-                case LockGot(by, thread):
+                case ev.LockGot(by, thread):
                     return by == side and thread != MAIN_LOOP
-                case StepDone(by):
+                case ev.StepDone(by):
                     return by == side and event in self._work
             return False
 
@@ -275,18 +258,18 @@ class Checkpoints:
 
 def frozen_since(frozen_ns: dict[str, int], part: Columns) -> None:
     """Bring up to date since when each side's process has been frozen, if it is."""
-    for place in part.where(lambda event: isinstance(event, ProcessChanged)).tolist():
+    for place in part.where(lambda event: isinstance(event, ev.ProcessChanged)).tolist():
         match part.events[part.kind[place]]:
-            case ProcessChanged(side, "frozen"):
+            case ev.ProcessChanged(side, "frozen"):
                 frozen_ns[side] = int(part.at_ns[place])
-            case ProcessChanged(side, "thawed"):
+            case ev.ProcessChanged(side, "thawed"):
                 del frozen_ns[side]
 
 
-def _moves_state(side: str) -> Callable[[Event], bool]:
+def _moves_state(side: str) -> Callable[[ev.Event], bool]:
     """Return what is true of the ends of a side's holds that save, load or receive state."""
     return lambda event: (
-        isinstance(event, LockReleased) and event.side == side and event.purpose.moves_state
+        isinstance(event, ev.LockReleased) and event.side == side and event.purpose.moves_state
     )
 
 
@@ -313,7 +296,7 @@ class _Rows:
         self.part = part
         size = len(part)
         requests = part.places(REQUEST)
-        self.ends = ends = part.where(lambda event: isinstance(event, CheckpointEnded))
+        self.ends = ends = part.where(lambda event: isinstance(event, ev.CheckpointEnded))
         # An end with no request since the one before: its request could not be sent.
         alone = ends[last_before(requests, ends) <= np.append(-1, ends)[:-1]]
         self.begins = np.sort(np.append(requests, alone))

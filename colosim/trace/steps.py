@@ -15,22 +15,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from colosim.errors import DesignError
-from colosim.trace.events import (
-    PRIMARY,
-    SECONDARY,
-    Event,
-    GuestRunning,
-    GuestStopped,
-    LockGot,
-    LockReleased,
-    LockWanted,
-    MemoryLevel,
-    Received,
-    Sent,
-    StepDone,
-    StreamBegan,
-    StreamEnded,
-)
+from colosim.trace import events as ev
+from colosim.trace.events import PRIMARY, SECONDARY
 from colosim.trace.purpose import Purpose
 
 CHECKPOINT_THREAD: Final = "checkpoint thread"
@@ -82,8 +68,8 @@ class Point:
 
     side: str
     name: str
-    events: tuple[Event, ...] = ()
-    after: Event | None = None
+    events: tuple[ev.Event, ...] = ()
+    after: ev.Event | None = None
     begins: str = ""
     meaning: str = ""
 
@@ -117,11 +103,11 @@ class Step:
     lock: Purpose | None = None
 
 
-def _primary(name: str, *events: Event, **more: Any) -> Point:
+def _primary(name: str, *events: ev.Event, **more: Any) -> Point:
     return Point(PRIMARY, name, events, **more)
 
 
-def _secondary(name: str, *events: Event, **more: Any) -> Point:
+def _secondary(name: str, *events: ev.Event, **more: Any) -> Point:
     return Point(SECONDARY, name, events, **more)
 
 
@@ -132,38 +118,42 @@ _SAVER = (PRIMARY, CHECKPOINT_THREAD, Purpose.SAVE)
 _LOADER = (SECONDARY, INCOMING_THREAD, Purpose.LOAD)
 
 POINTS: Final = (
-    _primary("request", Sent(PRIMARY, _REQUEST)),
-    _secondary("request", Received(SECONDARY, _REQUEST)),
-    _secondary("stopped", GuestStopped(SECONDARY)),
-    _secondary("reply", Sent(SECONDARY, _REPLY)),
-    _primary("reply", Received(PRIMARY, _REPLY)),
-    _primary("stopped", GuestStopped(PRIMARY)),
-    _primary("vmstate_send", Sent(PRIMARY, _SEND)),
-    _secondary("vmstate_send", Received(SECONDARY, _SEND)),
-    _primary("lock_wanted", LockWanted(*_SAVER), LockGot(*_SAVER)),
-    _primary("lock_taken", LockGot(*_SAVER)),
+    _primary("request", ev.Sent(PRIMARY, _REQUEST)),
+    _secondary("request", ev.Received(SECONDARY, _REQUEST)),
+    _secondary("stopped", ev.GuestStopped(SECONDARY)),
+    _secondary("reply", ev.Sent(SECONDARY, _REPLY)),
+    _primary("reply", ev.Received(PRIMARY, _REPLY)),
+    _primary("stopped", ev.GuestStopped(PRIMARY)),
+    _primary("vmstate_send", ev.Sent(PRIMARY, _SEND)),
+    _secondary("vmstate_send", ev.Received(SECONDARY, _SEND)),
+    _primary("lock_wanted", ev.LockWanted(*_SAVER), ev.LockGot(*_SAVER)),
+    _primary("lock_taken", ev.LockGot(*_SAVER)),
     _primary("sync_begin", begins=BITMAP_SYNC),
-    _primary("synced", StepDone(PRIMARY, BITMAP_SYNC)),
+    _primary("synced", ev.StepDone(PRIMARY, BITMAP_SYNC)),
     _primary("ram_sent", meaning="the RAM stream, sent on its own, ends"),
     _primary("saved", meaning="the last state is staged or sent under the lock"),
-    _primary("lock_free", LockReleased(*_SAVER)),
-    _primary("size_sent", Sent(PRIMARY, _SIZE)),
+    _primary("lock_free", ev.LockReleased(*_SAVER)),
+    _primary("size_sent", ev.Sent(PRIMARY, _SIZE)),
     _primary("sent", meaning="the stream of what was staged ends"),
     # Streamed RAM is loaded once its end mark is there, which comes along with the size.
-    _secondary("ram_loaded", Received(SECONDARY, _SIZE), after=StreamEnded(SECONDARY, RAM_LOAD)),
-    _secondary("size", Received(SECONDARY, _SIZE)),
-    _secondary("filled", StreamEnded(SECONDARY, VMSTATE_FILL), StreamEnded(SECONDARY, DEVICE_FILL)),
-    _secondary("received", Sent(SECONDARY, _RECEIVED)),
-    _primary("received", Received(PRIMARY, _RECEIVED)),
-    _secondary("lock_taken", LockGot(*_LOADER)),
-    _secondary("reset", StepDone(SECONDARY, RESET)),
+    _secondary(
+        "ram_loaded", ev.Received(SECONDARY, _SIZE), after=ev.StreamEnded(SECONDARY, RAM_LOAD)
+    ),
+    _secondary("size", ev.Received(SECONDARY, _SIZE)),
+    _secondary(
+        "filled", ev.StreamEnded(SECONDARY, VMSTATE_FILL), ev.StreamEnded(SECONDARY, DEVICE_FILL)
+    ),
+    _secondary("received", ev.Sent(SECONDARY, _RECEIVED)),
+    _primary("received", ev.Received(PRIMARY, _RECEIVED)),
+    _secondary("lock_taken", ev.LockGot(*_LOADER)),
+    _secondary("reset", ev.StepDone(SECONDARY, RESET)),
     _secondary("flush_begin", begins=CACHE_FLUSH),
-    _secondary("flush_end", StepDone(SECONDARY, CACHE_FLUSH)),
-    _secondary("lock_free", LockReleased(*_LOADER)),
-    _secondary("resumed", GuestRunning(SECONDARY)),
-    _secondary("loaded", Sent(SECONDARY, _LOADED)),
-    _primary("loaded", Received(PRIMARY, _LOADED)),
-    _primary("resumed", GuestRunning(PRIMARY)),
+    _secondary("flush_end", ev.StepDone(SECONDARY, CACHE_FLUSH)),
+    _secondary("lock_free", ev.LockReleased(*_LOADER)),
+    _secondary("resumed", ev.GuestRunning(SECONDARY)),
+    _secondary("loaded", ev.Sent(SECONDARY, _LOADED)),
+    _primary("loaded", ev.Received(PRIMARY, _LOADED)),
+    _primary("resumed", ev.GuestRunning(PRIMARY)),
 )
 """Points of one transaction, in the order in which they can come."""
 
@@ -289,16 +279,16 @@ def _words(name: str) -> int:
     return len(name.replace("_", " ").split())
 
 
-def check_names(event: Event, own: OwnNames) -> None:
+def check_names(event: ev.Event, own: OwnNames) -> None:
     """Refuse an event with a step or an account of memory that neither is known nor declared.
 
     :raises DesignError: with the name that was meant, or that is nearest.
     """
-    if isinstance(event, StepDone | StreamBegan):
+    if isinstance(event, ev.StepDone | ev.StreamBegan):
         steps = (*_BY_NAME, *_OUTSIDE, *own.steps)
         name, known = event.step, [of for side, of in steps if side == event.side]
         what, declared = f"step of the {event.side}", f"new_steps = ('{event.side}: {name}',)"
-    elif isinstance(event, MemoryLevel):
+    elif isinstance(event, ev.MemoryLevel):
         name, known = event.account, [*ACCOUNTS, *own.accounts]
         what, declared = "account of memory", f"new_accounts = ('{name}',)"
     else:

@@ -9,27 +9,7 @@ import pandas as pd
 from colosim.analysis.timeline import purpose_of
 from colosim.plots.lanes import request_of, window_of
 from colosim.plots.units import int_or_none, short_time
-from colosim.trace.events import (
-    CheckpointEnded,
-    Event,
-    FaultsOver,
-    GuestRunning,
-    GuestStopped,
-    LockGot,
-    LockReleased,
-    LockWanted,
-    MemoryLevel,
-    OnSide,
-    PagesCounted,
-    Received,
-    Sent,
-    Staged,
-    StepDone,
-    StreamBegan,
-    StreamEnded,
-    WaitBegan,
-    WaitEnded,
-)
+from colosim.trace import events as ev
 from colosim.trace.steps import PROTOCOL_THREADS, step_column
 
 if TYPE_CHECKING:
@@ -57,7 +37,7 @@ class Step(NamedTuple):
     kind: str
     what: str
     message: int | None
-    event: Event
+    event: ev.Event
 
     @property
     def text(self) -> str:
@@ -123,7 +103,7 @@ def sequence_of(run: Run, checkpoint: int) -> Sequence:
     for one in events:
         found = _step_of(post, one, columns, checkpoint)
         if found is not None:
-            side = one.event.side if isinstance(one.event, OnSide) else PAIR
+            side = one.event.side if isinstance(one.event, ev.OnSide) else PAIR
             steps.append(Step(one.at_ns - begin, side, *found, one.event))
     return Sequence(checkpoint, tuple(steps), tuple(post.messages))
 
@@ -159,29 +139,35 @@ def _step_of(  # noqa: C901 - a case for each kind of event
     """Return kind, what and message of the step that an event is, None if it is none."""
     at_ns, event, value = one
     match event:
-        case LockWanted() | LockGot() | LockReleased():
+        case ev.LockWanted() | ev.LockGot() | ev.LockReleased():
             return (*_locked(event, value), None)
-        case Sent(side, message):
+        case ev.Sent(side, message):
             return "sends", message, post.find("sent_ns", side, at_ns, message)
-        case Received(side, message):
+        case ev.Received(side, message):
             return "receives", message, post.find("received_ns", side, at_ns, message)
-        case StreamBegan(side, step):
+        case ev.StreamBegan(side, step):
             return "begins to send", step, post.find("sent_ns", side, at_ns, step)
-        case StreamEnded(side, step):
+        case ev.StreamEnded(side, step):
             return _sent_or_read(post, side, step, at_ns)
-        case GuestRunning():
+        case ev.GuestRunning():
             return "guest", "guest runs", None
-        case GuestStopped():
+        case ev.GuestStopped():
             return "guest", "guest stopped", None
-        case PagesCounted(_, "dirty" | "flushed"):
+        case ev.PagesCounted(_, "dirty" | "flushed"):
             return "does", f"{value} {event.what}", None
-        case MemoryLevel() | Staged() | WaitBegan() | WaitEnded() | StepDone(_, "stop" | "start"):
+        case (
+            ev.MemoryLevel()
+            | ev.Staged()
+            | ev.WaitBegan()
+            | ev.WaitEnded()
+            | ev.StepDone(_, "stop" | "start")
+        ):
             return None
-        case StepDone(side, step) if value and step_column(side, step) in columns:
+        case ev.StepDone(side, step) if value and step_column(side, step) in columns:
             return "does", f"{step}, {short_time(value)}", None
-        case OnSide():
+        case ev.OnSide():
             return "does", event.what, None
-        case CheckpointEnded() | FaultsOver() if value != checkpoint:
+        case ev.CheckpointEnded() | ev.FaultsOver() if value != checkpoint:
             return "does", f"{event} ({value})", None
     return "does", str(event), None
 
@@ -194,13 +180,13 @@ def _sent_or_read(post: _Post, side: str, step: str, at_ns: int) -> tuple[str, s
     return "has read", step, post.find("received_ns", side, at_ns, "")
 
 
-def _locked(event: LockWanted | LockGot | LockReleased, value: int) -> tuple[str, str]:
+def _locked(event: ev.LockWanted | ev.LockGot | ev.LockReleased, value: int) -> tuple[str, str]:
     own = event.thread == PROTOCOL_THREADS[event.side]
     who = "" if own else f"{event.thread} "
     to = f" to {purpose_of(event.purpose)}" if own else ""
     match event:
-        case LockWanted():
+        case ev.LockWanted():
             return "wants", f"{who}waits for the lock{to}"
-        case LockGot():
+        case ev.LockGot():
             return "takes", f"{who}takes the lock{to}"
     return "releases", f"{who}releases the lock, {short_time(value)}"

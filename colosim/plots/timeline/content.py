@@ -12,33 +12,7 @@ from colosim.plots.lanes import WAITS, Lanes, events_of
 from colosim.plots.style import FigureError
 from colosim.plots.timeline.trace import Flow, Slice, Thread, Trace, Unit
 from colosim.plots.units import int_or_none
-from colosim.trace.events import (
-    ByManager,
-    CheckpointEnded,
-    CommandReceived,
-    CommandServed,
-    Event,
-    FailureInjected,
-    FaultEnded,
-    FaultStruck,
-    GuestRunning,
-    GuestStopped,
-    LockGot,
-    LockReleased,
-    LockWanted,
-    MemoryLevel,
-    OnSide,
-    PagesCounted,
-    ProcessChanged,
-    Received,
-    Sent,
-    Staged,
-    StepDone,
-    StreamBegan,
-    StreamEnded,
-    WaitBegan,
-    WaitEnded,
-)
+from colosim.trace import events as ev
 from colosim.trace.steps import MAIN_LOOP, PROTOCOL_THREADS, step_column
 
 if TYPE_CHECKING:
@@ -50,23 +24,23 @@ _STEPS_MAX = 16
 """In how many steps a counter follows a slope."""
 _STEP_BYTES = 16 << 10
 _PAGES = {"dirty": "dirty pages", "flushed": "pages flushed from the RAM cache"}
-_COMMANDS = (CommandReceived, CommandServed)
+_COMMANDS = (ev.CommandReceived, ev.CommandServed)
 _ON_OTHER_TRACKS = (
-    MemoryLevel,
-    LockWanted,
-    LockGot,
-    LockReleased,
-    Sent,
-    Received,
-    StreamBegan,
-    StreamEnded,
-    FailureInjected,
-    Staged,
-    GuestRunning,
-    GuestStopped,
-    ProcessChanged,
-    WaitBegan,
-    WaitEnded,
+    ev.MemoryLevel,
+    ev.LockWanted,
+    ev.LockGot,
+    ev.LockReleased,
+    ev.Sent,
+    ev.Received,
+    ev.StreamBegan,
+    ev.StreamEnded,
+    ev.FailureInjected,
+    ev.Staged,
+    ev.GuestRunning,
+    ev.GuestStopped,
+    ev.ProcessChanged,
+    ev.WaitBegan,
+    ev.WaitEnded,
 )
 """What another track or a counter shows."""
 
@@ -98,9 +72,9 @@ def timeline(run: Run) -> bytes:
 
 def _draw_pair(lanes: Lanes, trace: Trace) -> None:
     _draw_slices(trace, trace.track("checkpoints"), "checkpoints", list(_checkpoints(lanes)))
-    kinds = (FaultStruck, FaultEnded, FailureInjected)
+    kinds = (ev.FaultStruck, ev.FaultEnded, ev.FailureInjected)
     struck = [(at, str(event)) for at, event, _ in lanes.events if isinstance(event, kinds)]
-    seen = [(at, event.what) for at, event, _ in lanes.events if isinstance(event, ByManager)]
+    seen = [(at, event.what) for at, event, _ in lanes.events if isinstance(event, ev.ByManager)]
     for name, category, instants in (
         ("faults", "fault", struck),
         ("cluster manager", "command", seen),
@@ -112,7 +86,7 @@ def _draw_pair(lanes: Lanes, trace: Trace) -> None:
 
 def _checkpoints(lanes: Lanes) -> Iterator[Slice]:
     closed = {
-        number: at for at, event, number in lanes.events if isinstance(event, CheckpointEnded)
+        number: at for at, event, number in lanes.events if isinstance(event, ev.CheckpointEnded)
     }
     for row in lanes.run.checkpoints.to_dict("records"):
         points = [
@@ -215,7 +189,7 @@ class _Side:
         """Mark commands on the main loop, and whatever no other track tells on one of its own."""
         own: int | None = None
         for at_ns, event, _ in self._events:
-            what = event.what if isinstance(event, OnSide) else str(event)
+            what = event.what if isinstance(event, ev.OnSide) else str(event)
             if isinstance(event, _COMMANDS):
                 self._trace.instant(self._threads[MAIN_LOOP], at_ns, what, "command")
             elif not self._is_told(event):
@@ -223,12 +197,12 @@ class _Side:
                     own = self._trace.track("COLO", self._process)
                 self._trace.instant(own, at_ns, what, "COLO")
 
-    def _is_told(self, event: Event) -> bool:
+    def _is_told(self, event: ev.Event) -> bool:
         """Whether another track shows an event, or a counter."""
         match event:
-            case StepDone(side, step):
+            case ev.StepDone(side, step):
                 return step_column(side, step) in self._run.checkpoints.columns
-            case PagesCounted(_, pages):
+            case ev.PagesCounted(_, pages):
                 return pages in _PAGES
         return isinstance(event, _ON_OTHER_TRACKS)
 
@@ -236,7 +210,7 @@ class _Side:
 
     def _draw_pages(self) -> None:
         for pages, name in _PAGES.items():
-            event = PagesCounted(self._side, pages)
+            event = ev.PagesCounted(self._side, pages)
             seen = [one for one in self._events if one.event == event]
             if seen:
                 track = self._trace.counter_track(self._process, name, Unit.COUNT)
