@@ -109,7 +109,7 @@ class _Reading:
                 "connections": 1 if closed else int(words.get("conns", 1)),
                 "outstanding": None if kind != "tcp" and "win" not in words else 1,
                 "response_bytes": int(words.get("resp", 64)),
-                "divergence_ppm": int(Decimal(words.get("div", "0")) * 10**6),
+                "divergence": int(Decimal(words.get("div", "0")) * 10**6),
             },
             output={
                 "mode": {"plain": "direct", "colo": "compared"}.get(config["mode"], "buffered"),

@@ -47,7 +47,11 @@ class Clients:
         service = scenario.service
         assert service is not None  # noqa: S101 - whoever makes it has looked
         output = scenario.output or Output.model_construct()
-        settings = Settings(service, output, mode, scenario.network.latency_ns, seed)
+        network = scenario.network
+        settings = Settings(
+            *(service, output, mode, network.latency_ns, seed),
+            link_bytes_per_s=network.bandwidth_bytes_per_s,
+        )
         open_ = service.outstanding is None and not isinstance(service.arrivals, ClosedLoop)
         self.room: Room = (OpenLoop if open_ else ClosedClients)(settings, self._take)
         self._env = primary.env

@@ -50,7 +50,7 @@ from colosim.scenario.overrides import override
 from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK
 from colosim.scenario.reading import Reading
 from colosim.scenario.section import Example, Section
-from colosim.scenario.service import COMPARED, DIRECT, HELD, Output, SecondaryLag, Service
+from colosim.scenario.service import COMPARED, DIRECT, HELD, Output, Service
 from colosim.scenario.units import text_of
 from colosim.trace.fields import SEED_MAX
 
@@ -61,6 +61,10 @@ _OPTIONS_PATTERN: Final = r"(?:\+[a-z][a-z0-9-]*(?:=[A-Za-z0-9.]+)?)*"
 _Design = Annotated[
     str, Text("the name of a design, or one with remedies", NAME_PATTERN + _OPTIONS_PATTERN, 300)
 ]
+_OF_COMPARISON: Final = {
+    "service": ("divergence", "secondary_lag", "own_times", "request_bytes"),
+    "output": ("timeout_ns", "scan_ns", "queue", "nodelay", "loopback_ns"),
+}
 _TABLE: Final = "qemu25/old-ram512-n16384-bw0"
 _Table = Annotated[
     str, Text(f"a measured table such as '{_TABLE}'", r"[A-Za-z0-9][A-Za-z0-9._/-]*", 200)
@@ -262,28 +266,28 @@ class Scenario(Section):
             return
         modes = {design: self.mode_of(design) for _, design in entries(self.designs)}
         for design, mode in modes.items():
-            if mode != DIRECT and design == "unprotected":
+            if mode in {COMPARED, HELD} and design == "unprotected":
                 yield Conflict(
                     f"the design '{design}' has nothing that output could wait for "
-                    f"({mode}); expected output.mode direct",
+                    f"({mode}); expected output.mode direct or filter-buffer",
                     (("output", "mode"),),
                 )
             if mode == COMPARED and design == "remus":
                 yield Conflict(
                     "the design 'remus' runs no second guest to compare with; expected "
-                    "output.mode held or direct",
+                    "output.mode held, direct or filter-buffer",
                     (("output", "mode"),),
                 )
         if COMPARED not in modes.values():
-            for key, value, default in (
-                ("divergence", service.divergence_ppm, 0),
-                ("secondary_lag", service.secondary_lag, SecondaryLag.model_construct()),
-            ):
-                if value != default:
-                    yield Conflict(
-                        f"service.{key} is without effect: no design's output is compared",
-                        (("service", key),),
-                    )
+            for section, of in (("service", service), ("output", output or Output())):
+                for name in _OF_COMPARISON[section]:
+                    field = type(of).model_fields[name]
+                    if getattr(of, name) != field.default:
+                        yield Conflict(
+                            f"{section}.{field.alias} is without effect: no design's output is "
+                            "compared",
+                            ((section, str(field.alias)),),
+                        )
 
     def mode_of(self, design: str) -> str:
         """Return what the output of `design` waits for."""

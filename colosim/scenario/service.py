@@ -16,8 +16,8 @@ from colosim.scenario.section import Forms, Section
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DIRECT, COMPARED, HELD = "direct", "compared", "held"
-MODES = (DIRECT, COMPARED, HELD)
+DIRECT, COMPARED, HELD, BUFFERED = "direct", "compared", "held", "filter-buffer"
+MODES = (DIRECT, COMPARED, HELD, BUFFERED)
 
 _TIME_NS_MAX = 100 * 10**9
 _RequestRate = Annotated[int, Measure(units.REQUEST_RATE, 1, 10**14)]
@@ -182,6 +182,37 @@ class SecondaryLag(Section):
     """For every other request."""
 
 
+class Drift(Section):
+    """The guests drift apart some time after each checkpoint; from then on every answer differs."""
+
+    example = "{rate: 0.2 /s}"
+
+    rate: _RequestRate
+    """At this rate since the last checkpoint: the time to it is exponentially distributed."""
+
+
+class DifferingResponses(Section):
+    """These answers differ, and no others."""
+
+    example = "{responses: [7, 19]}"
+
+    responses: Annotated[tuple[int, ...], Values(Measure(units.COUNT, 0, 10**12))]
+    """Numbers of the requests that they answer, counted from 0."""
+
+
+def _divergence(value: object) -> type[Section] | Measure:
+    if not isinstance(value, dict):
+        return _SHARE
+    return DifferingResponses if "responses" in value else Drift
+
+
+_SHARE: Final = Measure(units.SHARE, 0, 10**6)
+AnyDivergence: TypeAlias = Annotated[
+    Annotated[int, _SHARE] | Drift | DifferingResponses,
+    Forms(_divergence, _SHARE, Drift, DifferingResponses),
+]
+
+
 class Service(Section):
     """What the guest does for clients."""
 
@@ -201,16 +232,20 @@ class Service(Section):
     """
     own_times: Switch = False
     """Whether each guest draws its own time for a request; else both take the same."""
+    request_bytes: Size = 200
+    """What a request has: its copy crosses the link in so many bytes."""
     response_bytes: Size = 1024
-    """What the answer has; of it consists what is held."""
+    """What an answer has: the secondary's crosses the link; of it consists what is held."""
     connections: Annotated[int, Measure(units.COUNT, 1, 16384)] = 1
     """Connections, used in turn; a client of a closed loop has its own."""
     outstanding: Annotated[int | None, Measure(units.COUNT, 1, 10**6, "none")] = None
     """How many requests of a connection may wait for an answer; further ones are sent later."""
     latency_ns: Time = 100_000
     """Between client and primary, one way."""
-    divergence_ppm: Annotated[int, Measure(units.SHARE, 0, 10**6)] = 0
-    """Share of the answers in which primary and secondary differ."""
+    divergence: AnyDivergence = 0
+    """Which answers of primary and secondary differ: a share of them, those since the guests have
+    drifted apart, or those of certain requests.
+    """
     secondary_lag: SecondaryLag = SecondaryLag.model_construct()
     """What the secondary needs beyond the primary's time."""
 
@@ -231,7 +266,12 @@ class Output(Section):
 
     mode: Annotated[str, Choice(MODES, "a mode of output")] | None = None
     """direct: for nothing; compared: for the secondary's (colo-compare); held: for the checkpoint's
-    acknowledgement. By the design unless stated: unprotected direct, remus held, others compared.
+    acknowledgement; filter-buffer: for the next tick of that filter. By the design unless stated:
+    unprotected direct, remus held, others compared.
+    """
+    interval_ns: Annotated[int | None, Measure(units.TIME, 1, 10**13)] = None
+    """From tick to tick of the filter-buffer, in time that the guest runs; what a checkpoint does
+    is nothing to it (net/filter-buffer.c).
     """
     timeout_ns: Annotated[int, Measure(units.TIME, 1, 10**13)] = 3 * 10**9
     """Older frames force a checkpoint (compare_timeout)."""
@@ -245,3 +285,8 @@ class Output(Section):
     """
     loopback_ns: Annotated[int, Measure(units.TIME, 0, 10**9)] = 100_000
     """A hop within the primary, to the comparison and back (measured: 0.2 ms for the two)."""
+
+    @check("mode", "interval")
+    def _has_an_interval(self) -> Iterator[str]:
+        if (self.mode == BUFFERED) != (self.interval_ns is not None):
+            yield f"mode {BUFFERED} has an interval, and no other has"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from colosim.scenario.service import MeasuredArrivals, Poisson
-from colosim.service.draws import Draws, exponential
+from colosim.service.draws import PER_RATE, Draws, exponential
 
 if TYPE_CHECKING:
     from colosim.service.draws import Times
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 BLOCK: Final = 4096
 FAR_NS: Final = 1 << 60
 """When requests come of which there are none."""
-PER_RATE: Final = 10**15
-"""A rate is in requests a million seconds: so many ns."""
 
 
 class Arrivals:

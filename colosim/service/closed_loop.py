@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from colosim.scenario.service import COMPARED, DIRECT, ClosedLoop
+from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, ClosedLoop
 from colosim.service.arrivals import BLOCK, Arrivals
 from colosim.service.comparison import NEVER
-from colosim.service.draws import Draws, own_times, values_of
+from colosim.service.draws import Divergence, Draws, own_times, values_of
 from colosim.service.room import TAP_FRAMES, Room
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ class Draw:
     def __init__(self, settings: Settings) -> None:
         service = settings.service
         self._times = Draws(settings.seed, "service times", values_of(service.time))
-        self._differing = Draws(settings.seed, "divergence", np.zeros(1, np.int64))
-        self._share_ppm = service.divergence_ppm
+        self._divergence = Divergence(service, settings.seed)
         self._own = own_times(service, settings.seed)
         self._blocks: deque[tuple[list[int], list[int], list[bool]]] = deque(maxlen=_KEPT_BLOCKS)
         self._drawn = 0
@@ -84,7 +83,7 @@ class Draw:
         """Return how long a request takes either guest, and whether its answers differ."""
         block, index = divmod(number, BLOCK)
         while block >= self._drawn:
-            differing = self._differing.below(self._share_ppm, BLOCK)
+            differing = self._divergence.take(self._drawn * BLOCK, BLOCK)
             times = self._times.take(BLOCK)
             own = times if self._own is None else self._own.take(BLOCK)
             self._blocks.append((times.tolist(), own.tolist(), differing.tolist()))
@@ -117,6 +116,8 @@ class ClosedClients(Room):
         self._held: list[tuple[Request, int]] = []
         """What waits for the pair, and when it is through the loopback."""
         self._differs: set[int] = set()
+        self._drifted: list[int] = []
+        """Those among them that differ for the guests have drifted apart, in this epoch."""
         self._looks_ahead = False
         self._out: list[tuple[int, int]] = []
         self._clear()
@@ -166,6 +167,20 @@ class ClosedClients(Room):
         event = (back, FREES) if self._think_ns is None else (back + self._think_ns, SENDS)
         heappush(self._state.clients, (*event, request.connection))
 
+    def _leave_or_wait(self, request: Request, at_ns: int) -> None:
+        """Let an answer leave, or wait for a tick of the filter in a later epoch."""
+        if at_ns <= self._stop_at:
+            self._leave(request, at_ns)
+        else:
+            self._held.append((request, at_ns - self.shift_ns))
+
+    def _wait_on(self) -> None:
+        """Let what waits for a tick of the filter leave, or wait on."""
+        if self.mode == BUFFERED:
+            held, self._held = self._held, []
+            for answered, guest_ns in held:
+                self._leave_or_wait(answered, guest_ns + self.shift_ns)
+
     def _tell(self) -> None:
         if self._out:
             arrived, left = np.array(self._out, np.int64).T
@@ -191,6 +206,8 @@ class ClosedClients(Room):
         comparison, state, run = self.comparison, self._state, self.run_ns
         comparison.clear()
         self._clear()
+        self._differs.difference_update(self._drifted)
+        self._drifted.clear()
         queue, state.queue = state.queue, []
         self._stop_at, self._secondary_stop_at = stop_ns, secondary_stop_ns
         self._free_ns, self._secondary_free_ns = run, self.secondary_run_ns
@@ -204,6 +221,7 @@ class ClosedClients(Room):
             if index >= self._taken:
                 self._mirror(request, request.arrived if index == self._taken else came_ns)
             self._serve(request, came_ns)
+        self._wait_on()
         last_ns = run - 1
         while True:
             arrives_ns = state.clients[0][0] if state.clients else NEVER
@@ -231,6 +249,9 @@ class ClosedClients(Room):
         done = max(begun + request.left, free)
         self._free_ns = done + (pace or 0)
         if done <= self._stop_at:
+            if done >= self.drifted_ns and request.number not in self._differs:
+                self._drifted.append(request.number)
+                self._differs.add(request.number)
             self._sent[request.number] = request
             self._send(done + self.hop_ns, 0, request)
             return
@@ -241,7 +262,7 @@ class ClosedClients(Room):
     def _mirror(self, request: Request, at_ns: int) -> None:
         """Send a copy to the secondary."""
         if self.mode == COMPARED:
-            came_ns = at_ns + self.crossing_ns
+            came_ns = at_ns + self.mirror_ns
             self._mirrored.append((request, came_ns))
             self._execute_copy(request, came_ns, request.whole)
 
@@ -260,7 +281,7 @@ class ClosedClients(Room):
         self._copies += 1
         self._secondary_free_ns = done + (pace or 0)
         if done <= self._secondary_stop_at and not (surplus and not self.newest_first):
-            self._send(done + self.crossing_ns, 1, request)
+            self._send(done + self.echo_ns, 1, request)
 
     def _send(self, at_ns: int, side: int, request: Request) -> None:
         self._count += 1
@@ -269,8 +290,8 @@ class ClosedClients(Room):
     def _frame(self, at_ns: int, side: int, request: Request) -> None:
         """Take an answer where it goes."""
         comparison = self.comparison
-        if self.mode == DIRECT:
-            self._leave(self._sent.pop(request.number), at_ns)
+        if self.mode in {DIRECT, BUFFERED}:
+            self._leave_or_wait(self._sent.pop(request.number), self.tick_after(at_ns))
             return
         if self.mode != COMPARED:
             return
@@ -303,6 +324,8 @@ class ClosedClients(Room):
         self._tell()
 
     def _let_go(self, at_ns: int) -> None:
+        if self.mode == BUFFERED:
+            return
         for request, through_ns in self._held:
             self._leave(request, max(at_ns, through_ns))
         self._held.clear()

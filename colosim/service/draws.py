@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from colosim.scenario.service import ExponentialTime, FixedTime, MeasuredTime
+from colosim.scenario.service import (
+    DifferingResponses,
+    Drift,
+    ExponentialTime,
+    FixedTime,
+    MeasuredTime,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 BITS: Final = 12
 SIZE: Final = 1 << BITS
 PPM: Final = 10**6
+PER_RATE: Final = 10**15
+"""A rate is in requests a million seconds: so many ns."""
 _CONTEXT: Final = Context(prec=40)
 _NORMAL_DIGITS: Final = 6
 
@@ -104,6 +112,30 @@ class Draws:
         return (self._bits.random_raw(count) >> np.uint64(32)) * np.uint64(PPM) < np.uint64(
             share_ppm << 32
         )
+
+
+class Divergence:
+    """Which answers differ, by the numbers of their requests; and when the guests drift apart."""
+
+    def __init__(self, service: Service, seed: int) -> None:
+        self._model = service.divergence
+        self._draws = Draws(seed, "divergence", np.zeros(1, np.int64))
+        self._apart: Draws | None = None
+        if isinstance(self._model, Drift):
+            mean = max(1, PER_RATE // self._model.rate)
+            self._apart = Draws(seed, "drift", exponential(mean))
+
+    def take(self, first: int, count: int) -> NDArray[np.bool_]:
+        """Return whether the answers of the next `count` requests differ, from number `first`."""
+        if isinstance(self._model, int):
+            return self._draws.below(self._model, count)
+        if isinstance(self._model, DifferingResponses):
+            return np.isin(np.arange(first, first + count), self._model.responses)
+        return np.zeros(count, np.bool_)
+
+    def drifts_after_ns(self) -> int | None:
+        """Return how long after a checkpoint the guests have drifted apart, None if never."""
+        return None if self._apart is None else int(self._apart.take(1)[0])
 
 
 def own_times(service: Service, seed: int) -> Draws | None:

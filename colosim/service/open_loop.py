@@ -7,58 +7,28 @@ first frame on that is out of order it goes frame by frame (`colosim.service.com
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from colosim.scenario.service import COMPARED, DIRECT
+from colosim.scenario.service import (
+    BUFFERED,
+    COMPARED,
+    DIRECT,
+    HELD,
+)
 from colosim.service.arrivals import BLOCK, Arrivals
 from colosim.service.comparison import MISMATCH, NEVER
 from colosim.service.draws import Draws, own_times, values_of
+from colosim.service.requests import Requests, no_requests
 from colosim.service.room import TAP_FRAMES, Room, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
     from colosim.service.draws import Times
     from colosim.service.room import Settings
-
-
-@dataclass(slots=True)
-class Requests:
-    """Requests by the order in which they come to the tap."""
-
-    number: Times
-    arrived: Times
-    connection: Times
-    work: Times
-    """What the primary still has to do."""
-    whole: Times
-    """What the request is in all to the secondary, which gets a copy of it."""
-    differs: NDArray[np.bool_]
-    met: NDArray[np.bool_]
-    """Whether it was counted as one that met a pause."""
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self.number)
-
-    def where(self, index: slice | Times | NDArray[np.bool_]) -> Requests:
-        """Return some of them."""
-        return Requests(*(getattr(self, field.name)[index] for field in fields(self)))
-
-    def and_then(self, other: Requests) -> Requests:
-        """Return these and others that come later."""
-        parts = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-        return Requests(*(np.concatenate(pair) for pair in parts))
-
-
-def _none() -> Requests:
-    numbers, flags = np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    return Requests(numbers, numbers, numbers, numbers, numbers, flags, flags)
 
 
 @dataclass(slots=True)
@@ -84,15 +54,14 @@ class OpenLoop(Room):
         self._planned = Arrivals(settings)
         self._times = Draws(seed, "service times", values_of(service.time))
         self._own = own_times(service, seed)
-        self._differing = Draws(seed, "divergence", np.zeros(1, np.int64))
-        self._open = _none()
+        self._open = no_requests()
         """Requests that are not done yet, and those that are still to come."""
         self._taken = 0
         """How many of them the primary's guest had at its last stop."""
-        self._again = _none()
+        self._again = no_requests()
         self._again_mirrored = np.zeros(0, np.int64)
         """What the secondary executes once more, and when its copies came."""
-        self._held = _none()
+        self._held = no_requests()
         self._held_ns = np.zeros(0, np.int64)
         """Done, and to leave when the pair lets them; those that do not come from a flush not
         before they are through the loopback."""
@@ -125,7 +94,7 @@ class OpenLoop(Room):
             number % service.connections,
             work,
             work if self._own is None else self._own.take(BLOCK),
-            self._differing.below(service.divergence_ppm, BLOCK),
+            self.divergence.take(int(number[0]), BLOCK),
             np.zeros(BLOCK, np.bool_),
         )
 
@@ -157,7 +126,7 @@ class OpenLoop(Room):
         mirrored = np.maximum(some.arrived, run)
         if len(some) > taken:
             mirrored[taken] = some.arrived[taken]
-        mirrored += self.crossing_ns
+        mirrored += self.mirror_ns
         again = np.maximum(self._again_mirrored, self.secondary_run_ns)
         came = np.concatenate(
             (np.full(taken, self.secondary_run_ns), again, mirrored[taken:]), dtype=np.int64
@@ -206,11 +175,13 @@ class OpenLoop(Room):
         checkpoint counts, which is returned beside.
         """
         some = self._open.where(slice(len(known.primary)))
+        if self.drifted_ns < NEVER:
+            some.differs = some.differs | (known.primary >= self.drifted_ns)
         mine = np.where(known.primary <= cut_ns, known.primary + self.hop_ns, NEVER)
         theirs = np.where(
-            known.secondary <= secondary_cut_ns, known.secondary + self.crossing_ns, NEVER
+            known.secondary <= secondary_cut_ns, known.secondary + self.echo_ns, NEVER
         )
-        surplus = known.surplus[known.surplus <= secondary_cut_ns] + self.crossing_ns
+        surplus = known.surplus[known.surplus <= secondary_cut_ns] + self.echo_ns
         if not self.newest_first:
             surplus = surplus[:0]  # bytes that were compared before are freed
         leaves = np.maximum(mine, theirs)
@@ -336,12 +307,16 @@ class OpenLoop(Room):
                 left[lost] = -1
             self._note_replays(known, requests, came)
         else:
-            left = known.primary[:done] if self.mode == DIRECT else np.full(done, NEVER)
+            left = self._left_uncompared(known.primary[:done])
+        if self.mode == BUFFERED and len(self._held):
+            out = self._held_ns <= stop - self.shift_ns
+            self.answer(self._held.arrived[out], self._held_ns[out] + self.shift_ns)
+            self._held, self._held_ns = self._held.where(~out), self._held_ns[~out]
         out = (left >= 0) & (left <= stop)
         self.answer(requests.arrived[:done][out], left[out])
         waits = np.flatnonzero(left > stop)
         self._held = self._held.and_then(requests.where(waits))
-        through = np.where(left[waits] < NEVER, left[waits], 0)
+        through = np.where(left[waits] < NEVER, left[waits] - self.shift_ns, 0)
         self._held_ns = np.concatenate((self._held_ns, through))
         self.held_peak = max(self.held_peak, len(self._held))
         if done < came:
@@ -356,6 +331,12 @@ class OpenLoop(Room):
         self._open = requests.where(slice(done, None))
         self._taken = came - done
 
+    def _left_uncompared(self, done: Times) -> Times:
+        """Return when answers leave that are not compared, `NEVER` if with the checkpoint."""
+        if self.mode == HELD:
+            return np.full(len(done), NEVER)
+        return done if self.mode == DIRECT else self.tick_after(done)
+
     def _note_replays(self, known: Served, requests: Requests, came: int) -> None:
         """Note which copies came to the stopped secondary, their requests in the state already."""
         late = np.flatnonzero(known.mirrored[:came] > self.secondary_stop_ns)
@@ -363,8 +344,10 @@ class OpenLoop(Room):
         self._again_mirrored = known.mirrored[late]
 
     def _let_go(self, at_ns: int) -> None:
+        if self.mode == BUFFERED:
+            return
         self.answer(self._held.arrived, np.maximum(self._held_ns, at_ns))
-        self._held, self._held_ns = _none(), np.zeros(0, np.int64)
+        self._held, self._held_ns = no_requests(), np.zeros(0, np.int64)
 
     def _begin(self) -> None:
         run = self.run_ns
@@ -390,7 +373,7 @@ class OpenLoop(Room):
     def _forget(self, until_ns: int) -> None:
         self._make_until(until_ns)
         self._open = self._open.where(self._open.arrived > until_ns)
-        self._held, self._again, self._taken = _none(), _none(), 0
+        self._held, self._again, self._taken = no_requests(), no_requests(), 0
         self._held_ns = np.zeros(0, np.int64)
         self._again_mirrored = np.zeros(0, np.int64)
 

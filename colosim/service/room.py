@@ -11,14 +11,14 @@ of the stop is before it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from colosim.engine.streams import Streams
-from colosim.scenario.service import COMPARED, DIRECT
-from colosim.service.comparison import Comparison
-from colosim.service.draws import Draws, of_percentiles
+from colosim.scenario.service import BUFFERED, COMPARED, DIRECT
+from colosim.service.comparison import NEVER, Comparison
+from colosim.service.draws import Divergence, Draws, of_percentiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,8 @@ bursts it is answered 3.9 and 4.4 ms behind the first, for lags of 57 and 76 ms)
 class Settings:
     """What a scenario says of clients, for one design.
 
-    `link_ns`: one way between the hosts.  The bytes of requests and answers take no time there.
+    `link_ns`: one way between the hosts; `link_bytes_per_s`: how fast it is, None if that is no
+    limit.  Requests, answers and the checkpoint's stream do not queue for it (assumed).
     """
 
     service: Service
@@ -48,11 +49,14 @@ class Settings:
     mode: str
     link_ns: int
     seed: int
+    link_bytes_per_s: int | None = None
 
-    @property
-    def crossing_ns(self) -> int:
-        """How long a frame is on its way between the hosts' proxies."""
-        return self.link_ns * (1 if self.output.nodelay else NAGLE_WAYS)
+    def crossing_ns(self, size_bytes: int) -> int:
+        """Return how long a frame of that size is on its way between the hosts' proxies."""
+        bytes_ns = 0
+        if self.link_bytes_per_s is not None:
+            bytes_ns = size_bytes * 10**9 // self.link_bytes_per_s
+        return self.link_ns * (1 if self.output.nodelay else NAGLE_WAYS) + bytes_ns
 
 
 class Room:
@@ -65,7 +69,8 @@ class Room:
         self.on_answers = on_answers
         self.latency_ns = service.latency_ns
         self.hop_ns = output.loopback_ns if self.mode == COMPARED else 0
-        self.crossing_ns = settings.crossing_ns
+        self.mirror_ns = settings.crossing_ns(service.request_bytes)
+        self.echo_ns = settings.crossing_ns(service.response_bytes)
         self.pace_ns = service.pace_ns
         self.newest_first = service.protocol != "tcp"
         phase = Streams(settings.seed).below("old packet scan", output.scan_ns)
@@ -83,6 +88,13 @@ class Room:
         if lag.first is not None:
             self._second_ns = lag.first.p50_ns // SECOND_SHARE
             self._first = Draws(settings.seed, "first reply", of_percentiles(lag.first))
+        self.divergence = Divergence(service, settings.seed)
+        self.drifted_ns = NEVER
+        """Since when every answer differs."""
+        self.interval_ns = output.interval_ns or 1
+        self.phase_ns = Streams(settings.seed).below("filter-buffer", self.interval_ns)
+        self.shift_ns = 0
+        """How long the guest has stood: its own time is so far behind the clock."""
         self.first_ns = 0
         """Lag of the secondary's first request of this epoch, if it comes with the load."""
         self.second_ns = 0
@@ -134,11 +146,25 @@ class Room:
         halved = self.first_ns - (begun_ns - self.secondary_run_ns) // 2
         return max(self.later_ns, self.first_ns // 2, halved)
 
+    def tick_after(self, done: Any) -> Any:
+        """Return when an answer, or each of several, leaves that is done then and not compared.
+
+        At once; or with the next tick of the filter, which comes in time that the guest runs.
+        """
+        if self.mode != BUFFERED:
+            return done
+        since = self.shift_ns + self.phase_ns
+        done = done + (done == self.run_ns)  # a tick of the guest's time is not seen twice
+        return -(-(done - since) // self.interval_ns) * self.interval_ns + since
+
     # ---- what the pair tells -------------------------------------------------------------------
 
     def begin(self, run_ns: int, secondary_run_ns: int, *, loaded: bool = True) -> None:
         """Both guests run, the secondary's with the primary's state if it has `loaded` it."""
+        self.shift_ns += run_ns - max(0, self.stop_ns)
         self.run_ns, self.secondary_run_ns = run_ns, min(run_ns, secondary_run_ns)
+        if loaded or self.drifted_ns == NEVER:
+            self.drifted_ns = run_ns + (self.divergence.drifts_after_ns() or NEVER - run_ns)
         self.first_ns, self.second_ns = self.later_ns, 0
         if self._first is not None and loaded:
             self.first_ns = int(self._first.take(1)[0])
@@ -182,7 +208,7 @@ class Room:
         """
         if anew:
             self._forget(at_ns)
-        if not compared:
+        if anew or not (compared or self.mode == BUFFERED):
             self.mode, self.hop_ns, self.committed = DIRECT, 0, True
         self.begin(at_ns, at_ns, loaded=False)
 

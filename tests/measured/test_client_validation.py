@@ -81,7 +81,7 @@ def test_a_folder_is_read_request_by_request(tmp_path: Path) -> None:
     assert (run.pages, run.device_state_bytes, run.cut_ns) == ((2, 3), 1000, (2_100_000_000,))
     assert run.conditions.latency_ns == 2_000_000
     assert run.service["outstanding"] == 1
-    assert run.service["divergence_ppm"] == 100_000
+    assert run.service["divergence"] == 100_000
     (tmp_path / "meta.json").write_text("{}", encoding="utf-8")
     with pytest.raises(LogError, match="not as a run with clients is written"):
         read_client_run(tmp_path)

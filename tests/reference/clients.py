@@ -15,6 +15,7 @@ from typing import Any
 import simpy
 
 ARRIVES, DONE, PRIMARY_FRAME, SECONDARY_FRAME, SCAN, STOP, FLUSH, RUN = range(8)
+TICK = SECONDARY_FRAME
 TAP_FRAMES = 1000
 Steps = Generator[simpy.Event, Any, None]
 
@@ -32,6 +33,9 @@ class Case:
     mode: str
     newest_first: bool
     crossing_ns: int
+    request_ns: int
+    """What the bytes of a request take on the link on top."""
+    response_ns: int
     hop_ns: int
     queue: int
     timeout_ns: int
@@ -50,6 +54,11 @@ class Case:
     think_ns: int = -1
     """Of as many clients as there are connections; negative: requests come as they are given."""
     pace_ns: int | None = None
+    drift_ns: tuple[int, ...] = ()
+    """How long after each load the guests have drifted apart, in turn; none: never."""
+    interval_ns: int | None = None
+    """Of the filter-buffer."""
+    ticks_at_ns: int = 0
 
 
 @dataclass
@@ -92,6 +101,10 @@ class Reference:
         self.theirs: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         self.sent: set[int] = set()  # answers of the primary that have left the comparison
         self.held: list[int] = []
+        self.buffer: list[int] = []
+        self.stopped = self.env.event()
+        self.drifted: set[int] = set()
+        self.apart_ns = 0
         self.waits = True
         self.base_ns = 0
         self.flushed_ns = 0
@@ -161,7 +174,7 @@ class Reference:
 
     def differs(self, number: int) -> bool:
         """Return whether the answers to a request differ."""
-        return self.case.differs[number % len(self.case.differs)]
+        return number in self.drifted or self.case.differs[number % len(self.case.differs)]
 
     def left(self, number: int) -> None:
         """Let an answer be at its client."""
@@ -176,7 +189,7 @@ class Reference:
 
     def copy(self, number: int) -> Steps:
         """Mirror a request to the secondary: to its guest, or before its stopped NIC."""
-        yield self.until(self.ns + self.case.crossing_ns, ARRIVES)
+        yield self.until(self.ns + self.case.crossing_ns + self.case.request_ns, ARRIVES)
         if self.secondary_runs:
             self.twin.append(Job(number, self.own(number) + self.case.later_ns, self.ns))
             self.poke("secondary")
@@ -252,6 +265,11 @@ class Reference:
     def answer(self, number: int) -> Steps:
         """Take the primary's answer to where its output goes."""
         case = self.case
+        if case.drift_ns and self.ns >= self.apart_ns:
+            self.drifted.add(number)
+        if case.mode == "filter-buffer":
+            self.buffer.append(number)
+            return
         if case.mode == "direct":
             self.left(number)
             return
@@ -268,7 +286,7 @@ class Reference:
 
     def echo(self, number: int) -> Steps:
         """Take the secondary's answer to the comparison."""
-        yield self.until(self.ns + self.case.crossing_ns, SECONDARY_FRAME)
+        yield self.until(self.ns + self.case.crossing_ns + self.case.response_ns, SECONDARY_FRAME)
         frames = self.theirs[self.connection[number]]
         freed = not self.case.newest_first and (
             number in self.sent or any(one == number for _, one in frames)
@@ -303,6 +321,28 @@ class Reference:
             self.out.met.add(number)
             yield self.resumed
         self.left(number)
+
+    def filter_buffer(self) -> Steps:
+        """Let go what is in the buffer, again and again in time that the guest runs."""
+        left = self.case.ticks_at_ns
+        while True:
+            while not self.primary_runs:
+                yield self.resumed
+            begun = self.ns
+            yield self.until(begun + left, TICK) | self.stopped
+            left -= self.ns - begun
+            if left:
+                continue
+            for number in self.buffer:
+                self.left(number)
+            self.buffer.clear()
+            left = self.case.interval_ns or 0
+
+    def drift(self) -> None:
+        """Let the guests be alike, and drift apart some time after that."""
+        if self.case.drift_ns:
+            self.drifted.clear()
+            self.apart_ns = self.ns + self.case.drift_ns[self.loads % len(self.case.drift_ns)]
 
     def scan(self) -> Steps:
         """Look for old frames, again and again."""
@@ -346,6 +386,7 @@ class Reference:
             self.twin.clear()
             yield self.until(self.ns + case.stop_gap_ns, STOP)
             self.primary_runs, self.first_of_pause = False, None
+            self.stopped.succeed()
             self.resumed = self.env.event()
             self.primary_guest.interrupt()  # type: ignore[attr-defined]
             yield self.env.timeout(0)
@@ -371,7 +412,8 @@ class Reference:
             self.start_guest("secondary")
             self.loads += 1
             yield self.until(self.ns + case.resume_gap_ns, RUN)
-            self.primary_runs = True
+            self.primary_runs, self.stopped = True, self.env.event()
+            self.drift()
             self.at_tap.clear()
             self.out.checkpoints += 1
             self.start_guest("primary")
@@ -392,7 +434,10 @@ class Reference:
         self.start_guest("primary")
         self.start_guest("secondary")
         self.env.process(self.pair())
+        self.drift()
         if case.mode == "compared":
             self.env.process(self.scan())
+        if case.mode == "filter-buffer":
+            self.env.process(self.filter_buffer())
         self.env.run(8 * case.end_ns)
         return self.out

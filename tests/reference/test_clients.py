@@ -11,7 +11,8 @@ import pytest
 
 from colosim.scenario.service import ClosedLoop, Output, Poisson, Service
 from colosim.service.closed_loop import SENDS, ClosedClients, Draw
-from colosim.service.open_loop import OpenLoop, Requests
+from colosim.service.open_loop import OpenLoop
+from colosim.service.requests import Requests
 from colosim.service.room import Room, Settings
 from tests.reference.clients import Case, Outcome, Reference
 
@@ -30,6 +31,8 @@ def settings_of(case: Case, outstanding: int | None = None) -> Settings:
         connections=case.connections if case.think_ns < 0 else 1,
         outstanding=outstanding,
         pace_ns=case.pace_ns,
+        request_bytes=case.request_ns,
+        response_bytes=case.response_ns,
     )
     output = Output(
         mode=case.mode,
@@ -38,8 +41,9 @@ def settings_of(case: Case, outstanding: int | None = None) -> Settings:
         scan_ns=case.scan_ns,
         loopback_ns=case.hop_ns,
         nodelay=True,
+        **({} if case.interval_ns is None else {"interval_ns": case.interval_ns}),
     )
-    return Settings(service, output, case.mode, case.crossing_ns, 1)
+    return Settings(service, output, case.mode, case.crossing_ns, 1, link_bytes_per_s=10**9)
 
 
 class OfCase(Room):
@@ -55,6 +59,7 @@ class OfCase(Room):
         self.case = case
         self.comparison._phase_ns = case.phase_ns
         self.later_ns = case.later_ns
+        self.phase_ns = case.ticks_at_ns
 
     def take(self, at: Times, latencies: Times) -> None:
         """Note answers."""
@@ -62,7 +67,10 @@ class OfCase(Room):
 
     def begin(self, run_ns: int, secondary_run_ns: int, *, loaded: bool = True) -> None:
         """Take the lag of the first request from the case."""
+        case = self.case
         super().begin(run_ns, secondary_run_ns, loaded=loaded)
+        if case.drift_ns:
+            self.drifted_ns = run_ns + case.drift_ns[self.loads % len(case.drift_ns)]
         if loaded:
             self.first_ns = self.case.first_ns[self.loads % len(self.case.first_ns)]
             self.second_ns = self.case.second_ns
@@ -158,6 +166,9 @@ def drawn(seed: int) -> Case:
         return rng.randint(0, most) // grid * grid
 
     crossing, hop = some(30), some(10)
+    mode = rng.choice(["compared", "compared", "compared", "held", "direct", "filter-buffer"])
+    response = rng.choice([0, some(20)])
+    interval = rng.randint(1, 150)
     share = rng.choice([0, 0, 0.1])
     datagrams = rng.random() < 0.7
     work = [max(1, some(40)) for _ in range(count)]
@@ -167,9 +178,11 @@ def drawn(seed: int) -> Case:
         own=work if rng.random() < 0.5 else [max(1, some(40)) for _ in range(count)],
         differs=[rng.random() < share for _ in range(count)],
         connections=rng.choice([1, 1, 2, 3]),
-        mode=rng.choice(["compared", "compared", "compared", "held", "direct"]),
+        mode=mode,
         newest_first=datagrams,
         crossing_ns=crossing,
+        request_ns=rng.choice([0, some(20)]),
+        response_ns=response,
         hop_ns=hop,
         queue=rng.choice([1, 3, 1000]) if datagrams else 1000,
         timeout_ns=rng.choice([50, 200, 10**6]),
@@ -181,11 +194,14 @@ def drawn(seed: int) -> Case:
         delay_ns=rng.choice([100, 300, 1000]),
         message_ns=some(20),
         stop_gap_ns=some(20),
-        save_ns=crossing + hop + 1 + some(50),
+        save_ns=crossing + response + hop + 1 + some(50),
         load_ns=some(20),
         resume_gap_ns=some(20),
         end_ns=2 * span + 1000,
         pace_ns=rng.choice([None, None, 1, some(20) + 1]),
+        drift_ns=rng.choice([(), (), (some(400), some(100), some(900))]),
+        interval_ns=interval if mode == "filter-buffer" else None,
+        ticks_at_ns=rng.randrange(interval),
     )
 
 

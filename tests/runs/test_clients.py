@@ -122,3 +122,37 @@ def test_measured_requests_come_as_they_were_sent() -> None:
         )
         assert summary["service"]["requests"] == summary["service"]["answered"] == 3
         assert summary["service"]["latency_ns"]["max"] == 1_200_000
+
+
+def test_a_free_running_buffer_adds_half_its_interval() -> None:
+    """filter-buffer of 100 ms adds 50 ms in the median and 100 at most (measured: 53 ms)."""
+    text = STORM.partition("  secondary_lag")[0]
+    summary = seen(f"{text}output: {{mode: filter-buffer, interval: 100 ms}}\n", "unprotected")
+    latency = summary["service"]["latency_ns"]
+    assert 45_000_000 < latency["p50"] < 60_000_000
+    assert latency["max"] <= 101_200_000
+
+
+def test_guests_that_drift_apart_force_a_checkpoint_each_time() -> None:
+    """Once they have, the next answer forces one, after which both are alike again."""
+    text = STORM.replace("first: {p50: 90 ms, p90: 130 ms}, ", "").replace("udp", "tcp")
+    summary = seen(text, checkpoint_delay="20 s", service__divergence={"rate": "1 /s"})
+    assert 6 <= summary["service"]["forced"]["mismatch"] <= 18
+
+
+def test_answers_that_differ_are_those_that_are_named() -> None:
+    """Two answers that differ force two checkpoints."""
+    text = STORM.replace("first: {p50: 90 ms, p90: 130 ms}, ", "").replace("udp", "tcp")
+    summary = seen(text, service__divergence={"responses": [700, 1900]})
+    assert summary["service"]["forced"] == {"mismatch": 2, "timeout": 0, "replay": 0}
+
+
+def test_the_bytes_of_an_answer_cross_the_link() -> None:
+    """An answer of 1 MiB is later by what its copy takes at 1 Gbit/s."""
+    text = STORM.replace("first: {p50: 90 ms, p90: 130 ms}, ", "").replace("200 /s", "20 /s")
+    text += "network: {preset: 1gbe}\n"
+    small, large = (
+        seen(text, service__response=size)["service"]["latency_ns"]["p50"]
+        for size in ("1 KiB", "1 MiB")
+    )
+    assert 8_200_000 < large - small < 8_500_000

@@ -8,6 +8,7 @@ import pytest
 
 from colosim.errors import ScenarioError
 from colosim.scenario import load, loads, resolve
+from colosim.scenario.service import DifferingResponses
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,8 @@ service:
   protocol: udp
   arrivals: {poisson: 200 /s}
   time: {lognormal: {p50: 1 ms, p99: 5 ms}}
-  divergence: 1%
+  divergence: {responses: [7, 19]}
+  request: 4 KiB
   secondary_lag: {first: {p50: 45 ms, p90: 83 ms}, later: 2 ms}
 output: {mode: compared, queue: 32}
 """
@@ -33,6 +35,7 @@ def test_reads_back_what_it_writes() -> None:
     """A scenario with clients, written out in full, reads back as the same scenario."""
     scenario = loads(WHOLE)
     assert scenario.service is not None
+    assert scenario.service.divergence == DifferingResponses(responses=(7, 19))
     assert scenario.service.secondary_lag.later_ns == 2_000_000
     assert loads(resolve(scenario)) == scenario
 
@@ -67,6 +70,26 @@ def test_reads_back_what_it_writes() -> None:
             "runs no second guest",
         ),
         ("service: {arrivals: {poisson: 2 ms}}", "is a unit of a time"),
+        (
+            "service: {arrivals: {poisson: 2 /s}}\noutput: {mode: filter-buffer}",
+            "mode filter-buffer has an interval",
+        ),
+        (
+            "service: {arrivals: {poisson: 2 /s}}\noutput: {interval: 1 s}",
+            "mode filter-buffer has an interval, and no other has",
+        ),
+        (
+            "designs: [remus]\nservice: {arrivals: {poisson: 2 /s}}\noutput: {nodelay: true}",
+            "output.nodelay is without effect",
+        ),
+        (
+            "service: {arrivals: {poisson: 2 /s}, divergence: {rate: 1 /s, responses: [7]}}",
+            "excludes",
+        ),
+        (
+            "service: {arrivals: {poisson: 2 /s}, divergence: {responses: []}}",
+            "there are no values",
+        ),
     ],
 )
 def test_refuses_what_does_not_go_together(text: str, message: str) -> None:
