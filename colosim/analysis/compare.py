@@ -20,38 +20,40 @@ if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
     from colosim.scenario import Scenario
 
-QUANTITIES = (
-    "pause_ns.p50",
-    "pause_ns.p99",
-    "transaction_ns.p50",
-    "ram_ns.p50",
-    "lock_hold_ns.primary.p50",
-    "lock_hold_ns.secondary.p50",
-    "memory_peak_bytes.primary.staging_buffer",
-    "memory_peak_bytes.primary.extra_total",
-    "memory_peak_bytes.secondary.staging_buffer",
-    "memory_peak_bytes.secondary.extra_total",
-    "wire_bytes_per_checkpoint.p50",
-    "guest_stopped_ns_longest",
-    "monitor_deaf_ns_longest",
-    "time_to_guest_ns",
-)
-"""The keys of the summary that a comparison shows."""
+QUANTITIES = {
+    "pause_ns.p50": "pause p50",
+    "pause_ns.p99": "pause p99",
+    "transaction_ns.p50": "transaction p50",
+    "ram_ns.p50": "RAM p50",
+    "lock_hold_ns.primary.p50": "lock, P, p50",
+    "lock_hold_ns.secondary.p50": "lock, S, p50",
+    "memory_peak_bytes.primary.staging_buffer": "staging, P",
+    "memory_peak_bytes.primary.extra_total": "memory, P",
+    "memory_peak_bytes.secondary.staging_buffer": "staging, S",
+    "memory_peak_bytes.secondary.extra_total": "memory, S",
+    "wire_bytes_per_checkpoint.p50": "wire p50",
+    "guest_stopped_ns_longest": "guest stopped",
+    "monitor_deaf_ns_longest": "monitor deaf",
+    "time_to_guest_ns": "guest back",
+}
+"""The keys of the summary that a comparison shows, and what its table calls them."""
 
-OF_CLIENTS = (
-    "service.latency_ns.p50",
-    "service.latency_ns.p90",
-    "service.latency_ns.p99",
-    "service.throughput_per_s",
-    "service.forced.mismatch",
-    "service.forced.timeout",
-    "service.forced.replay",
-    "service.met_pause",
-    "service.unanswered",
-    "service.outage_ns_longest",
-    "time_to_client_ns",
-)
+OF_CLIENTS = {
+    "service.latency_ns.p50": "latency p50",
+    "service.latency_ns.p90": "latency p90",
+    "service.latency_ns.p99": "latency p99",
+    "service.throughput_per_s": "answers a second",
+    "service.forced.mismatch": "forced, mismatch",
+    "service.forced.timeout": "forced, timeout",
+    "service.forced.replay": "forced, replay",
+    "service.met_pause": "met a pause",
+    "service.unanswered": "unanswered",
+    "service.outage_ns_longest": "no answer, longest",
+    "time_to_client_ns": "client back",
+}
 """Those that it shows as well where the scenario has a service."""
+
+LABELS = {**QUANTITIES, **OF_CLIENTS}
 
 MEASURED = {
     "pause_ns.p50": "pause_ns",
@@ -94,7 +96,7 @@ class Comparison:
         return tuple(self._rows())
 
     def _rows(self) -> Iterator[Row]:
-        for quantity in QUANTITIES + (OF_CLIENTS if self.scenario.service else ()):
+        for quantity in LABELS if self.scenario.service else QUANTITIES:
             base: int | None = None
             for index, (design, run) in enumerate(self.runs.items()):
                 value = self._value(run, quantity)

@@ -13,34 +13,6 @@ from colosim.cli.progress import Progression
 if TYPE_CHECKING:
     from colosim.analysis.compare import Comparison, Row
 
-_LABELS = {
-    "pause_ns.p50": "pause p50",
-    "pause_ns.p99": "pause p99",
-    "transaction_ns.p50": "transaction p50",
-    "ram_ns.p50": "RAM p50",
-    "lock_hold_ns.primary.p50": "lock, P, p50",
-    "lock_hold_ns.secondary.p50": "lock, S, p50",
-    "memory_peak_bytes.primary.staging_buffer": "staging, P",
-    "memory_peak_bytes.primary.extra_total": "memory, P",
-    "memory_peak_bytes.secondary.staging_buffer": "staging, S",
-    "memory_peak_bytes.secondary.extra_total": "memory, S",
-    "wire_bytes_per_checkpoint.p50": "wire p50",
-    "guest_stopped_ns_longest": "guest stopped",
-    "monitor_deaf_ns_longest": "monitor deaf",
-    "time_to_guest_ns": "guest back",
-    "service.latency_ns.p50": "latency p50",
-    "service.latency_ns.p90": "latency p90",
-    "service.latency_ns.p99": "latency p99",
-    "service.throughput_per_s": "answers a second",
-    "service.forced.mismatch": "forced, mismatch",
-    "service.forced.timeout": "forced, timeout",
-    "service.forced.replay": "forced, replay",
-    "service.met_pause": "met a pause",
-    "service.unanswered": "unanswered",
-    "service.outage_ns_longest": "no answer, longest",
-    "time_to_client_ns": "client back",
-}
-
 
 @click.command("compare")
 @click.argument("scenario")
@@ -113,6 +85,7 @@ def _print(comparison: Comparison) -> None:
 
 def _lines(comparison: Comparison, quantity: str, cells: list[Row]) -> list[list[str]]:
     """Return the lines of one quantity: value, ratio, measured; nothing if no design has one."""
+    from colosim.analysis.compare import LABELS
     from colosim.runs.wording import in_words, value_in_words
 
     if all(cell.value is None for cell in cells):
@@ -123,7 +96,7 @@ def _lines(comparison: Comparison, quantity: str, cells: list[Row]) -> list[list
         else value_in_words(comparison.runs[cell.design].summary, quantity)
         for cell in cells
     )
-    lines = [[_LABELS[quantity], *values]]
+    lines = [[LABELS[quantity], *values]]
     ratios = ["-" if cell.ratio is None else _times(cell.ratio) for cell in cells[1:]]
     if any(cell.ratio not in {None, 1.0} for cell in cells[1:]):
         lines.append(["  ratio", "", *ratios])
