@@ -21,7 +21,7 @@ class ChoicesError(ColosimError):
 
 
 class Chooser(Protocol):
-    """Whoever decides."""
+    """What decides: an odometer, or a printed list."""
 
     def choose(self, label: str, alternatives: Sequence[str]) -> str:
         """Return one of `alternatives` for `label`."""

@@ -85,7 +85,7 @@ class Monitor:
         self.do(run)
 
     def do(self, run: Job) -> None:
-        """Let the main loop do something under the lock of which the record needs no word."""
+        """Let the main loop do something under the lock that is not recorded."""
         self._add(_Task(Purpose.MONITOR, run))
 
     def keep_busy(self, duration_ns: int) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from colosim.network.ends import FastEnds
     from colosim.network.section import Section
 
-    Past = tuple[str, int, int, int, int]
+    UnderWay = tuple[str, int, int, int, int]
     """What is under way: `WRITE` or `READ`, since when, how many bytes, how long it takes alone,
     and until when Nagle holds it back (0: not at all)."""
 
@@ -338,24 +338,24 @@ class Calm:
 
     # ---- to the fluid and back -----------------------------------------------------------------
 
-    def under_way(self) -> list[Past]:
+    def under_way(self) -> list[UnderWay]:
         """Return what a fluid must replay: all that is not read, and a reader that waits."""
-        past: list[Past] = []
+        found: list[UnderWay] = []
         for item in self._inbox:
             if isinstance(item, tuple):
                 arrives, written_ns, amount = item
                 leaves = arrives - self._ends.pace.latency_ns
                 held_ns = leaves if leaves == self._ends.small.held_until_ns > self.env.now else 0
-                past.append((WRITE, written_ns, amount, 0, held_ns))
+                found.append((WRITE, written_ns, amount, 0, held_ns))
                 continue
-            past.append((WRITE, item.start_ns, item.size_bytes, item.write_ns, 0))
+            found.append((WRITE, item.start_ns, item.size_bytes, item.write_ns, 0))
             if item.reader_ns >= 0:
-                past.append((READ, item.reader_ns, item.size_bytes, item.read_ns, 0))
+                found.append((READ, item.reader_ns, item.size_bytes, item.read_ns, 0))
         if self._ends.reading is not None and self._wants:
             # It came before what it waits for.
-            since = min((entry[1] for entry in past), default=self.env.now)
-            past.insert(0, (READ, since, self._wants, self._wake_ns, 0))
-        return past
+            since = min((entry[1] for entry in found), default=self.env.now)
+            found.insert(0, (READ, since, self._wants, self._wake_ns, 0))
+        return found
 
     def leave(self) -> None:
         """Leave the bytes under way to the fluid."""

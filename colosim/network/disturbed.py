@@ -26,7 +26,7 @@ from colosim.network.tcp import (
 if TYPE_CHECKING:
     from simpy.events import Event
 
-    from colosim.network.calm import Past
+    from colosim.network.calm import UnderWay
     from colosim.network.ends import FastEnds
     from colosim.network.fluid import Point
     from colosim.network.section import Section
@@ -402,19 +402,19 @@ class Disturbed:
         self._plan("reset", at_ns, lambda: self._ends.fail("connection reset"))
 
 
-def fluid_of(ends: FastEnds, past: list[Past]) -> Fluid:
-    """Return a fluid that has replayed `past`, what is under way in closed form, up to now."""
+def fluid_of(ends: FastEnds, under_way: list[UnderWay]) -> Fluid:
+    """Return a fluid that has replayed `under_way`, what is under way in closed form, up to now."""
     network, pace, now = ends.network, ends.pace, ends.env.now
     blocked = ends.writer_blocked
     fluid = Fluid(
-        min((entry[1] for entry in past), default=now),
+        min((entry[1] for entry in under_way), default=now),
         latency_ns=pace.latency_ns,
         send_buffer_bytes=network.send_buffer_bytes,
         receive_buffer_bytes=network.receive_buffer_bytes,
         link=rate_of(pace.bandwidth),
         head_bytes=pace.burst_bytes,
     )
-    for what, at_ns, amount, spent_ns, held_until_ns in sorted(past, key=_when):
+    for what, at_ns, amount, spent_ns, held_until_ns in sorted(under_way, key=_when):
         fluid.advance(min(at_ns, now))
         if what is READ:
             fluid.reads.add(amount, spent_ns)
@@ -432,6 +432,6 @@ def fluid_of(ends: FastEnds, past: list[Past]) -> Fluid:
     return fluid
 
 
-def _when(entry: Past) -> int:
+def _when(entry: UnderWay) -> int:
     """Return when something was done."""
     return entry[1]

@@ -46,7 +46,7 @@ class Listener(Protocol):
 
 
 class Disturbable(Protocol):
-    """What bears what happens to one direction."""
+    """What a disturbance of one direction acts on: the direction itself, or the fluid it became."""
 
     def freeze(self, end: str, *, frozen: bool) -> None:
         """Freeze or thaw the thread at one end (`WRITE` or `READ`); the kernel goes on."""
@@ -163,7 +163,7 @@ class Ends(ABC):
 
     @abstractmethod
     def disturb(self) -> Disturbable:
-        """Return what bears what happens to the direction, brought up to now."""
+        """Return what a disturbance of the direction acts on, brought up to now."""
 
     @abstractmethod
     def levels_now(self) -> tuple[int, int]:

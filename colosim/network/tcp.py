@@ -1,4 +1,4 @@
-"""What Linux TCP does that bites COLO: delayed ACK, giving up, probes, slow start after idle.
+"""What COLO meets of Linux TCP: delayed ACK, giving up, probes, slow start after idle.
 
 Each rule is a pure function of integers, with its origin.
 """

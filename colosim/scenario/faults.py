@@ -325,5 +325,5 @@ AnyFault = Annotated[
     | DisconnectFault
     | PanicFault
     | ShutdownFault,
-    Forms(_kind, *FAULT_KINDS.values(), apart=False),
+    Forms(_kind, *FAULT_KINDS.values(), excludes=False),
 ]

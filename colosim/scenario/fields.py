@@ -57,8 +57,8 @@ def reject(message: str, key: str = "") -> PydanticCustomError:
     return PydanticCustomError("scenario", "{message}", {"message": message, "key": key})
 
 
-def stands(value: object) -> str:
-    """Say that a value of the wrong shape stands there."""
+def unexpected(value: object) -> str:
+    """Say what of an unexpected shape is there instead of a value."""
     if value is None:
         return "there is no value"
     what = f"a Python {type(value).__name__}"
@@ -138,7 +138,7 @@ class Measure(Reader):
         else:
             why = f"{show(str(value).lower())} is no number"
             raise reject(
-                f"{why if isinstance(value, bool) else stands(value)}; expected "
+                f"{why if isinstance(value, bool) else unexpected(value)}; expected "
                 f"{self.kind.such_as}{word and f', or {word}'}"
             )
         if self.least <= number <= self.most:
@@ -184,7 +184,7 @@ class Choice(Reader):
             return value
         expected = f"expected {self.what}: {', '.join(self.words)}"
         if not isinstance(value, str):
-            raise reject(f"{stands(value)}; {expected}")
+            raise reject(f"{unexpected(value)}; {expected}")
         raise reject(f"{show(value)} is not known; {expected}{meant(value, self.words)}")
 
     def json_schema(self) -> dict[str, Any]:
@@ -199,7 +199,9 @@ class Flag(Reader):
         """Return the truth value."""
         if isinstance(value, bool):
             return value
-        what = f"{show(value)} is not a truth value" if isinstance(value, str) else stands(value)
+        what = (
+            f"{show(value)} is not a truth value" if isinstance(value, str) else unexpected(value)
+        )
         raise reject(f"{what}; expected true or false")
 
     def json_schema(self) -> dict[str, Any]:
@@ -218,7 +220,7 @@ class Text(Reader):
     def read(self, value: object) -> str:
         """Return the text."""
         if not isinstance(value, str):
-            raise reject(f"{stands(value)}; expected {self.expected}")
+            raise reject(f"{unexpected(value)}; expected {self.expected}")
         if len(value) > self.characters_max:
             raise reject(f"{show(value)} is longer than {self.characters_max} characters")
         if self.pattern and not re.fullmatch(self.pattern, value):

@@ -176,20 +176,23 @@ class Each:
 class Forms:
     """One of several forms; ``choose`` tells from plain data which, or rejects it.
 
-    With ``apart`` the keys of one form exclude those of another.
+    With ``excludes`` the keys of one form exclude those of another.
     """
 
     def __init__(
-        self, choose: Callable[[object], Any], *members: type[Section] | Reader, apart: bool = True
+        self,
+        choose: Callable[[object], Any],
+        *members: type[Section] | Reader,
+        excludes: bool = True,
     ) -> None:
         self.choose = choose
         self.members = members
-        self._apart = apart
+        self._excludes = excludes
 
     @property
     def exclusive(self) -> tuple[tuple[str, ...], ...]:
         """Groups of keys of which only one may be given."""
-        return tuple(tuple(form.keys()) for form in sections_in(self)) if self._apart else ()
+        return tuple(tuple(form.keys()) for form in sections_in(self)) if self._excludes else ()
 
 
 def shape(field: FieldInfo) -> Any:

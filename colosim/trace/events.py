@@ -44,7 +44,7 @@ WRITTEN: Final[Mapping[str, Mapping[object, str]]] = {
 @dataclass_transform(frozen_default=True)
 @dataclass(frozen=True)
 class Event:
-    """What happens, to nobody in particular.  Each kind of event is a frozen dataclass."""
+    """Something that happens.  Each kind of event is a frozen dataclass."""
 
     def __init_subclass__(cls) -> None:
         """Make a dataclass of each subclass."""
