@@ -7,10 +7,12 @@ of the log that stand around it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from colosim.measured.log import log_events
+from colosim.measured.rows import Rows
 from colosim.trace.events import (
     CommandServed,
     FailoverChanged,
@@ -33,7 +35,17 @@ if TYPE_CHECKING:
     from colosim.measured.log import Log, LogEvent
     from colosim.trace.events import OnSide
 
-__all__ = ["READY", "REQUEST", "STAGES", "TRACE", "History", "SideEvent", "clocked", "of_trace"]
+__all__ = [
+    "READY",
+    "REQUEST",
+    "STAGES",
+    "TRACE",
+    "History",
+    "SideEvent",
+    "clocked",
+    "of_trace",
+    "side_events",
+]
 
 TRACE, STAGES = "trace", "stages"
 """What kind of log: QEMU's own trace events, or the lab's stage lines."""
@@ -66,6 +78,11 @@ class SideEvent(NamedTuple):
     value: int | None
 
 
+def side_events(events: Iterable[SideEvent] = ()) -> Rows[SideEvent]:
+    """Return events in little memory."""
+    return Rows(SideEvent, ("line", "time_ns", "value"), events)
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """What one side's log tells of one COLO session.
@@ -81,7 +98,7 @@ class History:
     side: str
     kind: str
     log: Log
-    events: tuple[SideEvent, ...]
+    events: Sequence[SideEvent]
     shows: frozenset[str] = frozenset()
     entered: bool = False
     timed: bool = True
@@ -106,13 +123,13 @@ class History:
 
 def clocked(
     events: Iterable[LogEvent], begins: Callable[[LogEvent], bool]
-) -> tuple[list[LogEvent], tuple[int, ...]]:
+) -> tuple[Rows[LogEvent], tuple[int, ...]]:
     """Return events on a clock that never runs backwards, and the lines at which it did.
 
     What a clock says after it was set back cannot be told from a duration, so events from there
     on have no time, until one `begins` a checkpoint; then the clock goes on from where it was.
     """
-    found, backwards = [], []
+    found, backwards = log_events(), []
     latest = shift = 0
     lost = False
     for event in events:
@@ -142,8 +159,8 @@ def of_trace(log: Log, side: str, events: Sequence[LogEvent]) -> History:
     return History(
         side=side,
         kind=TRACE,
-        log=log,
-        events=tuple(decoder.events),
+        log=replace(log, events=()),
+        events=decoder.events,
         shows=frozenset(_SHOWS[name] for name in names & _SHOWS.keys()),
         entered=any(_enters(event) for event in events),
         timed=all(event.time_ns is not None for event in events),
@@ -164,7 +181,7 @@ class _Decoder:
     """
 
     def __init__(self, side: str, *, shows_guest: bool) -> None:
-        self.events: list[SideEvent] = []
+        self.events = side_events()
         self._side = side
         self._shows_guest = shows_guest
         self._running_since: int | None = None

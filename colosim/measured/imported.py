@@ -19,6 +19,7 @@ from colosim.measured.merge import (
     UNKNOWN,
     Entry,
     clock_offset_ns,
+    entered,
     entries,
     interleave,
     with_waits,
@@ -38,7 +39,7 @@ from colosim.scenario import loads
 from colosim.trace.events import PRIMARY, SECONDARY, Event, Received, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from os import PathLike
 
     from colosim.measured.events import History
@@ -229,13 +230,13 @@ class _Import:
         if self._timed and len(self._told) > 1:
             offset_ns = clock_offset_ns(self._sides[PRIMARY], self._sides[SECONDARY])
         events, zero = self._from_request(offset_ns)
-        entered = with_waits(entries(self._placed(events, zero), self._told))
-        every = list(_with_samples(entered, self._sampled(zero)))
-        record = [
+        shown = with_waits(entries(self._placed(events, zero), self._told))
+        every = entered(_with_samples(shown, self._sampled(zero)))
+        record = entered(
             entry if entry.value != UNKNOWN else entry._replace(value=0)
             for entry in every
             if entry.time_ns != UNKNOWN
-        ]
+        )
         tables = tables_of(every, self._beside_log(), timed=self._timed)
         measured = None
         if self._notes is not None:
@@ -269,7 +270,7 @@ class _Import:
 
     # ---- events --------------------------------------------------------------------------------
 
-    def _from_request(self, offset_ns: int) -> tuple[list[Entry], int]:
+    def _from_request(self, offset_ns: int) -> tuple[Sequence[Entry], int]:
         """Return the events from the first request on, and the time of that."""
         events = interleave(self._told, timed=self._timed, offset_ns=offset_ns)
         request = (Sent if self._leading == PRIMARY else Received)(self._leading, REQUEST)
@@ -278,11 +279,11 @@ class _Import:
         zero = events[0].time_ns if events and self._timed else 0
         return events, zero
 
-    def _placed(self, events: list[Entry], zero: int) -> list[Entry]:
-        return [
+    def _placed(self, events: Iterable[Entry], zero: int) -> Iterator[Entry]:
+        return (
             one if one.time_ns == UNKNOWN else one._replace(time_ns=self._since(zero, one.time_ns))
             for one in events
-        ]
+        )
 
     def _since(self, zero: int, time_ns: int) -> int:
         if abs(time_ns - zero) >= KNOWN_LIMIT:

@@ -27,11 +27,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from colosim.errors import LogError
 from colosim.measured.lines import LINE_BYTES_MAX
+from colosim.measured.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["Log", "LogEvent", "UnknownLine", "parse"]
+__all__ = ["Log", "LogEvent", "UnknownLine", "log_events", "parse"]
 
 
 class LogEvent(NamedTuple):
@@ -48,6 +49,11 @@ class LogEvent(NamedTuple):
     time_ns: int | None
     thread: int | None
     words: tuple[str, ...] = ()
+
+
+def log_events(events: Iterable[LogEvent] = ()) -> Rows[LogEvent]:
+    """Return events in little memory."""
+    return Rows(LogEvent, ("line", "time_ns", "thread"), events)
 
 
 class UnknownLine(NamedTuple):
@@ -67,7 +73,7 @@ class Log:
     """
 
     source: str
-    events: tuple[LogEvent, ...]
+    events: Sequence[LogEvent]
     lines: int
     other_events: int
     unknown_lines: int
@@ -117,7 +123,7 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
     :raises LogError: if no line holds a COLO event.
     """
     reader = _Reader()
-    events: list[LogEvent] = []
+    events = log_events()
     unknown: list[UnknownLine] = []
     number = other_events = unknown_lines = 0
     truncated = multifd = False
@@ -125,7 +131,7 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
         text = line[:LINE_BYTES_MAX].rstrip("\r\n")
         whole = line.endswith("\n")
         found = list(reader.events(number, text, whole=whole))
-        events += found
+        events.extend(found)
         if found or not text.strip():
             continue
         if not whole and reader.looks_cut(text):
@@ -144,7 +150,7 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
         )
     return Log(
         source,
-        tuple(events),
+        events,
         number,
         other_events,
         unknown_lines,

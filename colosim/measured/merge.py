@@ -13,11 +13,13 @@ empty in the tables.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from colosim.measured.events import REQUEST, STAGES
+from colosim.measured.rows import Rows
 from colosim.trace.events import (
     ABORTED,
     COMMITTED,
@@ -51,6 +53,7 @@ __all__ = [
     "UNKNOWN",
     "Entry",
     "clock_offset_ns",
+    "entered",
     "entries",
     "flat_of",
     "interleave",
@@ -63,6 +66,8 @@ KNOWN_LIMIT: Final = 1 << 58
 """No time of a log, no duration and no number of bytes is as large (9 years, 256 PiB)."""
 SKEW_NS: Final = 2_000_000
 """How much later than its act a line may be printed, seen in the lab: well below this."""
+_FLAT: Final = 3 << 16
+"""How many numbers of a record are made at a time."""
 _AHEAD_TIMED, _AHEAD_UNTIMED = 64, 4096
 """How many events of the peer's are looked through for the sending of a message."""
 
@@ -75,11 +80,20 @@ class Entry(NamedTuple):
     value: int
 
 
-def flat_of(entries: Iterable[Entry]) -> list[int]:
-    """Return entries flat, as a record has them: time, code, value, time, ..."""
-    return [
-        number for time_ns, event, value in entries for number in (time_ns, code_of(event), value)
-    ]
+def entered(entries: Iterable[Entry] = ()) -> Rows[Entry]:
+    """Return entries in little memory."""
+    return Rows(Entry, ("time_ns", "value"), entries)
+
+
+def flat_of(entries: Iterable[Entry]) -> Iterator[array[int]]:
+    """Yield entries flat, as a record has them: time, code, value, time, ...; some at a time."""
+    flat = array("q")
+    for time_ns, event, value in entries:
+        flat.extend((time_ns, code_of(event), value))
+        if len(flat) >= _FLAT:
+            yield flat
+            flat = array("q")
+    yield flat
 
 
 # ---- one clock -----------------------------------------------------------------------------------
@@ -118,16 +132,16 @@ def _delays(sender: History, receiver: History) -> list[int]:
 # ---- one order -----------------------------------------------------------------------------------
 
 
-def interleave(histories: Sequence[History], *, timed: bool, offset_ns: int = 0) -> list[Entry]:
+def interleave(histories: Sequence[History], *, timed: bool, offset_ns: int = 0) -> Rows[Entry]:
     """Return the events of both sides in one order; `offset_ns` comes off the secondary's times.
 
     Of logs without times every time is 0.  A clock that ran backwards tells no order.
     """
     queues = {
-        history.side: [
+        history.side: entered(
             _entry(one, 0 if history.side == PRIMARY else offset_ns, timed=timed)
             for one in history.events
-        ]
+        )
         for history in histories
     }
     steady = timed and not any(history.backwards for history in histories)
@@ -143,14 +157,14 @@ def _entry(one: SideEvent, offset_ns: int, *, timed: bool) -> Entry:
 class _Interleaving:
     """Takes events from both sides' queues, one after the other."""
 
-    def __init__(self, queues: dict[str, list[Entry]], *, timed: bool) -> None:
+    def __init__(self, queues: dict[str, Rows[Entry]], *, timed: bool) -> None:
         self._queues = queues
         self._timed = timed
         self._next = dict.fromkeys(queues, 0)
         self._unread: Counter[Event] = Counter()
-        self._order: list[Entry] = []
+        self._order = entered()
 
-    def order(self) -> list[Entry]:
+    def order(self) -> Rows[Entry]:
         """Return all events in one order."""
         while (side := self._earliest()) is not None:
             event = self._queues[side][self._next[side]]
@@ -207,7 +221,7 @@ class _Interleaving:
 # ---- one record ----------------------------------------------------------------------------------
 
 
-def entries(events: Sequence[Entry], histories: Collection[History]) -> Iterator[Entry]:
+def entries(events: Iterable[Entry], histories: Collection[History]) -> Iterator[Entry]:
     """Yield the record of a run from its sides' events in order.
 
     The primary's messages say where a checkpoint begins and ends, the secondary's if it is alone.

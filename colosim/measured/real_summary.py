@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colosim.engine.environment import Environment
-from colosim.measured.merge import UNKNOWN, flat_of
+from colosim.measured.merge import UNKNOWN, entered, flat_of
 from colosim.runs.statistics import Quantiles
 from colosim.runs.summary import STAGING, deaf_longest_ns, summary_layout
 from colosim.runs.tally import Tally
@@ -45,8 +45,9 @@ UNKNOWN_END: Final = "unknown"
 def digest_of(record: Sequence[Entry]) -> str:
     """Return the SHA-256 over the record, as a simulated run's."""
     made = Record(Environment(), keep=False)
-    made.pending += flat_of(record)
-    made.close()
+    for flat in flat_of(record):
+        made.pending += flat
+        made.close()
     return made.digest
 
 
@@ -61,7 +62,7 @@ def summary_of(
     shows_locks: bool,
 ) -> dict[str, Any]:
     """Return the summary of a real run from its tables and its record."""
-    shown = [entry for entry in entries if entry.time_ns != UNKNOWN]
+    shown = entered(entry for entry in entries if entry.time_ns != UNKNOWN)
     end_ns = max((entry.time_ns for entry in shown), default=0) if timed else None
     checkpoints: Any = tables["checkpoints"]
     outcomes: list[str] = checkpoints["outcome"].tolist()
@@ -113,7 +114,9 @@ def _deaf_longest(shown: Sequence[Entry], end_ns: int | None, judgement: Judgeme
     if end_ns is None:
         return None
     tally = Tally()
-    Reading(tally.on).feed(flat_of(shown))
+    reading = Reading(tally.on)
+    for flat in flat_of(shown):
+        reading.feed(flat)
     tally.finish(end_ns)
     return deaf_longest_ns(tally, judgement.survivor)
 

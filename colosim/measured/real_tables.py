@@ -55,9 +55,12 @@ class BesideLog:
 def tables_of(entries: Sequence[Entry], beside: BesideLog, *, timed: bool) -> dict[str, Table]:
     """Return every table of a real run; `timed`: its logs have times."""
     made = Tables()
-    found, left = made.feed(flat_of(entries)), made.finish(_end_ns(entries))
-    for name, table in left.items():
-        found[name] = joined([found[name], table])
+    parts = [made.feed(flat) for flat in flat_of(entries)]
+    left = made.finish(_end_ns(entries))
+    found = {
+        name: joined([*(part[name] for part in parts), *([left[name]] if name in left else [])])
+        for name in parts[0]
+    }
     found["events"] = _events(found["events"])
     found["memory"] = _kept(found["memory"], _seen(found["memory"]["time_ns"]))
     for name in ("checkpoints", "locks", "messages"):

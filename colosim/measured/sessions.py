@@ -46,8 +46,9 @@ _HINTS: Final = {
     "ram_load_complete": SECONDARY,
 }
 """Events that are no messages, and the only side on which they happen."""
+_FAILOVER: Final = "colo_failover_set_state"
 _BETWEEN: Final = {
-    "colo_failover_set_state",
+    _FAILOVER,
     "migrate_set_state",
     "qmp_enter_x_colo_lost_heartbeat",
 }
@@ -157,30 +158,24 @@ def sessions_of(whole: Log) -> list[Session]:
 def _cut(events: Sequence[LogEvent]) -> Iterator[Sequence[LogEvent]]:
     """Yield each session's events: COLO is entered anew after a failover, or by another process."""
     begin = 0
-    for place in [place for place, event in enumerate(events) if event.words == (READY,)]:
-        cut = _new_session(events[begin:place], events[place])
-        if cut is not None:
-            yield events[begin : begin + cut]
-            begin += cut
+    spoken: LogEvent | None = None
+    setup: int | None = None
+    ended = failed = False
+    for place, event in enumerate(events):
+        if event.words == (READY,):
+            if spoken is not None and (ended or failed or spoken.thread != event.thread):
+                cut = place if setup is None else setup
+                yield events[begin:cut]
+                begin, spoken = cut, None
+                failed = any(one.name == _FAILOVER for one in events[cut:place])
+        elif event.name in _MESSAGES:
+            spoken, setup, ended = event, None, False
+        else:
+            failed = failed or event.name == _FAILOVER
+            ended = ended or event.name in _BETWEEN
+            if setup is None and event.words == ("setup",):
+                setup = place
     yield events[begin:]
-
-
-def _new_session(before: Sequence[LogEvent], ready: LogEvent) -> int | None:
-    """Return at which of the events before it a new session begins, None if it goes on."""
-    spoken = [
-        place
-        for place, event in enumerate(before)
-        if event.name in _MESSAGES and event.words != (READY,)
-    ]
-    if not spoken:
-        return None
-    between = range(spoken[-1] + 1, len(before))
-    setups = [place for place in between if before[place].words == ("setup",)]
-    ended = any(before[place].name in _BETWEEN for place in between)
-    failed = any(event.name == "colo_failover_set_state" for event in before)
-    if ended or failed or before[spoken[-1]].thread != ready.thread:
-        return setups[0] if setups else len(before)
-    return None
 
 
 def _sides(source: str, events: Sequence[LogEvent]) -> list[tuple[str, Sequence[LogEvent]]]:
@@ -200,7 +195,7 @@ def _sides(source: str, events: Sequence[LogEvent]) -> list[tuple[str, Sequence[
     other = votes.total() - most
     if other >= _BOTH_LEAST and other * _BOTH_SHARE >= votes.total():
         side_of_thread = _threads(events)
-        found: dict[str, list[LogEvent]] = {one: [] for one in _SIDES}
+        found = {one: log.log_events() for one in _SIDES}
         for event in events:
             if event.thread is None:
                 own = _vote(event) or _hint(event)

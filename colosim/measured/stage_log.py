@@ -7,10 +7,11 @@ no trace of QEMU's does.  Lines of any other form (errors that QEMU prints) are 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from colosim.measured.events import REQUEST, STAGES, History, SideEvent, clocked, since
-from colosim.measured.log import Log, LogEvent, UnknownLine
+from colosim.measured.events import REQUEST, STAGES, History, SideEvent, clocked, side_events, since
+from colosim.measured.log import Log, LogEvent, UnknownLine, log_events
 from colosim.trace.events import (
     PRIMARY,
     SECONDARY,
@@ -76,7 +77,7 @@ def parse_stages(lines: Iterable[str], source: str) -> Log:
 
     The log may have none.
     """
-    stages: list[LogEvent] = []
+    stages = log_events()
     unknown: list[UnknownLine] = []
     number = unknown_lines = 0
     truncated = False
@@ -93,7 +94,7 @@ def parse_stages(lines: Iterable[str], source: str) -> Log:
             unknown_lines += 1
             if len(unknown) < _UNKNOWN_KEPT:
                 unknown.append(UnknownLine(number, text[:200]))
-    return Log(source, tuple(stages), number, 0, unknown_lines, tuple(unknown), truncated)
+    return Log(source, stages, number, 0, unknown_lines, tuple(unknown), truncated)
 
 
 def side_of(log: Log) -> str | None:
@@ -119,8 +120,8 @@ def of_stages(log: Log, side: str, *, split: bool) -> History:
     return History(
         side=side,
         kind=STAGES,
-        log=log,
-        events=tuple(decoder.events),
+        log=replace(log, events=()),
+        events=decoder.events,
         backwards=backwards,
         wire_bytes=decoder.wire_bytes,
     )
@@ -232,7 +233,7 @@ class _Decoder:
 
     def __init__(self, side: str, *, split: bool) -> None:
         self.side = side
-        self.events: list[SideEvent] = []
+        self.events = side_events()
         self.wire_bytes: dict[int, int] = {}
         self._meanings = _meanings(split=split)
         self._split = split
