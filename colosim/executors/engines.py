@@ -92,8 +92,9 @@ class Processes(Executor):
         return future
 
     def _submitted(self, place: int, *task: Any, **kwargs: Any) -> Future[Any]:
-        pool = self._pool(place)  # the first starts a tracker, which lets interrupts through
         with _interrupts_later():
+            pool = self._pool(place)
+        with _interrupts_later():  # anew: the first pool starts a tracker, which lets them through
             return pool.submit(*task, **kwargs)
 
     def _pool(self, place: int) -> ProcessPoolExecutor:

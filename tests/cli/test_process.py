@@ -97,16 +97,14 @@ def test_a_closed_standard_output() -> None:
 #: Explores, and sends a signal once cases have come back from the processes that run them.
 EXPLORING = """
 import os, signal, sys
-from colosim.explore import explore
+from colosim.cli.progress import Bar
 number, to = int(sys.argv.pop(1)), sys.argv.pop(1)
 for each in signal.SIGTERM, signal.SIGHUP:
     signal.signal(each, signal.SIG_DFL)  # nohup has them ignored
-kept = explore._kept
-def stop(*arguments):
-    explore._kept = kept
+def show(*_):
+    Bar.show = lambda *_: None
     {"process": os.kill, "group": os.killpg}[to](os.getpid(), number)
-    return kept(*arguments)
-explore._kept = stop
+Bar.show = show
 from colosim.__main__ import main
 if __name__ == "__main__":
     sys.exit(main())
