@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from colosim.runs.verdict import NOT_APPLICABLE
+from colosim.scenario.service import COMPARED
 from colosim.trace.events import (
     COMMITTED,
     SECONDARY,
@@ -70,6 +71,13 @@ LEFT_OUT = (
         "net/colo-compare.c",
     ),
     LeftOut(
+        "proxy-sockets",
+        "the sockets of the proxy, which fill when their other end reads no more",
+        "answers were compared, and the secondary, its host or the network fell silent",
+        "the primary's main loop or a vCPU may stall, with the lock, in a write that finds no room",
+        "read: filter_send in net/filter-mirror.c polls until its frame is written",
+    ),
+    LeftOut(
         "congestion-control",
         "what TCP's congestion control does after a silence",
         "a frozen process went on",
@@ -127,6 +135,9 @@ def left_out_of(
         "clients": simulation.scenario.service is None
         and bool(struck)
         and simulation.service.serving,
+        "proxy-sockets": simulation.clients is not None
+        and simulation.clients.room.settings.mode == COMPARED
+        and any(one.kind in _SILENT and one.target in {SECONDARY, "network"} for one in struck),
         "congestion-control": any(
             isinstance(event, ProcessChanged) and event.state == "thawed"
             for _, event, _ in excerpt.marks

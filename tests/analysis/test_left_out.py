@@ -12,7 +12,7 @@ from colosim.analysis.left_out import LEFT_OUT
 from tests.analysis.cases import STREAM, scenario
 
 PAGE = Path(__file__).parents[2] / "docs" / "model.md"
-MECHANISMS = ["lock", "TCP", "buffers", "memory", "failover", "disk", "versions"]
+MECHANISMS = ["lock", "TCP", "buffers", "memory", "failover", "clients", "disk", "versions"]
 BEFORE_STOP = "at: {checkpoint: 3, step: 'primary: before stop'}"
 
 
@@ -86,3 +86,12 @@ def test_a_scenario_with_clients_does_not_leave_them_out() -> None:
     served = killed.vary({"service": {"arrivals": {"poisson": "100 /s"}}})
     left = [[one.id for one in explain(given, "split").left_out] for given in (killed, served)]
     assert left == [["clients", "resident"], ["resident"]]
+
+
+def test_sockets_of_the_proxy_are_left_out_where_answers_are_compared() -> None:
+    """A secondary that reads no more may stall the primary in its mirror, which no run shows."""
+    clients = ("service.arrivals.regular=20 /s",)
+    fault = f"freeze: secondary, {BEFORE_STOP}"
+    assert "proxy-sockets" in ids("split", fault, overrides=clients)
+    assert "proxy-sockets" not in ids("split", fault)
+    assert "proxy-sockets" not in ids("remus", "freeze: secondary, at: 1 s", overrides=clients)
