@@ -18,13 +18,12 @@ import numpy as np
 from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, ClosedLoop
 from colosim.service.arrivals import BLOCK, Arrivals
 from colosim.service.comparison import NEVER
-from colosim.service.draws import Divergence, Draws, own_times, values_of
 from colosim.service.room import TAP_FRAMES, Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from colosim.service.draws import Times
+    from colosim.service.draws import Divergence, Times, Works
     from colosim.service.room import Settings
 
 SENDS, FREES = range(2)
@@ -71,11 +70,8 @@ class State:
 class Draw:
     """What belongs to a request by its number; old blocks are forgotten."""
 
-    def __init__(self, settings: Settings) -> None:
-        service = settings.service
-        self._times = Draws(settings.seed, "service times", values_of(service.time))
-        self._divergence = Divergence(service, settings.seed)
-        self._own = own_times(service, settings.seed)
+    def __init__(self, works: Works, divergence: Divergence) -> None:
+        self._works, self._divergence = works, divergence
         self._blocks: deque[tuple[list[int], list[int], list[bool]]] = deque(maxlen=_KEPT_BLOCKS)
         self._drawn = 0
 
@@ -84,8 +80,7 @@ class Draw:
         block, index = divmod(number, BLOCK)
         while block >= self._drawn:
             differing = self._divergence.take(self._drawn * BLOCK, BLOCK)
-            times = self._times.take(BLOCK)
-            own = times if self._own is None else self._own.take(BLOCK)
+            times, own = self._works.take(BLOCK)
             self._blocks.append((times.tolist(), own.tolist(), differing.tolist()))
             self._drawn += 1
         work, whole, differs = self._blocks[block - self._drawn]
@@ -98,7 +93,7 @@ class ClosedClients(Room):
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
         super().__init__(settings, on_answers)
         service = settings.service
-        self._draw = Draw(settings)
+        self._draw = Draw(self.works, self.divergence)
         self._state = State()
         self._window = service.outstanding or 1
         self._think_ns: int | None = None
@@ -257,6 +252,8 @@ class ClosedClients(Room):
             return
         if not self._looks_ahead:
             request.left = max(0, request.left - max(0, self._stop_at - begun))
+            if self.out_of_step(request.left):
+                self._differs.add(request.number)
         self._state.queue.append(request)
 
     def _mirror(self, request: Request, at_ns: int) -> None:
@@ -326,8 +323,16 @@ class ClosedClients(Room):
     def _let_go(self, at_ns: int) -> None:
         if self.mode == BUFFERED:
             return
+        self._held.sort(
+            key=lambda one: self.leaving_order(one[0].number, one[0].connection, one[1])[::-1]
+        )
+        left_ns = at_ns
         for request, through_ns in self._held:
-            self._leave(request, max(at_ns, through_ns))
+            if through_ns > at_ns:
+                self._leave(request, through_ns)
+            else:
+                self._leave(request, left_ns)
+                left_ns += self.tap_ns
         self._held.clear()
         self._tell()
 

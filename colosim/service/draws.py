@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 BITS: Final = 12
 SIZE: Final = 1 << BITS
 PPM: Final = 10**6
+STALLED_PPM: Final = 100_000
+STALL_NS: Final = 40_000_000
+"""Share of the answers of several segments whose end waits for a delayed ACK on one of the proxy's
+sockets, as Nagle's algorithm has it without `nodelay`, and for how long (measured: 8 to 12%)."""
 PER_RATE: Final = 10**15
 """A rate is in requests a million seconds: so many ns."""
 _CONTEXT: Final = Context(prec=40)
@@ -138,8 +142,29 @@ class Divergence:
         return None if self._apart is None else int(self._apart.take(1)[0])
 
 
-def own_times(service: Service, seed: int) -> Draws | None:
-    """Return the secondary's own times for requests, None if it takes as long as the primary."""
-    if not service.own_times:
-        return None
-    return Draws(seed, "secondary's service times", values_of(service.time))
+class Works:
+    """What requests take each guest, block by block.
+
+    Their answers take `transfer_ns` more on the way, and some `STALL_NS` beyond, if they `stall`.
+    """
+
+    def __init__(self, service: Service, seed: int, transfer_ns: int, *, stall: bool) -> None:
+        self._times = Draws(seed, "service times", values_of(service.time))
+        self._own: Draws | None = None
+        if service.own_times:
+            self._own = Draws(seed, "secondary's service times", values_of(service.time))
+        self._transfer_ns = transfer_ns
+        self._stalls: Draws | None = None
+        if transfer_ns and stall:
+            self._stalls = Draws(seed, "stalls", np.zeros(1, np.int64))
+
+    def take(self, count: int) -> tuple[Times, Times]:
+        """Return what the next `count` take the primary, and the secondary."""
+        work = self._times.take(count)
+        own = work if self._own is None else self._own.take(count)
+        if self._transfer_ns:
+            transfer = np.full(count, self._transfer_ns, np.int64)
+            if self._stalls is not None:
+                transfer += self._stalls.below(STALLED_PPM, count) * np.int64(STALL_NS)
+            work, own = work + transfer, own + transfer
+        return work, own

@@ -20,7 +20,6 @@ from colosim.scenario.service import (
 )
 from colosim.service.arrivals import BLOCK, Arrivals
 from colosim.service.comparison import MISMATCH, NEVER
-from colosim.service.draws import Draws, own_times, values_of
 from colosim.service.requests import Requests, no_requests
 from colosim.service.room import TAP_FRAMES, Room, served
 
@@ -50,10 +49,7 @@ class OpenLoop(Room):
 
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
         super().__init__(settings, on_answers)
-        service, seed = settings.service, settings.seed
         self._planned = Arrivals(settings)
-        self._times = Draws(seed, "service times", values_of(service.time))
-        self._own = own_times(service, seed)
         self._open = no_requests()
         """Requests that are not done yet, and those that are still to come."""
         self._taken = 0
@@ -87,13 +83,13 @@ class OpenLoop(Room):
     def _block(self) -> Requests:
         number, sent = self._planned.block()
         service = self.settings.service
-        work = self._times.take(BLOCK)
+        work, whole = self.works.take(BLOCK)
         return Requests(
             number,
             sent + self.latency_ns,
             number % service.connections,
             work,
-            work if self._own is None else self._own.take(BLOCK),
+            whole,
             self.divergence.take(int(number[0]), BLOCK),
             np.zeros(BLOCK, np.bool_),
         )
@@ -328,6 +324,9 @@ class OpenLoop(Room):
                 begun = int(known.primary[done] - work[done])
                 work[done] -= max(0, stop - begun)
             requests.work = work
+            if self.tail_ns:
+                requests.differs = requests.differs.copy()
+                requests.differs[done:came] |= self.out_of_step(work[done:came])
         self._open = requests.where(slice(done, None))
         self._taken = came - done
 
@@ -346,7 +345,15 @@ class OpenLoop(Room):
     def _let_go(self, at_ns: int) -> None:
         if self.mode == BUFFERED:
             return
-        self.answer(self._held.arrived, np.maximum(self._held_ns, at_ns))
+        held, left = self._held, np.maximum(self._held_ns, at_ns)
+        together = np.flatnonzero(left == at_ns)
+        order = np.lexsort(
+            self.leaving_order(
+                held.number[together], held.connection[together], self._held_ns[together]
+            )
+        )
+        left[together[order]] += self.tap_ns * np.arange(len(together), dtype=np.int64)
+        self.answer(held.arrived, left)
         self._held, self._held_ns = no_requests(), np.zeros(0, np.int64)
 
     def _begin(self) -> None:

@@ -54,6 +54,8 @@ class Case:
     think_ns: int = -1
     """Of as many clients as there are connections; negative: requests come as they are given."""
     pace_ns: int | None = None
+    tap_ns: int = 0
+    tail_ns: int = 0
     drift_ns: tuple[int, ...] = ()
     """How long after each load the guests have drifted apart, in turn; none: never."""
     interval_ns: int | None = None
@@ -101,6 +103,8 @@ class Reference:
         self.theirs: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         self.sent: set[int] = set()  # answers of the primary that have left the comparison
         self.held: list[int] = []
+        self.through: list[int] = []  # compared, and before the tap of the stopped primary
+        self.cut: set[int] = set()  # answers that a stop found under way
         self.buffer: list[int] = []
         self.stopped = self.env.event()
         self.drifted: set[int] = set()
@@ -174,7 +178,8 @@ class Reference:
 
     def differs(self, number: int) -> bool:
         """Return whether the answers to a request differ."""
-        return number in self.drifted or self.case.differs[number % len(self.case.differs)]
+        odd = number in self.drifted or number in self.cut
+        return odd or self.case.differs[number % len(self.case.differs)]
 
     def left(self, number: int) -> None:
         """Let an answer be at its client."""
@@ -224,6 +229,8 @@ class Reference:
                 for job in self.guest[: 1 if pace is None else None]:
                     since = begun if pace is None else job.since
                     job.left = max(0, job.left - (self.ns - since))
+                    if 0 < job.left < self.case.tail_ns:
+                        self.cut.add(job.number)
                 return
             self.env.process(self.answer(self.guest.pop(0).number))
             rests_until = self.ns + (pace or 0)
@@ -317,10 +324,11 @@ class Reference:
         """Go through the loopback, and out of the tap while the primary runs."""
         phase = int(self.env.now) % 8
         yield self.until(self.ns + self.case.hop_ns, phase)
-        if not self.primary_runs:
+        if self.primary_runs:
+            self.left(number)
+        else:
             self.out.met.add(number)
-            yield self.resumed
-        self.left(number)
+            self.through.append(number)
 
     def filter_buffer(self) -> Steps:
         """Let go what is in the buffer, again and again in time that the guest runs."""
@@ -399,9 +407,7 @@ class Reference:
             self.sent |= set(flushed)
             self.mine.clear()
             self.theirs.clear()
-            for number in flushed:
-                self.out.met.add(number)
-                self.env.process(self.flushed(number))
+            self.out.met |= set(flushed)
             yield self.until(self.ns + case.load_ns, RUN)
             self.secondary_runs, self.fresh, self.loaded_ns = True, True, self.ns
             self.served = 0
@@ -418,11 +424,17 @@ class Reference:
             self.out.checkpoints += 1
             self.start_guest("primary")
             self.resumed.succeed()
+            self.env.process(self.let_out(flushed))
 
-    def flushed(self, number: int) -> Steps:
-        """Leave with the resume."""
-        yield self.resumed
-        self.left(number)
+    def let_out(self, flushed: list[int]) -> Steps:
+        """Let out of the tap what waited before it, then what was flushed, one after the other."""
+        newest = -1 if self.case.newest_first else 1
+        self.through.sort(key=lambda number: (self.connection[number], number))
+        flushed.sort(key=lambda number: (self.connection[number], newest * number))
+        waited, self.through = self.through + flushed, []
+        for number in waited:
+            self.left(number)
+            yield self.env.timeout(8 * self.case.tap_ns)
 
     def run(self) -> Outcome:
         """Run the case to its end."""

@@ -59,6 +59,7 @@ class OfCase(Room):
         self.case = case
         self.comparison._phase_ns = case.phase_ns
         self.later_ns = case.later_ns
+        self.tap_ns, self.tail_ns = case.tap_ns, case.tail_ns
         self.phase_ns = case.ticks_at_ns
 
     def take(self, at: Times, latencies: Times) -> None:
@@ -199,6 +200,8 @@ def drawn(seed: int) -> Case:
         resume_gap_ns=some(20),
         end_ns=2 * span + 1000,
         pace_ns=rng.choice([None, None, 1, some(20) + 1]),
+        tap_ns=rng.choice([0, 3]) if mode == "compared" else 0,
+        tail_ns=rng.choice([0, min(work)]) if mode == "compared" and not datagrams else 0,
         drift_ns=rng.choice([(), (), (some(400), some(100), some(900))]),
         interval_ns=interval if mode == "filter-buffer" else None,
         ticks_at_ns=rng.randrange(interval),
@@ -217,11 +220,12 @@ def differences(room: OfCase, case: Case) -> list[str]:
     reference = Reference(case)
     expected, found = reference.run(), by_rooms(room, case)
     left = sorted((reference.arrived[number], at) for number, at in expected.left.items())
+    answers = sorted(one for one in room.answers if one[1] < case.end_ns)
     pairs = {
         "checkpoints": (found.checkpoints, expected.checkpoints),
         "forced": (found.forced, expected.forced),
         "dropped": (room.dropped, len(expected.dropped)),
-        "answers": (sorted(room.answers), left),
+        "answers": (answers, left),
     }
     return [f"{name}: {a} != {b}" for name, (a, b) in pairs.items() if a != b]
 

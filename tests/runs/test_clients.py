@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from colosim.runs.run import simulate
+from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
 
 STORM = """
@@ -156,3 +158,46 @@ def test_the_bytes_of_an_answer_cross_the_link() -> None:
         for size in ("1 KiB", "1 MiB")
     )
     assert 8_200_000 < large - small < 8_500_000
+
+
+def test_a_long_byte_stream_waits_for_its_segments_and_for_nagle() -> None:
+    """64 KiB are 45 segments; one answer in ten ends 40 ms later, none with nodelay.
+
+    A stop that finds one under way leaves both guests' TCP out of step: a checkpoint more.
+    """
+    text = STORM.partition("  secondary_lag")[0].replace("udp", "tcp")
+    text = text.replace("{regular: 200 /s}", "{clients: 1}").replace(
+        "  time", "  response: 64 KiB\n  time"
+    )
+    plain = seen(f"{text}output: {{mode: direct}}\n")["service"]
+    nagle = seen(text)
+    nodelay = seen(f"{text}output: {{nodelay: true}}\n")["service"]
+    assert plain["latency_ns"]["p50"] == 1_200_000
+    assert 3_900_000 < nagle["service"]["latency_ns"]["p50"] < 4_300_000
+    assert nagle["service"]["latency_ns"]["p99"] > 40_000_000
+    assert nodelay["latency_ns"]["p99"] < 10_000_000
+    assert nodelay["throughput_per_s"] > nagle["service"]["throughput_per_s"]
+    assert 1 <= nagle["service"]["forced"]["mismatch"] <= nagle["checkpoints"]["completed"] // 2
+
+
+def test_answers_that_are_held_leave_newest_first() -> None:
+    """Datagrams that a pause held leave the tap one after the other, the last of them first."""
+    text = STORM.replace("first: {p50: 90 ms, p90: 130 ms}, later: 200 us", "later: 1 s")
+    scenario = loads(text.replace("duration: 12 s", "duration: 2100 ms"))
+    found: list[tuple[int, int]] = []
+
+    def prepare(simulation: Simulation) -> None:
+        clients = simulation.clients
+        assert clients is not None
+        clients.room.on_answers = lambda at, latencies: found.extend(
+            zip(at.tolist(), (at - latencies).tolist(), strict=True)
+        )
+
+    Simulation(scenario, "qemu-5.1", prepare=prepare).run()
+    found.sort()
+    together = [one for one in found if one[0] < found[0][0] + 10**6]
+    assert len(together) > 5
+    sent = [at for _, at in together]
+    assert sent == sorted(sent, reverse=True)
+    apart = {after - before for (before, _), (after, _) in pairwise(together)}
+    assert apart == {15_000}
