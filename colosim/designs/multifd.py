@@ -7,8 +7,8 @@ and when every one is written the COLO thread writes a MULTIFD_FLUSH.  Its reade
 every channel's SYNC; until then the channels' readers take no page.  So the COLO thread of the
 primary stands, with the lock it holds, as long as one channel does.
 
-Bytes and order are measured on QEMU 11.1.3.  Assumed: the channels share the link evenly, and one
-CPU on either side (on the lab's two cores they gained nothing).
+Bytes and order are measured on QEMU 11.1.3.  Assumed: the channels share the link evenly, and
+between them one CPU on either side, so all that have pages end together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from colosim.designs.remedied import RemediedPrimary, RemediedSecondary
-from colosim.engine.clock import per_byte_ns
+from colosim.engine.clock import per_byte_ns, per_page_ns
 from colosim.host.host import PAGE_BYTES
 from colosim.host.process import Thread
 from colosim.network.ends import READ, WRITE
@@ -26,7 +26,7 @@ from colosim.network.tcp import StreamError
 from colosim.trace.events import PRIMARY, SECONDARY, StreamBegan, StreamEnded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from simpy.events import Event
 
@@ -42,23 +42,36 @@ PACKET_BYTES = 1344
 FLUSH_BYTES = 8
 SECTION_BYTES = 5 + FLUSH_BYTES
 """Header of the RAM section and the first MULTIFD_FLUSH: one small write."""
+LEAD_PACKETS = 12
+"""How many packets a channel takes in a row that keeps its CPU while others wait for one.
+
+Inferred: Linux's slice of 1.4 ms on two CPUs, at 0.12 ms a packet.  Of 30 to 33 packets the channel
+that blocked had taken 10 or more, with 4 channels as with 8 (both sides' queues, qemu111)."""
+LEAD = "multifd lead"
+"""The random stream, one for each checkpoint, that says whether one channel goes ahead."""
 
 
-def shares(checkpoint: int, pages: int, zero_pages: int, channels: int) -> list[Section]:
+def shares(
+    checkpoint: int, pages: int, zero_pages: int, channels: int, *, lead: bool = False
+) -> list[Section]:
     """Return what each channel carries between its SYNCs, the second of them included.
 
-    Packets go round the channels; of a zero page only the offset is sent, in its packet's header.
+    Packets go round the channels; with a `lead` the first takes `LEAD_PACKETS` before that.  Of a
+    zero page only the offset is sent, in its packet's header.
     """
     packets = -(-pages // PACKET_PAGES)
+    ahead = min(packets, LEAD_PACKETS) if lead else 0
     found, begin = [], 0
     for channel in range(channels):
-        own = packets // channels + (channel < packets % channels)
+        turns, more = divmod(packets - ahead, channels)
+        own = turns + (channel < more) + (0 if channel else ahead)
         end = min(pages, begin + own * PACKET_PAGES)
         zero = zero_pages * end // pages - zero_pages * begin // pages if pages else 0
         size = PAGE_BYTES * (end - begin - zero) + PACKET_BYTES * (own + 1)
         found.append(Section(checkpoint, size, end - begin, zero))
         begin = end
-    return found
+    whole = sum(section.size_bytes for section in found)
+    return [section._replace(stream_bytes=whole) for section in found]
 
 
 class _Channel:
@@ -120,11 +133,14 @@ class MultifdPrimary(RemediedPrimary):
     """The primary, whose pages go over channels."""
 
     channels: Sequence[_Channel] = ()
+    leads: Callable[[int], bool]
+    """Whether one channel goes ahead of the others in a checkpoint, by its number."""
 
-    def open_channels(self, ends: Sequence[Ends]) -> None:
+    def open_channels(self, ends: Sequence[Ends], leads: Callable[[int], bool]) -> None:
         """Give it its ends of the channels' connections."""
         self.channels = _opened(self.host, "multifd send", ends)
         self.bulk_out = ends[0]
+        self.leads = leads
 
     @property
     def bytes_written(self) -> int:
@@ -133,8 +149,9 @@ class MultifdPrimary(RemediedPrimary):
 
     def send_ram(self) -> Steps:
         """Write every dirty page to the channels, between two SYNCs."""
-        count = len(self.channels)
-        sections = shares(self.checkpoint, self.dirty_pages, self.zero_pages, count)
+        lead = self.leads(self.checkpoint)
+        ram = (self.checkpoint, self.dirty_pages, self.zero_pages)
+        sections = shares(*ram, len(self.channels), lead=lead)
         rest = self.traits.ram_framing_bytes - 1 + 2 * FLUSH_BYTES - SECTION_BYTES
         total = sum(section.size_bytes + PACKET_BYTES for section in sections)
         total += SECTION_BYTES + rest
@@ -160,8 +177,9 @@ class MultifdPrimary(RemediedPrimary):
         channel.ends.wrote()
 
     def _pages(self, channel: _Channel, section: Section) -> Steps:
-        spent = self._stream_ns(section.pages, section.size_bytes) * len(self.channels)
-        blocks = channel.ends.write(section, spent)
+        searched = per_page_ns(self.dirty_pages, self.costs.page_scan_ps_per_page)
+        written = per_byte_ns(section.stream_bytes, self.costs.channel_write_fs_per_byte)
+        blocks = channel.ends.write(section, max(searched, written))
         if self.watch is not None and channel is self.channels[0]:
             self.watch.streaming(self, "RAM stream", WRITE)
         yield from channel.wait(blocks, "RAM stream")
@@ -218,8 +236,8 @@ class MultifdSecondary(RemediedSecondary):
     def _pages(self, channel: _Channel, read: list[Section]) -> Steps:
         def price(section: Section) -> int:
             read.append(section)
-            spent = per_byte_ns(section.size_bytes, self.costs.socket_read_fs_per_byte)
-            return self.costs.stream_wake_ns + spent * len(self.channels)
+            spent = per_byte_ns(section.stream_bytes, self.costs.channel_read_fs_per_byte)
+            return self.costs.stream_wake_ns + spent
 
         blocks = channel.ends.read(price)
         if self.watch is not None and channel is self.channels[0]:

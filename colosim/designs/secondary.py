@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 
 _FLUSHED = PagesCounted(SECONDARY, "flushed")
+FIRST_WINDOW_BYTES = 14_480
+"""Ten segments: what fits into TCP's first window waits for no other (no `stream_wake`)."""
 POST_LOAD_PART = 3
 """The lock is let go after one part in so many of the device load.
 
@@ -105,7 +107,8 @@ class Secondary(Side):
 
     def _price_of_ram_load(self, pages: int, amount: int) -> int:
         costs = self.costs
-        spent = costs.stream_wake_ns + per_byte_ns(amount, costs.socket_read_fs_per_byte)
+        spent = costs.stream_wake_ns if amount > FIRST_WINDOW_BYTES else 0
+        spent += per_byte_ns(amount, costs.socket_read_fs_per_byte)
         return spent + per_page_ns(pages, costs.cache_load_ps_per_page)
 
     def receive_size(self) -> Steps:

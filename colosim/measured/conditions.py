@@ -62,6 +62,10 @@ FAULT_SEND_BUFFER_BYTES = 4_194_304
 FAULT_RECEIVE_BUFFER_BYTES = 2_097_152
 """What the two sockets take in from a writer whose reader stands still: tcp_wmem's most, and what
 was seen in the receiver (`ss` in the fault runs); in all 4.4 to 5.9 MB."""
+CHANNEL_SEND_BUFFER_BYTES = 3_200_000
+CHANNEL_RECEIVE_BUFFER_BYTES = 1_830_000
+"""The same of a multifd channel whose reader waits for MULTIFD_FLUSH: medians of what its queues
+had taken when its writer stood (idle runs of 16,000 and 60,000 pages; 4.9 to 5.1 MB in all)."""
 DELAY_LINE_BYTES_PER_S = 1_000_000_000
 """What the lab's delay line (two TUN devices, one process) copies: 0.85 to 1.3 ns a byte."""
 DELAY_LINE_LATE_NS = 80_000
@@ -151,11 +155,13 @@ def network(run: MeasuredRun, first_request_ns: int, *, faulty: bool = False) ->
         # The delay line's own socket buffers take what a round trip needs.
         changed["bandwidth_bytes_per_s"] = DELAY_LINE_BYTES_PER_S
         changed["framing"] = "1448/1448"
-    # At MULTIFD_FLUSH the channels' readers stand still, as a frozen peer does.
-    stands_still = faulty or load_design(run.design).traits.channels
-    if stands_still or (conditions.latency_ns and not limited):
+    if faulty or (conditions.latency_ns and not limited):
         changed["send_buffer_bytes"] = FAULT_SEND_BUFFER_BYTES
         changed["receive_buffer_bytes"] = FAULT_RECEIVE_BUFFER_BYTES
+    elif load_design(run.design).traits.channels:
+        if not limited:
+            changed["send_buffer_bytes"] = CHANNEL_SEND_BUFFER_BYTES
+        changed["receive_buffer_bytes"] = CHANNEL_RECEIVE_BUFFER_BYTES
     return Network.model_validate({"preset": base.preset, **changed})
 
 
@@ -167,6 +173,7 @@ def _send_buffer_bytes(run: MeasuredRun, most: int) -> int:
     pages = run.median("dirty_pages")
     if pages is None:
         return most
+    pages //= load_design(run.design).traits.channels or 1
     share, of = SEND_BUFFER_SHARE
     return max(BURST_BYTES, min(most, PAGE_STREAM_BYTES * pages * share // of))
 

@@ -2,10 +2,9 @@
 
 The first MULTIFD_FLUSH waits for the delayed ACK of VMSTATE_SEND, 40 ms, and the channels' readers
 wait for it.  Where one channel's sockets do not take all that it has to carry, its writer stands as
-long, with the lock.  On the real hosts that is chance where it is near: of checkpoints of the same
-size one stalls and the next does not.  Here packets go round the channels and buffers are fixed, so
-all of one size do the same.  So whether a checkpoint stalled is taken as given where its times are
-compared, and the shares of those that did are compared for themselves.
+long, with the lock.  On the real hosts that is chance where it is near: whether one thread keeps
+its CPU and takes packets in a row (``channel_lead`` of a host).  So whether a checkpoint stalled is
+taken as given where its times are compared, and the shares of those that did for themselves.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from colosim.designs.multifd import PACKET_PAGES
 from colosim.designs.registry import load_design
 from colosim.host.host import PAGE_BYTES
+from colosim.measured.conditions import open_loop as open_loop_scenario
 from colosim.measured.replay import simulate_open_loop
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = ["SecondStalls", "can_stall", "second_stalls"]
 
 _AMPLE = {"network.send_buffer": "1 GiB", "network.receive_buffer": "1 GiB"}
 _LEAST_BYTES = 1 << 16
+PPM = 1_000_000
 _TOLD_APART_NS = 20_000_000
 """Half a stall."""
 
@@ -43,13 +44,14 @@ class SecondStalls(NamedTuple):
     """How many of a run's counted checkpoints stalled twice, and its checkpoints by kind.
 
     Counted are those whose two kinds are told apart: with very many pages the writing alone takes
-    as long as the stall.  ``by_kind`` has each simulated as it was measured: with a second stall,
-    or without.
+    as long as the stall.  ``simulated`` is how many are to be expected: between those that stall
+    with one channel ahead and those that stall without, by its share.  ``by_kind`` has each
+    simulated as it was measured: with a second stall, or without.
     """
 
     checkpoints: int
     measured: int
-    simulated: int
+    simulated: float
     by_kind: tuple[SimulatedCheckpoint, ...]
 
 
@@ -76,6 +78,11 @@ def second_stalls(
     complete = [one for one in run.checkpoints if one.complete]
     without = simulate_open_loop(run, costs, vary=_AMPLE)
     stalled = simulate_open_loop(run, costs, vary=_scanty(run))
+    even, ahead = (
+        simulate_open_loop(run, costs, vary={"hosts.primary.channel_lead": share})
+        for share in ("0%", "100%")
+    )
+    lead = open_loop_scenario(run, costs).hosts.primary.channel_lead_ppm / PPM
     kinds = list(zip(without, stalled, strict=True))
     measured = [
         _is_late(one.between("p_stopped", "p_size_sent"), *both)
@@ -86,14 +93,15 @@ def second_stalls(
         for one, both in zip(open_loop, kinds, strict=True)
     ]
     counted = [
-        (late, own_late)
-        for late, own_late, both in list(zip(measured, simulated, kinds, strict=True))[warmup:]
+        (late, *(_is_late(one.lock_hold_primary_ns, *both) for one in ends))
+        for late, both, *ends in list(zip(measured, kinds, even, ahead, strict=True))[warmup:]
         if _apart_ns(*both) >= _TOLD_APART_NS
     ]
+    late, least, most = (sum(one) for one in zip(*counted, strict=True)) if counted else (0, 0, 0)
     return SecondStalls(
         len(counted),
-        sum(late for late, _ in counted),
-        sum(late for _, late in counted),
+        late,
+        round(least + (most - least) * lead, 1),
         tuple(
             own if late == own_late else both[late]
             for own, late, own_late, both in zip(open_loop, measured, simulated, kinds, strict=True)

@@ -15,8 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from colosim.designs.registry import load_design
+from colosim.designs.secondary import FIRST_WINDOW_BYTES
+from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import INITIAL_BYTES, qsb_walked_chunks
-from colosim.measured.conditions import is_released
+from colosim.measured.conditions import (
+    CHANNEL_RECEIVE_BUFFER_BYTES,
+    CHANNEL_SEND_BUFFER_BYTES,
+    is_released,
+)
 from colosim.measured.protocol import protocol_of
 from colosim.trace.events import SECONDARY, StepDone
 from colosim.trace.steps import (
@@ -49,6 +55,8 @@ __all__ = [
 
 PAGE_STREAM_BYTES = 4104
 """A page on the wire: 4096 bytes and its header."""
+STALL_NS = 42_000_000
+"""A delayed ACK: 40 ms, and half a tick of 4 ms."""
 WHOLE_BYTES = 119_014
 """What a staged vmstate has beside its pages."""
 LATENCY_NS = 25_000
@@ -147,7 +155,7 @@ def _between(begin: str, end: str, less: int = 0) -> Callable[[MeasuredCheckpoin
 def rows(run: MeasuredRun) -> list[Row]:
     """Return every row of a run."""
     if is_released(run):
-        return [*_released(run), *_stream(run), *_failover(run)]
+        return [*_released(run), *_stream(run), *_channels(run), *_failover(run)]
     return [*_common(run), *_whole(run), *_stream(run), *_loading(run), *_failover(run)]
 
 
@@ -350,11 +358,12 @@ def _stream(run: MeasuredRun) -> Iterator[Row]:
     Of a long one nothing is learnt of the writer: the reader, and what the sockets take in, decide
     when writing ends.  A short one is taken as the writer's own until `held_up` tells otherwise.
     """
-    if not _unlimited(run):
+    if not _streams(run) or _limited_by_link(run):
         return
 
     def pages(one: MeasuredCheckpoint) -> int | None:
-        return one.dirty_pages or None
+        many = one.dirty_pages or 0
+        return many if PAGE_STREAM_BYTES * many > FIRST_WINDOW_BYTES else None
 
     yield from _rows_of(
         run,
@@ -378,10 +387,47 @@ def _stream(run: MeasuredRun) -> Iterator[Row]:
     yield from (row for row in written if _short(row.amounts["page_scan"]))
 
 
-def _unlimited(run: MeasuredRun) -> bool:
-    conditions = run.conditions
-    limited = conditions.bandwidth_bits is not None or conditions.latency_ns > 0
-    return _streams(run) and not limited
+def _channels(run: MeasuredRun) -> Iterator[Row]:
+    """Give RAM sent over multifd channels where no link was the limit.
+
+    With quick ACKs both sides work at once, and the writers are the slower ones.  Else the readers
+    begin when a delayed ACK has come: with the device state if the buffers take every page, else
+    40 ms and half a tick on, and the writers have then written what the buffers take.
+    """
+    channels = load_design(run.design).traits.channels
+    if not channels or _limited_by_link(run):
+        return
+    begin, sent, read = "p_synced", "p_size_sent", "s_ram_loaded"
+    buffers = channels * (CHANNEL_SEND_BUFFER_BYTES + CHANNEL_RECEIVE_BUFFER_BYTES)
+
+    def writing(pages: float) -> dict[str, float]:
+        return {"stream_start": 1, "channel_write": PAGE_BYTES * pages}
+
+    if not run.conditions.delayed_ack:
+        yield from _rows_of(run, "channels", _between(begin, read, LATENCY_NS), writing)
+        return
+    if PAGE_BYTES * (run.median("dirty_pages") or 0) > buffers:
+        yield from _rows_of(
+            run,
+            "channels, stalled",
+            _between(begin, read, STALL_NS),
+            lambda n: {"channel_write": PAGE_BYTES * n - buffers},
+        )
+        return
+
+    at_once = [one for one in run.counted() if (one.between(begin, sent) or 0) < STALL_NS // 2]
+    yield from _rows_of(run, "channels write", _between(begin, sent), writing, checkpoints=at_once)
+    yield from _rows_of(
+        run,
+        "channels read",
+        _between(sent, read, LATENCY_NS),
+        lambda n: {"stream_wake": 1, "channel_read": PAGE_BYTES * n},
+        checkpoints=at_once,
+    )
+
+
+def _limited_by_link(run: MeasuredRun) -> bool:
+    return run.conditions.bandwidth_bits is not None or run.conditions.latency_ns > 0
 
 
 def _streams(run: MeasuredRun) -> bool:
@@ -418,6 +464,6 @@ def in_flight_bytes(run: MeasuredRun, page_ns: float) -> float | None:
     """
     long = [one for one in run.counted() if not _short(one.dirty_pages or 0)]
     tails = [float(one.tail_ns) for one in long if one.tail_ns is not None]
-    if not tails or not _unlimited(run):
+    if not tails or not _streams(run) or _limited_by_link(run):
         return None
     return (_median(tails) - LATENCY_NS) / page_ns * PAGE_STREAM_BYTES

@@ -156,15 +156,15 @@ def _seconds(ns: int | None) -> float | None:
 class ValidatedRun:
     """One run held against its simulation; `fault` is None where none struck.
 
-    `second_stalls`: (checkpoints, of these with a second stall measured, simulated), None where
-    there is none or it would not be seen.
+    `second_stalls`: (checkpoints, of these with a second stall measured, to be expected by the
+    simulation), None where there is none or it would not be seen.
     """
 
     id: str
     design: str
     stages: tuple[StageComparison, ...]
     fault: FaultComparison | None
-    second_stalls: tuple[int, int, int] | None = None
+    second_stalls: tuple[int, int, float] | None = None
 
     def stage(self, name: str) -> StageComparison | None:
         """Return a stage by its name, None where it was not measured."""
@@ -246,17 +246,18 @@ def cross_validation_costs(runs: Sequence[MeasuredRun]) -> dict[str, dict[str, i
 
 def _stages(
     run: MeasuredRun, costs: Mapping[str, Any]
-) -> tuple[tuple[StageComparison, ...], tuple[int, int, int] | None]:
+) -> tuple[tuple[StageComparison, ...], tuple[int, int, float] | None]:
     if not run.counted():
         return (), None
-    open_loop = simulate_open_loop(run, costs)
+    open_loop: Sequence[SimulatedCheckpoint] = simulate_open_loop(run, costs)
     stalls = None
     if can_stall(run):
-        *stalls, open_loop = second_stalls(run, open_loop, WARMUP, costs)
+        told = second_stalls(run, open_loop, WARMUP, costs)
+        stalls, open_loop = (told.checkpoints, told.measured, told.simulated), told.by_kind
     closed_loop = simulate_closed_loop(run, costs)
     found = (compare_stage(run, stage, open_loop, closed_loop) for stage in STAGES)
     stages = tuple(stage for stage in found if stage is not None)
-    return stages, None if stalls is None else (stalls[0], stalls[1], stalls[2])
+    return stages, stalls
 
 
 def compare_stage(

@@ -13,7 +13,7 @@ from colosim.cluster.manager import ClusterManager
 from colosim.designs.disk import Disk, connect
 from colosim.designs.foreign import blame, own_names
 from colosim.designs.frame import primary_thread, secondary_thread
-from colosim.designs.multifd import MultifdPrimary, MultifdSecondary
+from colosim.designs.multifd import LEAD, MultifdPrimary, MultifdSecondary
 from colosim.designs.primary import Primary
 from colosim.designs.registry import OWN, design_of
 from colosim.designs.remedies import with_remedies
@@ -224,7 +224,13 @@ class Simulation:
         primary.disk = secondary.disk = self.disk
         if isinstance(primary, MultifdPrimary) and isinstance(secondary, MultifdSecondary):
             channels = self.connection.all_of(self.connection.to_secondary)[1:]
-            primary.open_channels(channels)
+            # Behind a link a channel takes its next packet as its socket has room: all alike.
+            limited = scenario.network.bandwidth_bytes_per_s is not None
+            lead_ppm = 0 if limited else scenario.hosts.primary.channel_lead_ppm
+            streams = Streams(self.seed)
+            primary.open_channels(
+                channels, lambda checkpoint: streams.below(f"{LEAD} {checkpoint}", 10**6) < lead_ppm
+            )
             secondary.open_channels(channels)
         primary.delay_ns = scenario.checkpoint_delay_ns
         primary.on_end = self._transaction_ends

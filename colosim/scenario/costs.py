@@ -56,11 +56,16 @@ class Costs(Section):
     """Stream buffer into the RAM cache."""
     staging_fill_fs_per_byte: PerByte
     """Socket through the stream buffer into the staging buffer."""
+    channel_write_fs_per_byte: PerByte
+    """Guest pages into the sockets of multifd channels, all together; pages are searched meanwhile.
+    """
+    channel_read_fs_per_byte: PerByte
+    """Sockets of multifd channels straight into the RAM cache, all together."""
     stream_start_ns: Time
     """Before RAM flows straight to the socket: set-up and the first pages."""
     stream_wake_ns: Time
     """Fixed part of reading a bulk stream, hidden where the link is slower than the hosts:
-    wake-up of the reader, TCP's window that starts anew.
+    wake-up of the reader, TCP's window that starts anew (a stream of ten segments has none).
     """
     staging_start_ns: Time
     """The same beyond stream_wake where the whole vmstate fills a staging buffer."""

@@ -354,13 +354,13 @@ def test_under_kvm_the_first_checkpoint_flushes_all_of_guest_ram(name: str) -> N
     assert max(simulated[2:]) < 10**8
 
 
-def test_a_second_stall_is_chance_there_and_a_rule_here() -> None:
-    """Of 20 checkpoints of 4,000 pages over 4 channels 11 stalled twice, and no simulated one.
+def test_a_second_stall_is_expected_as_often_as_one_channel_goes_ahead() -> None:
+    """Of 20 checkpoints of 4,000 pages over 4 channels 11 stalled twice; 46% are to be expected.
 
     Each is compared with one of its kind.
     """
     (found,) = validate([measured("qemu111/base_c4_n4000_binf")])
-    assert found.second_stalls == (20, 11, 0)
+    assert found.second_stalls == (20, 11, 9.2)
     pause = found.stage("pause")
     assert pause is not None
     assert pause.measured > 80_000_000
