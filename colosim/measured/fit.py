@@ -27,7 +27,6 @@ from colosim.measured.estimates import Estimate, Fit, Group, Residual
 from colosim.measured.stage_formulas import (
     PAGE_STREAM_BYTES,
     STREAM_WRITE,
-    Row,
     held_up,
     in_flight_bytes,
     rows,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from colosim.measured.measurement import MeasuredRun
+    from colosim.measured.stage_rows import Row
 
 __all__ = ["RATIOS", "Estimate", "Fit", "Group", "Ratio", "Residual", "fit"]
 

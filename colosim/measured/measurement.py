@@ -111,6 +111,11 @@ class Conditions:
     retries2: int
     accelerator: str = "tcg"
 
+    @property
+    def limited(self) -> bool:
+        """Whether the network was made slower than the hosts: by a limit, or by added latency."""
+        return self.bandwidth_bits is not None or self.latency_ns > 0
+
     def link_ns(self, payload: int) -> int:
         """Return how long the link takes for ``payload`` bytes, 0 if it has no limit."""
         if self.bandwidth_bits is None:

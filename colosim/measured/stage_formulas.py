@@ -11,19 +11,15 @@ nothing of a pause is lost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from colosim.designs.registry import load_design
 from colosim.designs.secondary import FIRST_WINDOW_BYTES
-from colosim.host.host import PAGE_BYTES
 from colosim.host.staging import INITIAL_BYTES, qsb_walked_chunks
-from colosim.measured.conditions import (
-    CHANNEL_RECEIVE_BUFFER_BYTES,
-    CHANNEL_SEND_BUFFER_BYTES,
-    is_released,
-)
+from colosim.measured.channel_formulas import channels
+from colosim.measured.conditions import is_released
 from colosim.measured.protocol import protocol_of
+from colosim.measured.stage_rows import LATENCY_NS, Row, between, median, rows_of
 from colosim.trace.events import SECONDARY, StepDone
 from colosim.trace.steps import (
     BITMAP_SYNC,
@@ -38,16 +34,14 @@ from colosim.trace.steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from colosim.measured.measurement import MeasuredCheckpoint, MeasuredRun
 
 __all__ = [
     "IN_FLIGHT_BYTES",
-    "LATENCY_NS",
     "PAGE_STREAM_BYTES",
     "STREAM_WRITE",
-    "Row",
     "held_up",
     "in_flight_bytes",
     "rows",
@@ -55,12 +49,8 @@ __all__ = [
 
 PAGE_STREAM_BYTES = 4104
 """A page on the wire: 4096 bytes and its header."""
-STALL_NS = 42_000_000
-"""A delayed ACK: 40 ms, and half a tick of 4 ms."""
 WHOLE_BYTES = 119_014
 """What a staged vmstate has beside its pages."""
-LATENCY_NS = 25_000
-"""One way through the veth pair, as the lab's network presets have it."""
 DEVICE_BYTES = 12_900
 """What follows streamed RAM: its end mark, the size, the device state."""
 GIB = 1 << 30
@@ -71,69 +61,15 @@ STREAM_WRITE = "stream write"
 _STREAM_ENDS = ("p_ram_sent", "p_size_sent")
 """Where RAM is streamed through the main channel: the first of these that the run shows is the
 stage at which all of it is in the socket."""
-PARTS = 4
-"""Into how many parts, by pages, a run's checkpoints are taken apart where their pages differ."""
-_SPREAD = 1.2
 _START_NS_MAX = 2_000_000
 """A stream that took longer than this beyond its link was held up by something else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One observation: `measured_ns` of `stage` in `run` is the sum of costs times `amounts`.
-
-    `weight`: each run's rows of one stage weigh 1 together.
-    """
-
-    run: str
-    stage: str
-    measured_ns: float
-    amounts: Mapping[str, float]
-    weight: float = 1.0
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
-def _parts(found: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return (pages, time) of a run's checkpoints as one median, or several if pages differ."""
-    if not found:
-        return []
-    found = sorted(found)
-    alike = found[-1][0] <= _SPREAD * found[0][0] + 1
-    count = 1 if alike else min(PARTS, len(found))
-    size = len(found) / count
-    cut = [found[round(size * k) : round(size * (k + 1))] for k in range(count)]
-    return [(_median([p for p, _ in part]), _median([t for _, t in part])) for part in cut if part]
-
-
-def _rows_of(
-    run: MeasuredRun,
-    stage: str,
-    time: Callable[[MeasuredCheckpoint], int | None],
-    amounts: Callable[[float], Mapping[str, float]],
-    *,
-    pages: Callable[[MeasuredCheckpoint], int | None] = lambda one: one.dirty_pages,
-    checkpoints: Sequence[MeasuredCheckpoint] | None = None,
-) -> Iterator[Row]:
-    found = []
-    for one in run.counted() if checkpoints is None else checkpoints:
-        took, many = time(one), pages(one)
-        if took is not None and took > 0 and many is not None:
-            found.append((float(many), float(took)))
-    parts = _parts(found)
-    for amount, median_ns in parts:
-        yield Row(run.name, stage, median_ns, amounts(amount), 1 / len(parts))
 
 
 def _bitmap_sync(run: MeasuredRun, begin: str) -> Iterator[Row]:
     """Yield the rows of the bitmap's synchronisation, which begins at the point `begin`."""
     ram = run.conditions.ram_bytes / GIB
     amounts = {"bitmap_sync": 1, "bitmap_sync_ram": ram}
-    yield from _rows_of(run, BITMAP_SYNC, _between(begin, "p_synced"), lambda _n: amounts)
+    yield from rows_of(run, BITMAP_SYNC, between(begin, "p_synced"), lambda _n: amounts)
 
 
 def _whole_bytes(pages: float) -> float:
@@ -144,42 +80,34 @@ def _chunks(pages: float) -> float:
     return float(qsb_walked_chunks(int(_whole_bytes(pages))))
 
 
-def _between(begin: str, end: str, less: int = 0) -> Callable[[MeasuredCheckpoint], int | None]:
-    def time(one: MeasuredCheckpoint) -> int | None:
-        took = one.between(begin, end) if begin != "request" else one.stages.get(end)
-        return None if took is None else took - less
-
-    return time
-
-
 def rows(run: MeasuredRun) -> list[Row]:
     """Return every row of a run."""
     if is_released(run):
-        return [*_released(run), *_stream(run), *_channels(run), *_failover(run)]
+        return [*_released(run), *_stream(run), *channels(run), *_failover(run)]
     return [*_common(run), *_whole(run), *_stream(run), *_loading(run), *_failover(run)]
 
 
 def _common(run: MeasuredRun) -> Iterator[Row]:
     """Give the stages that all designs of QEMU 2.5 and 2.7 have in common."""
-    yield from _rows_of(
-        run, "request", _between("request", "s_request", LATENCY_NS), lambda _n: {"message": 1}
+    yield from rows_of(
+        run, "request", between("request", "s_request", LATENCY_NS), lambda _n: {"message": 1}
     )
-    yield from _rows_of(
-        run, "reply", _between("s_request", "p_reply", LATENCY_NS), lambda _n: {"message": 1}
+    yield from rows_of(
+        run, "reply", between("s_request", "p_reply", LATENCY_NS), lambda _n: {"message": 1}
     )
-    yield from _rows_of(
-        run, "received", _between("s_filled", "p_received", LATENCY_NS), lambda _n: {"message": 1}
+    yield from rows_of(
+        run, "received", between("s_filled", "p_received", LATENCY_NS), lambda _n: {"message": 1}
     )
-    yield from _rows_of(run, STOP, _between("p_reply", "p_stopped"), lambda _n: {"vm_stop": 1})
-    yield from _rows_of(run, START, _between("p_loaded", "p_resumed"), lambda _n: {"vm_start": 1})
+    yield from rows_of(run, STOP, between("p_reply", "p_stopped"), lambda _n: {"vm_stop": 1})
+    yield from rows_of(run, START, between("p_loaded", "p_resumed"), lambda _n: {"vm_start": 1})
     yield from _bitmap_sync(run, "p_lock_taken")
 
 
 def _whole(run: MeasuredRun) -> Iterator[Row]:
     """Give the primary's save, and the transfer of a whole staged vmstate."""
     if run.design == "split":
-        yield from _rows_of(
-            run, DEVICE_SAVE, _between("p_ram_sent", "p_lock_free"), lambda _n: {"device_save": 1}
+        yield from rows_of(
+            run, DEVICE_SAVE, between("p_ram_sent", "p_lock_free"), lambda _n: {"device_save": 1}
         )
         yield from _limited(run)
         return
@@ -195,11 +123,11 @@ def _whole(run: MeasuredRun) -> Iterator[Row]:
             amounts["flat_growth" if flat else "qsb_growth"] = fresh
         return fixed | amounts
 
-    saving = _between("p_synced", "p_lock_free")
-    yield from _rows_of(run, "save", saving, save)
+    saving = between("p_synced", "p_lock_free")
+    yield from rows_of(run, "save", saving, save)
     first = run.checkpoints[:1]
     if first and _whole_bytes(first[0].dirty_pages or 0) > INITIAL_BYTES:
-        yield from _rows_of(
+        yield from rows_of(
             run,
             "first save",
             saving,
@@ -207,10 +135,10 @@ def _whole(run: MeasuredRun) -> Iterator[Row]:
             checkpoints=first,
         )
     if run.conditions.bandwidth_bits is None:
-        yield from _rows_of(
+        yield from rows_of(
             run,
             VMSTATE_FILL,
-            _between("s_vmstate_send", "s_filled"),
+            between("s_vmstate_send", "s_filled"),
             lambda n: {
                 "stream_wake": 1,
                 "staging_start": 1,
@@ -218,10 +146,10 @@ def _whole(run: MeasuredRun) -> Iterator[Row]:
                 "staging_fill": _whole_bytes(n),
             },
         )
-        yield from _rows_of(
+        yield from rows_of(
             run,
             "vmstate send",
-            _between("p_lock_free", "p_sent"),
+            between("p_lock_free", "p_sent"),
             lambda n: {"socket_write": _whole_bytes(n), "staging_send": _whole_bytes(n)},
         )
 
@@ -245,71 +173,71 @@ def _limited(run: MeasuredRun) -> Iterator[Row]:
         over = took - conditions.link_ns(passing - burst) - LATENCY_NS
         return over if passing > burst and over < _START_NS_MAX else None
 
-    yield from _rows_of(run, "limited stream", time, lambda _n: {"stream_start": 1})
+    yield from rows_of(run, "limited stream", time, lambda _n: {"stream_start": 1})
 
 
 def _loading(run: MeasuredRun) -> Iterator[Row]:
     """Give the secondary's stages under its lock (QEMU 2.5 and 2.7)."""
-    yield from _rows_of(run, RESET, _between("s_lock_taken", "s_reset"), lambda _n: {"reset": 1})
+    yield from rows_of(run, RESET, between("s_lock_taken", "s_reset"), lambda _n: {"reset": 1})
     if run.design == "flat":
-        yield from _rows_of(
+        yield from rows_of(
             run,
             "load",
-            _between("s_reset", "s_loaded"),
+            between("s_reset", "s_loaded"),
             lambda n: {"flat_load": n, "device_load": 1, "vmdesc_load": 1},
         )
         return
     devices = {"device_load": 1.0}
     if run.design == "qsb":
-        yield from _rows_of(
+        yield from rows_of(
             run,
             RAM_LOAD,
-            _between("s_reset", "s_flush_begin"),
+            between("s_reset", "s_flush_begin"),
             lambda n: {"qsb_load": n, "qsb_walk": _chunks(n)},
         )
         devices["vmdesc_load"] = 1.0
-    yield from _rows_of(
+    yield from rows_of(
         run,
         CACHE_FLUSH,
-        _between("s_flush_begin", "s_flush_end"),
+        between("s_flush_begin", "s_flush_end"),
         lambda n: {"cache_flush": n},
         pages=lambda one: one.flush_pages,
     )
-    yield from _rows_of(run, DEVICE_LOAD, _between("s_flush_end", "s_loaded"), lambda _n: devices)
+    yield from rows_of(run, DEVICE_LOAD, between("s_flush_end", "s_loaded"), lambda _n: devices)
 
 
 def _released(run: MeasuredRun) -> Iterator[Row]:
     """Give the stages of QEMU 7.2 and 11, whose own guest on the secondary stops and starts too."""
     if not run.conditions.latency_ns:
         way = LATENCY_NS
-        yield from _rows_of(
+        yield from rows_of(
             run,
             "stops",
-            _between("request", "p_stopped", 2 * way),
+            between("request", "p_stopped", 2 * way),
             lambda _n: {"message": 2, "vm_stop": 2},
         )
-        yield from _rows_of(
-            run, "reply", _between("s_stopped", "p_reply", way), lambda _n: {"message": 1}
+        yield from rows_of(
+            run, "reply", between("s_stopped", "p_reply", way), lambda _n: {"message": 1}
         )
     yield from _limited(run)
-    yield from _rows_of(run, START, _between("p_loaded", "p_resumed"), lambda _n: {"vm_start": 1})
-    yield from _rows_of(
-        run, DEVICE_SAVE, _between("p_stopped", "p_sync_begin"), lambda _n: {"device_save": 1}
+    yield from rows_of(run, START, between("p_loaded", "p_resumed"), lambda _n: {"vm_start": 1})
+    yield from rows_of(
+        run, DEVICE_SAVE, between("p_stopped", "p_sync_begin"), lambda _n: {"device_save": 1}
     )
     yield from _bitmap_sync(run, "p_sync_begin")
-    yield from _rows_of(
+    yield from rows_of(
         run,
         CACHE_FLUSH,
-        _between("s_flush_begin", "s_flush_end"),
+        between("s_flush_begin", "s_flush_end"),
         lambda n: {"cache_flush": n},
         pages=lambda one: one.flush_pages or None,
     )
 
     if run.conditions.accelerator == "kvm" and _streams(run):
-        yield from _rows_of(
+        yield from rows_of(
             run,
             "first cache flush",
-            _between("s_flush_begin", "s_flush_end"),
+            between("s_flush_begin", "s_flush_end"),
             lambda n: {"cache_flush_first": n},
             pages=lambda one: one.flush_pages,
             checkpoints=run.checkpoints[:1],
@@ -317,8 +245,8 @@ def _released(run: MeasuredRun) -> Iterator[Row]:
 
     resets = StepDone(SECONDARY, RESET) in protocol_of(run.design).events[SECONDARY]
     if resets:
-        yield from _rows_of(
-            run, RESET, _between("s_received", "s_flush_begin"), lambda _n: {"reset": 1}
+        yield from rows_of(
+            run, RESET, between("s_received", "s_flush_begin"), lambda _n: {"reset": 1}
         )
 
     def devices(one: MeasuredCheckpoint) -> int | None:
@@ -328,7 +256,7 @@ def _released(run: MeasuredRun) -> Iterator[Row]:
         )
         return None if before is None or after is None else before + after
 
-    yield from _rows_of(run, DEVICE_LOAD, devices, lambda _n: {"device_load": 1, "vm_start": 1})
+    yield from rows_of(run, DEVICE_LOAD, devices, lambda _n: {"device_load": 1, "vm_start": 1})
 
 
 def _failover(run: MeasuredRun) -> Iterator[Row]:
@@ -358,17 +286,17 @@ def _stream(run: MeasuredRun) -> Iterator[Row]:
     Of a long one nothing is learnt of the writer: the reader, and what the sockets take in, decide
     when writing ends.  A short one is taken as the writer's own until `held_up` tells otherwise.
     """
-    if not _streams(run) or _limited_by_link(run):
+    if not _streams(run) or run.conditions.limited:
         return
 
     def pages(one: MeasuredCheckpoint) -> int | None:
         many = one.dirty_pages or 0
         return many if PAGE_STREAM_BYTES * many > FIRST_WINDOW_BYTES else None
 
-    yield from _rows_of(
+    yield from rows_of(
         run,
         "stream read",
-        _between("p_synced", "s_ram_loaded", LATENCY_NS),
+        between("p_synced", "s_ram_loaded", LATENCY_NS),
         lambda n: {
             "stream_start": 1,
             "stream_wake": 1,
@@ -377,57 +305,14 @@ def _stream(run: MeasuredRun) -> Iterator[Row]:
         },
         pages=pages,
     )
-    written = _rows_of(
+    written = rows_of(
         run,
         STREAM_WRITE,
-        _between("p_synced", _stream_end(run)),
+        between("p_synced", _stream_end(run)),
         lambda n: {"stream_start": 1, "page_scan": n, "socket_write": PAGE_STREAM_BYTES * n},
         pages=pages,
     )
     yield from (row for row in written if _short(row.amounts["page_scan"]))
-
-
-def _channels(run: MeasuredRun) -> Iterator[Row]:
-    """Give RAM sent over multifd channels where no link was the limit.
-
-    With quick ACKs both sides work at once, and the writers are the slower ones.  Else the readers
-    begin when a delayed ACK has come: with the device state if the buffers take every page, else
-    40 ms and half a tick on, and the writers have then written what the buffers take.
-    """
-    channels = load_design(run.design).traits.channels
-    if not channels or _limited_by_link(run):
-        return
-    begin, sent, read = "p_synced", "p_size_sent", "s_ram_loaded"
-    buffers = channels * (CHANNEL_SEND_BUFFER_BYTES + CHANNEL_RECEIVE_BUFFER_BYTES)
-
-    def writing(pages: float) -> dict[str, float]:
-        return {"stream_start": 1, "channel_write": PAGE_BYTES * pages}
-
-    if not run.conditions.delayed_ack:
-        yield from _rows_of(run, "channels", _between(begin, read, LATENCY_NS), writing)
-        return
-    if PAGE_BYTES * (run.median("dirty_pages") or 0) > buffers:
-        yield from _rows_of(
-            run,
-            "channels, stalled",
-            _between(begin, read, STALL_NS),
-            lambda n: {"channel_write": PAGE_BYTES * n - buffers},
-        )
-        return
-
-    at_once = [one for one in run.counted() if (one.between(begin, sent) or 0) < STALL_NS // 2]
-    yield from _rows_of(run, "channels write", _between(begin, sent), writing, checkpoints=at_once)
-    yield from _rows_of(
-        run,
-        "channels read",
-        _between(sent, read, LATENCY_NS),
-        lambda n: {"stream_wake": 1, "channel_read": PAGE_BYTES * n},
-        checkpoints=at_once,
-    )
-
-
-def _limited_by_link(run: MeasuredRun) -> bool:
-    return run.conditions.bandwidth_bits is not None or run.conditions.latency_ns > 0
 
 
 def _streams(run: MeasuredRun) -> bool:
@@ -464,6 +349,6 @@ def in_flight_bytes(run: MeasuredRun, page_ns: float) -> float | None:
     """
     long = [one for one in run.counted() if not _short(one.dirty_pages or 0)]
     tails = [float(one.tail_ns) for one in long if one.tail_ns is not None]
-    if not tails or not _streams(run) or _limited_by_link(run):
+    if not tails or not _streams(run) or run.conditions.limited:
         return None
-    return (_median(tails) - LATENCY_NS) / page_ns * PAGE_STREAM_BYTES
+    return (median(tails) - LATENCY_NS) / page_ns * PAGE_STREAM_BYTES

@@ -28,10 +28,10 @@ from colosim.measured.measurement import MeasuredCheckpoint, MeasuredRun, neares
 from colosim.measured.stage_formulas import (
     GIB,
     IN_FLIGHT_BYTES,
-    LATENCY_NS,
     PAGE_STREAM_BYTES,
     WHOLE_BYTES,
 )
+from colosim.measured.stage_rows import LATENCY_NS
 from colosim.scenario import preset
 
 LABS = ("lab-qemu25", "lab-qemu72")
