@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from colosim.analysis.compare import Comparison, compare
     from colosim.analysis.explain import Explanation, explain
+    from colosim.arrays.grid import grid
     from colosim.designs.design import Design
     from colosim.errors import (
         ColosimError,
         DesignError,
+        GridError,
         HangError,
         InvariantError,
         LogError,
@@ -41,6 +43,7 @@ __all__ = [
     "DesignError",
     "Difference",
     "Explanation",
+    "GridError",
     "HangError",
     "ImportedRun",
     "InvariantError",
@@ -57,6 +60,7 @@ __all__ = [
     "compare",
     "diff",
     "explain",
+    "grid",
     "import_run",
     "import_runs",
     "read_run",
@@ -72,6 +76,7 @@ _HOMES = {
     "DesignError": "colosim.errors",
     "Difference": "colosim.runs.difference",
     "Explanation": "colosim.analysis.explain",
+    "GridError": "colosim.errors",
     "HangError": "colosim.errors",
     "ImportedRun": "colosim.measured.imported",
     "InvariantError": "colosim.errors",
@@ -87,6 +92,7 @@ _HOMES = {
     "compare": "colosim.analysis.compare",
     "diff": "colosim.runs.difference",
     "explain": "colosim.analysis.explain",
+    "grid": "colosim.arrays.grid",
     "import_run": "colosim.measured.imported",
     "import_runs": "colosim.measured.imported",
     "read_run": "colosim.runs.stored",

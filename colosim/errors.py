@@ -8,6 +8,7 @@
     ├── HangError             a run that must serve does not; carries the wait-for graph
     ├── InvariantError        a safety rule broke; carries time, thread and the rule
     ├── RunDirectoryError     a run directory is missing, damaged, or something else stands there
+    ├── GridError             a point of a grid is another on arrays than simulated
     ├── LogError              a QEMU log or lab run cannot be read
     └── WriteError            a file or a folder cannot be written; nothing of it is there
 
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 __all__ = [
     "ColosimError",
     "DesignError",
+    "GridError",
     "HangError",
     "InvariantError",
     "LogError",
@@ -65,6 +67,10 @@ class ScenarioError(ColosimError):
 
 class DesignError(ColosimError):
     """A design is unknown, or its code breaks a rule of the model."""
+
+
+class GridError(ColosimError):
+    """A point of a grid is another on arrays than simulated."""
 
 
 class HangError(ColosimError):

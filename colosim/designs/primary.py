@@ -15,8 +15,8 @@ from colosim.designs.messages import (
     ZERO_PAGE_WIRE_BYTES,
     ram_bytes,
 )
-from colosim.designs.side import GuestShutDown, Side, VmstateError, nothing, remembered
-from colosim.engine.clock import per_byte_ns, per_page_ns
+from colosim.designs.side import GuestShutDown, Side, VmstateError, nothing
+from colosim.engine.clock import larger, per_byte_ns, per_page_ns, smaller
 from colosim.errors import DesignError
 from colosim.host.host import GIB, PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
@@ -70,16 +70,16 @@ class Primary(Side):
         self._staged_beside_ram = (
             model.device_state_bytes + model.vmdesc_bytes + traits.staged_framing_bytes
         )
-        self._ram_of = remembered(self._ram_section_of)
+        self._ram_of = host.remembered(self._ram_section_of)
         # Of streamed RAM what is still to be sent: the end mark, pages; and what was staged.
         self._end_mark = False
         self._shuts_down = False
         self._tail: Section | None = None
         self._staged: Section | None = None
         self._stages_ram = False
-        self._stream_ns = remembered(self._price_of_stream)
-        self._vmstate_save_ns = remembered(self._price_of_vmstate_save)
-        self._send_staged_ns = remembered(self._price_of_sending)
+        self._stream_ns = host.remembered(self._price_of_stream)
+        self._vmstate_save_ns = host.remembered(self._price_of_vmstate_save)
+        self._send_staged_ns = host.remembered(self._price_of_sending)
 
     # ---- when ----------------------------------------------------------------------------------
 
@@ -95,14 +95,12 @@ class Primary(Side):
         (colo_checkpoint_event is reset there); one since then starts the next at once.  The timer
         is the main loop's: one that is busy when it is due lets it fire, and arms it anew, later.
         """
-        now = self.env.now
-        period = self.delay_ns or 1
+        period = larger(self.delay_ns, 1)
         since = self.received_at_ns.get(VMSTATE_RECEIVED.name, self.entered_ns)
         due = self.entered_ns + ((since - self.entered_ns) // period + 1) * period
-        if due > now:
-            self.failover.sleeper = self.thread
-            yield from self.thread.wait(self.thread.sleep(due - now), CHECKPOINT_TIMER)
-            self.failover.sleeper = None
+        self.failover.sleeper = self.thread
+        yield from self.thread.sleep_until(due, CHECKPOINT_TIMER)
+        self.failover.sleeper = None
         monitor = self.host.monitor
         if monitor.busy_since_ns is not None and monitor.busy_since_ns <= due <= self.env.now:
             yield from self.thread.wait(monitor.turn(), CHECKPOINT_TIMER)
@@ -210,7 +208,7 @@ class Primary(Side):
 
     def _ram_section_of(self, dirtied: int) -> tuple[int, int, int]:
         """Return how many pages are dirty, how many of them zero, and their RAM section's bytes."""
-        pages = min(dirtied, self._ram_pages)
+        pages = smaller(dirtied, self._ram_pages)
         zero = pages * self._zero_share_ppm // PPM
         return pages, zero, ram_bytes(pages, zero, self.traits.ram_framing_bytes)
 
@@ -310,15 +308,11 @@ class Primary(Side):
         self._stages_ram = True
         self._staged = Section(self.checkpoint, content, self.dirty_pages, self.zero_pages)
         spent = self._vmstate_save_ns(self.dirty_pages, content)
-        fresh = self.staging.write(content)
-        if fresh:
-            costs = self.costs
-            spent += per_byte_ns(
-                fresh,
-                costs.flat_growth_fs_per_byte
-                if self.traits.flat_staging
-                else costs.qsb_growth_fs_per_byte,
-            )
+        costs, fresh = self.costs, self.staging.write(content)
+        flat = self.traits.flat_staging
+        spent += per_byte_ns(
+            fresh, costs.flat_growth_fs_per_byte if flat else costs.qsb_growth_fs_per_byte
+        )
         self.check("device save")
         yield from self.work("vmstate save", spent, noted=(_STAGED, content))
 

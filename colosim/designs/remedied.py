@@ -14,7 +14,7 @@ from colosim.designs.messages import PAGE_WIRE_BYTES
 from colosim.designs.primary import Primary
 from colosim.designs.secondary import Secondary
 from colosim.designs.side import Held
-from colosim.engine.clock import NS_PER_S
+from colosim.engine.clock import NS_PER_S, smaller
 from colosim.trace.events import PagesCounted
 from colosim.trace.purpose import Purpose
 
@@ -124,7 +124,7 @@ class RemediedPrimary(Primary):
     def _was_unlocked(self, since_ns: int) -> None:
         """Count what the main loop may have written since, in this checkpoint."""
         self._unlocked_ns += self.env.now - since_ns
-        pages = min(self._late_rate * self._unlocked_ns // NS_PER_S, self._ram_pages)
+        pages = smaller(self._late_rate * self._unlocked_ns // NS_PER_S, self._ram_pages)
         if pages:
             self.note(PagesCounted(self.name, "late"), pages)
             self._late[self.checkpoint] = pages
@@ -163,7 +163,7 @@ class RemediedPrimary(Primary):
         chunk = self._chunk
         done = 0
         while done < amount:
-            part = min(chunk, amount - done)
+            part = smaller(chunk, amount - done)
             spent = write_ns * (done + part) // amount - write_ns * done // amount
             yield from super().write(step, section.part(done, part), spent)
             done += part

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from colosim.designs.messages import SET_UP, SIZE_AFTER_RAM, VMSTATE_SIZE
-from colosim.designs.side import Side, remembered
-from colosim.engine.clock import per_byte_ns, per_page_ns
+from colosim.designs.side import Side
+from colosim.engine.clock import larger, per_byte_ns, per_page_ns, smaller
 from colosim.host.host import GIB, PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
 from colosim.network.section import Section
@@ -54,9 +54,9 @@ class Secondary(Side):
         self._filled_with_ram = False
         self._fresh = 0
         self._walk_ns = costs.bitmap_sync_ram_ns_per_gib * host.guest_model.ram_bytes // GIB
-        self._ram_load_ns = remembered(self._price_of_ram_load)
-        self._staged_load_ns = remembered(self._price_of_staged_load)
-        self._fill_ns = remembered(self._price_of_fill)
+        self._ram_load_ns = host.remembered(self._price_of_ram_load)
+        self._staged_load_ns = host.remembered(self._price_of_staged_load)
+        self._fill_ns = host.remembered(self._price_of_fill)
 
     @property
     def relaunching(self) -> bool:
@@ -196,8 +196,7 @@ class Secondary(Side):
         elif self.traits.secondary_runs:
             guest = self.host.guest
             own = guest.dirty_after(self.checkpoint, guest.ran_ns)
-            if own > pages:
-                pages = min(own, self._ram_pages)
+            pages = larger(pages, smaller(own, self._ram_pages))
         if self._streamed is not None:
             self.cache_epoch = self._streamed.checkpoint
         return self.work(

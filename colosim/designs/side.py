@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol
 
 from colosim.designs.messages import CHECKPOINT_REQUEST, GUEST_SHUTDOWN
 from colosim.errors import DesignError
@@ -39,20 +38,6 @@ if TYPE_CHECKING:
     from colosim.trace.events import Event as TraceEvent
 
     Steps = Generator[Event, None, None]
-
-
-P = ParamSpec("P")
-T = TypeVar("T")
-_REMEMBERED = 256
-
-
-def remembered(function: Callable[P, T]) -> Callable[P, T]:
-    """Return `function` with a memory of its latest answers.
-
-    What a checkpoint costs follows from its pages and bytes, and many a guest dirties as many
-    pages time and again.
-    """
-    return cast("Callable[P, T]", lru_cache(_REMEMBERED)(function))
 
 
 def nothing() -> None:

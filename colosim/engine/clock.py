@@ -6,7 +6,27 @@ duration is rounded up, so that nothing ever finishes before it could have.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 NS_PER_S = 1_000_000_000
+
+
+def smaller(a: int, b: int) -> int:
+    """Return the smaller of two numbers, point by point where one is a column of many points."""
+    if type(a) is int is type(b):
+        return min(a, b)
+    return cast("int", _column(a, b).smaller(a, b))
+
+
+def larger(a: int, b: int) -> int:
+    """Return the larger of two numbers, as `smaller` does the smaller."""
+    if type(a) is int is type(b):
+        return max(a, b)
+    return cast("int", _column(a, b).larger(a, b))
+
+
+def _column(a: int, b: int) -> Any:
+    return b if type(a) is int else a
 
 
 def duration_ns(amount: int, rate_per_s: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from colosim.engine.clock import NS_PER_S
+from colosim.engine.clock import NS_PER_S, smaller
 from colosim.trace.events import GuestRunning, GuestStopped
 from colosim.trace.record import code_of
 
@@ -60,7 +60,7 @@ def dirty_pages(model: GuestModel) -> Callable[[int, int], int]:
         total = 0
         for rate, pages, uniform in parts:
             writes = rate * run_ns // NS_PER_S
-            total += occupied(pages, writes) if uniform else min(writes, pages)
+            total += occupied(pages, writes) if uniform else smaller(writes, pages)
         return total
 
     return by_rate

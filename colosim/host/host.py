@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from colosim.engine.clock import per_byte_ns
 from colosim.engine.ledger import Ledger
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from colosim.scenario.guest import Guest as GuestModel
     from colosim.scenario.memory import Memory
     from colosim.trace.record import Record
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_REMEMBERED = 256
 
 PAGE_BYTES = 4096
 GIB = 1 << 30
@@ -55,6 +60,15 @@ class Host(Process):
         """What an assertion that fails does to the process."""
         self.ledger.hold("dirty_bitmap", bitmap_bytes(guest.ram_bytes))
         self.ledger.hold("stream_buffers", STREAM_BUFFERS_BYTES)
+
+    @staticmethod
+    def remembered(function: Callable[P, T]) -> Callable[P, T]:
+        """Return `function` with a memory of its latest answers.
+
+        What a checkpoint costs follows from its pages and bytes, and many a guest dirties as many
+        pages time and again.
+        """
+        return cast("Callable[P, T]", lru_cache(_REMEMBERED)(function))
 
     def thaw(self) -> None:
         """Let every thread go on (SIGCONT)."""

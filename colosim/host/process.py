@@ -178,6 +178,12 @@ class Thread:
         self._sleep = self._env.timeout(duration_ns)
         return self._sleep
 
+    def sleep_until(self, at_ns: int, what_for: str) -> Generator[Event, Any, None]:
+        """Wait for `what_for`, a timer that fires at `at_ns`; not at all if it has."""
+        now = self._env.now
+        if at_ns > now:
+            yield from self.wait(self.sleep(at_ns - now), what_for)
+
     def wake(self) -> None:
         """End its sleep now."""
         if self._sleep is not None and pending(self._sleep):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from colosim.engine.clock import larger, smaller
+
 if TYPE_CHECKING:
     from colosim.engine.ledger import Ledger
 
@@ -26,7 +28,9 @@ QSB_MAX_CHUNK_BYTES = 16 * KIB
 
 def _grown_by(missing: int) -> int:
     """Return what a QEMUSizedBuffer allocates when `missing` bytes do not fit (qsb_grow)."""
-    chunk = QSB_MAX_CHUNK_BYTES if missing > QSB_MAX_CHUNK_BYTES else QSB_CHUNK_BYTES
+    missing = larger(missing, 0)
+    more = QSB_MAX_CHUNK_BYTES - QSB_CHUNK_BYTES
+    chunk = QSB_CHUNK_BYTES + more * (missing > QSB_MAX_CHUNK_BYTES)
     return -(-missing // chunk) * chunk
 
 
@@ -36,16 +40,11 @@ def qsb_capacity(capacity: int, content: int) -> int:
     After the first flush that grows it, every further full flush adds exactly 32 KiB, so only
     the first and the last are computed.
     """
-    if content <= capacity:
-        return capacity
     flush = STREAM_BUFFER_BYTES
-    first_end = min(content, (capacity // flush + 1) * flush)
-    if first_end > capacity:
-        capacity += _grown_by(first_end - capacity)
-    full = (content - first_end) // flush
-    capacity += full * flush
-    rest = content - capacity
-    return capacity + _grown_by(rest) if rest > 0 else capacity
+    first_end = smaller(content, (capacity // flush + 1) * flush)
+    capacity += _grown_by(first_end - capacity)
+    capacity += (content - first_end) // flush * flush
+    return capacity + _grown_by(content - capacity)
 
 
 def qsb_walked_chunks(content: int) -> int:
@@ -73,17 +72,17 @@ class StagingBuffer:
         """Stage `content` bytes by stream-buffer flushes; return how many bytes are fresh."""
         self.content_bytes = content
         capacity = self.capacity_bytes
-        if content <= capacity:
-            return 0
-        return self._grow(content if self.flat else qsb_capacity(capacity, content))
+        return self._grow(
+            larger(content, capacity) if self.flat else qsb_capacity(capacity, content)
+        )
 
     def reserve(self, content: int) -> int:
         """Make room for `content` bytes in one step, as the secondary does when it knows SIZE."""
         self.content_bytes = content
         capacity = self.capacity_bytes
-        if content <= capacity:
-            return 0
-        return self._grow(content if self.flat else capacity + _grown_by(content - capacity))
+        return self._grow(
+            larger(content, capacity) if self.flat else capacity + _grown_by(content - capacity)
+        )
 
     def _grow(self, after: int) -> int:
         fresh = after - self.capacity_bytes

@@ -1,0 +1,134 @@
+"""A number that has a value of its own at each point of a grid, for code that knows only integers.
+
+A design calculates with it as with an integer.  Where it asks for one answer (``if``, ``range``)
+and the points do not agree, `Diverged` says which do, and the points are run in two groups.  What
+an integer could do and a column cannot do exactly is `Refused`, never silently another thing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Column", "Diverged", "Ints", "Masks", "OutOfRange", "Refused", "column"]
+
+Ints = NDArray[np.int64]
+Masks = NDArray[np.bool_]
+
+LIMIT: Final = 1 << 61
+"""No product goes beyond it, so that a sum of a few does not wrap around at 63 bits."""
+INT64: Final = np.dtype(np.int64)
+
+
+class Refused(Exception):  # noqa: N818 - not an error: the simulation is asked instead
+    """The points are not for arrays; the message says why."""
+
+
+class Diverged(Exception):  # noqa: N818 - likewise
+    """The points do not take the same way: those of `mask` take another than the rest."""
+
+    def __init__(self, mask: Masks) -> None:
+        super().__init__("the points do not take the same way")
+        self.mask = mask
+
+
+class OutOfRange(Exception):  # noqa: N818 - likewise
+    """At the points of `mask` a number is beyond what 63 bits hold."""
+
+    def __init__(self, mask: Masks) -> None:
+        super().__init__("a number beyond 63 bits")
+        self.mask = mask
+
+
+def column(values: Any) -> Column:
+    """Return integers as a column."""
+    return np.asarray(values, np.int64).view(Column)
+
+
+def _refuses(what: str) -> Any:
+    def refuse(*_: object) -> NoReturn:
+        raise Refused(f"a design that {what}")
+
+    return refuse
+
+
+def _as_new(name: str) -> Any:
+    """Return an in-place operator that makes another number, as an integer's does."""
+    return lambda self, other: getattr(self, name)(other)
+
+
+class Column(np.ndarray[Any, Any]):
+    """Integers, or what comparing them gives: one a point."""
+
+    __slots__ = ()
+    __hash__ = None
+
+    def __bool__(self) -> bool:
+        """Return what all points agree on.
+
+        :raises Diverged: if they do not.
+        """
+        true = np.count_nonzero(self)
+        if 0 < true < self.size:
+            raise Diverged(self.view(np.ndarray) != 0)
+        return bool(true)
+
+    def __index__(self) -> int:
+        """Return the number that all points have.
+
+        :raises Diverged: if they do not.
+        """
+        values = self.view(np.ndarray)
+        same = values == values[0]
+        if not same.all():
+            raise Diverged(same)
+        return int(values[0])
+
+    __int__ = __index__
+
+    def __mul__(self, other: Any) -> Any:
+        """Return the product.
+
+        :raises OutOfRange: with the points whose product is too large.
+        """
+        if _most(self) * _most(other) > LIMIT:
+            # In floats, whose rounding does not matter this far below 2**63.
+            sizes = np.abs(self.view(np.ndarray).astype(float) * np.asarray(other, float))
+            beyond = sizes > LIMIT
+            if beyond.any():
+                raise OutOfRange(beyond)
+        return np.ndarray.__mul__(self, other)
+
+    __rmul__ = __mul__
+    __iadd__ = _as_new("__add__")
+    __isub__ = _as_new("__sub__")
+    __imul__ = _as_new("__mul__")
+    __ifloordiv__ = _as_new("__floordiv__")
+    __imod__ = _as_new("__mod__")
+    __pow__ = __rpow__ = __ipow__ = _refuses("takes a power")
+    __lshift__ = __rlshift__ = __ilshift__ = _refuses("shifts to the left")
+    __truediv__ = __rtruediv__ = __itruediv__ = _refuses("takes a fraction")
+    __float__ = _refuses("calculates with fractions")
+    __str__ = __format__ = _refuses("makes a text of a number")
+    __class__ = property(_refuses("asks for the type of a number"))
+
+    @staticmethod
+    def smaller(a: Any, b: Any) -> Any:
+        """Return the smaller of two numbers at each point."""
+        return np.minimum(a, b)
+
+    @staticmethod
+    def larger(a: Any, b: Any) -> Any:
+        """Return the larger of two numbers at each point."""
+        return np.maximum(a, b)
+
+
+def _most(number: Any) -> int:
+    if type(number) is int:
+        return abs(number)
+    values = np.asarray(number)
+    if values.dtype not in (INT64, np.bool_):
+        raise Refused("a design that calculates with fractions")
+    return max(int(values.max()), -int(values.min()))

@@ -1,0 +1,412 @@
+"""One direction of a connection in closed form, at many points at once.
+
+What `colosim.network.calm`, `small` and `pace` say of one run, in the same words and without
+branches on a point.  Where the simulation would leave its closed form, and where it hangs on chance
+who of two threads acts first, points are taken out by name.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from colosim.arrays.column import Refused, column
+from colosim.arrays.threads import Call
+from colosim.arrays.transfer import MOST_BYTES, Transfer, ceil_div, plain
+from colosim.engine.clock import NS_PER_S, larger, smaller
+from colosim.network.calm import TSO_BYTES
+from colosim.network.tcp import INITIAL_WINDOW_SEGMENTS, RTO_MIN_NS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from colosim.arrays.column import Ints, Masks
+    from colosim.arrays.threads import Environment
+    from colosim.network.section import Section
+
+__all__ = ["Direction", "connected"]
+
+UNKNOWN = np.int64(-(1 << 60))
+"""When an ACK comes that was not worked out yet."""
+
+
+@dataclass(eq=False, slots=True)
+class Message:
+    """A small write: when it arrives, when it was written, whether its reader has asked for it."""
+
+    arrives: Ints
+    begun: Ints
+    taken: bool = False
+    is_stream: bool = False
+
+
+class Direction:
+    """Bytes from one end to the other, at each point as a `colosim.network.calm.Calm` has them."""
+
+    write_error = read_error = None
+    shuts_down = False
+    unwritten_bytes = 0
+    reverse: Direction
+
+    def __init__(self, env: Environment, network: Any, ack_phase_ns: Ints) -> None:
+        self.env, self.network, self._phase = env, network, ack_phase_ns
+        zero = env.begin.view(np.ndarray)
+        self.bytes_written: Any = 0
+        self.bytes_read: Any = 0
+        self.values: deque[Any] = deque()
+        self.inbox: deque[Message | Transfer] = deque()
+        self._messages: deque[Message] = deque(maxlen=8)
+        self.transfers: list[Transfer] = []
+        self._backlog: list[Transfer] = []
+        self._last: Transfer | None = None
+        self._last_put: Message | Transfer | None = None
+        self._leaves_by_itself: Masks = zero > 0
+        # When the thread at the sending and at the receiving end last did something.
+        self.wrote_at = self.read_at = zero - 1
+        self.drained = self.held = self.bulk_left = self.bucket_full = self.acked = zero
+        self.arrival = zero - 1
+        self._set_pace()
+
+    def _set_pace(self) -> None:
+        """Work out what `colosim.network.pace.Pace` does, as columns: they notice an overflow."""
+        net, zero = self.network, self.env.begin
+        latency, rtt = zero + net.latency_ns, 2 * (zero + net.latency_ns)
+        window = smaller(zero + net.send_buffer_bytes, net.receive_buffer_bytes)
+        by_window = window * NS_PER_S * (rtt > 0) // larger(rtt, 1)
+        rate, burst = by_window, zero
+        if net.bandwidth_bytes_per_s is not None:
+            link = zero + net.bandwidth_bytes_per_s * net.payload_bytes // net.frame_bytes
+            link = larger(link, 1)
+            by_link = (rtt == 0) | (link <= by_window)
+            rate = by_window + (link - by_window) * by_link
+            has_burst = by_link & (window > net.burst_bytes + link * rtt // NS_PER_S)
+            burst = zero + net.burst_bytes * NS_PER_S // NS_PER_S * has_burst
+        self._limited = plain(rate > 0)
+        rate = larger(rate, 1)
+        full_window = smaller(window, rate * rtt // NS_PER_S)
+        first_window = zero + INITIAL_WINDOW_SEGMENTS * net.mss_bytes
+        slow = self._limited & (rtt > 0) & (first_window < full_window)
+        self._starts_slowly = plain(slow & net.slow_start_after_idle)
+        self.latency, self.rtt, self.window = plain(latency), plain(rtt), plain(window)
+        self.rate, self.burst, self._first_window = plain(rate), plain(burst), plain(first_window)
+        self.send_buffer = plain(zero + net.send_buffer_bytes)
+        self.receive_buffer = plain(zero + net.receive_buffer_bytes)
+        self._mss = plain(zero + net.mss_bytes)
+        self._ack_delay, self._ack_tick = plain(net.delayed_ack_ns), plain(net.ack_tick_ns)
+        self._ack_within = self._ack_delay + 2 * self._ack_tick + self.rtt
+
+    # ---- what a thread calls ------------------------------------------------------------------
+
+    def send(self, amount: int) -> Call:
+        """Write a message and flush it."""
+        self.bytes_written = self.bytes_written + amount
+        return Call(self, sends=True, amount=amount)
+
+    def write(self, section: Section, write_ns: int) -> Call:
+        """Write a section."""
+        self.bytes_written = self.bytes_written + section.size_bytes
+        return Call(self, sends=True, section=section, write_ns=write_ns)
+
+    def receive(self, amount: int, wake_ns: int) -> Call:
+        """Read a message."""
+        self.bytes_read = self.bytes_read + amount
+        return Call(self, sends=False, wake_ns=wake_ns)
+
+    def read(self, price: Callable[[Section], int]) -> Call:
+        """Read the next section."""
+        return Call(self, sends=False, price=price)
+
+    def wrote(self) -> None:
+        """The writer goes on."""
+
+    def has_read(self) -> None:
+        """The reader goes on."""
+
+    def serve(self, call: Call) -> None:
+        """Do what a thread has called for."""
+        if call.sends:
+            if self._last is not None:
+                has_come = (self._last.reader <= call.now) | self._leaves_by_itself
+                self.env.refuse(~has_come, "a write behind a stream whose reader has not come")
+            self._acts(call.now)
+            if call.section is None:
+                self._send(call.now)
+                call.happen(call.now)
+            else:
+                self._write(call, call.section)
+            return
+        item = self.inbox.popleft()
+        if call.price is None:
+            if isinstance(item, Transfer):
+                raise Refused("the design reads a message where its peer has written a stream")
+            self._receive(call, item)
+        elif isinstance(item, Message):
+            raise Refused("the design reads a stream where its peer has sent a message")
+        else:
+            self._join(call, item)
+
+    def _acts(self, now: Ints) -> None:
+        """The sending thread changes what both ends depend on: it must be its turn."""
+        other = np.maximum(self.reverse.wrote_at, self.read_at)
+        self.env.refuse(other > now, "calls out of their order in time")
+        self.env.refuse(other == now, "both ends act in one instant")
+        self.wrote_at = now
+
+    # ---- messages -----------------------------------------------------------------------------
+
+    def _send(self, now: Ints) -> None:
+        leaves = np.maximum(self.drained, now)
+        if self.network.nagle:
+            free = self.drained <= now
+            ask = free & (self.acked == UNKNOWN) & (now < self.arrival + self._ack_within)
+            self._work_out_ack(ask)
+            holds = free & (self.acked > now)
+            if holds.any():
+                leaves = np.where(holds, self.acked, leaves)
+                self.drained = np.where(holds, leaves, self.drained)
+                self.held = np.where(holds, leaves, self.held)
+        arrives = leaves + self.latency
+        self.arrival, self.acked = arrives, np.full_like(arrives, UNKNOWN)
+        self.reverse.ack_rides(leaves, arrives, now)
+        message = Message(arrives, now)
+        self.inbox.append(message)
+        self._messages.append(message)
+        self._last_put = message
+
+    def _receive(self, call: Call, message: Message) -> None:
+        now, arrives = call.now, message.arrives
+        self.env.refuse(
+            (message.begun == now) & (arrives == now), "a message that is asked for as it is sent"
+        )
+        message.taken = True
+        call.happen(np.where(arrives <= now, now, arrives + call.wake_ns))
+
+    def _work_out_ack(self, where: Masks) -> None:
+        """Work out when the last small segment's ACK comes, if nothing brings it sooner."""
+        where = where & (self.acked == UNKNOWN)
+        if not where.any():
+            return
+        arrived = self.arrival
+        if self.network.delayed_ack:
+            ticks = (arrived - self._phase) // self._ack_tick
+            ticks = ticks - (-self._ack_delay // self._ack_tick) + 1
+            arrived = ticks * self._ack_tick + self._phase
+        self.acked = np.where(where, arrived + self.latency, self.acked)
+
+    def ack_rides(self, leaves: Ints, arrives: Ints, now: Ints) -> None:
+        """A segment the other way brings the ACK of the last small segment along."""
+        unknown = self.acked == UNKNOWN
+        rides = (unknown | (self.acked > arrives)) & (self.arrival <= leaves)
+        early = np.zeros_like(rides)
+        if self.network.delayed_ack:
+            early = rides & (arrives < self.arrival + self._ack_delay)
+            at_once = early & (self.held <= leaves)
+            self.acked = np.where(at_once, arrives, self.acked)
+            rides &= ~at_once
+        rides &= early | ~unknown | (arrives < self.arrival + self._ack_within)
+        if not rides.any():
+            return
+        self._work_out_ack(rides)
+        overtaken = self.acked
+        rides &= overtaken > arrives
+        self.acked = np.where(rides, arrives, overtaken)
+        self._move_held(rides & (self.held == overtaken), overtaken, np.maximum(arrives, now))
+
+    def _move_held(self, where: Masks, until: Ints, leaves: Ints) -> None:
+        """Let the small writes that were to leave at `until` leave earlier."""
+        if not where.any():
+            return
+        self.held = np.where(where, 0, self.held)
+        late, soon = until + self.latency, leaves + self.latency
+        moved = np.zeros_like(where)
+        for message in self._messages:
+            its = where & (message.arrives == late)
+            if not its.any():
+                continue
+            if message.taken:
+                self.env.refuse(its, "a message that is pushed on after its reader has asked")
+            message.arrives = np.where(its, soon, message.arrives)
+            moved |= its
+        self.drained = np.where(moved, np.minimum(self.drained, leaves), self.drained)
+
+    # ---- bulk ---------------------------------------------------------------------------------
+
+    def _takes_along(self, amount: Ints, now: Ints) -> None:
+        """Let a bulk write take along the small writes that Nagle held back before it."""
+        pushes = self.held > now
+        if not pushes.any():
+            return
+        until = self.held
+        leaves = np.where(amount < TSO_BYTES, np.minimum(until, now + self.rtt), now)
+        sooner = pushes & (leaves < until)
+        self.acked = np.where(sooner, leaves, self.acked)
+        self._move_held(sooner, until, leaves)
+        self.drained = np.where(sooner, leaves, self.drained)
+        self.held = np.where(pushes, 0, self.held)
+
+    def _write(self, call: Call, section: Section) -> None:
+        now, env, before = call.now, self.env, self._last
+        amount = plain(section.size_bytes) + np.zeros_like(now)
+        env.refuse(amount > MOST_BYTES, "a stream beyond 3 GB, whose square is beyond 63 bits")
+        self._takes_along(amount, now)
+        behind = self.drained > now
+        follows = np.zeros_like(behind)
+        if before is not None:
+            env.refuse(behind & (amount > self.send_buffer // 4), "a large write behind a backlog")
+            reading = before.read_end >= now
+            if (not behind.all() and reading.any()) or (amount > self.send_buffer).any():
+                unread = before.size - before.read_bytes(now)
+                fits = unread + amount <= self.receive_buffer
+                env.refuse(
+                    (amount > self.send_buffer) & (unread > 0) & ~fits,
+                    "a large write behind a stream that is being read",
+                )
+                if before is self._last_put:
+                    follows = (before.reader >= 0) & reading & fits
+                    env.refuse(
+                        ~behind & fits & (before.read_end == now), "both ends act in one instant"
+                    )
+        transfer = self._begin(call, section, amount, behind)
+        for one in self._backlog:
+            one.ahead = np.where(behind, one.ahead, 0)
+        self._backlog = [one for one in self._backlog if one.ahead.any()]
+        self._backlog.append(transfer)
+        self._last = self._last_put = transfer
+        self.inbox.append(transfer)
+        self.transfers.append(transfer)
+        self._leaves_by_itself = behind | follows
+        if column(self._leaves_by_itself):
+            self.drained = transfer.left(amount)
+            call.happen(transfer.written())
+        else:
+            transfer.call = call
+
+    def _begin(self, call: Call, section: Section, amount: Ints, behind: Masks) -> Transfer:
+        now, none = call.now, np.full_like(call.now, -1)
+        write_ns = plain(call.write_ns) + np.zeros_like(now)
+        start = now + self._slow_start(amount, write_ns, now, ~behind)
+        link_ns = np.where(self._limited, ceil_div(amount * NS_PER_S, self.rate), 0)
+        missing = np.maximum(0, self.bucket_full - now) * self.rate // NS_PER_S
+        one = Transfer(
+            section,
+            amount,
+            write_ns,
+            link_ns,
+            self.latency,
+            self.send_buffer,
+            self.receive_buffer,
+            begun=now,
+            start=start,
+            filled_from=start,
+            reader=none,
+            read_ns=none + 1,
+            read_end=np.full_like(now, -UNKNOWN),
+            ahead=amount,
+            head=np.where(link_ns > 0, np.maximum(0, self.burst - missing), 0),
+        )
+        if self.network.nagle:
+            self._wait_for_ack(one, now, ~behind)
+        if behind.any():
+            self._fit_in(one, now, behind)
+        return one
+
+    def _slow_start(self, amount: Ints, write_ns: Ints, now: Ints, where: Masks) -> Ints:
+        """Return what slow start after idleness puts a transfer off by."""
+        halvings = np.maximum(0, now - self.bulk_left) // RTO_MIN_NS
+        slow = self._starts_slowly & where & (halvings > 0)
+        lost = moved = np.zeros_like(now)
+        if not slow.any():
+            return lost
+        rate = np.where(
+            write_ns > amount * NS_PER_S // self.rate,
+            np.maximum(1, amount * NS_PER_S // np.maximum(write_ns, 1)),
+            self.rate,
+        )
+        window = np.maximum(self._first_window, self.window >> np.minimum(halvings, 60))
+        full = np.minimum(self.window, rate * self.rtt // NS_PER_S)
+        while (slow := slow & (window < full) & (moved + window < amount)).any():
+            lost = np.where(slow, lost + self.rtt - window * NS_PER_S // rate, lost)
+            moved = np.where(slow, moved + window, moved)
+            window = np.where(slow, window * 2, window)
+        return lost
+
+    def _wait_for_ack(self, one: Transfer, now: Ints, where: Masks) -> None:
+        """Let the last segment, if it is not full, wait for the ACK that the full ones hasten."""
+        where = where & (one.size % self._mss != 0)
+        hastened = now + self.rtt
+        where &= one.start < hastened
+        if not where.any():
+            return
+        left = one.left(one.size)
+        where &= left < hastened
+        self._work_out_ack(where)
+        waits = np.minimum(self.acked, hastened) - left
+        where &= (self.acked > now) & (waits > 0)
+        one.start = np.where(where, one.start + waits, one.start)
+
+    def _fit_in(self, one: Transfer, now: Ints, behind: Masks) -> None:
+        """Put a small bulk write behind the backlog: it ends when it fits, not when it leaves."""
+        ahead = sum(other.ahead for other in self._backlog) + one.size - self.send_buffer
+        room = now
+        for other in self._backlog:
+            last = (ahead > 0) & (ahead <= other.ahead)
+            if last.any():
+                room = np.where(last, np.maximum(now, other.left(np.maximum(ahead, 1))), room)
+            ahead = ahead - other.ahead
+        start = np.maximum(room, self.drained - one.write_ns)
+        one.start = np.where(behind, start, one.start)
+        one.filled_from = np.where(behind, np.maximum(now, room - one.write_ns), one.filled_from)
+        one.head = np.where(behind, 0, one.head)
+
+    def _join(self, call: Call, one: Transfer) -> None:
+        """Bring a transfer and its reader together: now both ends are known."""
+        env, came = self.env, call.now
+        one.reader = reader = np.maximum(one.begun, came)
+        late = came > one.begun
+        if late.any():
+            acted = np.maximum(self.wrote_at, self.reverse.read_at)
+            env.refuse(late & (acted > reader), "calls out of their order in time")
+            env.refuse(late & (acted == reader), "both ends act in one instant")
+            env.refuse(
+                (reader > one.start + one.latency) & one.blocks_before(reader),
+                "a reader that comes after the window has closed",
+            )
+            self.read_at = np.where(late, reader, self.read_at)
+        env.refuse(~late & (self.wrote_at > reader), "calls out of their order in time")
+        section = one.section
+        one.read_ns = plain(call.price(section)) + np.zeros_like(came)
+        self.bytes_read = self.bytes_read + section.size_bytes
+        left = one.left(one.size)
+        arrived = left + one.latency
+        begun = np.maximum(reader, one.start + one.latency)
+        one.read_end = end = np.maximum(begun + one.read_ns, arrived)
+        if one.call is not None:
+            timeout_ns = self.network.send_timeout_ns
+            if timeout_ns is not None:
+                env.refuse(
+                    one.needs_reader() & (reader >= one.begun + timeout_ns),
+                    "a send that times out",
+                )
+            one.call.happen(one.written())
+            one.call = None
+        self.bulk_left = left
+        alone = ~self._leaves_by_itself
+        self.drained = np.where(alone, left, np.maximum(self.drained, left))
+        if self.burst.any():
+            full = left + self.burst * NS_PER_S // self.rate
+            self.bucket_full = np.where((self.burst > 0) & self._limited, full, self.bucket_full)
+        small = one.size % self._mss != 0
+        self.arrival = np.where(small, arrived, self.arrival)
+        self.acked = np.where(small, arrived + self.latency, self.acked)
+        self.reverse.ack_rides(left, arrived, reader)
+        call.happen(end)
+
+
+def connected(env: Environment, network: Any, ack_phase_ns: Ints) -> tuple[Direction, Direction]:
+    """Return both directions of a connection."""
+    there, back = (Direction(env, network, ack_phase_ns) for _ in range(2))
+    there.reverse, back.reverse = back, there
+    return there, back

@@ -1,0 +1,161 @@
+"""A design at every point of a grid: in groups that take the same way through its code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from colosim.arrays.column import Diverged, OutOfRange, Refused
+from colosim.arrays.pair import DEAF, NONE, Pair
+from colosim.arrays.points import ack_phase_ns
+from colosim.designs.foreign import own_names
+from colosim.designs.registry import OWN
+from colosim.designs.remedies import with_remedies
+from colosim.trace.quantities import HOLDS, SPANS, WIRE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from colosim.arrays.column import Ints
+    from colosim.arrays.points import Columns
+    from colosim.designs.design import Design
+    from colosim.scenario.model import Scenario
+
+__all__ = ["Answers", "evaluate"]
+
+MOST_GROUPS: Final = 500
+"""Points that take more ways than that through a design's code are not followed all."""
+PPM: Final = 10**6
+
+
+@dataclass
+class Answers:
+    """What came of points: for each the keys of a summary, or why it was refused.
+
+    A key that a point does not have is `NONE`.
+    """
+
+    count: int
+    numbers: dict[str, Any] = field(default_factory=dict)
+    why: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin with no reason."""
+        self.why = [""] * self.count
+
+    def refuse(self, places: Ints, why: str) -> None:
+        """Refuse points, unless they have been for another reason."""
+        for place in places.tolist():
+            self.why[place] = self.why[place] or why
+
+    def put(self, key: str, places: Ints, values: Any) -> None:
+        """Put a key of points."""
+        if key not in self.numbers:
+            self.numbers[key] = np.full(self.count, NONE)
+        self.numbers[key][places] = values
+
+
+def reason_against(scenario: Scenario, design: type[Design]) -> str:
+    """Return why no point of a scenario is for arrays, ``""`` if some may be."""
+    given: dict[str, Any] = {
+        "faults": scenario.faults,
+        "commands of an operator": scenario.commands,
+        "a liveness rule": scenario.liveness,
+        "clients": scenario.service,
+        "a disk": scenario.disk,
+        "a manager that asks the monitors": scenario.manager.answered_by == "monitor",
+        "a length in time": scenario.duration_ns,
+        "the reference model": scenario.model == "reference",
+        "multifd channels": design.traits.channels,
+    }
+    return next((what for what, is_there in given.items() if is_there), "")
+
+
+def evaluate(design: type[Design], columns: Columns) -> Answers:
+    """Return what comes of a design at points that differ in numbers alone."""
+    scenario = with_remedies(columns.scenario, design.traits.remedies)
+    answers = Answers(len(columns))
+    if why := reason_against(scenario, design):
+        answers.refuse(np.arange(len(columns)), why)
+        return answers
+    todo = [np.arange(len(columns))]
+    runs = 0
+    while todo:
+        places = todo.pop()
+        runs += 1
+        if runs > MOST_GROUPS:
+            answers.refuse(places, f"more than {MOST_GROUPS} ways through the design's code")
+            continue
+        try:
+            with np.errstate(all="raise"):
+                _run(design, columns.part(places), places, answers)
+        except Diverged as diverged:
+            todo += [places[diverged.mask], places[~diverged.mask]]
+        except OutOfRange as beyond:
+            answers.refuse(places[beyond.mask], str(beyond))
+            todo += [places[~beyond.mask]] if not beyond.mask.all() else []
+        except Refused as refused:
+            answers.refuse(places, str(refused))
+        except Exception as error:
+            if design in OWN:
+                raise
+            answers.refuse(places, f"{type(error).__name__}: {error}")
+    return answers
+
+
+def _run(design: type[Design], columns: Columns, places: Ints, answers: Answers) -> None:
+    scenario = with_remedies(columns.put_together(), design.traits.remedies)
+    pair = Pair(
+        scenario,
+        design(),
+        own_names(design),
+        points=len(columns),
+        ack_phase_ns=ack_phase_ns(scenario),
+    )
+    pair.run()
+    quantities = pair.quantities()
+    pair.env.refuse(np.asarray(pair.ends[-1]) > scenario.horizon_ns, "past the horizon")
+    for why, mask in pair.env.refused.items():
+        answers.refuse(places[np.asarray(mask)], why)
+    for key, values in _summary(pair, quantities, scenario.warmup):
+        answers.put(key, places, np.asarray(values))
+
+
+def _summary(pair: Pair, quantities: dict[str, Ints], warmup: int) -> Iterator[tuple[str, Any]]:
+    """Yield what a summary says of a run without faults, in whole numbers."""
+    names = {name: name for name in SPANS}
+    names |= {of: f"lock_hold_ns.{side}" for side, of in HOLDS.items()}
+    names |= {WIRE_BYTES: "wire_bytes_per_checkpoint", DEAF: DEAF}
+    yield "checkpoints.completed", len(pair.ends)
+    yield "checkpoints.aborted", 0
+    for of, name in names.items():
+        for statistic, values in _distribution(quantities[of][warmup:]):
+            yield f"{name}.{statistic}", values
+    end = pair.ends[-1]
+    stopped = [ran - stop for stop, ran in zip(pair.seen.stops, pair.seen.runs[1:], strict=True)]
+    yield "wire_bytes", pair.seen.sent
+    yield "end_ns", end
+    yield "guest_stopped_ns_longest", np.max(stopped, axis=0)
+    yield "guest_running_share", (end - sum(stopped)) * PPM // np.maximum(end, 1)
+    yield "monitor_deaf_ns_longest", pair.deaf_longest()
+    for side in (pair.primary, pair.secondary):
+        for account, peak in side.host.ledger.levels.items():
+            yield f"memory_peak_bytes.{side.name}.{account}", peak
+
+
+def _distribution(values: Ints) -> Iterator[tuple[str, Any]]:
+    """Yield what `colosim.runs.statistics.Quantiles.summary` says, at each point."""
+    there = values != NONE
+    count = there.sum(axis=0)
+    ordered = np.sort(values, axis=0)
+    total = np.where(there, values, 0).sum(axis=0)
+    yield "count", count
+    yield "mean", (2 * total + count) // np.maximum(2 * count, 1)
+    rows, places = len(values), np.arange(values.shape[1])
+    for percent in (50, 90, 99):
+        rank = np.maximum(1, -(-count * percent // 100))
+        row = np.minimum(rows - count + rank, rows) - 1
+        yield f"p{percent}", np.maximum(ordered[row, places], 0)
+    yield "max", np.maximum(ordered[-1], 0)

@@ -1,0 +1,259 @@
+"""Threads whose clocks are columns: each runs on alone until it needs another.
+
+A design yields events, which happen at a time of their own at each point, and calls into a
+connection, which are served in the order of their times.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from colosim.arrays.column import INT64, Column, Refused, column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from colosim.arrays.column import Ints, Masks
+    from colosim.network.section import Section
+
+    Body = Generator["Event", Any, None]
+
+__all__ = ["Call", "Environment", "Event", "Thread"]
+
+
+class Event:
+    """Something that happens: at no known time yet, or `at`."""
+
+    __slots__ = ("_waiting", "at", "env", "value")
+
+    def __init__(self, env: Environment, at: Any = None) -> None:
+        self.env = env
+        self.at: Column | None = at
+        self.value: Any = None
+        self._waiting: list[Callable[[], object]] = []
+
+    def succeed(self, value: Any = None) -> None:
+        """Happen now."""
+        self.value = value
+        self.happen(self.env.now)
+
+    def happen(self, at: Any) -> None:
+        """Happen at a time; whoever waits for it goes on."""
+        self.at = column(at)
+        for tell in self._waiting:
+            tell()
+
+    def when_known(self, tell: Callable[[], object]) -> None:
+        """Call `tell` once its time is known."""
+        if self.at is None:
+            self._waiting.append(tell)
+        else:
+            tell()
+
+
+class _All(Event):
+    """Happens with the last of several events."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, env: Environment, events: Sequence[Event]) -> None:
+        super().__init__(env)
+        self._events = events
+        for event in events:
+            event.when_known(self._one_more)
+
+    def _one_more(self) -> None:
+        times = [event.at for event in self._events if event.at is not None]
+        if self.at is None and len(times) == len(self._events):
+            self.happen(np.maximum.reduce(times))
+
+
+class _Timer(Event):
+    """A timer; of one that has fired the simulation's thread does not yield anything."""
+
+    __slots__ = ()
+
+
+class Call(Event):
+    """A call of a thread at one end of a direction, which is served when it is its turn.
+
+    A message of `amount` bytes or a `section` is sent; a message is read, with `wake_ns` to wake
+    up, or a section, at a `price`.
+    """
+
+    __slots__ = ("amount", "direction", "now", "price", "section", "sends", "thread", "wake_ns",
+        "write_ns")  # fmt: skip
+
+    def __init__(self, direction: Any, *, sends: bool, **given: Any) -> None:
+        super().__init__(direction.env)
+        self.direction, self.sends = direction, sends
+        self.thread: Thread = direction.env.running
+        self.now: Ints = self.thread.now.view(np.ndarray)
+        self.amount: Any = given.get("amount")
+        self.section: Section | None = given.get("section")
+        self.write_ns: Any = given.get("write_ns")
+        self.price: Any = given.get("price")
+        self.wake_ns: Any = given.get("wake_ns")
+        direction.env.calls.append(self)
+
+    @property
+    def can_be_served(self) -> bool:
+        """Whether what it reads, if it does, is there."""
+        return self.sends or bool(self.direction.inbox)
+
+    def meets(self, other: Call) -> bool:
+        """Whether it is made at the other end of the connection that `other` is made at."""
+        same = self.sends is not other.sends
+        return self.direction is (other.direction if same else other.direction.reverse)
+
+    def comes_before(self, other: Call) -> bool:
+        """Whether it is before `other` in time; where the points differ, they are parted.
+
+        Whoever takes a message changes nothing: it waits only for who may push that on first.
+        """
+        mine, its = (not one.sends and one.direction.inbox[0] for one in (self, other))
+        if mine and not mine.is_stream:
+            pushes = other.section is not None and (self.direction.held > other.now).any()
+            return not (other.sends and (pushes or bool((other.now <= mine.arrives).all())))
+        if its and not its.is_stream:
+            return not other.comes_before(self)
+        at = np.maximum(self.now, mine.begun) if mine else self.now
+        return bool(column(at <= (np.maximum(other.now, its.begun) if its else other.now)))
+
+
+class Thread:
+    """A thread of a QEMU process, with a clock of its own."""
+
+    def __init__(self, host: Any, name: str) -> None:
+        self.host = host
+        self.name = name
+        self.env: Environment = host.env
+        self.now: Column = self.env.begin
+        self.waits_for = ""
+        self.yields = 0
+        """How often it has yielded, timers apart, which may have fired."""
+        self._body: Body | None = None
+
+    def start(self, body: Body) -> None:
+        """Let the thread run `body`."""
+        self._body = body
+        self.env.ready.append((self, None))
+
+    def stop(self) -> None:
+        """Do nothing more."""
+        if self._body is not None:
+            self._body.close()
+        self._body = None
+
+    def run_on(self, event: Event | None) -> None:
+        """Go on with an event, until one is yielded whose time is not known."""
+        env = self.env
+        env.running = self
+        while self._body is not None:
+            value = None
+            if event is not None:
+                self.now, value = Column.larger(self.now, event.at), event.value
+            try:
+                event = self._body.send(value)
+            except StopIteration:
+                return
+            if not isinstance(event, Event):
+                raise Refused("a design that yields what is no event of the array engine")
+            env.steps += 1
+            self.yields += not isinstance(event, _Timer)
+            if event.at is None:
+                event.when_known(partial(env.ready.append, (self, event)))
+                return
+
+    def wait(self, event: Event, _what_for: str) -> Generator[Event, Any, None]:
+        """Wait for `event`."""
+        yield event
+
+    def work(self, duration_ns: int) -> Event:
+        """Return the event that ends `duration_ns` of work on the CPU."""
+        return self.env.timeout(duration_ns)
+
+    sleep = work
+
+    def sleep_until(self, at_ns: Column, _what_for: str) -> Generator[Event, Any, None]:
+        """Sleep until `at_ns`, not at all where it has passed."""
+        yield _Timer(self.env, np.maximum(self.now, at_ns))
+
+
+class Environment:
+    """Runs threads, and serves their calls into connections."""
+
+    running: Thread
+
+    def __init__(self, points: int) -> None:
+        self.begin = column(np.zeros(points))
+        self.ready: deque[tuple[Thread, Event | None]] = deque()
+        self.calls: list[Call] = []
+        self.steps = 0
+        self.refused: dict[str, Masks] = {}
+        """The points that are not for arrays, by why."""
+
+    @property
+    def now(self) -> Column:
+        """The time of the thread that runs."""
+        return self.running.now if "running" in self.__dict__ else self.begin
+
+    def event(self) -> Event:
+        """Return an event that somebody lets happen."""
+        return Event(self)
+
+    def timeout(self, delay_ns: int) -> Event:
+        """Return what happens after a time."""
+        at = self.now + delay_ns
+        if at.dtype != INT64:
+            raise Refused("a design that calculates with fractions")
+        self.refuse(np.asarray(at < self.now), "a time that is negative")
+        return Event(self, at)
+
+    def all_of(self, events: Sequence[Event]) -> Event:
+        """Return what happens with the last of `events`."""
+        return _All(self, events)
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what only SimPy's environment has."""
+        raise Refused(f"a design that uses env.{name}")
+
+    def refuse(self, mask: Any, why: str) -> None:
+        """Take points out; the others go on."""
+        if mask.any():
+            self.refused[why] = self.refused.get(why, False) | np.asarray(mask)
+
+    def drive(self, is_over: Callable[[], bool]) -> bool:
+        """Run threads, and serve calls where none can run; return whether it got to the end."""
+        while not is_over():
+            if self.ready:
+                thread, event = self.ready.popleft()
+                thread.run_on(event)
+                continue
+            call = self._next_call()
+            if call is None:
+                return False
+            self.calls.remove(call)
+            call.direction.serve(call)
+        return True
+
+    def _next_call(self) -> Call | None:
+        """Return the call that is to be served next, None if none can be.
+
+        On one connection that is the first in time.  One whose other end waits for something else
+        comes last: that end may have a call of its own to make before.
+        """
+        last = None
+        for call in self.calls:
+            if not call.can_be_served:
+                continue
+            peer = next((one for one in self.calls if one is not call and one.meets(call)), None)
+            if peer is None:
+                last = last or call
+            elif not peer.can_be_served or call.comes_before(peer):
+                return call
+        return last

@@ -1,0 +1,89 @@
+"""`colosim.grid`: a row a point and design, and its own check against simulations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import colosim
+from colosim.designs.split import Split
+from colosim.errors import GridError
+from colosim.runs.run import as_scenario
+
+if TYPE_CHECKING:
+    from colosim.designs.design import Steps
+    from colosim.designs.primary import Primary
+
+AXES: dict[str, list[object]] = {
+    "guest.dirty.pages": [100, 16386, 31],
+    "network.bandwidth": ["1 Gbit/s", 10**9],
+}
+
+
+def test_a_grid_has_a_row_a_point_and_design() -> None:
+    """Axes are in base units, in the order in which they are given, designs the slowest."""
+    frame = colosim.grid("compare", AXES, designs=["qsb", "split"])
+    assert frame["design"].tolist() == ["qsb"] * 6 + ["split"] * 6
+    assert frame["guest.dirty.pages"].tolist() == [100, 100, 16386, 16386, 31, 31] * 2
+    assert frame["network.bandwidth"].tolist() == [125_000_000, 10**9] * 6
+    assert frame["exact"].tolist() == [True] * 12
+    one = colosim.run(
+        as_scenario("compare").vary({"guest.dirty.pages": 100, "network.bandwidth": 10**9}), "split"
+    )
+    assert frame["pause_ns.p99"][7] == one.summary["pause_ns"]["p99"]
+    assert frame["lock_hold_ns.primary.max"][7] == one.summary["lock_hold_ns"]["primary"]["max"]
+
+
+def test_presets_and_switches_are_axes_too() -> None:
+    """What is no number parts the grid, and its rows stay in order."""
+    axes: dict[str, list[object]] = {
+        "network.nagle": [True, False],
+        "hosts.preset": ["kvm-xeon", "lab-qemu25"],
+    }
+    frame = colosim.grid("compare", axes | {"checkpoint_delay": ["1 ms", "9 ms"]}, designs=["qsb"])
+    assert frame["network.nagle"].tolist() == [True] * 4 + [False] * 4
+    assert frame["checkpoint_delay"].tolist() == [1_000_000, 9_000_000] * 4
+    nodelay = frame["pause_ns.p50"][4:].tolist()
+    assert all(slow > fast for slow, fast in zip(frame["pause_ns.p50"][:4], nodelay, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("scenario", "more", "why"),
+    [
+        ("hang", {}, "faults"),
+        ("compare", {"duration": "2 s"}, "a length in time"),
+        ("compare", {"model": "reference"}, "the reference model"),
+        ("compare", {"manager.answered_by": "monitor"}, "a manager that asks the monitors"),
+        ("compare", {"horizon": "1 s"}, "past the horizon"),
+        ("compare", {"network.send_buffer": "4 GiB", "guest.ram": "8 GiB",
+            "guest.dirty.pages": 10**6}, "a stream beyond 3 GB, whose square is beyond 63 bits"),
+    ],
+)  # fmt: skip
+def test_a_point_that_is_not_for_arrays_says_why(
+    scenario: str, more: dict[str, object], why: str
+) -> None:
+    """A refused point has its reason, and no numbers."""
+    axes = {key: [value] for key, value in more.items()} or {"checkpoint_delay": ["50 ms"]}
+    frame = colosim.grid(scenario, axes, designs=["split"])
+    assert frame["exact"].tolist() == [why]
+    assert frame.filter(like="_ns.").isna().all(axis=None)
+
+
+class Deceived(Split):
+    """Takes the kind of a number for its value, which no operator can notice."""
+
+    name = "deceived"
+    summary = "s"
+    origin = "o"
+
+    def save(self, p: Primary) -> Steps:
+        """Work longer if a number is an integer."""
+        yield from super().save(p)
+        yield from p.work("device save", 1000 if type(p.dirty_pages) is int else 0)
+
+
+def test_a_point_that_is_another_simulated_is_an_error() -> None:
+    """Corners and a few points between are simulated too; the first that differs is named."""
+    with pytest.raises(GridError, match=r"deceived at guest.dirty.pages=.*: .* is \d+ on arrays"):
+        colosim.grid("compare", AXES, designs=[Deceived])
