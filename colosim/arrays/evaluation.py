@@ -68,6 +68,7 @@ def reason_against(scenario: Scenario, design: type[Design]) -> str:
         "a manager that asks the monitors": scenario.manager.answered_by == "monitor",
         "a length in time": scenario.duration_ns,
         "the reference model": scenario.model == "reference",
+        "a design without checkpoints": design.traits.failover == "none",
         "multifd channels": design.traits.channels,
     }
     return next((what for what, is_there in given.items() if is_there), "")

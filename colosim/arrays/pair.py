@@ -14,7 +14,6 @@ from colosim.designs.frame import primary_thread, secondary_thread
 from colosim.designs.sides import sides_of
 from colosim.host.guest import Guest
 from colosim.host.host import STREAM_BUFFERS_BYTES, bitmap_bytes
-from colosim.host.staging import StagingBuffer
 from colosim.scenario.hosts import KVM
 from colosim.trace.events import OTHER, PRIMARY, SECONDARY, GuestRunning, GuestStopped
 from colosim.trace.purpose import Purpose
@@ -168,7 +167,7 @@ class Pair:
                 "failover", requested=False, relaunching=False, loading=False, sleeper=None
             )
             ledger: Any = host.ledger
-            staging = StagingBuffer(ledger, flat=traits.flat_staging)
+            staging = traits.staging(ledger, flat=traits.flat_staging)
             name = "checkpoint thread" if side == PRIMARY else "COLO incoming thread"
             made: Any = kind
             sides[side] = made(traits, host, Thread(host, name), *ends, staging, failover)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from colosim.designs.registry import OWN
+from colosim.designs.unprotected import Unprotected
 from colosim.runs.run import as_scenario
 from tests.arrays.comparing import Compared, compare, random_points
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
 
 DESIGNS = [
-    *(design.name for design in OWN),
+    *(design.name for design in OWN if design is not Unprotected),
     "split+nodelay",
     "split+ram-outside-lock",
     "split+chunked-lock=16MiB",
