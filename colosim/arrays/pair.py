@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["DEAF", "Pair"]
 
 DEAF: Final = "monitor_deaf_ns"
+TIE: Final = "both ends act in one instant"
 NONE: Final = -1
 """The longest hold where there is none."""
 _SPANNED: Final = {point for begin, ends in SPANS.values() for point in (begin, *ends)}
@@ -245,45 +246,54 @@ class Pair:
         for side, name in HOLDS.items():
             found[name] = self._longest(side, lambda purpose: purpose.moves_state)
         deaf = [self._longest(side, lambda of: of is not Purpose.MONITOR) for side in OTHER]
-        found[DEAF] = [np.maximum(0, np.maximum(*both)) for both in zip(*deaf, strict=True)]
+        found[DEAF] = [np.maximum(*both) for both in zip(*deaf, strict=True)]
+        found[DEAF][:-1] = [np.maximum(0, longest) for longest in found[DEAF][:-1]]
         count = len(self.env.begin)
         return {
             name: np.array([np.broadcast_to(np.asarray(value), count) for value in values])
             for name, values in found.items()
         }
 
-    def deaf_longest(self) -> Any:
+    def deaf_longest(self) -> Ints:
         """Return the longest time in which a monitor was deaf, up to the end of the run."""
-        longest: Any = 0
+        longest = np.zeros(len(self.env.begin), np.int64)
         for side in (self.primary, self.secondary):
-            for purpose, since, until in side.host.lock.holds:
+            for purpose, since, until in self._holds(side.name):
                 if purpose is not Purpose.MONITOR:
-                    held = np.where(np.asarray(until <= self.ends[-1]), until - since, 0)
-                    longest = np.maximum(longest, held)
+                    longest = np.maximum(longest, np.minimum(until, self.ends[-1]) - since)
         return longest
 
-    def _longest(self, side: str, counts: Callable[[Purpose], bool]) -> list[Ints]:
-        """Return the longest hold that ended in each checkpoint."""
+    def _holds(self, side: str) -> Iterator[tuple[Purpose, Ints, Ints]]:
+        """Yield purpose, begin and end of every hold; one that is open ends after the run."""
         lock: Lock = (self.primary if side == PRIMARY else self.secondary).host.lock
-        begins = [self.seen.points["primary_request", k] for k in range(len(self.ends))]
-        longest = [np.full(len(self.env.begin), NONE)] * len(self.ends)
-        end, number = self.ends[-1], 0
-        if lock.owner is not None:
-            self.env.refuse(np.asarray(lock.since <= end), "a lock that is held at the end")
         for purpose, since, until in lock.holds:
+            yield purpose, np.asarray(since), np.asarray(until)
+        if lock.owner is not None:
+            begin = np.asarray(lock.since)
+            yield lock.purpose, begin, np.maximum(begin, np.asarray(self.ends[-1]) + 1)
+
+    def _longest(self, side: str, counts: Callable[[Purpose], bool]) -> list[Ints]:
+        """Return the longest hold that ended in each checkpoint, and last the one that is open."""
+        begins = [np.asarray(self.seen.points["primary_request", k]) for k in range(len(self.ends))]
+        ends = [np.asarray(end) for end in self.ends]
+        longest = [np.full(len(self.env.begin), NONE)] * (len(ends) + 1)
+        number = 0
+        for purpose, since, until in self._holds(side):
             if not counts(purpose):
                 continue
-            self.env.refuse(
-                np.asarray((since <= end) & (until > end)), "a lock that is held at the end"
-            )
-            while number + 1 < len(begins) and (until > self.ends[number]).all():
+            if side == SECONDARY:
+                self.env.refuse(since == ends[-1], TIE)
+            while number + 1 < len(ends) and (until > ends[number]).all():
                 number += 1
-            for k in range(number, len(begins)):
-                inside = np.asarray((until > begins[k]) & (until <= self.ends[k]))
+            for k in range(number, len(ends)):
                 if side == SECONDARY:
-                    self.env.refuse(until == self.ends[k], "both ends act in one instant")
-                held = np.where(inside, until - since, NONE)
-                longest[k] = np.maximum(longest[k], held)
-                if (until <= self.ends[k]).all():
+                    self.env.refuse((until == ends[k]) | (until == begins[k]), TIE)
+                inside = (until > begins[k]) & (until <= ends[k])
+                longest[k] = np.maximum(longest[k], np.where(inside, until - since, NONE))
+                if (until <= ends[k]).all():
                     break
+            else:
+                is_open = (since <= ends[-1]) & (until > ends[-1])
+                held = np.where(is_open, ends[-1] - since, NONE)
+                longest[-1] = np.maximum(longest[-1], held)
         return longest
