@@ -105,7 +105,8 @@ def test_refused(key: str, text: str, message: str, *, of_key: bool) -> None:
 @pytest.mark.parametrize("design", ["qsb", "split", "flat"])
 def test_the_keys_are_those_of_a_summary(design: str) -> None:
     """A summary has the keys of the one table of them, in its order, and no other."""
-    text = "{name: x, checkpoints: 3, service: {arrivals: {regular: 20 /s}}}"
+    service, disk = "{arrivals: {regular: 20 /s}}", "{replication: nbd, writes: {rate: 20 /s}}"
+    text = f"{{name: x, checkpoints: 3, service: {service}, disk: {disk}}}"
     summary = simulate(loads(text), design, tables=False).summary
     found = [key for key in dotted(summary) if "memory_peak" not in key]
     assert found == [key for key in SUMMARY_KEYS if "memory_peak" not in key]
