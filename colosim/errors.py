@@ -21,19 +21,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = [
-    "ColosimError",
-    "DesignError",
-    "GridError",
-    "HangError",
-    "InvariantError",
-    "LogError",
-    "RunDirectoryError",
-    "ScenarioError",
-    "ScenarioFault",
-    "WriteError",
-]
-
 
 class ColosimError(Exception):
     """Base of every error that colosim raises on purpose."""

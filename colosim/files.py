@@ -14,17 +14,13 @@ import errno
 import os
 import shutil
 import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from colosim.errors import WriteError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["NewFolder", "read_file", "reason", "remove_partials", "write_file", "writing"]
 
 _READ_BYTES_MAX = 1 << 24
 

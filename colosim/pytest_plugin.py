@@ -19,8 +19,6 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ScenarioFile", "ScenarioItem"]
-
 _SUFFIXES = frozenset({".yaml", ".yml"})
 _KEY = re.compile(r"^([^\s#:]+)[ \t]*:", re.MULTILINE)
 #: A larger file is no scenario (the loader refuses it too), and is not read.

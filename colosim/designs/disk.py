@@ -9,6 +9,7 @@ The main loop of the secondary answers, under its lock.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,6 @@ from colosim.trace.events import PRIMARY, SECONDARY, StepDone
 from colosim.trace.steps import DISK_DRAIN, DISK_FLUSH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
     from simpy.events import Event
 
     from colosim.engine.environment import Environment
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     Steps = Generator[Event, None, None]
     Notify = Callable[[str, str], Steps]
     """Lets faults strike as a step begins (``before``) and ends (``after``)."""
-
-__all__ = ["Disk", "connect"]
 
 
 def connect(

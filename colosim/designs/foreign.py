@@ -10,6 +10,7 @@ import inspect
 import re
 import sys
 import traceback
+from collections.abc import Collection, Iterator
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
@@ -19,10 +20,7 @@ from colosim.trace.events import OTHER
 from colosim.trace.steps import OwnNames
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
     from importlib.metadata import EntryPoint
-
-__all__ = ["blame", "checked_name", "imported", "own_names"]
 
 _ACCOUNT: Final = re.compile(r"[a-z][a-z0-9_]*")
 IMPORT_S = 20.0

@@ -9,6 +9,7 @@ the local image alone, and the secondary's is stale from then on.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Protocol
 
 from colosim.designs.write_times import NEVER, Speeds, WriteTimes
@@ -18,8 +19,6 @@ from colosim.network.tcp import StreamError
 from colosim.trace.events import PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-
     from simpy.events import Event
 
     from colosim.host.host import Host
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from colosim.scenario.disk import Writes
 
     Steps = Generator[Event, None, None]
-
-__all__ = ["REPLY_BYTES", "REQUEST_BYTES", "GuestWrites"]
 
 REQUEST_BYTES, REPLY_BYTES = 28, 16
 """NBD's request and its simple reply."""

@@ -14,6 +14,7 @@ between them one CPU on either side, so all that have pages end together.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from colosim.designs.remedied import RemediedPrimary, RemediedSecondary
@@ -26,15 +27,11 @@ from colosim.network.tcp import StreamError
 from colosim.trace.events import PRIMARY, SECONDARY, StreamBegan, StreamEnded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from simpy.events import Event
 
     from colosim.designs.side import Side, Steps
     from colosim.host.host import Host
     from colosim.network.ends import Ends
-
-__all__ = ["MultifdPrimary", "MultifdSecondary"]
 
 PACKET_PAGES = 128
 PACKET_BYTES = 1344

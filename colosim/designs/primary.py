@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from colosim.designs.messages import (
@@ -25,8 +26,6 @@ from colosim.network.tcp import StreamError
 from colosim.trace.events import CHECKPOINT_TIMER, PRIMARY, PagesCounted, Staged, StreamBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from colosim.designs.disk import Disk
     from colosim.designs.side import Steps
     from colosim.designs.traits import Traits

@@ -6,7 +6,7 @@ when all are listed: `importlib.metadata` reads a file of every package that is 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING
@@ -26,7 +26,6 @@ from colosim.designs.unprotected import Unprotected
 from colosim.errors import DesignError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from importlib.metadata import EntryPoint
 
     from colosim.designs.design import Design

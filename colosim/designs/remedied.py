@@ -7,7 +7,9 @@ remedy has let it go".  A verb that is called without the lock does nothing else
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from colosim.designs.messages import PAGE_WIRE_BYTES
@@ -19,17 +21,12 @@ from colosim.trace.events import PagesCounted
 from colosim.trace.purpose import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import TracebackType
-
     from colosim.designs.design import Design
     from colosim.designs.remedies import Option
     from colosim.designs.side import Steps
     from colosim.designs.traits import Traits
     from colosim.host.host import Host
     from colosim.network.section import Section
-
-__all__ = ["RemediedPrimary", "RemediedSecondary", "remedied"]
 
 JOIN_UNDER_LOCK, RATE_LIMIT, MULTIFD = "join-under-lock", "rate-limit", "multifd"
 JOIN_UNDER_LOCK, RATE_LIMIT, MULTIFD = "join-under-lock", "rate-limit", "multifd"

@@ -10,6 +10,7 @@ done by `colosim.designs.remedied`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,19 +19,7 @@ from colosim.scenario.network import Keepalive
 from colosim.scenario.units import COUNT, SIZE, TIME, Kind, UnitError, nearest, parse, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from colosim.scenario.model import Scenario
-
-__all__ = [
-    "OF_SOME",
-    "REMEDIES",
-    "Option",
-    "Remedy",
-    "conditions_of",
-    "options_of",
-    "with_remedies",
-]
 
 _SMALLEST_BYTES: Final = 64 * 1024
 """No buffer and no chunk is smaller: a whole TCP segment fits in."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 from colosim.designs.messages import CHECKPOINT_REQUEST, GUEST_SHUTDOWN
@@ -20,9 +22,6 @@ from colosim.trace.purpose import Purpose
 from colosim.trace.record import Codes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from types import TracebackType
-
     from simpy.events import Event
 
     from colosim.designs.disk import Disk

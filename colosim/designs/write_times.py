@@ -9,15 +9,12 @@ once; else each costs some integer arithmetic.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from colosim.scenario.disk import Writes
-
-__all__ = ["NEVER", "PER_RATE", "Speeds", "WriteTimes"]
 
 PER_RATE: Final = 10**15
 """A rate is in writes a million seconds: so many ns."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from colosim.designs.registry import load_design
@@ -10,12 +11,8 @@ from colosim.measured.conditions import CHANNEL_RECEIVE_BUFFER_BYTES, CHANNEL_SE
 from colosim.measured.stage_rows import LATENCY_NS, between, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from colosim.measured.measurement import MeasuredRun
     from colosim.measured.stage_rows import Row
-
-__all__ = ["channels"]
 
 STALL_NS = 42_000_000
 """A delayed ACK: 40 ms, and half a tick of 4 ms."""

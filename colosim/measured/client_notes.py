@@ -10,9 +10,11 @@ from __future__ import annotations
 import csv
 import json
 from bisect import bisect_right
+from collections.abc import Iterator
 from decimal import Decimal
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from colosim.errors import LogError
 from colosim.files import read_file
@@ -20,12 +22,6 @@ from colosim.measured.client_run import LAB, ClientRun
 from colosim.measured.lines import opened
 from colosim.measured.measurement import Conditions
 from colosim.measured.notes import plain_conditions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from os import PathLike
-
-__all__ = ["is_client_folder", "read_client_run"]
 
 _REQUESTS: Final = "requests.csv.gz"
 _US, _MS, _NEVER = 1000, 10**6, 1 << 62

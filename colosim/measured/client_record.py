@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from colosim.files import write_file, writing
 from colosim.measured.measurement import nearest_rank
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from colosim.measured.client_validation import ClientComparison, ClientStage
-
-__all__ = ["record_of", "table_of", "write_clients"]
 
 _COLUMNS: Final = (
     "id,unseen,stage,measured,simulated,simulated_least,simulated_most,error,"

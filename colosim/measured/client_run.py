@@ -8,18 +8,14 @@ microseconds, as they were recorded.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from colosim.errors import LogError
 from colosim.measured.measurement import Conditions, nearest_rank
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = ["LAB", "ClientRun", "Seen", "client_run", "dump", "names", "parse"]
 
 LAB: Final = "proxy72"
 _FOLDER: Final = Path(__file__).parent / "tables" / LAB

@@ -7,6 +7,7 @@ saw.  Chance has a part in it, so each run is simulated with `SEEDS` seeds, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,12 +19,8 @@ from colosim.measured.measurement import MeasuredRun, nearest_rank
 from colosim.runs.simulation import Simulation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from colosim.scenario import Scenario
     from colosim.service.draws import Times
-
-__all__ = ["STAGES", "ClientComparison", "ClientStage", "scenario_of", "simulate", "validate"]
 
 DESIGN: Final = "qemu-5.1"
 SEEDS: Final = 5

@@ -10,6 +10,7 @@ clock at the first request.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from colosim.designs.registry import load_design
@@ -19,21 +20,7 @@ from colosim.scenario.network import Network
 from colosim.scenario.presets import preset_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from colosim.measured.measurement import Conditions, MeasuredRun
-
-__all__ = [
-    "HOST_OF",
-    "closed_loop",
-    "dirty_model",
-    "host_preset",
-    "is_fitted",
-    "is_released",
-    "network",
-    "open_loop",
-    "scenario",
-]
 
 HOST_OF = {
     "qsb": "lab-qemu25",

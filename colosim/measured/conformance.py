@@ -7,6 +7,7 @@ come, in order and with gaps, and the guest may be stopped and run.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,11 +31,7 @@ from colosim.trace.events import (
 from colosim.trace.steps import BITMAP_SYNC, CACHE_FLUSH, RAM_LOAD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from colosim.measured.events import History, SideEvent
-
-__all__ = ["Deviation", "Identification", "deviation", "identify", "parts_from"]
 
 _RELEASED = ("qemu-5.1", "qemu-11", "qemu-3.1", "flat")
 """Designs of QEMU's releases, the likeliest first; the others were series of patches."""

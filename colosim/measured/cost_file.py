@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from colosim.errors import LogError
@@ -12,13 +14,8 @@ from colosim.scenario.presets import parse_preset, preset_names
 from colosim.scenario.units import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from os import PathLike
-
     from colosim.measured.estimates import Estimate, Fit
     from colosim.scenario.presets import Preset
-
-__all__ = ["attributes", "base_costs", "cost_text", "read_costs", "text_of", "three_digits"]
 
 _UNITS = {
     "_ps_per_page": (1_000, "ns/page"),

@@ -7,6 +7,7 @@ of the log that stand around it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -30,22 +31,8 @@ from colosim.trace.events import (
 from colosim.trace.steps import BITMAP_SYNC, CACHE_FLUSH, RAM_LOAD, START, STOP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
     from colosim.measured.log import Log, LogEvent
     from colosim.trace.events import OnSide
-
-__all__ = [
-    "READY",
-    "REQUEST",
-    "STAGES",
-    "TRACE",
-    "History",
-    "SideEvent",
-    "clocked",
-    "of_trace",
-    "side_events",
-]
 
 TRACE, STAGES = "trace", "stages"
 """What kind of log: QEMU's own trace events, or the lab's stage lines."""

@@ -7,6 +7,7 @@ what then had to help (an out-of-band yank, letting a frozen victim go on) is do
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +21,12 @@ from colosim.trace.events import OTHER, PRIMARY, SECONDARY
 from colosim.trace.steps import CACHE_FLUSH, RAM_STREAM, RESET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
-
     from simpy.events import Event
 
     from colosim.designs.side import Side
     from colosim.host.monitor import Command
     from colosim.host.process import Thread
     from colosim.measured.measurement import FaultResult, MeasuredRun
-
-__all__ = ["SimulatedFault", "simulate_fault"]
 
 POLLS = 4
 PATIENCE_NS = 1_000_000_000

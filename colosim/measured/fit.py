@@ -14,6 +14,7 @@ they hold for what was left or divided as it was), and the costs for cross-valid
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -33,14 +34,10 @@ from colosim.measured.stage_formulas import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from numpy.typing import NDArray
 
     from colosim.measured.measurement import MeasuredRun
     from colosim.measured.stage_rows import Row
-
-__all__ = ["RATIOS", "Estimate", "Fit", "Group", "Ratio", "Residual", "fit"]
 
 ROBUST = 0.1
 """Relative error from which on an error counts by its size rather than by its square."""

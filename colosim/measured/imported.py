@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,16 +41,11 @@ from colosim.scenario import loads
 from colosim.trace.events import PRIMARY, SECONDARY, Event, Received, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from os import PathLike
-
     from colosim.measured.events import History
     from colosim.measured.measurement import MeasuredRun
     from colosim.measured.notes import Notes
     from colosim.scenario import Scenario
     from colosim.trace.columns import Table
-
-__all__ = ["ImportedRun", "import_run", "import_runs", "read_measured", "write_imported"]
 
 
 class ImportedRun(Run):

@@ -6,16 +6,14 @@ import gzip
 import shutil
 import tempfile
 import zlib
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from colosim.errors import LogError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-__all__ = ["LINE_BYTES_MAX", "Lines", "opened"]
 
 LINE_BYTES_MAX: Final = 4096
 """What of a line is read; nothing that is known here is longer."""

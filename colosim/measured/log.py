@@ -21,18 +21,14 @@ their present names.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from colosim.errors import LogError
 from colosim.measured.lines import LINE_BYTES_MAX
 from colosim.measured.rows import Rows
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-__all__ = ["Log", "LogEvent", "UnknownLine", "log_events", "parse"]
 
 
 class LogEvent(NamedTuple):

@@ -22,8 +22,6 @@ from colosim.measured.measurement import (
     MeasuredRun,
 )
 
-__all__ = ["dump", "measured", "names", "parse"]
-
 _FOLDER = Path(__file__).parent / "tables"
 SCHEMA = 1
 """Version of the tables' layout."""

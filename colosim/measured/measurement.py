@@ -11,28 +11,11 @@ the secondary's ``filled``; no run has all of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from colosim.trace.quantities import span
 from colosim.trace.steps import POINTS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-__all__ = [
-    "FAULTS",
-    "NUMBERS",
-    "QUANTITIES",
-    "STAGES",
-    "WARMUP",
-    "Aftermath",
-    "Conditions",
-    "FaultResult",
-    "MeasuredCheckpoint",
-    "MeasuredRun",
-    "nearest_rank",
-]
 
 WARMUP = 2
 """Checkpoints that statistics leave out: buffers grow, pages are touched for the first time."""

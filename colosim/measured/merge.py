@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -42,23 +43,8 @@ from colosim.trace.record import code_of
 from colosim.trace.steps import PROTOCOL_THREADS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-
     from colosim.measured.events import History, SideEvent
     from colosim.trace.events import Event
-
-__all__ = [
-    "KNOWN_LIMIT",
-    "SKEW_NS",
-    "UNKNOWN",
-    "Entry",
-    "clock_offset_ns",
-    "entered",
-    "entries",
-    "flat_of",
-    "interleave",
-    "with_waits",
-]
 
 UNKNOWN: Final = -(1 << 60)
 """A time or a value that no log shows; several in one sum still show that it is unknown."""

@@ -12,10 +12,12 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from colosim.errors import LogError
 from colosim.files import read_file
@@ -29,12 +31,6 @@ from colosim.measured.measurement import (
     MeasuredRun,
 )
 from colosim.trace.steps import POINTS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from os import PathLike
-
-__all__ = ["Notes", "is_run_folder", "plain_conditions", "read_notes"]
 
 _META, _CHECKPOINTS = "meta.json", "checkpoints.csv"
 _DESIGNS: Final = {"old-qsb": "qsb", "split": "split", "old-qio": "flat"}

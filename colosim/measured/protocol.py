@@ -7,6 +7,7 @@ whose connection broke is seen in a run whose secondary is killed in the middle 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -36,11 +37,7 @@ from colosim.trace.events import (
 from colosim.trace.steps import RAM_LOAD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from colosim.measured.events import History
-
-__all__ = ["Protocol", "protocol_of", "protocols"]
 
 _BEGINS: dict[str, OnSide] = {
     PRIMARY: Sent(PRIMARY, REQUEST),

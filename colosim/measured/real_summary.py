@@ -6,6 +6,7 @@ lock comes from the same count as a simulated run's (`colosim.runs.tally`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -30,13 +31,9 @@ from colosim.trace.reading import Reading
 from colosim.trace.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from colosim.measured.merge import Entry
     from colosim.scenario import Scenario
     from colosim.trace.columns import Table
-
-__all__ = ["UNKNOWN_END", "digest_of", "summary_of"]
 
 UNKNOWN_END: Final = "unknown"
 """The verdict on a log that ends within a checkpoint: it may go on behind its last line."""

@@ -7,6 +7,7 @@ from beside the log.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,14 +27,10 @@ from colosim.trace.events import (
 from colosim.trace.quantities import SPANS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from colosim.measured.merge import Entry
     from colosim.trace.columns import Table
 
     Columns = dict[str, IntColumn]
-
-__all__ = ["BesideLog", "tables_of"]
 
 _SPANNED: Final = {**WAITS, **SPANS}
 

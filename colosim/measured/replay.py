@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from colosim.designs.registry import load_design
@@ -13,15 +14,12 @@ from colosim.trace.columns import Columns
 from colosim.trace.events import COMMITTED, SECONDARY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from colosim.designs.design import Design, Steps
     from colosim.designs.primary import Primary
     from colosim.measured.measurement import MeasuredRun
     from colosim.scenario.model import Scenario
-
-__all__ = ["SimulatedCheckpoint", "simulate_closed_loop", "simulate_open_loop"]
 
 
 class SimulatedCheckpoint(NamedTuple):

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, overload
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-__all__ = ["NUMBER_MAX", "Rows"]
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeVar, overload
 
 NUMBER_MAX: Final = 1 << 62
 """A number beyond it, or below its negative, is kept as that."""

@@ -8,6 +8,7 @@ where the account has changed.
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,7 @@ from colosim.measured.merge import Entry
 from colosim.trace.events import MemoryLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
-
-__all__ = ["ACCOUNTS", "read_samples"]
 
 _KIB = 1024
 ACCOUNTS = {

@@ -9,6 +9,7 @@ taken as given where its times are compared, and the shares of those that did fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from colosim.designs.multifd import PACKET_PAGES
@@ -18,12 +19,8 @@ from colosim.measured.conditions import open_loop as open_loop_scenario
 from colosim.measured.replay import simulate_open_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from colosim.measured.measurement import MeasuredRun
     from colosim.measured.replay import SimulatedCheckpoint
-
-__all__ = ["SecondStalls", "can_stall", "second_stalls"]
 
 _AMPLE = {"network.send_buffer": "1 GiB", "network.receive_buffer": "1 GiB"}
 _LEAST_BYTES = 1 << 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +14,8 @@ from colosim.measured.imported import read_measured
 from colosim.measured.notes import is_run_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from colosim.measured.client_run import ClientRun
     from colosim.measured.measurement import MeasuredRun
-
-__all__ = ["select", "select_clients"]
 
 
 def select(sources: Sequence[str]) -> tuple[list[MeasuredRun], list[str]]:

@@ -11,7 +11,9 @@ two processes, told apart by their threads.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,16 +25,11 @@ from colosim.measured.stage_log import of_stages, parse_stages, side_of, streams
 from colosim.trace.events import PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from os import PathLike
-
     from colosim.measured.events import History
     from colosim.measured.log import Log, LogEvent
 
     Session = list[History]
     """The histories of one session, at most one a side, the primary's first."""
-
-__all__ = ["log_files", "sessions", "sessions_of"]
 
 _SIDES: Final = (PRIMARY, SECONDARY)
 _MESSAGES: Final = {"colo_send_message", "colo_receive_message"}

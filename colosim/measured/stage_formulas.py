@@ -11,6 +11,7 @@ nothing of a pause is lost.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from colosim.designs.registry import load_design
@@ -34,18 +35,7 @@ from colosim.trace.steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from colosim.measured.measurement import MeasuredCheckpoint, MeasuredRun
-
-__all__ = [
-    "IN_FLIGHT_BYTES",
-    "PAGE_STREAM_BYTES",
-    "STREAM_WRITE",
-    "held_up",
-    "in_flight_bytes",
-    "rows",
-]
 
 PAGE_STREAM_BYTES = 4104
 """A page on the wire: 4096 bytes and its header."""

@@ -7,6 +7,7 @@ no trace of QEMU's does.  Lines of any other form (errors that QEMU prints) are 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -53,11 +54,7 @@ from colosim.trace.steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from colosim.trace.events import OnSide
-
-__all__ = ["SHOWN", "of_stages", "parse_stages", "side_of", "streams_ram"]
 
 _STAGE: Final = re.compile(
     r"TS (?P<seconds>\d{1,12})\.(?P<fraction>\d{1,9}) (?P<name>[PSF]_[A-Z_]{1,30}) "

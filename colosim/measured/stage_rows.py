@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
     from colosim.measured.measurement import MeasuredCheckpoint, MeasuredRun
-
-__all__ = ["LATENCY_NS", "Row", "between", "median", "rows_of"]
 
 LATENCY_NS = 25_000
 """One way through the veth pair, as the lab's network presets have it."""

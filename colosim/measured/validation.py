@@ -11,6 +11,7 @@ Quantiles are nearest-rank.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,22 +27,9 @@ from colosim.measured.replay import simulate_closed_loop, simulate_open_loop
 from colosim.measured.second_stall import can_stall, second_stalls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from colosim.measured.fault_runs import SimulatedFault
     from colosim.measured.measurement import FaultResult, MeasuredRun
     from colosim.measured.replay import SimulatedCheckpoint
-
-__all__ = [
-    "RUNS_TO_CROSS_VALIDATE",
-    "FaultComparison",
-    "StageComparison",
-    "ValidatedRun",
-    "compare_stage",
-    "cross_validation_costs",
-    "overall",
-    "validate",
-]
 
 _LOOKED_AT = (
     "monitor_answered",

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from colosim.files import write_file, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import pandas as pd
 
     from colosim.measured.validation import ValidatedRun
-
-__all__ = ["errors", "pauses", "tables", "write"]
 
 _DIGITS = 4
 _STAGE_COLUMNS = (

@@ -8,6 +8,7 @@ through on a copy.
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -21,8 +22,6 @@ from colosim.service.comparison import NEVER
 from colosim.service.room import TAP_FRAMES, Room
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from colosim.service.draws import Divergence, Times, Works
     from colosim.service.room import Settings
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 MISMATCH: Final = "mismatch"
 TIMEOUT: Final = "timeout"

@@ -7,6 +7,7 @@ first frame on that is out of order it goes frame by frame (`colosim.service.com
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -24,8 +25,6 @@ from colosim.service.requests import Requests, no_requests
 from colosim.service.room import TAP_FRAMES, Room, served
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from colosim.service.draws import Times
     from colosim.service.room import Settings
 

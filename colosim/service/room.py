@@ -10,6 +10,7 @@ of the stop is before it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,8 +22,6 @@ from colosim.service.comparison import NEVER, Comparison
 from colosim.service.draws import Divergence, Draws, Works, of_percentiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from colosim.scenario.service import Output, Service
     from colosim.service.draws import Times
 
