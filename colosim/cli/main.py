@@ -22,6 +22,7 @@ A command is a file here with a click command named ``command``, which returns i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from typing import ClassVar, NamedTuple
@@ -132,7 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = colosim.main(args=arguments, prog_name="colosim", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return STATUS_BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         return stopped()
@@ -150,16 +152,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _status_of(error: Exception) -> int | None:
     """Print an error that is one, and return its exit status; None if it is colosim's fault."""
-    match error:
-        case ScenarioError():
-            print_faults(error)
-        case InvariantError():
-            click.echo(f"colosim: {error}", err=True)
-            return STATUS_VIOLATED
-        case ColosimError():
-            click.echo(f"colosim: {error}", err=True)
-        case OSError():
-            return refused(error)
-        case _:
-            return None
-    return STATUS_BAD_INPUT
+    with suppress(OSError):  # standard error may take nothing
+        match error:
+            case ScenarioError():
+                print_faults(error)
+            case ColosimError():
+                click.echo(f"colosim: {error}", err=True)
+            case OSError():
+                refused(error)
+            case MemoryError():
+                click.echo("colosim: there is not enough memory", err=True)
+            case _:
+                return None
+    return STATUS_VIOLATED if isinstance(error, InvariantError) else STATUS_BAD_INPUT

@@ -93,12 +93,16 @@ def command(  # noqa: PLR0913 - click hands every option over by name
 
     The same figure is the same bytes every time.
     """  # noqa: D301 - click reads \b as: do not rewrap
-    from colosim.cli.sources import name_of, runs_of
+    from colosim.cli.sources import check_output, name_of, runs_of
     from colosim.files import write_file
     from colosim.plots.style import check_path, save
 
     target = output or Path(f"{name_of(sources[0])}-{kind}.svg")
     check_path(target)
+    for path in [target] if data_file is None else [target, data_file]:
+        check_output(path, sources)
+    if data_file is not None and data_file.resolve() == target.resolve():
+        raise click.UsageError("--data and --output name the same file")
     if kind in {"against", *_OF_TABLES} and len(sources) > 1:
         raise click.UsageError(f"the kind {kind!r} takes one source")
     with Progression() as progression:

@@ -38,14 +38,15 @@ def command(
     file needs no network and nothing beside it: how each run ended, what it cost, why it hung,
     figures, checkpoints, and what it was made of. The same runs are the same bytes.
     """
-    from colosim.cli.sources import name_of, runs_of
+    from colosim.cli.sources import check_output, name_of, runs_of
     from colosim.files import write_file
     from colosim.plots.report import report
 
+    target = output or Path(f"{name_of(sources[0])}-report.html")
+    check_output(target, sources)
     runs: list[Run] = []
     with Progression() as progression:
         for source in sources:
             runs += runs_of(source, designs, seed, overrides, progression.watch)
-    target = output or Path(f"{name_of(sources[0])}-report.html")
     write_file(target, report(runs).encode())
     click.echo(f"{target}: written")

@@ -87,3 +87,16 @@ def name_of(source: str) -> str:
     """Return what a file made from a source is called after: the source, without its ending."""
     path = Path(source)
     return path.stem if path.suffix else path.name
+
+
+def check_output(path: Path, sources: Sequence[str]) -> None:
+    """Refuse to write over what is read.
+
+    :raises click.UsageError: if the path is a source, or a file of a run directory.
+    """
+    from colosim.runs.stored import FILES, MANIFEST
+
+    place = path.resolve()
+    of_run = place.name in FILES and (place.parent / MANIFEST).exists()
+    if of_run or (place.is_file() and place in {Path(source).resolve() for source in sources}):
+        raise click.UsageError(f"{path} is what would be read; write to another file")

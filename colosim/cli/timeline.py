@@ -37,10 +37,12 @@ def command(
     and counters of memory accounts, socket buffers and dirty pages. Select a message to see the
     arrow to its receipt. Times are exact, in ns; the same run is the same bytes.
     """
-    from colosim.cli.sources import name_of, run_of
+    from colosim.cli.sources import check_output, name_of, run_of
     from colosim.files import write_file
     from colosim.plots.timeline import timeline
 
+    if output is not None:
+        check_output(output, [source])
     run = run_of(source, design, seed, overrides)
     name = name_of(source)
     stem = name if name == run.design else f"{name}-{run.design}"

@@ -8,6 +8,7 @@ passed over.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Sequence
@@ -53,6 +54,8 @@ class Results:
             return self
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.exists() and not self.path.is_file():
+                raise FileExistsError(errno.EEXIST, "")
             self._stream = self.path.open("ab+", buffering=0)
             self._stream.seek(0)
             *lines, torn = self._stream.read().split(b"\n")
@@ -96,5 +99,5 @@ def _outcome(line: bytes) -> Outcome | None:
     """Return the outcome that a line holds, None if it holds none."""
     try:
         return Outcome(**json.loads(line))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import resource
 import sys
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -34,7 +35,7 @@ def refuse(event: str, details: tuple[Any, ...]) -> None:
     if not refused_with or event not in {"open", "os.mkdir", "os.rename", "os.link"}:
         return
     read = event == "open" and not (isinstance(details[1], str) and set(details[1]) & set("wxa+"))
-    if not read and str(details[0]).startswith(gettempdir()):
+    if not read and os.path.realpath(str(details[0])).startswith(os.path.realpath(gettempdir())):
         raise OSError(refused_with[0], "refused", details[0])
 
 

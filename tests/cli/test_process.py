@@ -79,6 +79,15 @@ def test_a_full_standard_output() -> None:
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", [["designs", "--nope"], ["resolve", "nope"]])
+def test_a_full_standard_error(arguments: list[str]) -> None:
+    """What cannot be told changes no exit status."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*COLOSIM, *arguments], check=False, stderr=full)
+    assert done.returncode == 2
+
+
 def test_a_closed_standard_output() -> None:
     """A command without a standard output does nothing: its words would go nowhere."""
     closing = "import os, sys; os.close(1); os.execv(sys.executable, sys.argv[1:])"

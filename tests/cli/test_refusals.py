@@ -12,6 +12,9 @@ import pytest
 
 from colosim.cli.main import COMMANDS, main
 from colosim.cli.qemu import SUBCOMMANDS
+from colosim.errors import WriteError
+from colosim.explore.results import Results
+from colosim.runs.stored import verify
 
 LOG = Path(__file__).parent.parent / "measured" / "data" / "qemu72-primary.log"
 SHORT = ["idle", "--design", "split", "--set", "checkpoints=2"]
@@ -111,6 +114,35 @@ def test_what_the_system_refuses_is_one_message_and_leaves_nothing(run: Path) ->
 def test_every_command_and_everything_that_the_system_may_refuse(run: Path) -> None:
     """Every command that writes, with everything that it may be refused."""
     hold([(name, refusal) for name in WRITERS for refusal in WHY], run)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", "RUN", "-o", "RUN/summary.json"],
+        ["timeline", "RUN", "-o", "RUN/manifest.json"],
+        ["plot", "RUN", "--kind", "memory", "-o", "HERE/a.svg", "--data", "RUN/memory.csv"],
+        ["report", "HERE/a.yaml", "-o", "HERE/a.yaml"],
+        ["plot", "RUN", "--kind", "memory", "-o", "HERE/a.svg", "--data", "HERE/./a.svg"],
+    ],
+)
+def test_what_is_read_is_not_written_over(arguments: list[str], run: Path, tmp_path: Path) -> None:
+    """A source, a file of a run, and a figure's file for its data are refused beforehand."""
+    scenario = tmp_path / "a.yaml"
+    scenario.write_text("name: a\n")
+    assert main(words(arguments, run, tmp_path)) == 2
+    verify(run)
+    assert list(tmp_path.iterdir()) == [scenario]
+    assert scenario.read_text() == "name: a\n"
+
+
+def test_a_device_is_not_read_for_finished_cases(tmp_path: Path) -> None:
+    """It may give bytes without an end."""
+    results = Results(tmp_path, "a")
+    assert results.path is not None
+    results.path.symlink_to("/dev/zero")
+    with pytest.raises(WriteError, match="something stands in its place"):
+        results.__enter__()
 
 
 FILES = {name: each for name, each in WRITERS.items() if each[-1].startswith("HERE/a.")}
