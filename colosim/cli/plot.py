@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -101,7 +102,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     check_path(target)
     for path in [target] if data_file is None else [target, data_file]:
         check_output(path, sources)
-    if data_file is not None and data_file.resolve() == target.resolve():
+    if data_file is not None and os.path.realpath(data_file) == os.path.realpath(target):
         raise click.UsageError("--data and --output name the same file")
     if kind in {"against", *_OF_TABLES} and len(sources) > 1:
         raise click.UsageError(f"the kind {kind!r} takes one source")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +97,7 @@ def check_output(path: Path, sources: Sequence[str]) -> None:
     """
     from colosim.runs.stored import FILES, MANIFEST
 
-    place = path.resolve()
+    place = Path(os.path.realpath(path))
     of_run = place.name in FILES and (place.parent / MANIFEST).exists()
-    if of_run or (place.is_file() and place in {Path(source).resolve() for source in sources}):
+    if of_run or str(place) in map(os.path.realpath, sources):
         raise click.UsageError(f"{path} is what would be read; write to another file")

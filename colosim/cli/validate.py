@@ -27,6 +27,8 @@ def command(scenarios: tuple[str, ...], overrides: tuple[str, ...]) -> int:
     from colosim.scenario.document import DOCUMENT_BYTES_MAX, decode
 
     known_designs = DesignNames()
+    if "-" in scenarios and sys.stdin is None:
+        raise click.UsageError("standard input is closed")
     status = 0
     for scenario in scenarios:
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
+import stat
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -57,6 +59,8 @@ def opened(path: Path) -> Iterator[Lines]:
     with ExitStack() as files:
         with _reading(path):
             file: BinaryIO = files.enter_context(path.open("rb"))
+            if stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and not file.isatty():
+                raise OSError("it is a device")
             if not file.seekable():
                 copy = files.enter_context(tempfile.TemporaryFile())
                 shutil.copyfileobj(file, copy)

@@ -83,6 +83,15 @@ def test_validate_reads_standard_input(
     assert capsys.readouterr() == told
 
 
+def test_a_closed_standard_input_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is bad usage, and no scenario."""
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["validate", "-"]) == 2
+    assert "standard input is closed" in capsys.readouterr().err
+
+
 def test_validate_wants_a_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     """``validate`` of nothing is bad usage, not success."""
     assert main(["validate"]) == 2

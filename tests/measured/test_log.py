@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -244,3 +245,10 @@ def test_no_text_makes_the_reader_fail_in_another_way(noise: list[str]) -> None:
     assert read.events[-1] == LogEvent(
         len(noise) + 1, "colo_send_message", 10**9, 9, ("CHECKPOINT_REQUEST",)
     )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no /dev/zero")
+def test_a_device_is_no_log() -> None:
+    """It may give bytes without an end."""
+    with pytest.raises(LogError, match="/dev/zero: cannot be read: it is a device"):
+        sessions(["/dev/zero"])
