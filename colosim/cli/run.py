@@ -16,6 +16,7 @@ from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
     from colosim.runs.run import Run
+    from colosim.scenario import Scenario
 
 _SHOWN = {
     "pause\np50": "pause_ns.p50",
@@ -52,6 +53,11 @@ _OF_CLIENTS = {
     show_default=True,
     help="Write the tables as CSV or as Parquet, or only the summary and the manifest.",
 )
+@click.option(
+    "--requests",
+    is_flag=True,
+    help="Write also a table of clients' requests, a row each.",
+)
 @force_option
 @click.option(
     "--choices",
@@ -79,6 +85,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     form: str,
     out: Path,
     tables: str,
+    requests: bool,
     choices: str | None,
     checks: bool,
     twice: bool,
@@ -94,6 +101,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     from colosim.runs.run import as_scenario
 
     loaded = [as_scenario(scenario, overrides) for scenario in scenarios]
+    _refuse_without_requests(loaded if requests else [], tables)
     case = _case(choices, designs)
     replays = [shlex.join([*command_of(name, overrides, seed), *case]) for name in scenarios]
     if choices is not None:
@@ -133,6 +141,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
                         design,
                         seed=seed,
                         tables=tables,
+                        requests=requests,
                         prepare=progression.watch,
                         checks=checks,
                         replay=replay if choices else f"{replay} --design {design}",
@@ -155,6 +164,15 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     if form == "json":
         click.echo(json.dumps(summaries, indent=2))
     return status
+
+
+def _refuse_without_requests(loaded: Sequence[Scenario], tables: str) -> None:
+    """Refuse to write a table of requests where there is none."""
+    for scenario in loaded:
+        if tables == "none":
+            raise click.UsageError("--requests is a table; it does not go with --tables none")
+        if scenario.service is None:
+            raise click.UsageError(f"{scenario.name} has no service:, and so no requests")
 
 
 def _case(choices: str | None, designs: tuple[str, ...]) -> list[str]:

@@ -13,10 +13,14 @@ from colosim.scenario.service import HELD, ClosedLoop, Output
 from colosim.service.closed_loop import ClosedClients
 from colosim.service.comparison import CAUSES
 from colosim.service.open_loop import OpenLoop
+from colosim.service.requests import MET, MET_FORCED
 from colosim.service.room import Settings
+from colosim.trace.columns import IntColumn
 from colosim.trace.events import PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from colosim.designs.primary import Primary
     from colosim.designs.secondary import Secondary
     from colosim.faults.effects import Effects
@@ -24,7 +28,9 @@ if TYPE_CHECKING:
     from colosim.runs.service import Service
     from colosim.scenario.model import Scenario
     from colosim.service.draws import Times
+    from colosim.service.requests import Requests
     from colosim.service.room import Room
+    from colosim.trace.columns import Table
 
 NS_PER_S = 10**9
 
@@ -131,6 +137,7 @@ class Clients:
     def _force(self, epoch: int, cause: str) -> None:
         if epoch == self._epoch and self._primary.notified():
             self.forced[cause] += 1
+            self.room.was_forced = True
 
     # ---- what goes wrong -----------------------------------------------------------------------
 
@@ -176,6 +183,28 @@ class Clients:
             after = at_ns[at_ns - latencies_ns >= fault_ns]
             if len(after):
                 self.time_to_client_ns = int(after.min()) - fault_ns
+
+    def log(self, write: Callable[[Table], object]) -> None:
+        """Let `write` have the rows of the table ``requests``, as requests are over."""
+        latency_ns = self.room.latency_ns
+
+        def tell(some: Requests, left: Times) -> None:
+            known = left >= 0
+            sent = some.arrived - latency_ns
+            answered = left + latency_ns
+            write(
+                {
+                    "request": some.number,
+                    "connection": some.connection,
+                    "sent_ns": sent,
+                    "answered_ns": IntColumn(answered, known),
+                    "latency_ns": IntColumn(answered - sent, known),
+                    "met_pause": some.met & MET,
+                    "met_forced": (some.met & MET_FORCED) // MET_FORCED,
+                }
+            )
+
+        self.room.on_over = tell
 
     def close(self, end_ns: int) -> None:
         """Count up to the end of the run."""

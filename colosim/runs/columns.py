@@ -29,10 +29,12 @@ ROWS: Final = {
     "locks": "a hold of an iothread lock or an attempt at one, in the order of release",
     "messages": "a protocol message or a bulk stream, in the order of sending",
     "events": "an event of the record",
+    "requests": "a client's request, as they are over; the table is written with `--requests` only",
 }
 """What a row of each table is."""
 
-TABLES: Final = tuple(ROWS)
+REQUESTS: Final = "requests"
+"""The table that a run has only on demand."""
 
 _UNCOMMITTED: Final = "the checkpoint was not committed"
 _NOT_REACHED: Final = "it was not reached"
@@ -134,13 +136,28 @@ TABLE_FIELDS: Final = {
         Field("event", WORD, "what happened, in words"),
         Field("value", NUMBER, "a number whose meaning the kind of event says (see *Events*)"),
     ),
+    REQUESTS: (
+        Field("request", NUMBER, "its number, from 0"),
+        Field("connection", NUMBER, "whose connection, from 0"),
+        Field("sent_ns", NS, "when its client sent it"),
+        Field("answered_ns", NS, "when the answer was at the client", "it never was"),
+        Field("latency_ns", NS, "from the one to the other", "it was never answered"),
+        Field("met_pause", NUMBER, "1 if it was under way while the primary's guest was stopped"),
+        Field(
+            "met_forced", NUMBER, "1 if so at a checkpoint that the comparison of outputs forced"
+        ),
+    ),
 }
 """The columns of each table, in their order."""
 
 COLUMNS: Final = {
-    table: tuple(field.name for field in fields) for table, fields in TABLE_FIELDS.items()
+    table: tuple(field.name for field in fields)
+    for table, fields in TABLE_FIELDS.items()
+    if table != REQUESTS
 }
-"""The names of the columns of each table."""
+"""The names of the columns of each table that every run has."""
+REQUEST_COLUMNS: Final = tuple(field.name for field in TABLE_FIELDS[REQUESTS])
+TABLES: Final = tuple(COLUMNS)
 
 _ALL: Final = [field for fields in TABLE_FIELDS.values() for field in fields]
 TEXT: Final = frozenset(field.name for field in _ALL if field.unit == WORD)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import colosim
 from colosim.errors import RunDirectoryError
 from colosim.files import NewFolder, writing
-from colosim.runs.columns import COLUMNS, checkpoint_columns
+from colosim.runs.columns import COLUMNS, REQUEST_COLUMNS, REQUESTS, checkpoint_columns
 from colosim.runs.run import Run, simulate
 from colosim.runs.stored import FILES, MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
 from colosim.scenario import resolve
@@ -65,11 +65,15 @@ class RunDirectory(NewFolder):
 
     # ---- tables --------------------------------------------------------------------------------
 
-    def open_tables(self, checkpoints: Sequence[str] = COLUMNS["checkpoints"]) -> None:
+    def open_tables(
+        self, checkpoints: Sequence[str] = COLUMNS["checkpoints"], *, requests: bool = False
+    ) -> None:
         """Begin every file; `checkpoints` are the columns that may be more."""
         from colosim.runs.table_files import table_files  # noqa: PLC0415 - numpy is slow to import
 
         columns = {**COLUMNS, "checkpoints": tuple(checkpoints)}
+        if requests:
+            columns[REQUESTS] = REQUEST_COLUMNS
         with writing(self.target):
             self._files = table_files(self._form, self.path, columns)
 
@@ -79,12 +83,14 @@ class RunDirectory(NewFolder):
             with writing(self.target):
                 self._files.write(tables)
 
-    def follow(self, simulation: Simulation) -> None:
-        """Write this simulation's tables while it runs."""
+    def follow(self, simulation: Simulation, *, requests: bool = False) -> None:
+        """Write this simulation's tables while it runs; of its clients' `requests`, if asked."""
         from colosim.runs.tables import Tables  # noqa: PLC0415 - numpy is slow to import
 
         steps = simulation.record.own.steps
-        self.open_tables(checkpoint_columns(steps))
+        self.open_tables(checkpoint_columns(steps), requests=requests)
+        if requests and simulation.clients is not None:
+            simulation.clients.log(lambda rows: self.write({REQUESTS: rows}))
         self._simulation = simulation
         self._tables = Tables(taps=simulation.taps(), own_steps=steps)
         simulation.record.writers.append(self._take)
@@ -175,21 +181,22 @@ def _manifest(run: Run, files: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def run_into(
+def run_into(  # noqa: PLR0913 - one keyword for each thing that a run may leave
     target: Path,
     scenario: Scenario,
     design: str | type[Design],
     *,
     seed: int | None = None,
     tables: str = "csv",
+    requests: bool = False,
     prepare: Callable[[Simulation], None] | None = None,
     checks: bool = True,
     replay: str | None = None,
 ) -> tuple[Run, str]:
     """Run one design, write its directory as it goes, and return the run and what became of it.
 
-    Nothing of the record is kept in memory.  `tables`: ``csv``, ``parquet`` or ``none``.  `checks`
-    and `replay` as of `simulate`.
+    Nothing of the record is kept in memory.  `tables`: ``csv``, ``parquet`` or ``none``.
+    `requests`, `checks` and `replay` as of `simulate`.
 
     :raises RunDirectoryError: as `RunDirectory.commit`; nothing is changed then.
     :raises WriteError: likewise.
@@ -198,7 +205,7 @@ def run_into(
 
         def set_up(simulation: Simulation) -> None:
             if tables != "none":
-                directory.follow(simulation)
+                directory.follow(simulation, requests=requests)
             if prepare is not None:
                 prepare(simulation)
 
@@ -224,6 +231,6 @@ def write_run(run: Run, target: Path, *, tables: str = "csv") -> str:
     :raises WriteError: likewise.
     """
     with RunDirectory(target, tables) as directory:
-        directory.open_tables(run.columns("checkpoints"))
+        directory.open_tables(run.columns("checkpoints"), requests=REQUESTS in run.tables)
         directory.write(run.tables)
         return directory.commit(run)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from colosim.designs.registry import DesignNames
 from colosim.errors import ColosimError, DesignError
-from colosim.runs.columns import COLUMNS, checkpoint_columns
+from colosim.runs.columns import COLUMNS, REQUEST_COLUMNS, REQUESTS, checkpoint_columns
 from colosim.runs.lock_choice import judge_both_ways
 from colosim.runs.simulation import Simulation
 from colosim.runs.summary import summarise
@@ -66,6 +66,7 @@ class Run:
         *,
         simulation: Simulation | None = None,
         listening: Sequence[Tap] = (),
+        requests: Sequence[Table] | None = None,
         stored: Stored | None = None,
     ) -> None:
         self.scenario = scenario
@@ -75,6 +76,7 @@ class Run:
         self.digest_format = DIGEST_FORMAT if stored is None else stored.digest_format
         """Which events the digest is over: see `colosim.trace.record.DIGEST_FORMAT`."""
         self._taps = listening
+        self._requests = requests
         self._stored = stored
 
     @property
@@ -135,12 +137,22 @@ class Run:
         return self._frame("messages")
 
     @property
+    def requests(self) -> pd.DataFrame:
+        """One row a request of a client, where they were asked for (``requests=True``).
+
+        :raises NoTablesError: if they were not.
+        """
+        return self._frame(REQUESTS)
+
+    @property
     def events(self) -> pd.DataFrame:
         """The event record: time, name, value."""
         return self._frame("events")
 
     def columns(self, table: str) -> tuple[str, ...]:
         """Return the columns of a table of this run."""
+        if table == REQUESTS:
+            return REQUEST_COLUMNS
         if table != "checkpoints":
             return COLUMNS[table]
         if self.simulation is None:
@@ -171,6 +183,8 @@ class Run:
     def _frame(self, table: str) -> pd.DataFrame:
         if self._stored is not None:
             return self._stored.frame(table)
+        if table == REQUESTS and table not in self.tables:
+            raise NoTablesError(f"the requests of {self!r} were not asked for (requests=True)")
         return self._frames[table]
 
     @cached_property
@@ -192,7 +206,8 @@ class Run:
         made = Tables(taps=self._taps, own_steps=simulation.record.own.steps)
         found = made.feed(simulation.record.chunks)
         left = made.finish(simulation.end_ns)
-        return {
+        asked = {} if self._requests is None else {REQUESTS: joined(self._requests)}
+        return asked | {
             name: joined([table, left[name]]) if name in left else table
             for name, table in found.items()
         }
@@ -212,22 +227,28 @@ def simulate(
     *,
     seed: int | None = None,
     tables: bool = True,
+    requests: bool = False,
     prepare: Callable[[Simulation], None] | None = None,
     checks: bool = True,
     replay: str | None = None,
 ) -> Run:
     """Run one design and return the run.
 
-    `tables`: whether the event record stays in memory, for the tables.  `prepare` is called with
+    `tables`: whether the event record stays in memory, for the tables; `requests`: whether there is
+    one of clients' requests, which grows with them.  `prepare` is called with
     the simulation before it runs.  `checks`: whether the safety checkers watch the record;
     `replay` is the command that their violation tells.
     """
     listening: Sequence[Tap] = ()
+    rows: list[Table] | None = None
 
     def set_up(simulation: Simulation) -> None:
-        nonlocal listening
+        nonlocal listening, rows
         if tables:
             listening = simulation.taps()
+        if tables and requests and simulation.clients is not None:
+            rows = []
+            simulation.clients.log(rows.append)
         if prepare is not None:
             prepare(simulation)
 
@@ -240,9 +261,8 @@ def simulate(
         judgement = judge_both_ways(simulation)
     if seed is not None:
         scenario = scenario.model_copy(update={"seed": seed})
-    return Run(
-        scenario, summarise(simulation, judgement), simulation=simulation, listening=listening
-    )
+    summary = summarise(simulation, judgement)
+    return Run(scenario, summary, simulation=simulation, listening=listening, requests=rows)
 
 
 def as_scenario(
@@ -270,6 +290,7 @@ def run(
     seed: int | None = None,
     overrides: Sequence[str] = (),
     tables: bool = True,
+    requests: bool = False,
 ) -> Run:
     """Run one design under a scenario.
 
@@ -278,6 +299,7 @@ def run(
     :param seed: instead of the scenario's.
     :param overrides: texts ``key=value``, as behind ``--set``.
     :param tables: whether tables can be asked for; without, memory stays flat in long runs.
+    :param requests: whether they have one of the requests of clients, a row each.
     :raises ScenarioError: if the scenario is wrong.
     :raises DesignError: if there is no such design, or the scenario has several.
     """
@@ -287,4 +309,4 @@ def run(
             names = ", ".join(loaded.designs)
             raise DesignError(f"{loaded.name} has several designs ({names}); name one, or compare")
         (design,) = loaded.designs
-    return simulate(loaded, design, seed=seed, tables=tables)
+    return simulate(loaded, design, seed=seed, tables=tables, requests=requests)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from colosim.errors import RunDirectoryError
 from colosim.files import read_file
-from colosim.runs.columns import COLUMNS
+from colosim.runs.columns import COLUMNS, REQUESTS
 from colosim.runs.run import Run
 from colosim.scenario import loads
 from colosim.trace.sentences import parse
@@ -26,7 +26,10 @@ MANIFEST = "manifest.json"
 SUMMARY = "summary.json"
 SCHEMA = 1
 """Version of the layout of run directories."""
-FILES = {MANIFEST, SUMMARY, *(f"{name}{end}" for name in COLUMNS for end in (".csv", ".parquet"))}
+FILES = {
+    *(MANIFEST, SUMMARY),
+    *(f"{name}{end}" for name in (*COLUMNS, REQUESTS) for end in (".csv", ".parquet")),
+}
 """Every file that a run directory may have."""
 _MANIFEST_HAS = {"design": str, "seed": int, "digest": str, "files": dict, "scenario": str}
 _SUMMARY_HAS = {"design": str, "seed": int, "verdict": str, "reason": str, "digest": str}

@@ -19,6 +19,7 @@ import numpy as np
 from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, ClosedLoop
 from colosim.service.arrivals import BLOCK, Arrivals
 from colosim.service.comparison import NEVER
+from colosim.service.requests import Requests, no_requests
 from colosim.service.room import TAP_FRAMES, Room
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Request:
     """What the primary still has to do."""
     whole: int
     """What it is in all to the secondary, which gets a copy of it."""
-    met: bool = False
+    met: int = 0
 
 
 @dataclass(slots=True)
@@ -113,7 +114,7 @@ class ClosedClients(Room):
         self._drifted: list[int] = []
         """Those among them that differ for the guests have drifted apart, in this epoch."""
         self._looks_ahead = False
-        self._out: list[tuple[int, int]] = []
+        self._out: list[tuple[Request, int]] = []
         self._clear()
 
     def _clear(self) -> None:
@@ -156,7 +157,7 @@ class ClosedClients(Room):
     def _leave(self, request: Request, at_ns: int) -> None:
         """Let an answer leave, after which its client goes on."""
         if not self._looks_ahead:
-            self._out.append((request.arrived, at_ns))
+            self._out.append((request, at_ns))
         back = at_ns + 2 * self.latency_ns
         event = (back, FREES) if self._think_ns is None else (back + self._think_ns, SENDS)
         heappush(self._state.clients, (*event, request.connection))
@@ -177,9 +178,10 @@ class ClosedClients(Room):
 
     def _tell(self) -> None:
         if self._out:
-            arrived, left = np.array(self._out, np.int64).T
+            left = np.array([left_ns for _, left_ns in self._out], np.int64)
+            over = _as_arrays([request for request, _ in self._out])
             self._out.clear()
-            self.answer(arrived, left)
+            self.answer(over, left)
 
     # ---- an epoch ------------------------------------------------------------------------------
 
@@ -306,9 +308,8 @@ class ClosedClients(Room):
     def _stop(self) -> None:
         self._plan_until(self.stop_ns)
         self._go_through(self.stop_ns, self.secondary_stop_ns)
-        for number in self.comparison.dropped:
-            self.dropped += 1
-            del self._sent[number]
+        self.dropped += len(self.comparison.dropped)
+        self.lose(_as_arrays([self._sent.pop(number) for number in self.comparison.dropped]))
         self._held += [(request, 0) for request in self._sent.values()]
         self.held_peak = max(self.held_peak, len(self._held))
         self._taken = len(self._state.queue)
@@ -344,12 +345,13 @@ class ClosedClients(Room):
                 continue
             if len(state.queue) > self._taken + TAP_FRAMES:
                 self.dropped += 1
+                self.lose(_as_arrays([request]))
             else:
                 state.queue.append(request)
         if self.stop_ns >= 0:
             for request in (*state.queue, *(request for request, _ in self._held)):
                 self.met_pause += not request.met
-                request.met = True
+                request.met |= self.met
         if self.committed:
             self._let_go(run)
         if len(self._differs) > BLOCK:
@@ -359,6 +361,7 @@ class ClosedClients(Room):
     def _forget(self, until_ns: int) -> None:
         """Lose what has come; a client that never hears again sends nothing more (assumed)."""
         self._plan_until(until_ns)
+        self._lose_all()
         self._state.queue.clear()
         self._state.busy.clear()
         self._state.unsent.clear()
@@ -369,4 +372,18 @@ class ClosedClients(Room):
         """Count requests and answers up to the end of the run."""
         if self.running:
             self.stop(end_ns, end_ns)
+        self._lose_all()
         self.requests = self._state.made
+
+    def _lose_all(self) -> None:
+        self.lose(_as_arrays([*self._state.queue, *(request for request, _ in self._held)]))
+
+
+def _as_arrays(some: list[Request]) -> Requests:
+    """Return what is to be told of requests that are over."""
+    over = no_requests()
+    over.number = np.array([one.number for one in some], np.int64)
+    over.arrived = np.array([one.arrived for one in some], np.int64)
+    over.connection = np.array([one.connection for one in some], np.int64)
+    over.met = np.array([one.met for one in some], np.int64)
+    return over

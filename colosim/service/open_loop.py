@@ -90,7 +90,7 @@ class OpenLoop(Room):
             work,
             whole,
             self.divergence.take(int(number[0]), BLOCK),
-            np.zeros(BLOCK, np.bool_),
+            np.zeros(BLOCK, np.int64),
         )
 
     # ---- serving -------------------------------------------------------------------------------
@@ -300,15 +300,16 @@ class OpenLoop(Room):
                 lost = np.isin(requests.number[:done], comparison.dropped)
                 self.dropped += int(lost.sum())
                 left[lost] = -1
+                self.lose(requests.where(slice(done)).where(lost))
             self._note_replays(known, requests, came)
         else:
             left = self._left_uncompared(known.primary[:done])
         if self.mode == BUFFERED and len(self._held):
             out = self._held_ns <= stop - self.shift_ns
-            self.answer(self._held.arrived[out], self._held_ns[out] + self.shift_ns)
+            self.answer(self._held.where(out), self._held_ns[out] + self.shift_ns)
             self._held, self._held_ns = self._held.where(~out), self._held_ns[~out]
         out = (left >= 0) & (left <= stop)
-        self.answer(requests.arrived[:done][out], left[out])
+        self.answer(requests.where(slice(done)).where(out), left[out])
         waits = np.flatnonzero(left > stop)
         self._held = self._held.and_then(requests.where(waits))
         through = np.where(left[waits] < NEVER, left[waits] - self.shift_ns, 0)
@@ -352,7 +353,7 @@ class OpenLoop(Room):
             )
         )
         left[together[order]] += self.tap_ns * np.arange(len(together), dtype=np.int64)
-        self.answer(held.arrived, left)
+        self.answer(held, left)
         self._held, self._held_ns = no_requests(), np.zeros(0, np.int64)
 
     def _begin(self) -> None:
@@ -364,20 +365,22 @@ class OpenLoop(Room):
         full = self._taken + 1 + TAP_FRAMES
         if came > full:
             self.dropped += came - full
+            self.lose(requests.where(slice(full, came)))
             gone = np.arange(full, came)
             self._open = requests = requests.where(np.delete(np.arange(len(requests)), gone))
             came = full
         if self.stop_ns >= 0:
-            self.met_pause += int((~self._held.met).sum())
-            self._held.met[:] = True
-            self.met_pause += int((~requests.met[:came]).sum())
             requests.met = requests.met.copy()
-            requests.met[:came] = True
+            for some in (self._held.met, requests.met[:came]):
+                self.met_pause += int((some == 0).sum())
+                np.bitwise_or(some, self.met, out=some)
         if self.committed:
             self._let_go(run)
 
     def _forget(self, until_ns: int) -> None:
         self._make_until(until_ns)
+        self.lose(self._held)
+        self.lose(self._open.where(self._open.arrived <= until_ns))
         self._open = self._open.where(self._open.arrived > until_ns)
         self._held, self._again, self._taken = no_requests(), no_requests(), 0
         self._held_ns = np.zeros(0, np.int64)
@@ -388,8 +391,10 @@ class OpenLoop(Room):
         if self.running:
             self.stop(end_ns, end_ns)
         self._make_until(end_ns)
-        later = int((self._open.arrived - self.latency_ns > end_ns).sum())
-        self.requests = self._planned.made - later
+        later = self._open.arrived - self.latency_ns > end_ns
+        self.requests = self._planned.made - int(later.sum())
+        self.lose(self._held)
+        self.lose(self._open.where(~later))
 
 
 def _spliced(at: int, whole: Times, part: Times) -> Times:

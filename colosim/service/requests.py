@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from colosim.service.draws import Times
+
+
+MET: Final = 1
+MET_FORCED: Final = 2
 
 
 @dataclass(slots=True)
@@ -25,8 +29,8 @@ class Requests:
     whole: Times
     """What the request is in all to the secondary, which gets a copy of it."""
     differs: NDArray[np.bool_]
-    met: NDArray[np.bool_]
-    """Whether it was counted as one that met a pause."""
+    met: Times
+    """`MET` if it was under way in a pause, and `MET_FORCED` if the comparison forced that."""
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -34,15 +38,18 @@ class Requests:
 
     def where(self, index: slice | Times | NDArray[np.bool_]) -> Requests:
         """Return some of them."""
-        return Requests(*(getattr(self, field.name)[index] for field in fields(self)))
+        return Requests(*(getattr(self, name)[index] for name in _NAMES))
 
     def and_then(self, other: Requests) -> Requests:
         """Return these and others that come later."""
-        parts = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        parts = ((getattr(self, name), getattr(other, name)) for name in _NAMES)
         return Requests(*(np.concatenate(pair) for pair in parts))
+
+
+_NAMES: Final = tuple(field.name for field in fields(Requests))
 
 
 def no_requests() -> Requests:
     """Return none."""
     numbers, flags = np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    return Requests(numbers, numbers, numbers, numbers, numbers, flags, flags)
+    return Requests(numbers, numbers, numbers, numbers, numbers, flags, numbers)

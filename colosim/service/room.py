@@ -20,10 +20,12 @@ from colosim.engine.streams import Streams
 from colosim.scenario.service import BUFFERED, COMPARED, DIRECT
 from colosim.service.comparison import NEVER, Comparison
 from colosim.service.draws import Divergence, Draws, Works, of_percentiles
+from colosim.service.requests import MET, MET_FORCED
 
 if TYPE_CHECKING:
     from colosim.scenario.service import Output, Service
     from colosim.service.draws import Times
+    from colosim.service.requests import Requests
 
 TAP_FRAMES: Final = 1000
 """Frames that the kernel keeps for a tap that is not read (its default txqueuelen)."""
@@ -117,17 +119,16 @@ class Room:
         self.second_ns = 0
         """What the second request takes longer, once the first is answered."""
         self.running = self.committed = False
-        self.run_ns = 0
-        self.secondary_run_ns = 0
-        self.stop_ns = -1
-        self.secondary_stop_ns = -1
+        self.run_ns = self.secondary_run_ns = 0
+        self.stop_ns = self.secondary_stop_ns = -1
         self.mute_ns: int | None = None
         """Since when nothing comes from the secondary any more."""
-        self.requests = 0
-        self.answered = 0
-        self.dropped = 0
-        self.met_pause = 0
-        self.held_peak = 0
+        self.was_forced = False
+        """Whether the comparison forced the last stop."""
+        self.on_over: Callable[[Requests, Times], None] | None = None
+        """Is told of requests that are over, and when their answers left, -1 for never."""
+        self.requests = self.answered = self.dropped = 0
+        self.met_pause = self.held_peak = 0
 
     # ---- for each kind of loop -----------------------------------------------------------------
 
@@ -188,6 +189,7 @@ class Room:
             self.second_ns = self._second_ns
         self.running = True
         self._begin()
+        self.was_forced = False
 
     def stop(self, at_ns: int, secondary_at_ns: int) -> int | None:
         """Both guests stop; return when a checkpoint was asked for last in this epoch, if it was.
@@ -245,11 +247,23 @@ class Room:
 
     # ---- answers -------------------------------------------------------------------------------
 
-    def answer(self, arrived: Times, left: Times) -> None:
-        """Answers leave the tap to requests that came to it at `arrived`."""
+    def answer(self, some: Requests, left: Times) -> None:
+        """Answers to some requests leave the tap."""
         if len(left):
             self.answered += len(left)
-            self.on_answers(left + self.latency_ns, left - arrived + 2 * self.latency_ns)
+            self.on_answers(left + self.latency_ns, left - some.arrived + 2 * self.latency_ns)
+            if self.on_over is not None:
+                self.on_over(some, left)
+
+    def lose(self, some: Requests) -> None:
+        """Some requests are never answered."""
+        if self.on_over is not None and len(some):
+            self.on_over(some, np.full(len(some), -1))
+
+    @property
+    def met(self) -> int:
+        """What a request has met that was under way in the last pause."""
+        return MET | (MET_FORCED * self.was_forced)
 
 
 def served(arrived: Times, work: Times, free_ns: int, pace_ns: int | None) -> Times:

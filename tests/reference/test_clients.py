@@ -98,8 +98,8 @@ class Given(OfCase, OpenLoop):
             own = np.array(case.own, np.int64)
             differs = np.array(case.differs, np.bool_)
         self.made += len(number)
-        flags = np.zeros(len(number), np.bool_)
-        return Requests(number, arrived, number % case.connections, work, own, differs, flags)
+        met = np.zeros(len(number), np.int64)
+        return Requests(number, arrived, number % case.connections, work, own, differs, met)
 
 
 class DrawOfCase(Draw):
