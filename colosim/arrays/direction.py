@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from colosim.arrays.threads import Environment
     from colosim.network.section import Section
 
-__all__ = ["Direction", "connected"]
+__all__ = ["Direction"]
 
+ORDER = "calls out of their order in time"
 UNKNOWN = np.int64(-(1 << 60))
 """When an ACK comes that was not worked out yet."""
 
@@ -46,20 +47,22 @@ class Message:
 class Direction:
     """Bytes from one end to the other, at each point as a `colosim.network.calm.Calm` has them."""
 
+    instance = ""
     write_error = read_error = None
     shuts_down = False
     unwritten_bytes = 0
     reverse: Direction
 
-    def __init__(self, env: Environment, network: Any, ack_phase_ns: Ints) -> None:
-        self.env, self.network, self._phase = env, network, ack_phase_ns
+    def __init__(
+        self, env: Environment, _record: Any, network: Any, _sides: Any, ack_phase_ns: Any
+    ) -> None:
+        self.env, self.network, self._phase = env, network, plain(ack_phase_ns)
         zero = env.begin.view(np.ndarray)
         self.bytes_written: Any = 0
         self.bytes_read: Any = 0
         self.values: deque[Any] = deque()
         self.inbox: deque[Message | Transfer] = deque()
         self._messages: deque[Message] = deque(maxlen=8)
-        self.transfers: list[Transfer] = []
         self._backlog: list[Transfer] = []
         self._last: Transfer | None = None
         self._last_put: Message | Transfer | None = None
@@ -68,6 +71,12 @@ class Direction:
         self.wrote_at = self.read_at = zero - 1
         self.drained = self.held = self.bulk_left = self.bucket_full = self.acked = zero
         self.arrival = zero - 1
+        self._unknown, self.unsure = zero + UNKNOWN, False
+        """No ACK is worked out yet; whether that is so at some points."""
+        self.unmet = False
+        """Whether the reader of the last bulk write has yet to come."""
+        self._unproven = False
+        """Whether nothing was written since, so that it may be come too late."""
         self._set_pace()
 
     def _set_pace(self) -> None:
@@ -84,7 +93,7 @@ class Direction:
             rate = by_window + (link - by_window) * by_link
             has_burst = by_link & (window > net.burst_bytes + link * rtt // NS_PER_S)
             burst = zero + net.burst_bytes * NS_PER_S // NS_PER_S * has_burst
-        self._limited = plain(rate > 0)
+        self._limited, self._none = plain(rate > 0), plain(zero - 1)
         rate = larger(rate, 1)
         full_window = smaller(window, rate * rtt // NS_PER_S)
         first_window = zero + INITIAL_WINDOW_SEGMENTS * net.mss_bytes
@@ -92,6 +101,7 @@ class Direction:
         self._starts_slowly = plain(slow & net.slow_start_after_idle)
         self.latency, self.rtt, self.window = plain(latency), plain(rtt), plain(window)
         self.rate, self.burst, self._first_window = plain(rate), plain(burst), plain(first_window)
+        self._has_burst = bool(self.burst.any())
         self.send_buffer = plain(zero + net.send_buffer_bytes)
         self.receive_buffer = plain(zero + net.receive_buffer_bytes)
         self._mss = plain(zero + net.mss_bytes)
@@ -128,9 +138,6 @@ class Direction:
     def serve(self, call: Call) -> None:
         """Do what a thread has called for."""
         if call.sends:
-            if self._last is not None:
-                has_come = (self._last.reader <= call.now) | self._leaves_by_itself
-                self.env.refuse(~has_come, "a write behind a stream whose reader has not come")
             self._acts(call.now)
             if call.section is None:
                 self._send(call.now)
@@ -150,26 +157,34 @@ class Direction:
 
     def _acts(self, now: Ints) -> None:
         """The sending thread changes what both ends depend on: it must be its turn."""
-        other = np.maximum(self.reverse.wrote_at, self.read_at)
-        self.env.refuse(other > now, "calls out of their order in time")
-        self.env.refuse(other == now, "both ends act in one instant")
+        if self._unproven and self._last is not None:
+            self._unproven = False
+            has_come = (self._last.reader <= now) | self._leaves_by_itself
+            self.env.refuse(~has_come, "a write behind a stream whose reader has not come")
+        self.in_turn(np.maximum(self.reverse.wrote_at, self.read_at) - now)
         self.wrote_at = now
+
+    def in_turn(self, late_ns: Ints) -> None:
+        """Take points out where the other end has acted after this one does, or in that instant."""
+        if (late_ns >= 0).any():
+            self.env.part(late_ns > 0, ORDER)
+            self.env.refuse(late_ns == 0, "both ends act in one instant")
 
     # ---- messages -----------------------------------------------------------------------------
 
     def _send(self, now: Ints) -> None:
         leaves = np.maximum(self.drained, now)
         if self.network.nagle:
-            free = self.drained <= now
-            ask = free & (self.acked == UNKNOWN) & (now < self.arrival + self._ack_within)
-            self._work_out_ack(ask)
+            free = leaves == now
+            if self.unsure:
+                self._work_out_ack(free & (now < self.arrival + self._ack_within))
             holds = free & (self.acked > now)
             if holds.any():
                 leaves = np.where(holds, self.acked, leaves)
                 self.drained = np.where(holds, leaves, self.drained)
                 self.held = np.where(holds, leaves, self.held)
         arrives = leaves + self.latency
-        self.arrival, self.acked = arrives, np.full_like(arrives, UNKNOWN)
+        self.arrival, self.acked, self.unsure = arrives, self._unknown, True
         self.reverse.ack_rides(leaves, arrives, now)
         message = Message(arrives, now)
         self.inbox.append(message)
@@ -198,15 +213,20 @@ class Direction:
 
     def ack_rides(self, leaves: Ints, arrives: Ints, now: Ints) -> None:
         """A segment the other way brings the ACK of the last small segment along."""
-        unknown = self.acked == UNKNOWN
-        rides = (unknown | (self.acked > arrives)) & (self.arrival <= leaves)
+        rides = self.arrival <= leaves
+        if self.acked is not self._unknown:
+            rides &= (self.acked == UNKNOWN) | (self.acked > arrives)
         early = np.zeros_like(rides)
         if self.network.delayed_ack:
             early = rides & (arrives < self.arrival + self._ack_delay)
             at_once = early & (self.held <= leaves)
+            if at_once.all():
+                self.acked, self.unsure = arrives, False
+                return
             self.acked = np.where(at_once, arrives, self.acked)
             rides &= ~at_once
-        rides &= early | ~unknown | (arrives < self.arrival + self._ack_within)
+        known = self.acked != UNKNOWN
+        rides &= early | known | (arrives < self.arrival + self._ack_within)
         if not rides.any():
             return
         self._work_out_ack(rides)
@@ -227,7 +247,7 @@ class Direction:
             if not its.any():
                 continue
             if message.taken:
-                self.env.refuse(its, "a message that is pushed on after its reader has asked")
+                self.env.part(its, "a message that is pushed on after its reader has asked")
             message.arrives = np.where(its, soon, message.arrives)
             moved |= its
         self.drained = np.where(moved, np.minimum(self.drained, leaves), self.drained)
@@ -249,13 +269,17 @@ class Direction:
 
     def _write(self, call: Call, section: Section) -> None:
         now, env, before = call.now, self.env, self._last
-        amount = plain(section.size_bytes) + np.zeros_like(now)
+        amount = plain(section.size_bytes)
+        amount = amount if amount.ndim else amount + np.zeros_like(now)
         env.refuse(amount > MOST_BYTES, "a stream beyond 3 GB, whose square is beyond 63 bits")
         self._takes_along(amount, now)
         behind = self.drained > now
+        any_behind = bool(behind.any())
         follows = np.zeros_like(behind)
         if before is not None:
-            env.refuse(behind & (amount > self.send_buffer // 4), "a large write behind a backlog")
+            if any_behind:
+                large = amount > self.send_buffer // 4
+                env.refuse(behind & large, "a large write behind a backlog")
             reading = before.read_end >= now
             if (not behind.all() and reading.any()) or (amount > self.send_buffer).any():
                 unread = before.size - before.read_bytes(now)
@@ -270,26 +294,38 @@ class Direction:
                         ~behind & fits & (before.read_end == now), "both ends act in one instant"
                     )
         transfer = self._begin(call, section, amount, behind)
-        for one in self._backlog:
-            one.ahead = np.where(behind, one.ahead, 0)
-        self._backlog = [one for one in self._backlog if one.ahead.any()]
+        if any_behind:
+            self._fit_in(transfer, now, behind)
+            for one in self._backlog:
+                one.ahead = np.where(behind, one.ahead, 0)
+        else:
+            self._backlog.clear()
         self._backlog.append(transfer)
         self._last = self._last_put = transfer
+        self._unproven = True
         self.inbox.append(transfer)
-        self.transfers.append(transfer)
         self._leaves_by_itself = behind | follows
         if column(self._leaves_by_itself):
             self.drained = transfer.left(amount)
             call.happen(transfer.written())
+            return
+        self.unmet = True
+        needs = transfer.needs_reader()
+        if column(needs) if self.env.has_channels else needs.any():
+            transfer.call = call  # who goes on when its reader has come
         else:
-            transfer.call = call
+            call.happen(transfer.written())
 
     def _begin(self, call: Call, section: Section, amount: Ints, behind: Masks) -> Transfer:
-        now, none = call.now, np.full_like(call.now, -1)
-        write_ns = plain(call.write_ns) + np.zeros_like(now)
-        start = now + self._slow_start(amount, write_ns, now, ~behind)
-        link_ns = np.where(self._limited, ceil_div(amount * NS_PER_S, self.rate), 0)
-        missing = np.maximum(0, self.bucket_full - now) * self.rate // NS_PER_S
+        now, write_ns, head = call.now, plain(call.write_ns), None
+        write_ns = write_ns if write_ns.ndim else write_ns + np.zeros_like(now)
+        start = now
+        if self._starts_slowly.any():
+            start = now + self._slow_start(amount, write_ns, now, ~behind)
+        link_ns = ceil_div(amount * NS_PER_S, self.rate) * self._limited
+        if self._has_burst:
+            missing = np.maximum(0, self.bucket_full - now) * self.rate // NS_PER_S
+            head = np.where((link_ns > 0) & ~behind, np.maximum(0, self.burst - missing), 0)
         one = Transfer(
             section,
             amount,
@@ -301,16 +337,14 @@ class Direction:
             begun=now,
             start=start,
             filled_from=start,
-            reader=none,
-            read_ns=none + 1,
-            read_end=np.full_like(now, -UNKNOWN),
+            reader=self._none,
+            read_ns=self._none + 1,
+            read_end=-self._unknown,
             ahead=amount,
-            head=np.where(link_ns > 0, np.maximum(0, self.burst - missing), 0),
+            head=head,
         )
         if self.network.nagle:
             self._wait_for_ack(one, now, ~behind)
-        if behind.any():
-            self._fit_in(one, now, behind)
         return one
 
     def _slow_start(self, amount: Ints, write_ns: Ints, now: Ints, where: Masks) -> Ints:
@@ -335,9 +369,11 @@ class Direction:
 
     def _wait_for_ack(self, one: Transfer, now: Ints, where: Masks) -> None:
         """Let the last segment, if it is not full, wait for the ACK that the full ones hasten."""
-        where = where & (one.size % self._mss != 0)
         hastened = now + self.rtt
-        where &= one.start < hastened
+        # What passes at once leaves sooner than the link tells.
+        least = one.write_ns if self._has_burst else np.maximum(one.write_ns, one.link_ns)
+        where = where & (one.start + least < hastened)
+        where &= one.size % self._mss != 0
         if not where.any():
             return
         left = one.left(one.size)
@@ -359,23 +395,22 @@ class Direction:
         start = np.maximum(room, self.drained - one.write_ns)
         one.start = np.where(behind, start, one.start)
         one.filled_from = np.where(behind, np.maximum(now, room - one.write_ns), one.filled_from)
-        one.head = np.where(behind, 0, one.head)
 
     def _join(self, call: Call, one: Transfer) -> None:
         """Bring a transfer and its reader together: now both ends are known."""
         env, came = self.env, call.now
+        self.unmet = self.unmet and one is not self._last
         one.reader = reader = np.maximum(one.begun, came)
         late = came > one.begun
         if late.any():
-            acted = np.maximum(self.wrote_at, self.reverse.read_at)
-            env.refuse(late & (acted > reader), "calls out of their order in time")
-            env.refuse(late & (acted == reader), "both ends act in one instant")
+            acted = np.maximum(self.wrote_at, self.reverse.read_at) - reader
+            self.in_turn(np.where(late, acted, -1))
             env.refuse(
                 (reader > one.start + one.latency) & one.blocks_before(reader),
                 "a reader that comes after the window has closed",
             )
             self.read_at = np.where(late, reader, self.read_at)
-        env.refuse(~late & (self.wrote_at > reader), "calls out of their order in time")
+        env.part(~late & (self.wrote_at > reader), ORDER)
         section = one.section
         one.read_ns = plain(call.price(section)) + np.zeros_like(came)
         self.bytes_read = self.bytes_read + section.size_bytes
@@ -395,18 +430,13 @@ class Direction:
         self.bulk_left = left
         alone = ~self._leaves_by_itself
         self.drained = np.where(alone, left, np.maximum(self.drained, left))
-        if self.burst.any():
+        if self._has_burst:
             full = left + self.burst * NS_PER_S // self.rate
             self.bucket_full = np.where((self.burst > 0) & self._limited, full, self.bucket_full)
         small = one.size % self._mss != 0
         self.arrival = np.where(small, arrived, self.arrival)
+        if small.all():
+            self.unsure = False
         self.acked = np.where(small, arrived + self.latency, self.acked)
         self.reverse.ack_rides(left, arrived, reader)
         call.happen(end)
-
-
-def connected(env: Environment, network: Any, ack_phase_ns: Ints) -> tuple[Direction, Direction]:
-    """Return both directions of a connection."""
-    there, back = (Direction(env, network, ack_phase_ns) for _ in range(2))
-    there.reverse, back.reverse = back, there
-    return there, back

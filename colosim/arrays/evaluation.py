@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colosim.arrays.column import Diverged, OutOfRange, Refused
+from colosim.arrays.draws import ack_phase_ns
 from colosim.arrays.pair import DEAF, NONE, Pair
-from colosim.arrays.points import ack_phase_ns
 from colosim.designs.foreign import own_names
 from colosim.designs.registry import OWN
 from colosim.designs.remedies import with_remedies
@@ -64,12 +64,11 @@ def reason_against(scenario: Scenario, design: type[Design]) -> str:
         "commands of an operator": scenario.commands,
         "a liveness rule": scenario.liveness,
         "clients": scenario.service,
-        "a disk": scenario.disk,
+        "the guest's writes to a disk": scenario.disk and scenario.disk.writes,
         "a manager that asks the monitors": scenario.manager.answered_by == "monitor",
         "a length in time": scenario.duration_ns,
         "the reference model": scenario.model == "reference",
         "a design without checkpoints": design.traits.failover == "none",
-        "multifd channels": design.traits.channels,
     }
     return next((what for what, is_there in given.items() if is_there), "")
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from colosim.arrays.column import Refused, column
-from colosim.arrays.direction import connected
+from colosim.arrays.direction import Direction
+from colosim.arrays.draws import leads
 from colosim.arrays.host import Host, Ledger, Lock, Stub
-from colosim.arrays.threads import Environment, Thread
+from colosim.arrays.threads import Environment
+from colosim.designs.disk import Disk, connect
 from colosim.designs.frame import primary_thread, secondary_thread
 from colosim.designs.sides import sides_of
 from colosim.host.guest import Guest
 from colosim.host.host import STREAM_BUFFERS_BYTES, bitmap_bytes
+from colosim.host.monitor import Monitor
+from colosim.network.connection import Connection
 from colosim.scenario.hosts import KVM
 from colosim.trace.events import OTHER, PRIMARY, SECONDARY, GuestRunning, GuestStopped
 from colosim.trace.purpose import Purpose
@@ -144,10 +149,14 @@ class Pair:
         self._yields = 0
         self._checkpoints = scenario.checkpoints
         traits, guest = design.traits, scenario.guest
-        there, back = connected(env, scenario.network, ack_phase_ns)
+        stand_ins: Any = (env, seen, Direction)
+        clock, record, direction = stand_ins
+        connection = Connection(
+            clock, record, scenario.network, ack_phase_ns, direction, traits.channels
+        )
         kinds = sides_of(traits, guest.late_writes_pages_per_s)
         sides = {}
-        for side, kind, ends in zip(OTHER, kinds, ((there, back), (back, there)), strict=True):
+        for side, kind in zip(OTHER, kinds, strict=True):
             model = getattr(scenario.hosts, side)
             host = Host(
                 "host",
@@ -157,11 +166,13 @@ class Pair:
                 guest_model=guest,
                 record=seen,
                 kvm=model.accelerator == KVM,
-                guest=Guest(side, env, seen, guest),  # type: ignore[arg-type] # as the rest
+                guest=Guest(side, clock, record, guest),
+                frozen=False,
                 ledger=Ledger(),
                 lock=Lock(env),
-                monitor=Stub("monitor", expects_commands=False, busy_since_ns=None),
             )
+            process: Any = host
+            process.monitor = Monitor(process, process.lock)
             host.ledger.hold("dirty_bitmap", bitmap_bytes(guest.ram_bytes))
             host.ledger.hold("stream_buffers", STREAM_BUFFERS_BYTES)
             failover = Stub(
@@ -171,9 +182,24 @@ class Pair:
             staging = traits.staging(ledger, flat=traits.flat_staging)
             name = "checkpoint thread" if side == PRIMARY else "COLO incoming thread"
             made: Any = kind
-            sides[side] = made(traits, host, Thread(host, name), *ends, staging, failover)
+            sides[side] = made(
+                traits, host, host.thread(name), *connection.of(side), staging, failover
+            )
         seen.sides = sides
         self.primary, self.secondary = sides[PRIMARY], sides[SECONDARY]
+        if scenario.disk is not None:
+            linked = connect(
+                clock, record, scenario.network, scenario.disk, ack_phase_ns, direction
+            )
+            hosts = {side: one.host for side, one in sides.items()}
+            self.primary.disk = self.secondary.disk = Disk(
+                scenario.disk, hosts, linked, lambda *_: None
+            )
+        env.has_channels = traits.channels > 0
+        if traits.channels:
+            channels = connection.all_of(connection.to_secondary)[1:]
+            self.primary.open_channels(channels, partial(leads, scenario))
+            self.secondary.open_channels(channels)
         if traits.ram_cache:
             ledger = self.secondary.host.ledger
             ledger.hold("ram_cache", guest.ram_bytes)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colosim.arrays.column import column
-from colosim.engine.streams import Streams
 from colosim.scenario.model import Scenario
 from colosim.scenario.section import Section, all_keys, measure_in
 from colosim.scenario.units import FACTOR, SHARE
@@ -34,6 +33,7 @@ _COLUMNS: Final = (
     ("guest",),
     ("network",),
     ("disk",),
+    ("hosts", "primary", "channel_lead_ppm"),
     ("hosts", "primary", "costs"),
     ("hosts", "secondary", "costs"),
 )
@@ -165,20 +165,3 @@ def _unlike(one: Any, other: Any, path: Path) -> Iterator[tuple[Path, Any]]:
             yield from _unlike(getattr(one, name), getattr(other, name), (*path, name))
     elif one != other:
         yield path, other
-
-
-def ack_phase_ns(scenario: Scenario) -> Any:
-    """Return where the grid of delayed ACKs lies, as a simulation draws it from its seed."""
-    network, seed = scenario.network, scenario.seed
-    if network.ack_tick_phase_ns is not None:
-        return network.ack_tick_phase_ns
-    tick = network.ack_tick_ns
-    if type(seed) is int and type(tick) is int:
-        return _phase(seed, tick)
-    seeds, ticks = (one.tolist() for one in np.broadcast_arrays(seed, tick))
-    drawn = {pair: _phase(*pair) for pair in set(zip(seeds, ticks, strict=True))}
-    return np.array([drawn[pair] for pair in zip(seeds, ticks, strict=True)])
-
-
-def _phase(seed: int, tick_ns: int) -> int:
-    return Streams(seed).below("ack tick phase", tick_ns)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colosim.arrays.column import INT64, Column, Refused, column
+from colosim.arrays.column import INT64, Column, Diverged, Refused, column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -28,10 +28,12 @@ __all__ = ["Call", "Environment", "Event", "Thread"]
 class Event:
     """Something that happens: at no known time yet, or `at`."""
 
-    __slots__ = ("_waiting", "at", "env", "value")
+    __slots__ = ("_waiting", "at", "begun", "env", "value")
 
-    def __init__(self, env: Environment, at: Any = None) -> None:
+    def __init__(self, env: Environment, at: Any = None, begun: Column | None = None) -> None:
         self.env = env
+        self.begun = begun
+        """The time to which it is not before, if that is known."""
         self.at: Column | None = at
         self.value: Any = None
         self._waiting: list[Callable[[], object]] = []
@@ -92,7 +94,8 @@ class Call(Event):
         super().__init__(direction.env)
         self.direction, self.sends = direction, sends
         self.thread: Thread = direction.env.running
-        self.now: Ints = self.thread.now.view(np.ndarray)
+        self.begun = self.thread.now
+        self.now: Ints = self.begun.view(np.ndarray)
         self.amount: Any = given.get("amount")
         self.section: Section | None = given.get("section")
         self.write_ns: Any = given.get("write_ns")
@@ -102,8 +105,8 @@ class Call(Event):
 
     @property
     def can_be_served(self) -> bool:
-        """Whether what it reads, if it does, is there."""
-        return self.sends or bool(self.direction.inbox)
+        """Whether what it reads is there, or nobody has yet to come for what was sent before."""
+        return not self.direction.unmet if self.sends else bool(self.direction.inbox)
 
     def meets(self, other: Call) -> bool:
         """Whether it is made at the other end of the connection that `other` is made at."""
@@ -117,7 +120,7 @@ class Call(Event):
         """
         mine, its = (not one.sends and one.direction.inbox[0] for one in (self, other))
         if mine and not mine.is_stream:
-            pushes = other.section is not None and (self.direction.held > other.now).any()
+            pushes = (self.direction.held > other.now).any()
             return not (other.sends and (pushes or bool((other.now <= mine.arrives).all())))
         if its and not its.is_stream:
             return not other.comes_before(self)
@@ -156,7 +159,10 @@ class Thread:
         while self._body is not None:
             value = None
             if event is not None:
-                self.now, value = Column.larger(self.now, event.at), event.value
+                at: Any = event.at
+                if event.begun is not self.now:  # it may have happened before
+                    at = Column.larger(self.now, at)
+                self.now, value = at, event.value
             try:
                 event = self._body.send(value)
             except StopIteration:
@@ -169,7 +175,7 @@ class Thread:
                 event.when_known(partial(env.ready.append, (self, event)))
                 return
 
-    def wait(self, event: Event, _what_for: str) -> Generator[Event, Any, None]:
+    def wait(self, event: Event, what_for: str) -> Generator[Event, Any, None]:  # noqa: ARG002
         """Wait for `event`."""
         yield event
 
@@ -181,7 +187,7 @@ class Thread:
 
     def sleep_until(self, at_ns: Column, _what_for: str) -> Generator[Event, Any, None]:
         """Sleep until `at_ns`, not at all where it has passed."""
-        yield _Timer(self.env, np.maximum(self.now, at_ns))
+        yield _Timer(self.env, np.maximum(self.now, at_ns), self.now)
 
 
 class Environment:
@@ -194,6 +200,8 @@ class Environment:
         self.ready: deque[tuple[Thread, Event | None]] = deque()
         self.calls: list[Call] = []
         self.steps = 0
+        self.has_channels = False
+        """Whether a side has threads that wait for each other: then each goes on as it can."""
         self.refused: dict[str, Masks] = {}
         """The points that are not for arrays, by why."""
 
@@ -211,8 +219,9 @@ class Environment:
         at = self.now + delay_ns
         if at.dtype != INT64:
             raise Refused("a design that calculates with fractions")
-        self.refuse(np.asarray(at < self.now), "a time that is negative")
-        return Event(self, at)
+        if type(delay_ns) is not int or delay_ns < 0:
+            self.refuse(at < self.now, "a time that is negative")
+        return Event(self, at, self.now)
 
     def all_of(self, events: Sequence[Event]) -> Event:
         """Return what happens with the last of `events`."""
@@ -226,6 +235,18 @@ class Environment:
         """Take points out; the others go on."""
         if mask.any():
             self.refused[why] = self.refused.get(why, False) | np.asarray(mask)
+
+    def part(self, mask: Any, why: str) -> None:
+        """Run the points apart for which the order of calls was not theirs; if all, refuse them.
+
+        :raises Diverged: with those points.
+        """
+        if mask.any():
+            bad = np.logical_or.reduce(list(self.refused.values())) if self.refused else False
+            wrong = mask & ~np.asarray(bad)
+            if wrong.any() and not (wrong | bad).all():
+                raise Diverged(wrong)
+            self.refuse(mask, why)
 
     def drive(self, is_over: Callable[[], bool]) -> bool:
         """Run threads, and serve calls where none can run; return whether it got to the end."""

@@ -30,7 +30,8 @@ def ceil_div(a: Ints, b: Ints) -> Ints:
 
 def ceil_share(whole: Ints, part: Ints, of: Ints) -> Ints:
     """Return whole * part / of, rounded up: in 63 bits if of * part is, whatever `whole`."""
-    return (whole // of) * part - (-((whole % of) * part) // of)
+    times, rest = np.divmod(whole, of)
+    return times * part - (-(rest * part) // of)
 
 
 def floor_share(whole: Ints, part: Ints, of: Ints) -> Ints:
@@ -62,15 +63,21 @@ class Transfer:
     read_ns: Ints
     read_end: Ints
     ahead: Ints
-    head: Any = 0
+    head: Ints | None = None
     call: Call | None = None
     is_stream: bool = True
 
     def left(self, amount: Ints) -> Ints:
         """When the first `amount` bytes have left the sender."""
-        past_head = amount - self.head
-        carried = np.where(past_head > 0, ceil_share(self.link_ns, past_head, self.size), 0)
-        since = self.start + np.maximum(ceil_share(self.write_ns, amount, self.size), carried)
+        size, taken, carried = self.size, self.write_ns, self.link_ns
+        if amount is not size:
+            taken = ceil_share(taken, amount, size)
+        if self.head is not None:
+            past_head = amount - self.head
+            carried = np.where(past_head > 0, ceil_share(carried, past_head, size), 0)
+        elif amount is not size:
+            carried = ceil_share(carried, amount, size)
+        since = self.start + np.maximum(taken, carried)
         over = amount - self.receive_buffer
         if not (over > 0).any():
             return since
@@ -92,7 +99,8 @@ class Transfer:
         """How many bytes have left the sender at `at`, rounded down; its reader has come."""
         since = np.maximum(at - self.start, 0)
         left = self.size
-        for taken, ahead in ((self.write_ns, 0), (self.link_ns, self.head)):
+        head: Any = 0 if self.head is None else self.head
+        for taken, ahead in ((self.write_ns, 0), (self.link_ns, head)):
             whole = np.maximum(taken, 1)
             moved = floor_share(self.size, np.minimum(since, whole), whole)
             left = np.where(taken > 0, np.minimum(left, ahead + moved), left)
@@ -119,6 +127,6 @@ class Transfer:
         window, latency = np.minimum(self.receive_buffer, self.size), self.latency
         since = reader + latency - self.start
         reached = ceil_share(self.write_ns, window, self.size) <= since
-        past_head = np.maximum(0, window - self.head)
+        past_head = window if self.head is None else np.maximum(0, window - self.head)
         reached &= ceil_share(self.link_ns, past_head, self.size) <= since
         return (self.size > self.receive_buffer) & (since > 2 * latency) & reached

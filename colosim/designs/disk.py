@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from colosim.designs.guest_writes import REPLY_BYTES, REQUEST_BYTES, GuestWrites
 from colosim.engine.clock import per_byte_ns
-from colosim.host.process import Thread
 from colosim.network.connection import Connection
 from colosim.network.ends import BLOCK_NODE
 from colosim.network.section import Section
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from colosim.engine.environment import Environment
     from colosim.host.host import Host
+    from colosim.host.process import Thread
     from colosim.network.ends import Ends
     from colosim.scenario.disk import Disk as DiskModel
     from colosim.scenario.network import Network
@@ -86,7 +86,7 @@ class Disk:
             )
         self._flushes = 2
         self._hosts = hosts
-        self._server = Thread(hosts[SECONDARY], "NBD server")
+        self._server = hosts[SECONDARY].thread("NBD server")
         self._server.start(self._serve())
 
     # ---- the primary ---------------------------------------------------------------------------

@@ -18,9 +18,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from colosim.designs.remedied import RemediedPrimary, RemediedSecondary
-from colosim.engine.clock import per_byte_ns, per_page_ns
+from colosim.engine.clock import larger, per_byte_ns, per_page_ns, smaller
 from colosim.host.host import PAGE_BYTES
-from colosim.host.process import Thread
 from colosim.network.ends import READ, WRITE
 from colosim.network.section import Section
 from colosim.network.tcp import StreamError
@@ -57,12 +56,12 @@ def shares(
     zero page only the offset is sent, in its packet's header.
     """
     packets = -(-pages // PACKET_PAGES)
-    ahead = min(packets, LEAD_PACKETS) if lead else 0
+    ahead = smaller(packets, LEAD_PACKETS) if lead else 0
     found, begin = [], 0
     for channel in range(channels):
         turns, more = divmod(packets - ahead, channels)
         own = turns + (channel < more) + (0 if channel else ahead)
-        end = min(pages, begin + own * PACKET_PAGES)
+        end = smaller(pages, begin + own * PACKET_PAGES)
         zero = zero_pages * end // pages - zero_pages * begin // pages if pages else 0
         size = PAGE_BYTES * (end - begin - zero) + PACKET_BYTES * (own + 1)
         found.append(Section(checkpoint, size, end - begin, zero))
@@ -76,7 +75,7 @@ class _Channel:
 
     def __init__(self, host: Host, name: str, ends: Ends) -> None:
         self.ends = ends
-        self.thread = Thread(host, name)
+        self.thread = host.thread(name)
         self._env = host.env
         self._jobs: deque[tuple[Steps, Event]] = deque()
         self._idle: Event | None = None
@@ -176,7 +175,7 @@ class MultifdPrimary(RemediedPrimary):
     def _pages(self, channel: _Channel, section: Section) -> Steps:
         searched = per_page_ns(self.dirty_pages, self.costs.page_scan_ps_per_page)
         written = per_byte_ns(section.stream_bytes, self.costs.channel_write_fs_per_byte)
-        blocks = channel.ends.write(section, max(searched, written))
+        blocks = channel.ends.write(section, larger(searched, written))
         if self.watch is not None and channel is self.channels[0]:
             self.watch.streaming(self, "RAM stream", WRITE)
         yield from channel.wait(blocks, "RAM stream")

@@ -39,9 +39,9 @@ def duration_ns(amount: int, rate_per_s: int) -> int:
 
 def per_page_ns(pages: int, cost_ps: int) -> int:
     """Return the time in ns of `pages` at `cost_ps` picoseconds each, rounded up."""
-    return -(-pages * cost_ps // 1_000)
+    return (pages * cost_ps + 999) // 1_000
 
 
 def per_byte_ns(amount_bytes: int, cost_fs: int) -> int:
     """Return the time in ns of `amount_bytes` at `cost_fs` femtoseconds each, rounded up."""
-    return -(-amount_bytes * cost_fs // 1_000_000)
+    return (amount_bytes * cost_fs + 999_999) // 1_000_000

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from colosim.host.process import Thread
 from colosim.trace.events import CommandReceived, CommandServed, JobScheduled
 from colosim.trace.purpose import Purpose
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from simpy.events import Event
 
     from colosim.host.lock import IothreadLock
-    from colosim.host.process import Process
+    from colosim.host.process import Process, Thread
 
     Job = Callable[[Thread], Generator[Event, None, None]]
 
@@ -52,7 +51,7 @@ class Monitor:
     def __init__(self, host: Process, lock: IothreadLock) -> None:
         self.host = host
         self._lock = lock
-        self.thread = Thread(host, "main loop")
+        self.thread = host.thread("main loop")
         self.commands: list[Command] = []
         self.expects_commands = False
         """Whether a command may come in this run: else nobody but COLO wants the lock.

@@ -32,6 +32,10 @@ class Process:
         self.dead = False
         self._thawed: Event | None = None
 
+    def thread(self, name: str) -> Thread:
+        """Return a new thread of the process."""
+        return Thread(self, name)
+
     @property
     def thawed(self) -> Event:
         """The thaw to come of a frozen process, as an event."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from colosim.engine.clock import larger
 from colosim.network.direction import Direction
 from colosim.network.ends import MIGRATION, READ, WRITE
 from colosim.trace.events import PRIMARY, SECONDARY
@@ -168,7 +169,7 @@ def _share(network: Network, channels: int) -> Network:
     """
     bandwidth = network.bandwidth_bytes_per_s
     if bandwidth is not None:
-        bandwidth = max(1, bandwidth // channels)
+        bandwidth = larger(1, bandwidth // channels)
     return network.model_copy(
         update={
             "nagle": False,

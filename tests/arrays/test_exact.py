@@ -11,8 +11,10 @@ from colosim.designs.registry import OWN
 from colosim.designs.unprotected import Unprotected
 from colosim.runs.run import as_scenario
 from tests.arrays.comparing import Compared, compare, random_points
+from tests.arrays.own_designs import OWN_DESIGNS, random_protocol
 
 if TYPE_CHECKING:
+    from colosim.designs.design import Design
     from colosim.scenario.model import Scenario
 
 DESIGNS = [
@@ -24,6 +26,8 @@ DESIGNS = [
     "qemu-5.1+receive-outside-lock",
     "qemu-3.1+join-under-lock",
     "device-first+send-timeout=200ms",
+    "qemu-11+multifd=1",
+    "qemu-11+multifd=3",
 ]
 CHANCE = ("both ends act in one instant", "a message that is asked for as it is sent")
 """Refused because it hangs on chance who is first, which the simulation decides somehow."""
@@ -44,18 +48,31 @@ def random_scenario(rng: np.random.Generator) -> Scenario:
     )
 
 
-def of_seed(seed: int, design: str) -> Compared:
+ORDER = (
+    "calls out of their order in time",
+    "a message that is pushed on after its reader has asked",
+)
+"""Refused because calls were served in another order than that of their times."""
+
+
+def of_seed(
+    seed: int, design: str | type[Design], more: dict[str, object] | None = None
+) -> Compared:
     """Compare a few random points of one random scenario."""
     rng = np.random.default_rng(seed)
-    scenario = random_scenario(rng)
-    return compare(scenario, random_points(rng, 8, int(rng.integers(1, 6))), design)
+    scenario = random_scenario(rng).vary(more or {})
+    points = random_points(rng, 8, int(rng.integers(1, 6)))
+    for point in points if more else ():
+        point["disk.in_flight"] = int(rng.integers(0, 2) * rng.integers(1, 10**6))
+        point["disk.flush"] = int(rng.integers(0, 10**6))
+    return compare(scenario, points, design)
 
 
-def holds(found: list[Compared], accepted: int) -> None:
+def holds(found: list[Compared], accepted: int, but: tuple[str, ...] = CHANCE) -> None:
     """Assert that all is equal, and refused only where the simulation leaves its closed form."""
     assert [one for compared in found for one in compared.differ] == []
     needless = [one for compared in found for one in compared.needless]
-    assert [one for one in needless if not one.endswith(CHANCE)] == []
+    assert [one for one in needless if not one.endswith(but)] == []
     assert sum(compared.accepted for compared in found) >= accepted
 
 
@@ -70,6 +87,35 @@ def test_a_random_grid_is_exact(design: str) -> None:
 def test_many_random_grids_are_exact(design: str) -> None:
     """The whole of which the test above is a sample."""
     holds([of_seed(seed, design) for seed in range(100)], accepted=400)
+
+
+@pytest.mark.parametrize("design", ["split", "qemu-5.1", "remus"])
+def test_a_random_grid_with_a_disk_is_exact(design: str) -> None:
+    """The flushes of a replicated disk, and what was in flight, are answered alike."""
+    disk: dict[str, object] = {"disk": {"replication": "nbd"}}
+    holds([of_seed(seed, design, disk) for seed in (1, 5)], accepted=8)
+
+
+@pytest.mark.parametrize("design", OWN_DESIGNS)
+def test_a_design_of_ones_own_is_exact(design: type[Design]) -> None:
+    """Designs that branch on numbers, change the delay or talk across each other are exact too."""
+    holds([of_seed(seed, design) for seed in (2, 7)], accepted=8)
+
+
+def test_random_protocols_are_exact() -> None:
+    """Whatever two sides say to each other, messages and streams both ways, nothing differs."""
+    found = [of_seed(seed, random_protocol(seed)) for seed in range(14)]
+    holds(found, accepted=50, but=(*CHANCE, *ORDER))
+
+
+@pytest.mark.slow
+def test_many_random_protocols_and_own_designs_are_exact() -> None:
+    """The whole of which the tests above are samples."""
+    found = [of_seed(seed, random_protocol(seed)) for seed in range(300)]
+    found += [of_seed(seed, design) for seed in range(60) for design in OWN_DESIGNS]
+    holds(found, accepted=2500, but=(*CHANCE, *ORDER))
+    needless = sum(one.endswith(ORDER) for compared in found for one in compared.needless)
+    assert needless <= 40
 
 
 def test_many_checkpoints_are_exact() -> None:
