@@ -38,6 +38,8 @@ PAGES = {
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
+LINES_MAX = 200
+"""The README has less lines."""
 OTHER_YAML = "docs/how-to/preset.md"
 """The page whose YAML is no scenario."""
 
@@ -146,6 +148,11 @@ def pages_with(*, explorations: bool) -> list[str]:
 def test_every_command_prints_what_its_page_shows(page: str, pytestconfig: pytest.Config) -> None:
     """Each command's whole output and exit status are those of the page, explorations apart."""
     hold(page, explorations=False, update=pytestconfig.getoption("--update-results"))
+
+
+def test_the_front_door_is_short() -> None:
+    """The README has less than 200 lines; what is longer stands on a page of its own."""
+    assert len(text_of("README.md").splitlines()) < LINES_MAX
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -129,13 +130,23 @@ def _imported(node: ast.AST) -> list[str]:
     return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
 
 
-def test_the_readme_has_the_table_of_the_notebook() -> None:
-    """The ways out of today's hang stand in the README as the notebook `hang` prints them."""
+TABLE = re.compile(r"^```text\n +guest back .*?^```\n", re.MULTILINE | re.DOTALL)
+"""The block of a page that has the ways out of today's hang."""
+
+
+def test_pages_have_the_table_of_the_notebook(pytestconfig: pytest.Config) -> None:
+    """The ways out of today's hang stand in the README, with their runs on their own page."""
     (script,) = (one for one in execution.scripts() if one.stem == "hang")
     printed = [text for _, _, text in execution.outputs(stored(script))]
-    readme = (execution.FOLDER.parent / "README.md").read_text(encoding="utf-8")
     (table,) = (text for text in printed if "guest back" in text and "Real runs" in text)
-    assert f"```text\n{table}```\n" in readme
+    head, _, _ = table.partition("\n\nReal runs")
+    for page, shown in (("docs/question.md", table), ("README.md", f"{head}\n")):
+        path, block = execution.FOLDER.parent / page, f"```text\n{shown}```\n"
+        text = path.read_text(encoding="utf-8")
+        if pytestconfig.getoption("--update-results"):
+            text = text.replace(TABLE.findall(text)[0], block)
+            path.write_text(text, encoding="utf-8", newline="\n")
+        assert block in text, page
 
 
 def test_every_notebook_has_its_script() -> None:
