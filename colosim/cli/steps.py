@@ -49,7 +49,7 @@ def command(design: str, scenario: str | None, form: str, overrides: tuple[str, 
             "side": step.side,
             "step": step.name,
             "does": step.kind,
-            "function": function_of(step, steps),
+            "function": function_of(step, steps, found.functions),
             "lock": step.lock or None,
             "blocks_on": what_blocks(step) or None,
         }

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from colosim.designs.traits import Traits
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from simpy.events import Event
 
     from colosim.designs.primary import Primary
@@ -41,6 +43,9 @@ class Design:
 
     commit: ClassVar[str] = ""
     """The commit of coloft/qemu or QEMU that it is read off, ``""`` if it is not one's."""
+
+    functions: ClassVar[Mapping[str, str]] = {}
+    """QEMU functions of steps that have another one there than in `colosim.trace.steps`."""
 
     new_steps: ClassVar[tuple[str, ...]] = ()
     """Steps that it adds to those of `colosim.trace.steps`, such as ``"primary: compress pages"``.

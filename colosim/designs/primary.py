@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from colosim.designs.traits import Traits
     from colosim.host.failover import PrimaryFailover
     from colosim.host.host import Host
+    from colosim.host.process import Thread
 
 _DIRTY, _STAGED = PagesCounted(PRIMARY, "dirty"), Staged(PRIMARY)
 PPM = 1_000_000
@@ -56,6 +57,7 @@ class Primary(Side):
 
     def __init__(self, traits: Traits, host: Host, *rest: Any) -> None:
         super().__init__(traits, host, *rest)
+        host.lock.on_release = self._put_off
         costs, model = host.costs, host.guest_model
         self._ram_pages = model.ram_bytes // PAGE_BYTES
         self._zero_share_ppm = model.zero_share_ppm
@@ -92,7 +94,8 @@ class Primary(Side):
 
         Ticks before VMSTATE_RECEIVED of the last transaction are lost
         (colo_checkpoint_event is reset there); one since then starts the next at once.  The timer
-        is the main loop's: one that is busy when it is due lets it fire, and arms it anew, later.
+        is the main loop's: one that is busy when it is due lets it fire, and arms it anew, later;
+        so does one that waits for the lock (`_put_off`).
         """
         period = larger(self.delay_ns, 1)
         since = self.received_at_ns.get(VMSTATE_RECEIVED.name, self.entered_ns)
@@ -103,6 +106,16 @@ class Primary(Side):
         monitor = self.host.monitor
         if monitor.busy_since_ns is not None and monitor.busy_since_ns <= due <= self.env.now:
             yield from self.thread.wait(monitor.turn(), CHECKPOINT_TIMER)
+            self.entered_ns = self.env.now
+
+    def _put_off(self, thread: Thread, taken_ns: int) -> None:
+        """Let a timer that was due while the COLO thread had the lock fire now that it is free.
+
+        Measured on 11.1.3: due every 1.1 s, held up for 3.8 s, next 1.1 s after that.
+        """
+        period = self.delay_ns or 1
+        ticks = max(1, -((self.entered_ns - taken_ns) // period))
+        if thread is self.thread and self.entered_ns + ticks * period < self.env.now:
             self.entered_ns = self.env.now
 
     def arm_timer(self, at_ns: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from colosim.designs.messages import (
     CHECKPOINT_REPLY,
@@ -15,6 +15,7 @@ from colosim.designs.messages import (
 from colosim.designs.qemu_5_1 import Qemu51
 from colosim.network.tcp import StreamError
 from colosim.trace.purpose import Purpose
+from colosim.trace.steps import BITMAP_SYNC, RAM_STREAM
 
 if TYPE_CHECKING:
     from colosim.designs.design import Steps
@@ -32,6 +33,11 @@ class Qemu11(Qemu51):
         'read off QEMU 11.1.3 and measured on it; "colo: Hold the BQL while sending ram state" and '
         '"colo: Do not hold the BQL while receiving ram state" (2026)'
     )
+    functions: ClassVar = {
+        **Qemu51.functions,
+        BITMAP_SYNC: "qemu_savevm_query_pending_final",
+        RAM_STREAM: "qemu_savevm_state_complete_precopy_iterable",
+    }
     # Measured only in a sum: 12,963 B a checkpoint beside the pages, device state included.
     traits = replace(Qemu51.traits, ram_framing_bytes=278, may_have=("multifd",))
 

@@ -6,11 +6,11 @@ has none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from colosim.faults.steps import READS, RECEIVES, SENDS, WORKS, WRITES, Step
-from colosim.trace.steps import RAM_LOAD, VMSTATE_SAVE, step_of
+from colosim.trace.steps import VMSTATE_SAVE, step_of
 
 _SET_UP: Final = {
     "savevm_state_begin": "qemu_savevm_state_begin",
@@ -20,8 +20,13 @@ _MESSAGES: Final = {SENDS: "colo_send_message", RECEIVES: "colo_receive_check_me
 _VALUES: Final = {SENDS: "colo_send_message_value", RECEIVES: "colo_receive_message_value"}
 
 
-def function_of(step: Step, steps: Sequence[Step]) -> str:
-    """Return the QEMU function of a step among the steps of its design, ``""`` if none is known."""
+def function_of(step: Step, steps: Sequence[Step], own: Mapping[str, str]) -> str:
+    """Return the QEMU function of a step among the steps of its design, ``""`` if none is known.
+
+    `own`: those that the design has by other names than most (`Design.functions`).
+    """
+    if step.name in own:
+        return own[step.name]
     if step.name in _SET_UP:
         return _SET_UP[step.name]
     if step.kind in _MESSAGES:
@@ -32,8 +37,6 @@ def function_of(step: Step, steps: Sequence[Step]) -> str:
         return ""
     if known.staged_function and any(other.name == VMSTATE_SAVE for other in steps):
         return known.staged_function
-    if step.name == RAM_LOAD and step.lock:
-        return "qemu_loadvm_state_main"
     return known.function
 
 

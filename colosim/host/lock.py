@@ -57,6 +57,8 @@ class IothreadLock:
         self._chance_until_ns = -1
         self.on_change: Callable[[], None] | None = None
         """Is called when somebody may have it who had not, or nobody any more."""
+        self.on_release: Callable[[Thread, int], None] | None = None
+        """Is told who gives it back, and since when he had it (ns)."""
 
     def acquire(self, thread: Thread, purpose: Purpose) -> Generator[Event, None, None]:
         """Take the lock for `purpose`; yields only if another thread has it.
@@ -95,6 +97,8 @@ class IothreadLock:
         now = self._env.now
         self._record.add(self._codes[LockReleased, thread.name, self.purpose], now - self.since_ns)
         self.owner = None
+        if self.on_release is not None:
+            self.on_release(thread, self.since_ns)
         is_chance = bool(self.queue) and not sleeps
         self._chance_until_ns = now + WAKE_UP_NS if is_chance else -1
         if is_chance and self._barging:

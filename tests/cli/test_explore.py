@@ -275,3 +275,25 @@ def test_blocking_points_under_the_lock_show(
     assert row["lock"] == lock
     assert row["blocks_on"]
     assert all(row["function"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("design", "sync", "stream", "load"),
+    [
+        ("split", "migration_bitmap_sync", "qemu_savevm_live_state", "qemu_load_ram_state"),
+        ("qemu-5.1", "migration_bitmap_sync", "qemu_savevm_live_state", "qemu_loadvm_state_main"),
+        (
+            "qemu-11",
+            "qemu_savevm_query_pending_final",
+            "qemu_savevm_state_complete_precopy_iterable",
+            "qemu_loadvm_state_main",
+        ),
+    ],
+)
+def test_functions_are_those_of_the_version(
+    design: str, sync: str, stream: str, load: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The steps of RAM are named as in that QEMU: 11.1.3 exports no qemu_savevm_live_state."""
+    assert main(["steps", design, "--format", "json"]) == 0
+    rows = {row["step"]: row["function"] for row in json.loads(capsys.readouterr().out)}
+    assert (rows["bitmap sync"], rows["RAM stream"], rows["RAM load"]) == (sync, stream, load)
