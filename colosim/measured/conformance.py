@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from colosim.designs.registry import load_design
 from colosim.measured.events import READY, REQUEST, STAGES
 from colosim.measured.protocol import Protocol, protocol_of, protocols
 from colosim.trace.events import (
@@ -240,7 +241,7 @@ class Identification:
 
 
 def identify(histories: Sequence[History]) -> Identification:
-    """Return the designs that can have written all of these logs."""
+    """Return the designs that can have written all of these logs, of multifd those that have it."""
     first = {protocol.design: _parted(protocol, histories) for protocol in protocols()}
     excluded = {}
     for design, found in first.items():
@@ -254,7 +255,10 @@ def identify(histories: Sequence[History]) -> Identification:
             if other != design and (index not in its or its[index].line > wrong.line)
         )
         excluded[design] = replace(wrong, could=could)
-    return Identification(tuple(design for design in first if not first[design]), excluded)
+    possible = [design for design in first if not first[design]]
+    if any(history.log.multifd for history in histories):
+        possible = [name for name in possible if "multifd" in load_design(name).traits.may_have]
+    return Identification(tuple(possible), excluded)
 
 
 def parts_from(design: str, histories: Sequence[History]) -> Deviation | None:

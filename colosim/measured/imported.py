@@ -213,9 +213,8 @@ class _Import:
         self._design = design or noted or identification.nearest()
         if any(history.log.multifd for history in told) and "+multifd" not in self._design:
             raise LogError(
-                f"{told[0].log.source}: RAM was sent through multifd channels, which "
-                f"{self._design} does not have; name the design with --design, as in "
-                "qemu-11+multifd=4"
+                f"{told[0].log.source}: RAM was sent through multifd channels, of which "
+                f"{self._design!r} has none; say how many with --design, as in qemu-11+multifd=4"
             )
         self._timed = all(history.timed for history in told)
         self._sides = {history.side: history for history in told}

@@ -43,13 +43,6 @@ _HINTS: Final = {
     "ram_load_complete": SECONDARY,
 }
 """Events that are no messages, and the only side on which they happen."""
-_FAILOVER: Final = "colo_failover_set_state"
-_BETWEEN: Final = {
-    _FAILOVER,
-    "migrate_set_state",
-    "qmp_enter_x_colo_lost_heartbeat",
-}
-"""Of these there is one between two sessions of a process."""
 _BOTH_LEAST: Final = 4
 """Fewer messages than this of one side do not make a second side."""
 _BOTH_SHARE: Final = 4
@@ -153,25 +146,22 @@ def sessions_of(whole: Log) -> list[Session]:
 
 
 def _cut(events: Sequence[LogEvent]) -> Iterator[Sequence[LogEvent]]:
-    """Yield each session's events: COLO is entered anew after a failover, or by another process."""
+    """Yield each session's events: one message of each is CHECKPOINT_READY, the first.
+
+    What of the next migration stands before it, its set-up, is of the session that it leads to.
+    """
     begin = 0
-    spoken: LogEvent | None = None
-    setup: int | None = None
-    ended = failed = False
+    spoken, setup = False, None
     for place, event in enumerate(events):
         if event.words == (READY,):
-            if spoken is not None and (ended or failed or spoken.thread != event.thread):
+            if spoken:
                 cut = place if setup is None else setup
                 yield events[begin:cut]
-                begin, spoken = cut, None
-                failed = any(one.name == _FAILOVER for one in events[cut:place])
+                begin, spoken = cut, False
         elif event.name in _MESSAGES:
-            spoken, setup, ended = event, None, False
-        else:
-            failed = failed or event.name == _FAILOVER
-            ended = ended or event.name in _BETWEEN
-            if setup is None and event.words == ("setup",):
-                setup = place
+            spoken, setup = True, None
+        elif setup is None and event.words == ("setup",):
+            setup = place
     yield events[begin:]
 
 
