@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from colosim.designs.traits import Traits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from simpy.events import Event
 
     from colosim.designs.primary import Primary
