@@ -10,7 +10,7 @@ from colosim.arrays.column import Refused
 from colosim.arrays.threads import Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from colosim.arrays.column import Column
     from colosim.arrays.threads import Environment, Event
@@ -43,6 +43,7 @@ class Lock:
         self.holds: list[tuple[Any, Column, Column]] = []
         """Purpose, begin and end of every hold."""
         self._last: Thread | None = None
+        self.on_release: Callable[[Thread, Column], None] | None = None
 
     def acquire(self, thread: Thread, purpose: Any) -> Sequence[Event]:
         """Take the lock.
@@ -65,6 +66,8 @@ class Lock:
             raise Refused("a design that releases a lock that it lacks")
         self.owner, self._last = None, thread
         self.holds.append((self.purpose, self.since, thread.now))
+        if self.on_release is not None:
+            self.on_release(thread, self.since)
 
 
 class Ledger:

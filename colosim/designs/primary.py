@@ -57,7 +57,6 @@ class Primary(Side):
 
     def __init__(self, traits: Traits, host: Host, *rest: Any) -> None:
         super().__init__(traits, host, *rest)
-        host.lock.on_release = self._put_off
         costs, model = host.costs, host.guest_model
         self._ram_pages = model.ram_bytes // PAGE_BYTES
         self._zero_share_ppm = model.zero_share_ppm
@@ -97,6 +96,7 @@ class Primary(Side):
         is the main loop's: one that is busy when it is due lets it fire, and arms it anew, later;
         so does one that waits for the lock (`_put_off`).
         """
+        self.host.lock.on_release = self._put_off
         period = larger(self.delay_ns, 1)
         since = self.received_at_ns.get(VMSTATE_RECEIVED.name, self.entered_ns)
         due = self.entered_ns + ((since - self.entered_ns) // period + 1) * period
@@ -113,9 +113,11 @@ class Primary(Side):
 
         Measured on 11.1.3: due every 1.1 s, held up for 3.8 s, next 1.1 s after that.
         """
-        period = self.delay_ns or 1
-        ticks = max(1, -((self.entered_ns - taken_ns) // period))
-        if thread is self.thread and self.entered_ns + ticks * period < self.env.now:
+        if thread is not self.thread:
+            return
+        period = larger(self.delay_ns, 1)
+        ticks = larger(1, -((self.entered_ns - taken_ns) // period))
+        if self.entered_ns + ticks * period < self.env.now:
             self.entered_ns = self.env.now
 
     def arm_timer(self, at_ns: int) -> None:
