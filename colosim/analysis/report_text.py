@@ -52,7 +52,7 @@ def text_of(
     if told.events:
         parts.append(_timeline(told))
     if stands is not None:
-        parts += _standing_text(simulation, judgement, stands)
+        parts += _state_text(simulation, judgement, stands)
     if released_by:
         parts.append("\n".join(["What released it", *(_item(text) for text in released_by)]))
     if left_out:
@@ -163,7 +163,7 @@ def _timeline(told: Story) -> str:
     return "\n".join([head, *lines])
 
 
-def _standing_text(simulation: Simulation, judgement: Judgement, stands: PairState) -> list[str]:
+def _state_text(simulation: Simulation, judgement: Judgement, stands: PairState) -> list[str]:
     """Tell the lock holders, the buffers, the chains and what would release them."""
     if judgement.verdict in {COMPLETED, NOT_APPLICABLE}:
         return []
