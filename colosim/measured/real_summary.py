@@ -17,6 +17,7 @@ from colosim.runs.statistics import Quantiles
 from colosim.runs.summary import STAGING, deaf_longest_ns, summary_layout
 from colosim.runs.tally import Tally
 from colosim.runs.verdict import COMPLETED, FAILED_OVER, Judgement
+from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import (
     ABORTED,
     COMMITTED,
@@ -27,7 +28,6 @@ from colosim.trace.events import (
     MemoryLevel,
     ServesAlone,
 )
-from colosim.trace.reading import Reading
 from colosim.trace.record import Record
 
 if TYPE_CHECKING:
@@ -111,9 +111,9 @@ def _deaf_longest(shown: Sequence[Entry], end_ns: int | None, judgement: Judgeme
     if end_ns is None:
         return None
     tally = Tally()
-    reading = Reading(tally.on)
+    dispatcher = Dispatcher(tally.on)
     for flat in flat_of(shown):
-        reading.feed(flat)
+        dispatcher.feed(flat)
     tally.finish(end_ns)
     return deaf_longest_ns(tally, judgement.survivor)
 

@@ -21,8 +21,8 @@ from colosim.trace.events import OTHER, MemoryLevel
 if TYPE_CHECKING:
     from colosim.runs.curves import Shape, Stretch
     from colosim.runs.taps import Tap
+    from colosim.trace.dispatch import Handler
     from colosim.trace.events import Event
-    from colosim.trace.reading import Handler
 
     Time = Fraction | int
 
@@ -31,7 +31,7 @@ _EMPTY = Point(Fraction(0), Fraction(0), Fraction(0))
 
 
 class Peaks:
-    """Follows a record (`colosim.trace.reading`) and the buffers of a connection.
+    """Follows a record (`colosim.trace.dispatch`) and the buffers of a connection.
 
     `settle` looks at what is known by a time, `finish` at all that is left at the end of the run.
     """

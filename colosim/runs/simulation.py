@@ -40,8 +40,8 @@ from colosim.runs.statistics import Quantiles
 from colosim.runs.tally import Tally
 from colosim.runs.taps import taps
 from colosim.scenario.hosts import KVM
+from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import ABORTED, COMMITTED, PRIMARY, SECONDARY, CheckpointEnded
-from colosim.trace.reading import Reading
 from colosim.trace.record import BATCH, Record, code_of
 from colosim.trace.steps import misspelt
 
@@ -100,7 +100,7 @@ class Simulation:
         self._connect(direction)
         self.tally = Tally(scenario.warmup)
         self.peaks = Peaks(self.taps())
-        self._reading = Reading(self.tally.on, self.peaks.on)
+        self._dispatcher = Dispatcher(self.tally.on, self.peaks.on)
         self._unsettled = 0
         record.readers.append(self._read)
         self._staff()
@@ -352,7 +352,7 @@ class Simulation:
 
     def _read(self, flat: Sequence[int]) -> None:
         """Count what a part of the record says."""
-        self._reading.feed(flat)
+        self._dispatcher.feed(flat)
         self._unsettled += len(flat)
         if self._unsettled >= BATCH:
             self._unsettled = 0

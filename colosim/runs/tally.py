@@ -35,8 +35,8 @@ from colosim.trace.quantities import (
 from colosim.trace.steps import POINTS
 
 if TYPE_CHECKING:
+    from colosim.trace.dispatch import Handler
     from colosim.trace.events import Event
-    from colosim.trace.reading import Handler
 
 _BATCH: Final = 1024
 """How many values of a quantity are counted in one go."""
@@ -49,7 +49,7 @@ _POINTS: Final = tuple(point for point in POINTS if point.full_name in _SPANNED)
 
 
 class Tally:
-    """Follows a record (`colosim.trace.reading`), and is told when it is over.
+    """Follows a record (`colosim.trace.dispatch`), and is told when it is over.
 
     `warmup`: how many checkpoints are left out of the distributions.
     """

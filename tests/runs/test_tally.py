@@ -8,8 +8,8 @@ import pytest
 
 from colosim.runs.run import simulate
 from colosim.runs.tally import Tally
+from colosim.trace.dispatch import Dispatcher
 from colosim.trace.quantities import HOLDS, SPANS, WIRE_BYTES
-from colosim.trace.reading import Reading
 
 if TYPE_CHECKING:
     from colosim.scenario import Scenario
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def counted(flat: list[int], step: int, end_ns: int) -> dict[str, Any]:
     """Return what a tally says of a record that it is fed `step` integers at a time."""
     tally = Tally(1)
-    reading = Reading(tally.on)
+    dispatcher = Dispatcher(tally.on)
     for at in range(0, len(flat), step):
-        reading.feed(flat[at : at + step])
+        dispatcher.feed(flat[at : at + step])
     tally.finish(end_ns)
     names = (*SPANS, WIRE_BYTES, *HOLDS.values())
     return {

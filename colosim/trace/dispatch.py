@@ -1,4 +1,4 @@
-"""Following a record event by event: who follows says once what is done with each event."""
+"""Handing a record on, event by event: who follows says once what is done with each event."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     On = Callable[[Event], list[Handler]]
 
 
-class Reading:
+class Dispatcher:
     """Hands each event to those who follow it.
 
     Each of `followers` is asked once for an event, when it is first met, and returns what is to be
