@@ -12,8 +12,6 @@ from typing import Any, Final, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Column", "Diverged", "Ints", "Masks", "OutOfRange", "Refused", "column"]
-
 Ints = NDArray[np.int64]
 Masks = NDArray[np.bool_]
 

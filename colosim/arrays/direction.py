@@ -8,6 +8,7 @@ who of two threads acts first, points are taken out by name.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,9 @@ from colosim.network.calm import TSO_BYTES
 from colosim.network.tcp import INITIAL_WINDOW_SEGMENTS, RTO_MIN_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from colosim.arrays.column import Ints, Masks
     from colosim.arrays.threads import Environment
     from colosim.network.section import Section
-
-__all__ = ["Direction"]
 
 ORDER = "calls out of their order in time"
 UNKNOWN = np.int64(-(1 << 60))

@@ -13,8 +13,6 @@ from colosim.engine.streams import Streams
 if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
 
-__all__ = ["ack_phase_ns", "leads"]
-
 
 def ack_phase_ns(scenario: Scenario) -> Any:
     """Return where the grid of delayed ACKs lies."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,14 +17,10 @@ from colosim.designs.remedies import with_remedies
 from colosim.trace.quantities import HOLDS, SPANS, WIRE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from colosim.arrays.column import Ints
     from colosim.arrays.points import Columns
     from colosim.designs.design import Design
     from colosim.scenario.model import Scenario
-
-__all__ = ["Answers", "evaluate"]
 
 MOST_GROUPS: Final = 500
 """Points that take more ways than that through a design's code are not followed all."""

@@ -5,7 +5,9 @@ The corners of the grid and a few points between are simulated too, and compared
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,17 +21,12 @@ from colosim.runs.run import as_scenario, simulate
 from colosim.trace.fields import value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from os import PathLike
-
     import pandas as pd
 
     from colosim.arrays.evaluation import Answers
     from colosim.arrays.points import Columns
     from colosim.designs.design import Design
     from colosim.scenario.model import Scenario
-
-__all__ = ["grid"]
 
 _CORNERS_MAX = 16
 _BETWEEN = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,8 @@ from colosim.arrays.column import Refused
 from colosim.arrays.threads import Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from colosim.arrays.column import Column
     from colosim.arrays.threads import Environment, Event
-
-__all__ = ["Host", "Ledger", "Lock", "Stub"]
 
 CONTENDED = "two threads want the iothread lock"
 

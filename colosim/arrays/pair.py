@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,14 +28,10 @@ from colosim.trace.record import code_of, event_of
 from colosim.trace.steps import POINTS, OwnNames, check_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from colosim.arrays.column import Column, Ints
     from colosim.designs.design import Design
     from colosim.scenario.model import Scenario
     from colosim.trace.events import Event
-
-__all__ = ["DEAF", "Pair"]
 
 DEAF: Final = "monitor_deaf_ns"
 TIE: Final = "both ends act in one instant"

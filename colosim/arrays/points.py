@@ -6,6 +6,7 @@ in more than numbers (a preset, a switch) are columns of scenarios of their own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,15 +18,11 @@ from colosim.scenario.section import Section, all_keys, measure_in
 from colosim.scenario.units import FACTOR, SHARE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from colosim.arrays.column import Ints
     from colosim.scenario.fields import Measure
 
     Path = tuple[str, ...]
     Point = Mapping[str, object]
-
-__all__ = ["Columns", "columns_of"]
 
 _COLUMNS: Final = (
     ("checkpoint_delay_ns",),

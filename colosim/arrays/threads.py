@@ -7,6 +7,7 @@ connection, which are served in the order of their times.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,10 @@ import numpy as np
 from colosim.arrays.column import INT64, Column, Diverged, Refused, column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-
     from colosim.arrays.column import Ints, Masks
     from colosim.network.section import Section
 
     Body = Generator["Event", Any, None]
-
-__all__ = ["Call", "Environment", "Event", "Thread"]
 
 
 class Event:

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from colosim.arrays.threads import Call
     from colosim.network.section import Section
 
-__all__ = ["MOST_BYTES", "Transfer", "ceil_div", "plain"]
-
 MOST_BYTES: Final = 3_037_000_499
 """The square of a larger stream is beyond 63 bits."""
 
