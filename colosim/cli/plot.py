@@ -1,4 +1,4 @@
-"""``colosim plot RUN_DIR|SCENARIO...``."""
+"""``colosim plot DIR|SCENARIO...``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from colosim.cli.options import designs_option, overrides_option, seed_option
+from colosim.cli.options import (
+    designs_option,
+    overrides_option,
+    seed_option,
+    words_between_commas,
+)
 from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
@@ -24,12 +29,12 @@ if TYPE_CHECKING:
 
 _OF_RUNS = ("overview", "memory", "gantt", "distribution", "hang")
 _OF_TABLES = ("validation", "heatmap")
-_KINDS = (*_OF_RUNS, "against", *_OF_TABLES)
+_KINDS = (*_OF_RUNS, "against", *_OF_TABLES, "sweep")
 _PARAMETERS = ("dirty-pages", "bandwidth", "latency", "checkpoint-delay")
 
 
 @click.command("plot")
-@click.argument("sources", nargs=-1, required=True, metavar="RUN_DIR|SCENARIO...")
+@click.argument("sources", nargs=-1, required=True, metavar="DIR|SCENARIO...")
 @click.option(
     "--kind", type=click.Choice(_KINDS), default="overview", show_default=True, help="What to draw."
 )
@@ -46,6 +51,15 @@ _PARAMETERS = ("dirty-pages", "bandwidth", "latency", "checkpoint-delay")
     default="dirty-pages",
     show_default=True,
     help="What the kind 'against' varies.",
+)
+@click.option("--x", metavar="AXIS", help="Along which axis a sweep is drawn.")
+@click.option("--y", metavar="KEY", help="Its quantity; or an axis, for a map.  [default: pause]")
+@click.option(
+    "--by",
+    metavar="AXIS,...",
+    multiple=True,
+    callback=words_between_commas,
+    help="The axis of its lines; the quantity of its map.  [default: design]",
 )
 @seed_option
 @overrides_option
@@ -70,6 +84,9 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     designs: tuple[str, ...],
     checkpoint: int | None,
     parameter: str,
+    x: str | None,
+    y: str | None,
+    by: tuple[str, ...],
     seed: int | None,
     overrides: tuple[str, ...],
     data_file: Path | None,
@@ -91,6 +108,8 @@ def command(  # noqa: PLR0913 - click hands every option over by name
                   columns design, measured_ns, simulated_ns
     heatmap       verdicts of faults at protocol steps, from a CSV file with the
                   columns design, side, step, fault, verdict
+    sweep         a sweep's folder: --y against --x, a line for each value of
+                  --by, with a band over seeds; panels of the other axes
 
     The same figure is the same bytes every time.
     """  # noqa: D301 - click reads \b as: do not rewrap
@@ -104,11 +123,13 @@ def command(  # noqa: PLR0913 - click hands every option over by name
         check_output(path, sources)
     if data_file is not None and os.path.realpath(data_file) == os.path.realpath(target):
         raise click.UsageError("--data and --output name the same file")
-    if kind in {"against", *_OF_TABLES} and len(sources) > 1:
+    if kind in {"against", *_OF_TABLES, "sweep"} and len(sources) > 1:
         raise click.UsageError(f"the kind {kind!r} takes one source")
     with Progression() as progression:
         if kind in _OF_TABLES:
             figure, data = _of_table(kind, Path(sources[0]), designs)
+        elif kind == "sweep":
+            figure, data = _sweep(Path(sources[0]), x, y or "pause_ns.p50", by)
         elif kind == "against":
             figure, data = _against(sources[0], overrides, designs, parameter, progression)
         else:
@@ -145,6 +166,23 @@ def _against(
     scenario = _scenario(source, overrides)
     table = against.data(scenario, parameter, designs=designs or None, prepare=progression.watch)
     return lambda: against.figure(table), lambda: table
+
+
+def _sweep(folder: Path, x: str | None, y: str, by: Sequence[str]) -> Drawing:
+    import pandas as pd
+
+    from colosim.plots import sweep
+    from colosim.sweeps.store import RESULTS
+
+    try:
+        table = pd.read_parquet(folder / RESULTS)
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{folder} has no {RESULTS} of a sweep: {error}") from error
+    axes = sweep.axes_of(table)
+    along = x or next((axis for axis in axes if axis != "design"), None)
+    if along is None:
+        raise click.UsageError(f"{folder}: no axis has several values; name one with --x")
+    return lambda: sweep.figure(table, along, y, by), lambda: sweep.data(table, along, y, by)
 
 
 def _scenario(source: str, overrides: Sequence[str]) -> Scenario:

@@ -44,6 +44,37 @@ class Bar:
         self._bar.update(finished - self._bar.pos)
 
 
+class Pace:
+    """A line that says how many runs are done, how fast, how many failed, and what is left."""
+
+    def __init__(self, runs: int, done: int) -> None:
+        self._runs = runs
+        self._before = done
+        self._begun_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the line away."""
+        if sys.stderr.isatty():
+            click.echo(_CLEARED, err=True, nl=False)
+
+    def show(self, done: int, failed: int) -> None:
+        """Show it anew."""
+        if not sys.stderr.isatty():
+            return
+        ended = done + failed
+        rate = (ended - self._before) / max(time.monotonic() - self._begun_s, 1e-3)
+        parts = [f"{ended:,} of {self._runs:,} runs", f"{rate:,.0f} a second"]
+        if rate:
+            parts.append(f"{(self._runs - ended) / rate:,.0f} s left")
+        if failed:
+            parts.append(f"{failed:,} failed")
+        click.echo(f"\r\033[K{', '.join(parts)}", err=True, nl=False)
+
+
 class Progression(Bar):
     """Watches simulations, one after another; ``watch`` is their ``prepare``."""
 

@@ -1,0 +1,72 @@
+"""Runs of a grid, simulated: what one task does, in whatever process.
+
+What comes to it is the grid, plain data, and numbers; what goes back is a row for each: the keys of
+the summary, dotted, or why there is none.  Whatever else can give the same rows (closed forms on
+arrays, say) may stand in for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from colosim.errors import ColosimError
+from colosim.runs.run import simulate
+
+if TYPE_CHECKING:
+    from colosim.scenario.model import Scenario
+    from colosim.sweeps.axes import Value
+    from colosim.sweeps.grid import Grid
+
+Row: TypeAlias = "dict[str, Value]"
+_IN_EVERY_ROW = {"scenario", "design", "seed"}
+"""Keys of a summary that are axes, or the same everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A run that has no result, and why."""
+
+    message: str
+
+
+KILLED = Failed("the process that ran it was killed each time, perhaps for want of memory")
+
+
+def simulate_points(grid: Grid, source: str, numbers: Sequence[int]) -> list[Row | Failed]:
+    """Return the row of each run.
+
+    :param source: the digest of the code that the sweep is of.
+    :raises ColosimError: if this process has other code.
+    """
+    if grid.source_digest != source:
+        raise ColosimError("a worker has another version of colosim, or of a design, than this one")
+    found: list[Row | Failed] = []
+    varied: tuple[object, Scenario | None] = None, None
+    for number in numbers:
+        point = grid.point(number)
+        what = point.design, point.settings
+        try:
+            if varied[0] != what:  # the seeds of a point stand together
+                settings: dict[str, object] = {"designs": [point.design], **dict(point.settings)}
+                varied = what, grid.scenario.vary(settings)
+            scenario = varied[1]
+            assert scenario is not None  # noqa: S101 - varied above
+            summary = simulate(
+                scenario, point.design, seed=point.seed, tables=False, replay=grid.command(point)
+            ).summary
+        except Exception as error:  # noqa: BLE001 - a design of one's own fails in its own way
+            kind = "" if isinstance(error, ColosimError) else f"{type(error).__name__}: "
+            found.append(Failed(f"{kind}{error}"))
+        else:
+            found.append({key: value for key, value in _flat(summary) if key not in _IN_EVERY_ROW})
+    return found
+
+
+def _flat(summary: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Value]]:
+    for key, value in summary.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value

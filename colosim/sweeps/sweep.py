@@ -1,0 +1,118 @@
+"""A sweep: every run of a grid that is not finished yet, on whatever engine, its results kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from colosim.executors.batches import run_all
+from colosim.executors.engines import INLINE, opened
+from colosim.sweeps.grid import grid_of
+from colosim.sweeps.points import KILLED, Failed, simulate_points
+from colosim.sweeps.store import Store
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    import pandas as pd
+
+    from colosim.executors.engines import Engine
+    from colosim.scenario.model import Scenario
+    from colosim.sweeps.points import Row
+
+_MEASURED_RUNS = 3
+_MEASURED_S = 1.0
+
+
+def sweep(
+    scenario: str | PathLike[str] | Scenario,
+    axes: Mapping[str, object],
+    *,
+    seeds: str | int | Iterable[int] = (),
+    together: Sequence[Sequence[str]] = (),
+    executor: str | Executor = INLINE,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    folder: Path | None = None,
+) -> pd.DataFrame:
+    """Run a grid and return a row for each of its runs.
+
+    Columns: the axes in their base units, ``seed``, then the keys of the summary, dotted; integers
+    may be missing.  Runs that failed have no row: ``attrs["failures"]`` has their messages and the
+    commands that run them.
+
+    :param axes: values by key of a scenario, and ``design``: lists, or ranges as a file has them.
+        Whole numbers are in the key's base unit.
+    :param seeds: of each point; the scenario's if none are given.
+    :param together: lists of axes that go together.
+    :param executor: ``inline``, ``local`` (`jobs` processes), ``dask`` (at `scheduler`), or an
+        executor of `concurrent.futures`, which is given `jobs` tasks at once.
+    :param folder: where finished runs are kept, so that the next call goes on from there.
+    :raises ScenarioError: if the scenario, an axis or a value is wrong.
+    :raises ColosimError: if the folder has the results of another sweep, or there is no engine.
+    """
+    store = Store(grid_of(scenario, axes, seeds=seeds, together=together), folder)
+    with opened(executor, jobs, scheduler) as engine:
+        run_sweep(store, engine)
+    frame: pd.DataFrame = store.table().to_pandas()
+    frame.attrs["failures"] = [
+        {"message": message, "command": store.grid.command(store.grid.point(number))}
+        for number, message in sorted(store.failed.items())
+    ]
+    return frame
+
+
+def run_sweep(
+    store: Store,
+    engine: Engine,
+    *,
+    retry_failed: bool = False,
+    stop_at_first_failure: bool = False,
+    progress: Callable[[], None] | None = None,
+) -> None:
+    """Run what is unfinished, and merge what there is, also at an interrupt.
+
+    :param retry_failed: run what has failed instead, and nothing else.
+    :param progress: called after each batch.
+    :raises WriteError: if results cannot be written; those that were stay.
+    """
+    grid = store.grid
+    store.begin()
+
+    def finished(numbers: Sequence[int], outcomes: Sequence[Row | Failed]) -> bool:
+        store.add(numbers, outcomes)
+        if progress is not None:
+            progress()
+        failed = any(isinstance(outcome, Failed) for outcome in outcomes)
+        return not (failed and stop_at_first_failure)
+
+    try:
+        run_all(
+            engine,
+            partial(simulate_points, grid, grid.source_digest),
+            sorted(store.failed) if retry_failed else store.unfinished(),
+            finished=finished,
+            to_blame=lambda _number: KILLED,
+        )
+    finally:
+        store.merge()
+
+
+def seconds_a_run(store: Store) -> float:
+    """Return how long a run takes here, measured on some that are unfinished; 0 if none are."""
+    numbers = list(store.unfinished())
+    some = list(islice(numbers, 0, None, -(-len(numbers) // _MEASURED_RUNS) or 1))
+    begun_s, ran = time.perf_counter(), 0
+    simulate_points(store.grid, store.grid.source_digest, some[:1])  # what the first one imports
+    begun_s = time.perf_counter()
+    for number in some:
+        simulate_points(store.grid, store.grid.source_digest, [number])
+        ran += 1
+        if time.perf_counter() - begun_s > _MEASURED_S:
+            break
+    return (time.perf_counter() - begun_s) / max(1, ran)
