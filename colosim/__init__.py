@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from colosim.runs.run import NoTablesError, Run, run
     from colosim.runs.stored import read_run
     from colosim.scenario import Scenario
+    from colosim.sweeps.sweep import sweep
 
 __version__ = "0.1.0"
 
@@ -65,6 +66,7 @@ __all__ = [
     "import_runs",
     "read_run",
     "run",
+    "sweep",
     "write_run",
 ]
 
@@ -97,6 +99,7 @@ _HOMES = {
     "import_runs": "colosim.measured.imported",
     "read_run": "colosim.runs.stored",
     "run": "colosim.runs.run",
+    "sweep": "colosim.sweeps.sweep",
     "write_run": "colosim.runs.directory",
 }
 

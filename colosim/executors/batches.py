@@ -1,10 +1,9 @@
 """Many tasks as batches: how many at once, and what becomes of those whose worker is killed.
 
 A batch has so many items as take half a second of CPU, by what those before it took.  One whose
-worker is
-killed runs again in two halves, so an item that kills its worker is at last alone in its batch;
-when that has lost `LOSSES_ALONE` workers, it is to blame, and no other.  Whatever else was running
-goes on.
+worker is killed runs again in two halves, so an item that kills its worker is at last alone in its
+batch; when that has lost `LOSSES_ALONE` workers, it is to blame, and no other.  Whatever else was
+running goes on.
 """
 
 from __future__ import annotations

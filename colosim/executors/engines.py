@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import time
+import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from colosim.errors import ColosimError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 INLINE, LOCAL, DASK = "inline", "local", "dask"
 _STOPPING = {getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
@@ -70,52 +76,99 @@ class Inline(Executor):
 
 
 class Processes(Executor):
-    """Processes that are started anew (spawn), each a pool of its own.
+    """Processes that are started anew (spawn), each behind a pipe of its own.
 
-    A pool loses all that it runs when one of its processes is killed; here that is one task.  At
-    most as many tasks as processes may be submitted at once, so each runs as soon as it comes.
+    So one that is killed loses its own task and no other (the pool of `concurrent.futures` loses
+    all that it runs, and waits for ever for the rest of a result that was half written); the next
+    task starts another.  At most as many tasks as processes run at once.
     """
 
     def __init__(self, processes: int) -> None:
-        self._pools: list[ProcessPoolExecutor | None] = [None] * processes
-        self._last: list[Future[Any] | None] = [None] * processes
+        self._threads = ThreadPoolExecutor(processes)
+        self._idle: list[_Worker] = []
+        self.workers: list[_Worker] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Give a task to a process that has none."""
-        place = next((at for at, last in enumerate(self._last) if last is None or last.done()), 0)
+        return self._threads.submit(self._run, fn, args, kwargs)
+
+    def _run(self, *task: Any) -> Any:
         try:
-            future = self._submitted(place, fn, *args, **kwargs)
-        except BrokenProcessPool:  # killed, perhaps while it had nothing to do
-            self._pools[place] = None
-            future = self._submitted(place, fn, *args, **kwargs)
-        self._last[place] = future
-        return future
-
-    def _submitted(self, place: int, *task: Any, **kwargs: Any) -> Future[Any]:
-        with _interrupts_later():
-            pool = self._pool(place)
-        with _interrupts_later():  # anew: the first pool starts a tracker, which lets them through
-            return pool.submit(*task, **kwargs)
-
-    def _pool(self, place: int) -> ProcessPoolExecutor:
-        pool = self._pools[place]
-        if pool is None:
-            context = multiprocessing.get_context("spawn")
-            pool = ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_the_parent)
-            self._pools[place] = pool
-        return pool
+            worker = self._idle.pop()
+        except IndexError:
+            worker = _Worker()
+            self.workers.append(worker)
+        try:
+            result = worker.run(task)
+        except BrokenProcessPool:
+            self.workers.remove(worker)
+            raise
+        except Exception:
+            self._idle.append(worker)
+            raise
+        self._idle.append(worker)
+        return result
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as in Executor
         """End the processes, once each has finished what it runs."""
-        for pool in self._pools:
-            if pool is not None:
-                pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+        self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
+        for worker in self.workers:
+            worker.end()
+
+
+class _Worker:
+    """A process, and this end of its pipe."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        resource_tracker.ensure_running()  # as it starts it lets interrupts through
+        with _interrupts_later():
+            self.process.start()
+        theirs.close()  # else the pipe would stay open when the process is gone
+
+    def run(self, task: tuple[Any, ...]) -> Any:
+        """Return what the process makes of a task, or raise what it raises.
+
+        :raises BrokenProcessPool: if it is killed.
+        """
+        words = pickle.dumps(task)
+        try:
+            self._pipe.send_bytes(words)
+            result, error = pickle.loads(self._pipe.recv_bytes())  # noqa: S301 - of our own process
+        except (EOFError, OSError) as lost:
+            self.end()
+            raise BrokenProcessPool("the process that ran it was killed") from lost
+        if error is not None:
+            raise error
+        return result
+
+    def end(self) -> None:
+        """Let the process end, and wait for it."""
+        self._pipe.close()
+        self.process.join()
+
+
+def _serve(pipe: Connection) -> None:
+    """Run the tasks that come through the pipe, until it is closed."""
+    _end_with_the_parent()
+    with suppress(EOFError, OSError):
+        while True:
+            words = pipe.recv_bytes()
+            try:
+                fn, args, kwargs = pickle.loads(words)  # noqa: S301 - of our own parent
+                answer = pickle.dumps((fn(*args, **kwargs), None))
+            except Exception as error:  # noqa: BLE001 - it is raised in the parent
+                error.add_note(traceback.format_exc())
+                answer = pickle.dumps((None, error))
+            pipe.send_bytes(answer)
 
 
 def _end_with_the_parent() -> None:
-    """Let this process end when its parent is killed: a pool's waits for tasks for ever."""
+    """Let this process end when its parent is killed, also in the middle of a task."""
     parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101 - of a process that a pool has started
+    assert parent is not None  # noqa: S101 - of a process that `_Worker` has started
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib import rcParams
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from colosim.plots.style import FigureError, legend_below, line_of, styled, write_small
 from colosim.plots.units import plain_log, size_unit, time_unit
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 _PANELS_MAX, _COLUMNS = 12, 3
 _LOG_FROM = 8
 """From what ratio of largest and smallest on an axis is logarithmic."""
-_CELLS_SAID = 60
+_COLUMNS_SAID = 4
+"""Up to how many columns a map says its numbers."""
 _SEED = "seed"
 
 
@@ -103,8 +106,8 @@ def figure(table: pd.DataFrame, x: str, y: str, by: Sequence[str] = ()) -> Figur
     panels = list(_panels(drawn, apart))
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    made = Figure(figsize=(max(3.5, 2.5 * columns), 2.5 * rows + 0.3))
-    places = made.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    made = Figure(figsize=(max(3.5, 2.9 * columns), 2.5 * rows + 0.3))
+    places = list(made.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
     scale = _scale_of_quantity(quantity, drawn["high"])
     for place, (title, part) in zip(places, panels, strict=False):
         if is_map:
@@ -112,10 +115,21 @@ def figure(table: pd.DataFrame, x: str, y: str, by: Sequence[str] = ()) -> Figur
         else:
             _lines(place, part, x, lined if lined != x else None, scale)
         place.set_title(title)
-    for place in list(places):
+    for place in places[len(panels) :]:
         place.set_visible(False)
-    curves = made.axes[0].get_legend_handles_labels()[0]
-    if curves and lined is not None and lined != x:
+    if is_map:
+        bar = made.colorbar(places[0].collections[0], ax=places, label=scale.label)
+        bar.formatter = FuncFormatter(lambda value, _: f"{value:g}")
+        made.supylabel(y, fontsize=rcParams["axes.labelsize"])
+        return made
+    if _is_wide(drawn["median"]):
+        places[0].set_yscale("log")
+        plain_log(places[0].yaxis)
+    else:
+        places[0].set_ylim(bottom=0)
+    made.supylabel(scale.label, fontsize=rcParams["axes.labelsize"])
+    curves = places[0].get_legend_handles_labels()[0]
+    if lined not in {None, x}:
         legend_below(made, curves, len(curves))
     return made
 
@@ -160,13 +174,7 @@ def _lines(place: Axes, part: pd.DataFrame, x: str, lined: str | None, scale: _S
     if has_numbers and _is_wide(part[x]):
         place.set_xscale("log")
         plain_log(place.xaxis)
-    if _is_wide(part["median"]):
-        place.set_yscale("log")
-        plain_log(place.yaxis)
-    else:
-        place.set_ylim(bottom=0)
     place.set_xlabel(along.label)
-    place.set_ylabel(scale.label)
 
 
 def _map(
@@ -190,16 +198,13 @@ def _map(
     place.set_xticks(np.arange(len(columns)) + 0.5, [_text(x, one) for one in columns], rotation=90)
     place.set_yticks(np.arange(len(rows)) + 0.5, [_text(y, one) for one in rows])
     place.set_xlabel(x)
-    place.set_ylabel(y)
-    if cells.size <= _CELLS_SAID:
+    if len(columns) <= _COLUMNS_SAID:
         shades = np.asarray(drawn.norm(cells))
         for (row, column), cell in np.ndenumerate(cells):
             if not np.isnan(cell):
                 is_dark = shades[row, column] < 0.5  # noqa: PLR2004 - half way
                 look = {"color": "white" if is_dark else "black"}
                 write_small(place, column + 0.5, row + 0.5, f"{cell:.3g}", **look)
-    assert isinstance(place.figure, Figure)  # noqa: S101 - made by subplots
-    place.figure.colorbar(drawn, ax=place, label=scale.label)
 
 
 def _is_wide(values: pd.Series[Any]) -> bool:

@@ -30,6 +30,7 @@ from colosim.scenario.model import Scenario
 from colosim.scenario.overrides import Setting
 from colosim.scenario.reading import Reading
 from colosim.scenario.section import Example, Section
+from colosim.scenario.shipped_scenarios import find
 from colosim.scenario.units import meant, show
 from colosim.sweeps.axes import DESIGN, Axes, Axis, Seeds
 
@@ -173,7 +174,14 @@ def load_grid(path: Path) -> Grid:
         raise ScenarioError([*faults, ScenarioFault(file, root.line, root.column, expected)])
     made: SweepFile = Reading(root, faults, path.parent, SweepFile).whole()
     beside = path.parent / made.scenario
-    return _grid(str(beside) if beside.is_file() else made.scenario, made, root)
+    source = str(beside) if beside.is_file() else made.scenario
+    try:
+        find(source)
+    except ScenarioError as error:
+        at, (told,) = root.entries["scenario"].place, error.faults
+        fault = ScenarioFault(file, at.line, at.column, f"scenario: {told.message}")
+        raise ScenarioError([fault]) from None
+    return _grid(source, made, root)
 
 
 def grid_of(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from colosim.errors import ColosimError
+from colosim.errors import ColosimError, ScenarioError
 from colosim.runs.run import simulate
 
 if TYPE_CHECKING:
@@ -56,9 +56,12 @@ def simulate_points(grid: Grid, source: str, numbers: Sequence[int]) -> list[Row
             summary = simulate(
                 scenario, point.design, seed=point.seed, tables=False, replay=grid.command(point)
             ).summary
+        except ScenarioError as error:  # values that cannot stand together
+            found.append(Failed("; ".join(fault.message for fault in error.faults)))
+        except ColosimError as error:
+            found.append(Failed(str(error)))
         except Exception as error:  # noqa: BLE001 - a design of one's own fails in its own way
-            kind = "" if isinstance(error, ColosimError) else f"{type(error).__name__}: "
-            found.append(Failed(f"{kind}{error}"))
+            found.append(Failed(f"{type(error).__name__}: {error}"))
         else:
             found.append({key: value for key, value in _flat(summary) if key not in _IN_EVERY_ROW})
     return found

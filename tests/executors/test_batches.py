@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -70,8 +72,40 @@ def test_an_item_that_kills_its_worker_is_blamed_alone(tmp_path: Path) -> None:
     assert last.count("2") == 2 + LOSSES_ALONE  # in four, in two, alone
 
 
+def kill_itself() -> None:
+    """Kill the process that runs this."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def half_answered() -> None:
+    """Write the beginning of an answer, and be killed."""
+    (pipe,) = (found for found in gc.get_objects() if type(found).__name__ == "Connection")
+    os.write(pipe.fileno(), b"\0\0\1\0 half")
+    kill_itself()
+
+
+def failing() -> None:
+    """Fail in a way of its own."""
+    raise ZeroDivisionError("on purpose")
+
+
+def test_a_process_fails_as_its_task_does() -> None:
+    """What a task raises is raised here; a killed one is told, also in the middle of its answer."""
+    with Processes(1) as processes:
+        with pytest.raises(ZeroDivisionError, match="on purpose") as error:
+            processes.submit(failing).result()
+        assert "in failing" in error.value.__notes__[0]
+        for task in (kill_itself, half_answered):
+            with pytest.raises(BrokenProcessPool, match="was killed"):
+                processes.submit(task).result()
+        assert processes.submit(squared, [3]).result() == [9]
+        with pytest.raises((AttributeError, pickle.PicklingError)):
+            processes.submit(lambda: None).result()
+        assert processes.submit(squared, [4]).result() == [16]
+
+
 class Killing(Executor):
-    """Kills the worker of every third task, once, after the task has come to it."""
+    """Kills the worker of every third task, in place of running it."""
 
     def __init__(self) -> None:
         self.processes = Processes(2)
@@ -79,17 +113,11 @@ class Killing(Executor):
         self._given = 0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Give the task to a process, and perhaps kill that."""
+        """Give the task to a process, or kill one."""
         self._given += 1
         if self._given % 3 or len(self.killed) == 4:
             return self.processes.submit(fn, *args, **kwargs)
-        future = self.processes.submit(time.sleep, 60)
-        place = self.processes._last.index(future)
-        pool = self.processes._pools[place]
-        assert pool is not None
-        for process in pool._processes.values():
-            assert process.pid is not None
-            os.kill(process.pid, signal.SIGKILL)
+        future = self.processes.submit(kill_itself)
         self.killed.append(args[1])
         return future
 
@@ -209,19 +237,6 @@ def _runs(process: int) -> bool:
     except OSError:
         return False
     return state not in {"Z", "X"}
-
-
-def test_a_cluster_of_ones_own(tmp_path: Path) -> None:
-    """Two Dask workers on this machine, and a client of another's scheduler: the same results."""
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
-        ) as cluster,
-        opened(DASK, scheduler=cluster.scheduler_address) as engine,
-    ):
-        found = results_of(engine, squared, range(300))
-    assert found == {n: n * n for n in range(300)}
 
 
 def test_no_scheduler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
