@@ -2,8 +2,8 @@
 
 A batch has so many items as take half a second of CPU, by what those before it took.  One whose
 worker is killed runs again in two halves, so an item that kills its worker is at last alone in its
-batch; when that has lost `LOSSES_ALONE` workers, it is to blame, and no other.  Whatever else was
-running goes on.
+batch.  It is run again at the end, with nothing beside it, and when it has lost `LOSSES_ALONE`
+workers, it is to blame, and no other.  Whatever else was running goes on.
 """
 
 from __future__ import annotations
@@ -87,15 +87,15 @@ class _Batches(Generic[Item, Result]):
         self._work = work
         self._source = source
         self._again: deque[_Batch[Item]] = deque()
+        self._suspects: deque[_Batch[Item]] = deque()
         self._running: dict[Future[tuple[list[Result], float]], _Batch[Item]] = {}
         self._size = _FIRST
 
     def submit(self) -> bool:
         """Hand over as many batches as the engine takes, and say whether any is running."""
         while len(self._running) < self._engine.capacity():
-            again = self._again
-            batch = again.popleft() if again else _Batch(list(islice(self._source, self._size)))
-            if not batch.items:
+            batch = self._next()
+            if batch is None:
                 break
             try:
                 future = self._engine.executor.submit(_timed, self._work, batch.items)
@@ -103,6 +103,13 @@ class _Batches(Generic[Item, Result]):
                 raise ColosimError(f"the executor takes no more tasks: {error}") from error
             self._running[future] = batch
         return bool(self._running)
+
+    def _next(self) -> _Batch[Item] | None:
+        if self._again:
+            return self._again.popleft()
+        if items := list(islice(self._source, self._size)):
+            return _Batch(items)
+        return self._suspects.popleft() if self._suspects and not self._running else None
 
     def ended(self) -> Iterator[tuple[_Batch[Item], list[Result]]]:
         """Wait, and yield batches that have ended; no results where the one item is to blame."""
@@ -115,8 +122,10 @@ class _Batches(Generic[Item, Result]):
                 yield batch, results
             elif not _is_loss(failure):
                 raise failure
-            elif parts := _parts(batch):
-                self._again.extend(parts)
+            elif half := len(batch.items) // 2:
+                self._again += [_Batch(batch.items[:half]), _Batch(batch.items[half:])]
+            elif batch.losses + 1 < LOSSES_ALONE:
+                self._suspects.append(_Batch(batch.items, batch.losses + 1))
             else:
                 yield batch, []
 
@@ -143,12 +152,3 @@ def _size(count: int, took_s: float) -> int:
 
 def _is_loss(error: BaseException) -> bool:
     return isinstance(error, BrokenExecutor) or type(error).__name__ == _LOST_TO_DASK
-
-
-def _parts(batch: _Batch[Item]) -> list[_Batch[Item]]:
-    """Return as what a batch that lost its worker runs again, nothing if its item is to blame."""
-    half = len(batch.items) // 2
-    if half:
-        return [_Batch(batch.items[:half]), _Batch(batch.items[half:])]
-    losses = batch.losses + 1
-    return [_Batch(batch.items, losses)] if losses < LOSSES_ALONE else []

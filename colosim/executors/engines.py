@@ -93,11 +93,7 @@ class Processes(Executor):
         return self._threads.submit(self._run, fn, args, kwargs)
 
     def _run(self, *task: Any) -> Any:
-        try:
-            worker = self._idle.pop()
-        except IndexError:
-            worker = _Worker()
-            self.workers.append(worker)
+        worker = self._one()
         try:
             result = worker.run(task)
         except BrokenProcessPool:
@@ -108,6 +104,17 @@ class Processes(Executor):
             raise
         self._idle.append(worker)
         return result
+
+    def _one(self) -> _Worker:
+        """Return a process that has nothing to do and lives, perhaps a new one."""
+        with suppress(IndexError):
+            while True:
+                worker = self._idle.pop()
+                if worker.process.is_alive():
+                    return worker
+                self.workers.remove(worker)
+        self.workers.append(worker := _Worker())
+        return worker
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as in Executor
         """End the processes, once each has finished what it runs."""
