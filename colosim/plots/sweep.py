@@ -111,7 +111,7 @@ def figure(table: pd.DataFrame, x: str, y: str, by: Sequence[str] = ()) -> Figur
     scale = _scale_of_quantity(quantity, drawn["high"])
     for place, (title, part) in zip(places, panels, strict=False):
         if is_map:
-            _map(place, part, x, y, scale, drawn["median"])
+            _map(place, part, x, y, scale, drawn)
         else:
             _lines(place, part, x, lined if lined != x else None, scale)
         place.set_title(title)
@@ -183,17 +183,19 @@ def _map(
     x: str,
     y: str,
     scale: _Scale,
-    every: pd.Series[Any],
+    every: pd.DataFrame,
 ) -> None:
-    """Draw one map; colours are the same in all of them."""
-    columns, rows = (list(dict.fromkeys(part[name])) for name in (x, y))
+    """Draw one map; rows, columns and colours are those of all of them."""
+    columns, rows = (list(dict.fromkeys(every[name])) for name in (x, y))
     cells = np.full((len(rows), len(columns)), np.nan)
     for _, one in part.iterrows():
         if not pd.isna(one["median"]):
             cells[rows.index(one[y]), columns.index(one[x])] = float(one["median"]) / scale.size
-    known = every.dropna().to_numpy(dtype=float) / scale.size
+    known = every["median"].dropna().to_numpy(dtype=float) / scale.size
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
-    norm = {"norm": LogNorm(low, high)} if _is_wide(every) else {"vmin": low, "vmax": high}
+    norm = (
+        {"norm": LogNorm(low, high)} if _is_wide(every["median"]) else {"vmin": low, "vmax": high}
+    )
     drawn = place.pcolormesh(cells, cmap="viridis", **norm)
     place.set_xticks(np.arange(len(columns)) + 0.5, [_text(x, one) for one in columns], rotation=90)
     place.set_yticks(np.arange(len(rows)) + 0.5, [_text(y, one) for one in rows])

@@ -36,7 +36,7 @@ def joined(grid: Grid, batches: Iterable[Mapping[str, Any]]) -> pa.Table:
     return chosen.replace_schema_metadata({b"pandas": json.dumps(_for_pandas(chosen.schema))})
 
 
-_NO_ROWS: dict[str, Any] = {"done": [], "columns": {}}
+_NO_ROWS: dict[str, Any] = {"done": [], "columns": {key: [] for key in SUMMARY_KEYS}}
 _KNOWN = {key: rank for rank, key in enumerate(SUMMARY_KEYS)}
 _LAST = {key.rpartition(".")[0]: rank for key, rank in _KNOWN.items()}
 """The rank of the last key below each."""
