@@ -7,9 +7,8 @@ first frame on that is out of order it goes frame by frame (`colosim.service.com
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from colosim.scenario.service import (
 )
 from colosim.service.arrivals import BLOCK, Arrivals
 from colosim.service.comparison import MISMATCH, NEVER
-from colosim.service.requests import Requests, no_requests
+from colosim.service.requests import Requests, Served, no_requests
 from colosim.service.room import TAP_FRAMES, Room, served
 
 if TYPE_CHECKING:
@@ -29,22 +28,15 @@ if TYPE_CHECKING:
     from colosim.service.room import Settings
 
 
-@dataclass(slots=True)
-class Served:
-    """When both sides have served the first requests, as far as they are known.
-
-    `mirrored`: when the copy of each came to the secondary; `surplus`: when the secondary answers
-    what it executes once more.
-    """
-
-    primary: Times
-    secondary: Times
-    mirrored: Times
-    surplus: Times
+_CHUNK: Final = 256
+"""Most often the comparison asks for a checkpoint after few frames."""
 
 
 class OpenLoop(Room):
     """Requests that arrive by themselves."""
+
+    part = 4 * BLOCK
+    """How many are answered at once where nothing is compared."""
 
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
         super().__init__(settings, on_answers)
@@ -62,22 +54,22 @@ class OpenLoop(Room):
         before they are through the loopback."""
         self._epoch_ns = 10**7
         self._served: tuple[int, Served] | None = None
-        self._known_ns = -1
+        self._free_ns = 0
+        """When the primary's guest is free to serve what is open."""
+        self._clean_ns = -1
+        """Up to when each frame of this epoch has met its equal in order."""
 
     # ---- requests ------------------------------------------------------------------------------
 
     def _make_until(self, until_ns: int) -> None:
         """Draw requests until one comes after `until_ns`."""
-        made = [self._open]
+        made: list[Requests] = []
         last = int(self._open.arrived[-1]) if len(self._open) else -1
         while last <= until_ns:
             made.append(self._block())
             last = int(made[-1].arrived[-1])
-        if len(made) > 1:
-            whole = made[0]
-            for more in made[1:]:
-                whole = whole.and_then(more)
-            self._open = whole
+        if made:
+            self._open = self._open.and_then(*made)
 
     def _block(self) -> Requests:
         number, sent = self._planned.block()
@@ -95,14 +87,17 @@ class OpenLoop(Room):
 
     # ---- serving -------------------------------------------------------------------------------
 
-    def _serve(self, until_ns: int) -> Served:
-        """Return when what has come up to `until_ns` is served, if nothing stops the guests."""
-        if self._served is not None and self._served[0] >= until_ns:
+    def _serve(self, needed_ns: int, until_ns: int) -> Served:
+        """Return when what has come up to `needed_ns` is served, if nothing stops the guests.
+
+        What comes up to `until_ns` is served along with it.
+        """
+        if self._served is not None and self._served[0] >= needed_ns:
             return self._served[1]
         self._make_until(until_ns)
         count = int(np.searchsorted(self._open.arrived, until_ns, "right"))
         some, run = self._open.where(slice(count)), self.run_ns
-        primary = served(np.maximum(some.arrived, run), some.work, run, self.pace_ns)
+        primary = served(np.maximum(some.arrived, run), some.work, self._free_ns, self.pace_ns)
         nothing = np.zeros(0, np.int64)
         result = Served(primary, nothing, nothing, nothing)
         if self.mode == COMPARED:
@@ -149,12 +144,13 @@ class OpenLoop(Room):
         """Return when the comparison asks for a checkpoint, up to `until_ns`, and why."""
         if self.mode != COMPARED:
             return None
-        horizon = self.run_ns
+        horizon = self._clean_ns = self.run_ns
         step = 2 * self._epoch_ns
         while horizon < until_ns:
             horizon = min(until_ns, horizon + step)
             step *= 2
-            known = self._serve(horizon)
+            # The guests stop a little after that, and what is served up to there is used again.
+            known = self._serve(horizon, horizon + (horizon - self.run_ns) // 8)
             cut = NEVER if self.mute_ns is None else self.mute_ns
             found = self._compare(known, NEVER, cut, horizon, first=True)[1]
             if found is not None:
@@ -180,7 +176,16 @@ class OpenLoop(Room):
         if not self.newest_first:
             surplus = surplus[:0]  # bytes that were compared before are freed
         leaves = np.maximum(mine, theirs)
-        odd_ns, notifies = self._first_odd(some, mine, theirs, surplus, until_ns)
+        settled = 0
+        if not len(surplus):
+            clean_ns = min(self._clean_ns, cut_ns, secondary_cut_ns)
+            settled = int(np.searchsorted(leaves, clean_ns, "right"))
+        rest = slice(settled, None)
+        odd_ns, notifies = self._first_odd(
+            some.where(rest), mine[rest], theirs[rest], surplus, until_ns
+        )
+        if first:
+            self._clean_ns = min(until_ns, odd_ns - 1)
         if first and (odd_ns > until_ns or notifies):
             return leaves, (odd_ns, MISMATCH) if odd_ns <= until_ns else None
         leaves[leaves >= odd_ns] = NEVER
@@ -221,9 +226,13 @@ class OpenLoop(Room):
         if old.any():
             rest = min(rest, int(np.min(came[old])) + limits.timeout_ns)
         full = max(0, limits.queue - len(surplus))
-        if len(own) > full:
-            rest = min(rest, _first_full(own, other, connection, full, "left"))
-            rest = min(rest, _first_full(other, own, connection, full, "right"))
+        if len(own) > full + 1:
+            apart = connection[full + 1 :] == connection[: -full - 1]
+            for ones, others, tie in ((own, other, 0), (other, own, 1)):
+                # It comes before its `full` + 1st predecessor has left, so that many wait.
+                comes, matched = ones[full + 1 :], others[: -full - 1]
+                found = apart & (comes < NEVER) & (matched >= comes + tie)
+                rest = min(rest, int(np.min(comes[found], initial=NEVER)))
         return min(asks, rest), asks < rest
 
     def _compare_each(
@@ -256,17 +265,10 @@ class OpenLoop(Room):
             *(part[waits].tolist() for part in secondary), strict=True
         ):
             comparison.secondary[connection].append((at, number))
-        frames = [
-            (at, side, number, connection)
-            for side, (times, *of) in enumerate(((mine, numbers, connections), secondary))
-            for at, number, connection in zip(
-                *(part[(times >= odd_ns) & (times < NEVER)].tolist() for part in (times, *of)),
-                strict=True,
-            )
-        ]
-        frames.sort(key=lambda frame: frame[:2])
         last_ns = odd_ns - 1
-        for at_ns, side, number, connection in frames:
+        for at_ns, side, number, connection in _frames(
+            (mine, numbers, connections), secondary, odd_ns
+        ):
             if first and (at_ns > until_ns or comparison.notified):
                 break
             comparison.scan(last_ns, min(at_ns - 1, until_ns))
@@ -283,9 +285,25 @@ class OpenLoop(Room):
 
     # ---- stop, commit, begin -------------------------------------------------------------------
 
+    def _answer_in_parts(self, stop: int) -> None:
+        """Answer at once what waits for nothing, so that a long epoch needs little memory."""
+        while self.mode == DIRECT and self.pace_ns is None:
+            while len(self._open) < self.part and self._open.arrived[-1:].max(initial=0) <= stop:
+                self._open = self._open.and_then(self._block())
+            if len(self._open) < self.part or self._open.arrived[self.part - 1] > stop:
+                return
+            some = self._open.where(slice(self.part))
+            done = served(np.maximum(some.arrived, self.run_ns), some.work, self._free_ns, None)
+            if int(done[-1]) > stop:
+                return
+            self.answer(some, done)
+            self._free_ns, self._served = int(done[-1]), None
+            self._open = self._open.where(slice(len(some), None))
+
     def _stop(self) -> None:
         stop = self.stop_ns
-        known = self._serve(stop)
+        self._answer_in_parts(stop)
+        known = self._serve(stop, stop)
         self._epoch_ns = max(1, stop - self.run_ns)
         self._served = None
         comparison = self.comparison
@@ -304,17 +322,7 @@ class OpenLoop(Room):
             self._note_replays(known, requests, came)
         else:
             left = self._left_uncompared(known.primary[:done])
-        if self.mode == BUFFERED and len(self._held):
-            out = self._held_ns <= stop - self.shift_ns
-            self.answer(self._held.where(out), self._held_ns[out] + self.shift_ns)
-            self._held, self._held_ns = self._held.where(~out), self._held_ns[~out]
-        out = (left >= 0) & (left <= stop)
-        self.answer(requests.where(slice(done)).where(out), left[out])
-        waits = np.flatnonzero(left > stop)
-        self._held = self._held.and_then(requests.where(waits))
-        through = np.where(left[waits] < NEVER, left[waits] - self.shift_ns, 0)
-        self._held_ns = np.concatenate((self._held_ns, through))
-        self.held_peak = max(self.held_peak, len(self._held))
+        self._send_out(requests, left, stop)
         if done < came:
             work = requests.work.copy()
             if self.pace_ns is not None:
@@ -330,6 +338,26 @@ class OpenLoop(Room):
         self._open = requests.where(slice(done, None))
         self._taken = came - done
 
+    def _send_out(self, requests: Requests, left: Times, stop: int) -> None:
+        """Answer the first requests whose answers have left by the stop, and hold the others."""
+        done = len(left)
+        if self.mode == BUFFERED and len(self._held):
+            out = self._held_ns <= stop - self.shift_ns
+            self.answer(self._held.where(out), self._held_ns[out] + self.shift_ns)
+            self._held, self._held_ns = self._held.where(~out), self._held_ns[~out]
+        out = (left >= 0) & (left <= stop)
+        gone = int(np.count_nonzero(out))
+        if out[:gone].all():
+            self.answer(requests.where(slice(gone)), left[:gone])
+        else:
+            self.answer(requests.where(slice(done)).where(out), left[out])
+        if gone < done:
+            waits = np.flatnonzero(left > stop)
+            self._held = self._held.and_then(requests.where(waits))
+            through = np.where(left[waits] < NEVER, left[waits] - self.shift_ns, 0)
+            self._held_ns = np.concatenate((self._held_ns, through))
+        self.held_peak = max(self.held_peak, len(self._held))
+
     def _left_uncompared(self, done: Times) -> Times:
         """Return when answers leave that are not compared, `NEVER` if with the checkpoint."""
         if self.mode == HELD:
@@ -338,7 +366,8 @@ class OpenLoop(Room):
 
     def _note_replays(self, known: Served, requests: Requests, came: int) -> None:
         """Note which copies came to the stopped secondary, their requests in the state already."""
-        late = np.flatnonzero(known.mirrored[:came] > self.secondary_stop_ns)
+        first = int(np.searchsorted(known.mirrored[:came], self.secondary_stop_ns, "right"))
+        late = slice(first, came)
         self._again = requests.where(late)
         self._again_mirrored = known.mirrored[late]
 
@@ -359,6 +388,7 @@ class OpenLoop(Room):
     def _begin(self) -> None:
         run = self.run_ns
         self._served = None
+        self._clean_ns = self._free_ns = run
         self._make_until(run)
         requests = self._open
         came = int(np.searchsorted(requests.arrived, run, "right"))
@@ -397,21 +427,21 @@ class OpenLoop(Room):
         self.lose(self._open.where(~later))
 
 
+def _frames(
+    primary: tuple[Times, ...], secondary: tuple[Times, ...], from_ns: int
+) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the frames of both sides from then on: when each comes, side, number, connection."""
+    at, number, connection = (np.concatenate(pair) for pair in zip(primary, secondary, strict=True))
+    side = np.repeat((0, 1), (len(primary[0]), len(secondary[0])))
+    order = np.lexsort((side, at))
+    begin, end = np.searchsorted(at[order], (from_ns, NEVER)).tolist()
+    for chunk in range(begin, end, _CHUNK):
+        some = order[chunk : min(chunk + _CHUNK, end)]
+        yield from zip(
+            *(part[some].tolist() for part in (at, side, number, connection)), strict=True
+        )
+
+
 def _spliced(at: int, whole: Times, part: Times) -> Times:
     """Return a whole with a part in it."""
     return np.concatenate((whole[:at], part, whole[at:]))
-
-
-def _first_full(
-    own: Times, other: Times, connection: Times, queue: int, side: Literal["left", "right"]
-) -> int:
-    """Return when a frame comes that finds more than `queue` waiting, by connection in order."""
-    begins = np.flatnonzero(np.diff(connection, prepend=-1)).tolist()
-    first = NEVER
-    for begin, end in zip(begins, [*begins[1:], len(connection)], strict=True):
-        mine, theirs = own[begin:end], other[begin:end]
-        if len(mine) > queue:
-            waiting = np.arange(len(mine)) - np.searchsorted(theirs, mine, side)
-            full = (waiting > queue) & (mine < NEVER)
-            first = min(first, int(np.min(mine[full], initial=NEVER)))
-    return first

@@ -38,12 +38,24 @@ class Requests:
 
     def where(self, index: slice | Times | NDArray[np.bool_]) -> Requests:
         """Return some of them."""
-        return Requests(*(getattr(self, name)[index] for name in _NAMES))
+        return Requests(
+            self.number[index],
+            self.arrived[index],
+            self.connection[index],
+            self.work[index],
+            self.whole[index],
+            self.differs[index],
+            self.met[index],
+        )
 
-    def and_then(self, other: Requests) -> Requests:
+    def and_then(self, *others: Requests) -> Requests:
         """Return these and others that come later."""
-        parts = ((getattr(self, name), getattr(other, name)) for name in _NAMES)
-        return Requests(*(np.concatenate(pair) for pair in parts))
+        parts = [some for some in (self, *others) if len(some)]
+        if len(parts) < 2:  # noqa: PLR2004 - nothing to put together
+            return parts[0] if parts else self
+        return Requests(
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES)
+        )
 
 
 _NAMES: Final = tuple(field.name for field in fields(Requests))
@@ -53,3 +65,17 @@ def no_requests() -> Requests:
     """Return none."""
     numbers, flags = np.zeros(0, np.int64), np.zeros(0, np.bool_)
     return Requests(numbers, numbers, numbers, numbers, numbers, flags, numbers)
+
+
+@dataclass(slots=True)
+class Served:
+    """When both sides have served the first requests, as far as they are known.
+
+    `mirrored`: when the copy of each came to the secondary; `surplus`: when the secondary answers
+    what it executes once more.
+    """
+
+    primary: Times
+    secondary: Times
+    mirrored: Times
+    surplus: Times

@@ -80,6 +80,8 @@ class OfCase(Room):
 class Given(OfCase, OpenLoop):
     """Requests that come as the case says."""
 
+    part = 5
+
     def __init__(self, case: Case) -> None:
         super().__init__(settings_of(case), self.take)
         self.of(case)
