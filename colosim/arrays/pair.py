@@ -271,11 +271,13 @@ class Pair:
         deaf = [self._longest(side, lambda of: of is not Purpose.MONITOR) for side in OTHER]
         found[DEAF] = [np.maximum(*both) for both in zip(*deaf, strict=True)]
         found[DEAF][:-1] = [np.maximum(0, longest) for longest in found[DEAF][:-1]]
-        count = len(self.env.begin)
-        return {
-            name: np.array([np.broadcast_to(np.asarray(value), count) for value in values])
-            for name, values in found.items()
-        }
+        return {name: self._rows(values) for name, values in found.items()}
+
+    def _rows(self, values: list[Any]) -> Ints:
+        rows = np.empty((len(values), len(self.env.begin)), np.int64)
+        for row, value in zip(rows, values, strict=True):
+            row[:] = value
+        return rows
 
     def deaf_longest(self) -> Ints:
         """Return the longest time in which a monitor was deaf, up to the end of the run."""

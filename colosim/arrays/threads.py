@@ -33,7 +33,7 @@ class Event:
         """The time to which it is not before, if that is known."""
         self.at: Column | None = at
         self.value: Any = None
-        self._waiting: list[Callable[[], object]] = []
+        self._waiting: tuple[Callable[[], object], ...] = ()
 
     def succeed(self, value: Any = None) -> None:
         """Happen now."""
@@ -49,7 +49,7 @@ class Event:
     def when_known(self, tell: Callable[[], object]) -> None:
         """Call `tell` once its time is known."""
         if self.at is None:
-            self._waiting.append(tell)
+            self._waiting = (*self._waiting, tell)
         else:
             tell()
 
@@ -87,18 +87,24 @@ class Call(Event):
     __slots__ = ("amount", "direction", "now", "price", "section", "sends", "thread", "wake_ns",
         "write_ns")  # fmt: skip
 
-    def __init__(self, direction: Any, *, sends: bool, **given: Any) -> None:
-        super().__init__(direction.env)
-        self.direction, self.sends = direction, sends
-        self.thread: Thread = direction.env.running
-        self.begun = self.thread.now
-        self.now: Ints = self.begun.view(np.ndarray)
-        self.amount: Any = given.get("amount")
-        self.section: Section | None = given.get("section")
-        self.write_ns: Any = given.get("write_ns")
-        self.price: Any = given.get("price")
-        self.wake_ns: Any = given.get("wake_ns")
-        direction.env.calls.append(self)
+    def __init__(
+        self,
+        direction: Any,
+        *,
+        sends: bool,
+        amount: Any = 0,
+        section: Section | None = None,
+        write_ns: Any = 0,
+        price: Any = None,
+        wake_ns: Any = 0,
+    ) -> None:
+        env = direction.env
+        self.thread: Thread = env.running
+        super().__init__(env, None, self.thread.now)
+        self.direction, self.sends, self.section = direction, sends, section
+        self.now: Ints = self.thread.now.view(np.ndarray)
+        self.amount, self.write_ns, self.price, self.wake_ns = amount, write_ns, price, wake_ns
+        env.calls.append(self)
 
     @property
     def can_be_served(self) -> bool:
