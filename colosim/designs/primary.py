@@ -117,8 +117,8 @@ class Primary(Side):
             return
         period = larger(self.delay_ns, 1)
         ticks = larger(1, -((self.entered_ns - taken_ns) // period))
-        if self.entered_ns + ticks * period < self.env.now:
-            self.entered_ns = self.env.now
+        was_due = self.entered_ns + ticks * period < self.env.now
+        self.entered_ns += was_due * (self.env.now - self.entered_ns)
 
     def arm_timer(self, at_ns: int) -> None:
         """Arm the checkpoint timer anew, as a request for a checkpoint did at `at_ns`."""

@@ -66,6 +66,6 @@ def test_many_points_are_answered_while_one_is_simulated(
     rate, simulations = points / min(on_arrays), 1 / min(simulated)
     print(
         f"\n{design}: {rate:,.0f} of {points:,} points a second, {refused} refused; "
-        f"{simulations:,.0f} simulations: {rate / simulations:,.0f} times (at least {TIMES[points]})"
+        f"{simulations:,.0f} simulations: {rate / simulations:,.0f} times, at least {TIMES[points]}"
     )
     assert rate >= simulations * TIMES[points]
