@@ -84,6 +84,8 @@ class Disk:
             self.writes = GuestWrites(
                 model.writes, hosts, connection, partial(self._request, _wait), answered
             )
+        self.failed_ns: int | None = None
+        """When the primary first had an error from the secondary's disk."""
         self._flushes = 2
         self._hosts = hosts
         self._server = hosts[SECONDARY].thread("NBD server")
@@ -155,6 +157,8 @@ class Disk:
             yield from steps
         except StreamError:
             thread.waits_for = ""
+            if self.failed_ns is None:
+                self.failed_ns = host.env.now
         host.record.note(StepDone(PRIMARY, step), host.env.now - begun_ns)
         if notify is not None:
             yield from notify(step, "after")

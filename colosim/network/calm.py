@@ -319,6 +319,7 @@ class Calm:
             # A bulk transfer has emptied the token bucket (a message hardly touches it).
             self._bucket_full_ns = left + pace.burst_bytes * NS_PER_S // pace.bandwidth
         arrived = left + transfer.latency_ns
+        ends.small.bulk_left(arrived)
         if size % self._mss_bytes:
             ends.small.tail_left(arrived)
         ends.reverse.ack_rides(left, arrived)

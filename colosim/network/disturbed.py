@@ -178,6 +178,7 @@ class Disturbed:
             ends.small.left(arrives)
         else:
             ends.small.acknowledged(leaves)
+            ends.small.bulk_left(arrives)
         ends.reverse.ack_rides(leaves, arrives)
 
     def await_written(self) -> Event | None:

@@ -26,7 +26,7 @@ from colosim.network.fluid import Point
 from colosim.network.pace import PPM
 from colosim.network.reference_thread import End
 from colosim.network.reference_timers import TimedEnds
-from colosim.network.tcp import StreamError, delayed_ack_ns
+from colosim.network.tcp import RTO_MIN_NS, StreamError, delayed_ack_ns
 
 if TYPE_CHECKING:
     from simpy.events import Event
@@ -70,6 +70,9 @@ class ReferenceDirection(TimedEnds):
         self.shares: list[tuple[str, int, Callable[[int], None]]] = []
         self.departs, self.filled, self.paces = (env.event() for _ in range(3))
         self.small_acked: Event | None = None
+        self.came_ns = -1
+        self.interactive, self.quick_acks = True, 0
+        """The receiver's kernel: whether it delays ACKs, and how many it sends at once else."""
         self.idle = True
         self.end_has_come = self.peer_closed = False
         self.wrote_ns = self.left_ns = self.paced_ns = 0
@@ -177,6 +180,7 @@ class ReferenceDirection(TimedEnds):
             yield self.send_buffer.get(piece.size_bytes)
             self._see()
             self.departs = self.happens(self.departs)
+            self.reverse.answered()  # type: ignore[attr-defined]
             if not piece.message:
                 self.left_ns = self.env.now
             if small:
@@ -248,17 +252,41 @@ class ReferenceDirection(TimedEnds):
         self._see()
         if self.peer_closed:
             self.env.process(self._reset())
+        delays = self._comes(piece)
         if acked is None or acked.triggered:
             return
         network, now = self.network, self.env.now
-        if piece.message and network.delayed_ack:
+        if delays:
             due_ns = delayed_ack_ns(
                 now, network.delayed_ack_ns, network.ack_tick_ns, self.ack_phase_ns
             )
-            yield self.env.timeout(due_ns - now) | self.reverse.departs  # type: ignore[attr-defined]
+            expires = self.env.timeout(due_ns - now)
+            yield expires | self.reverse.departs  # type: ignore[attr-defined]
+            if expires.processed:
+                self.interactive = False
         yield from self._travel(READ)
         if not acked.triggered:
             acked.succeed()
+
+    def _comes(self, piece: Piece) -> bool:
+        """Note that a piece has come; return whether its ACK is delayed."""
+        silent_ns, self.came_ns = self.env.now - self.came_ns, self.env.now
+        if not piece.message:
+            self.quick_acks = 0
+            return False
+        if silent_ns > RTO_MIN_NS + 2 * self.pace.latency_ns:
+            self.quick_acks = 16
+        if not self.network.delayed_ack or (not self.interactive and self.quick_acks):
+            self.quick_acks -= self.quick_acks > 0
+            return False
+        return True
+
+    def answered(self) -> None:
+        """The receiver sends: if soon after what came, it delays ACKs from now on."""
+        tick, phase = self.network.ack_tick_ns or 1, self.ack_phase_ns
+        ticks = (self.env.now - phase) // tick - (self.came_ns - phase) // tick
+        if self.came_ns >= 0 and ticks < -(-self.network.delayed_ack_ns // tick):
+            self.interactive = True
 
     # ---- the reader ----------------------------------------------------------------------------
 

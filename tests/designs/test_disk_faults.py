@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 import pytest
 
 from colosim.analysis.explain import explain
@@ -30,6 +33,7 @@ DESIGNS = ("qsb", "split", "device-first", "flat", "qemu-3.1", "qemu-5.1", "qemu
 HUNG, ALONE = "hung", "failed_over"
 
 
+@cache
 def scenario(
     faults: str, manager: str = NO_YANK, disk: str = "{replication: nbd}", more: str = ""
 ) -> Scenario:
@@ -64,36 +68,58 @@ def verdict(design: str, faults: str, manager: str = NO_YANK) -> str:
     return judge(simulation.run()).verdict
 
 
-@pytest.mark.parametrize(
-    ("at", "manager", "unlocked", "locked"),
-    [
-        # The secondary frozen: what a design does that streams RAM without the lock, and with it.
-        (IDLE, NO_YANK, HUNG, HUNG),
-        (IDLE, MIGRATION, HUNG, HUNG),
-        (IDLE, NODE, ALONE, ALONE),
-        (IDLE, NO_YANK + DOCUMENTED, HUNG, HUNG),
-        (REPLY, MIGRATION, HUNG, HUNG),
-        (REPLY, NODE, ALONE, HUNG),
-        (STREAM, NO_YANK, ALONE, HUNG),
-        (STREAM, MIGRATION, ALONE, ALONE),
-        (STREAM, NODE, ALONE, HUNG),
-        (STREAM, NO_YANK + DOCUMENTED, HUNG, HUNG),
-    ],
+MOMENTS = {"while idle": IDLE, "after CHECKPOINT_REPLY": REPLY, "in the RAM stream": STREAM}
+YANKS = {"nothing": NO_YANK, "migration": MIGRATION, "block node": NODE, "both": BOTH}
+FAILOVERS = {"short": "", "documented": DOCUMENTED}
+FAULTS_OF_THE_PAGE = {"frozen": "freeze", "vanished": "vanish", "killed": "kill"}
+PAGE = Path(__file__).parents[2] / "docs" / "disk.md"
+HEAD = (
+    f"| secondary | when | failover | {' | '.join(f'{yank} yanked' for yank in YANKS)} |\n"
+    f"| --- | --- | --- | {' | '.join('---' for _ in YANKS)} |\n"
 )
-def test_either_yank_alone_leaves_a_hang(at: str, manager: str, unlocked: str, locked: str) -> None:
-    """The migration's does nothing for a flush, the block node's nothing for a RAM stream."""
-    faults = f"{{freeze: secondary, at: {at}}}"
-    assert verdict("qemu-5.1", faults, manager) == unlocked
-    assert verdict("qemu-11", faults, manager) == locked
 
 
-@pytest.mark.parametrize("design", DESIGNS)
-def test_who_yanks_both_is_never_hung(design: str) -> None:
-    """Frozen at any of the moments, the primary serves alone, with the documented failover too."""
-    for at, manager in ((IDLE, BOTH + DOCUMENTED), (REPLY, BOTH), (STREAM, BOTH + DOCUMENTED)):
-        assert verdict(design, f"{{freeze: secondary, at: {at}}}", manager) == ALONE
-    for at in (IDLE, REPLY, STREAM):
-        assert verdict(design, f"{{kill: secondary, at: {at}}}") == ALONE
+@cache
+def ends(fault: str, at: str, manager: str) -> dict[str, str]:
+    """Return how each design ends."""
+    faults = f"{{{fault}: secondary, at: {at}}}"
+    return {design: verdict(design, faults, manager) for design in DESIGNS}
+
+
+def told(ends: dict[str, str]) -> str:
+    """Return the verdicts of all designs, as the page has them."""
+    if len(set(ends.values())) == 1:
+        return next(iter(ends.values()))
+    hung = ", ".join(design for design, verdict in ends.items() if verdict == HUNG)
+    assert set(ends.values()) == {HUNG, ALONE}
+    return f"hung ({hung}), else failed_over"
+
+
+def test_the_page_has_the_verdicts_of_all_designs(pytestconfig: pytest.Config) -> None:
+    """Frozen, vanished or killed, at three moments, with each failover and each kind of yank."""
+    rows = "".join(
+        f"| {told_as} | {when} | {failover} | "
+        + " | ".join(told(ends(fault, at, yank + more)) for yank in YANKS.values())
+        + " |\n"
+        for told_as, fault in FAULTS_OF_THE_PAGE.items()
+        for when, at in MOMENTS.items()
+        for failover, more in FAILOVERS.items()
+        if fault != "kill" or not more
+    )
+    before, _, after = PAGE.read_text(encoding="utf-8").partition(HEAD)
+    made = before + HEAD + rows + "\n" + after.partition("\n\n")[2]
+    if pytestconfig.getoption("--update-results"):
+        PAGE.write_text(made, encoding="utf-8", newline="\n")
+    assert PAGE.read_text(encoding="utf-8") == made
+
+
+def test_who_yanks_both_is_never_hung_and_who_is_killed_hangs_nobody() -> None:
+    """Whatever the moment and the failover, the primary serves alone, in every design."""
+    for at in MOMENTS.values():
+        for more in FAILOVERS.values():
+            for fault in ("freeze", "vanish"):
+                assert set(ends(fault, at, BOTH + more).values()) == {ALONE}
+        assert set(ends("kill", at, NO_YANK).values()) == {ALONE}
 
 
 def test_agents_that_yank_both_free_their_own_qemu() -> None:
@@ -210,3 +236,18 @@ def test_what_needs_a_disk_says_so(stated: str, told: str) -> None:
     with pytest.raises(ScenarioError) as refused:
         loads(f"name: x\n{stated}")
     assert told in str(refused.value)
+
+
+def test_an_image_that_was_left_behind_is_told_of() -> None:
+    """The disk is yanked and the pair goes on: the secondary that takes over has a stale image.
+
+    Not if the primary takes over, nor if the yank came with the end.
+    """
+    yanked = "commands: [{at: 800 ms, to: primary, command: yank block-node}]"
+    for faults, more, told in (
+        ("{kill: primary, at: 2500 ms}", yanked, True),
+        ("{kill: secondary, at: 2500 ms}", yanked, False),
+        ("{kill: primary, at: 2500 ms}", "", False),
+    ):
+        found = explain(scenario(faults, BOTH, more=more), "qemu-11").left_out
+        assert ("disk-image" in [one.id for one in found]) == told
