@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from colosim.arrays.column import Refused, column
+from colosim.arrays.receiver import Receiver
 from colosim.arrays.threads import Call
 from colosim.arrays.transfer import MOST_BYTES, Transfer, ceil_div, plain
 from colosim.engine.clock import NS_PER_S, larger, smaller
@@ -104,6 +105,7 @@ class Direction:
         self.receive_buffer = plain(zero + net.receive_buffer_bytes)
         self._mss = plain(zero + net.mss_bytes)
         self._ack_delay, self._ack_tick = plain(net.delayed_ack_ns), plain(net.ack_tick_ns)
+        self._receiver = Receiver(net, self.rtt, self._phase)
         self._ack_within = self._ack_delay + 2 * self._ack_tick + self.rtt
 
     # ---- what a thread calls ------------------------------------------------------------------
@@ -183,6 +185,7 @@ class Direction:
                 self.held = np.where(holds, leaves, self.held)
         arrives = leaves + self.latency
         self.arrival, self.acked, self.unsure = arrives, self._unknown, True
+        self._receiver.small_comes(arrives)
         self.reverse.ack_rides(leaves, arrives, now)
         message = Message(arrives, now)
         self.inbox.append(message)
@@ -204,19 +207,18 @@ class Direction:
             return
         arrived = self.arrival
         if self.network.delayed_ack:
-            ticks = (arrived - self._phase) // self._ack_tick
-            ticks = ticks - (-self._ack_delay // self._ack_tick) + 1
-            arrived = ticks * self._ack_tick + self._phase
+            arrived = np.where(self._receiver.delays, self._receiver.delayed(arrived), arrived)
         self.acked = np.where(where, arrived + self.latency, self.acked)
 
     def ack_rides(self, leaves: Ints, arrives: Ints, now: Ints) -> None:
         """A segment the other way brings the ACK of the last small segment along."""
+        self._receiver.answers(leaves)
         rides = self.arrival <= leaves
         if self.acked is not self._unknown:
             rides &= (self.acked == UNKNOWN) | (self.acked > arrives)
         early = np.zeros_like(rides)
         if self.network.delayed_ack:
-            early = rides & (arrives < self.arrival + self._ack_delay)
+            early = rides & self._receiver.delays & (arrives < self.arrival + self._ack_delay)
             at_once = early & (self.held <= leaves)
             if at_once.all():
                 self.acked, self.unsure = arrives, False
@@ -261,6 +263,7 @@ class Direction:
         leaves = np.where(amount < TSO_BYTES, np.minimum(until, now + self.rtt), now)
         sooner = pushes & (leaves < until)
         self.acked = np.where(sooner, leaves, self.acked)
+        self._receiver.acknowledges(sooner)
         self._move_held(sooner, until, leaves)
         self.drained = np.where(sooner, leaves, self.drained)
         self.held = np.where(pushes, 0, self.held)
@@ -432,6 +435,7 @@ class Direction:
             full = left + self.burst * NS_PER_S // self.rate
             self.bucket_full = np.where((self.burst > 0) & self._limited, full, self.bucket_full)
         small = one.size % self._mss != 0
+        self._receiver.bulk_comes(arrived, small)
         self.arrival = np.where(small, arrived, self.arrival)
         if small.all():
             self.unsure = False

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from colosim.scenario.network import Network
 
 
-_QUICK_ACKS = 16
+QUICK_ACKS = 16
 """TCP_MAX_QUICKACKS."""
 
 
@@ -72,7 +72,7 @@ class SmallSegments:
         """A small segment leaves that arrives then."""
         self._expire(arrives_ns)
         if arrives_ns - self._came_ns > RTO_MIN_NS + 2 * self._latency_ns:
-            self._quick = _QUICK_ACKS
+            self._quick = QUICK_ACKS
         self._arrival_ns = self._came_ns = arrives_ns
         self._acked_ns = None
         self._delayed = self._delays_ack and (self._interactive or not self._quick)
