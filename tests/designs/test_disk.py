@@ -181,8 +181,8 @@ SHORT = {
 SLACK_S = 0.035
 """What a monitor of the lab may take: 0.5 to 33 ms with the load of the others."""
 GOES_ON_SLACK_S = 0.045
-"""After 4 s of silence at 20 ms of round trip the model is 41 ms early: two rounds of slow start, or
-an ACK that was delayed after all (not seen in the traces).
+"""After 4 s of silence at 20 ms of round trip the model is 41 ms early: two rounds of slow start,
+or an ACK that was delayed after all (not seen in the traces).
 """
 GIVE_UP_SLACK_S = 1.0
 """TCP's give-up was 26.6 to 26.8 s after the flush; 6 retransmissions of 204 ms sum up to 25.9."""
@@ -415,7 +415,7 @@ def test_a_healthy_pair_pays_two_round_trips_a_checkpoint(
         took = took_ms(scenario, design)
         assert 1 / 1.5 < took["stop"] / stops_ms[index] < 1.5
         assert 1 / 1.7 < took["loaded"] / loaded_ms[index] < 1.7
-        assert 1 / 1.6 < took["whole"] / whole_ms[index] < 1.2
+        assert 1 / 2 < took["whole"] / whole_ms[index] < 1.2
 
 
 WRITTEN = [
