@@ -140,14 +140,15 @@ OF_SOME: Final = (
     ),
     Remedy(
         "join-under-lock",
-        "a bug to 6.1: failover joins the secondary's COLO thread with the lock held",
-        '684bfd1820 (QEMU 6.2, 2021-11-03) mended it: "Fixed SVM hang when do failover before PVM '
-        'crash"',
+        "a bug to 6.1 (mended by 684bfd1820): failover joins the secondary's COLO thread with the "
+        "lock held",
+        '684bfd1820 (QEMU 6.2, 2021-11-03): "Fixed SVM hang when do failover before PVM crash"',
     ),
     Remedy(
         "rate-limit",
-        "a bug of 5.0: once its socket is shut down, each page that is left waits 100 ms",
-        '773861274a (QEMU 5.1, 2020-06-01) mended it: "Fix hang in ram_save_host_page"',
+        "a bug of 5.0 (mended by 773861274a): once its socket is shut down, each page that is left "
+        "waits 100 ms",
+        '773861274a (QEMU 5.1, 2020-06-01): "Fix hang in ram_save_host_page"',
     ),
 )
 """Capabilities and bugs of their time: options that only the designs may have that they name."""

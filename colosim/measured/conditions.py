@@ -236,7 +236,7 @@ def open_loop(run: MeasuredRun, costs: Mapping[str, Any] | None = None) -> Scena
     return scenario(run, dirty, max(1, len(pages)), costs)
 
 
-def closed_loop(run: MeasuredRun, costs: Mapping[str, Any] | None = None) -> Scenario:
-    """Return the scenario whose guest dirties pages at its rate for as long as it runs."""
+def closed_loop(run: MeasuredRun, costs: Mapping[str, Any] | None = None, **more: Any) -> Scenario:
+    """Return the scenario whose guest dirties pages at its rate; `more` attributes of it."""
     complete = sum(one.complete for one in run.checkpoints)
-    return scenario(run, dirty_model(run), max(1, complete), costs)
+    return scenario(run, dirty_model(run), max(1, complete), costs, **more)

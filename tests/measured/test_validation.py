@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from colosim.cli.main import main
+from colosim.designs import DesignNames
 from colosim.errors import LogError
 from colosim.measured import conditions
 from colosim.measured.fault_runs import simulate_fault
@@ -28,6 +29,8 @@ from colosim.measured.validation import (
 from colosim.measured.validation_record import errors, tables
 from colosim.plots import validation
 from colosim.plots.style import save
+from colosim.runs.run import simulate
+from colosim.scenario import loads
 
 if TYPE_CHECKING:
     from colosim.measured.measurement import MeasuredRun
@@ -365,3 +368,27 @@ def test_a_second_stall_is_expected_as_often_as_one_channel_goes_ahead() -> None
     assert pause is not None
     assert pause.measured > 80_000_000
     assert abs(pause.error) < 0.06
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["qemu25/split-ram512-n500-bw0", "qemu111/x_quickack_c4_n500", "qemu111/kvm_c0_n500_binf"],
+)
+def test_the_printed_scenario_is_what_the_closed_loop_simulates(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``colosim qemu scenario`` prints a file whose run has the same pauses, one by one."""
+    assert main(["qemu", "scenario", name]) == 0
+    loaded = loads(capsys.readouterr().out, known_designs=DesignNames())
+    run = measured(name)
+    assert loaded.measured == {run.design: name}
+    (design,) = loaded.designs
+    assert simulate(loaded, design).checkpoints.pause_ns.tolist() == [
+        one.pause_ns for one in simulate_closed_loop(run)
+    ]
+
+
+def test_a_scenario_is_of_one_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pattern of several names is refused."""
+    assert main(["qemu", "scenario", "qemu25/split-*"]) == 2
+    assert "a scenario is of one" in capsys.readouterr().err

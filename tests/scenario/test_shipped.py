@@ -117,7 +117,7 @@ def test_shipped_scenario_has_the_conditions_of_its_measured_runs(name: str) -> 
 def test_every_plain_measured_run_has_a_scenario() -> None:
     """Each measured run without a fault is named by one of the lab's scenarios.
 
-    Not those of qemu111: repeats, controls and channels, which `qemu validate` simulates.
+    Not those of qemu111: `colosim qemu scenario` prints the conditions of each.
     """
     lab = [load(name, known_designs=_DESIGNS) for name in shipped() if name.startswith("lab/")]
     named = {table for scenario in lab for table in scenario.measured.values()}

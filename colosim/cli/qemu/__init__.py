@@ -19,6 +19,7 @@ SUBCOMMANDS: Final = {
     "import": Row("colosim.cli.qemu.importing", "Turn a real run into a run directory."),
     "identify": Row("colosim.cli.qemu.identify", "Say which designs a log can come from."),
     "fit": Row("colosim.cli.qemu.fit", "Fit the costs of one host to many real runs."),
+    "scenario": Row("colosim.cli.qemu.scenario", "Print the scenario of a real run's conditions."),
     "validate": Row("colosim.cli.qemu.validating", "Hold the simulator against real runs."),
 }
 
