@@ -68,7 +68,7 @@ COMMANDS = {
     "resolve": Row("colosim.cli.resolve", "Print a scenario with every default filled in."),
     "qemu": Row("colosim.cli.qemu", "Read the logs of real QEMU runs, and be held against them."),
     "init": Row("colosim.cli.init", "Write a commented scenario to start from."),
-    "schema": Row("colosim.cli.schema", "Print the JSON Schema of scenario files."),
+    "schema": Row("colosim.cli.schema", "Print the JSON Schema of scenario files, or of sweeps."),
     "designs": Row("colosim.cli.designs", "List the checkpoint designs."),
 }
 

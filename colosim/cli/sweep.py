@@ -13,6 +13,8 @@ from colosim.cli.options import jobs_option
 from colosim.cli.progress import Pace
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from colosim.sweeps.store import Store
 
 
@@ -76,14 +78,14 @@ def command(
         opened(which, jobs, scheduler) as engine,
         Pace(len(store.grid), store.done + len(store.failed)) as pace,
     ):
-        run_sweep(
+        table = run_sweep(
             store,
             engine,
             retry_failed=retry is not None,
             stop_at_first_failure=stop_at_first_failure,
             progress=lambda: pace.show(store.done, len(store.failed)),
         )
-    return _print(store, folder)
+    return _print(store, table, folder)
 
 
 def _counts(store: Store, name: str) -> str:
@@ -103,13 +105,12 @@ def _estimate(store: Store, name: str, jobs: int) -> None:
         click.echo(f"some {left_s:,.0f} s with {jobs} processes ({each_s * 1000:,.1f} ms a run)")
 
 
-def _print(store: Store, folder: Path) -> int:
+def _print(store: Store, table: pa.Table, folder: Path) -> int:
     """Print the verdicts by design and what was written; return the exit status."""
     from colosim.cli.show import print_table
     from colosim.sweeps.store import FAILURES, RESULTS
     from colosim.trace.fields import VERDICTS
 
-    table = store.table()
     designs, verdicts = (table[key].to_pylist() for key in ("design", "verdict"))
     counts = Counter(zip(designs, verdicts, strict=True))
     words = [word for word in VERDICTS if word in verdicts]

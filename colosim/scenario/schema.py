@@ -17,15 +17,9 @@ SCHEMA_URL: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12): descriptions, units, defaults, patterns."""
-    sections = [each for reads in all_keys(Scenario).values() for each in sections_in(reads)]
-    models: list[type[Section]] = [Scenario, *sections]
-    for model in models:
-        model.model_rebuild()  # pydantic before 2.13 describes no default of a model not built yet
-    made = Scenario.model_json_schema(by_alias=True, mode="validation")
-    definitions = made.get("$defs", {})
-    for model in dict.fromkeys(models):
-        _complete(made if model is Scenario else definitions[model.__name__], model)
+    """Return the JSON Schema (draft 2020-12) of scenario files."""
+    made = schema_of(Scenario, "colosim scenario")
+    definitions = made["$defs"]
     # A scenario names the file; the values stand only in what `colosim resolve` prints.
     for name in ("MeasuredDirty", "MeasuredArrivals", "MeasuredTime"):
         definitions[name]["required"] = ["csv"]
@@ -33,8 +27,20 @@ def schema() -> dict[str, Any]:
     definitions["Costs"].pop("required")
     for key, value in plain_keys(Network.of(DEFAULT_NETWORK)).items():
         definitions["Network"]["properties"][key]["default"] = value
+    return made
+
+
+def schema_of(root: type[Section], title: str) -> dict[str, Any]:
+    """Return the schema of documents of a kind: descriptions, units, defaults, patterns."""
+    sections = [each for reads in all_keys(root).values() for each in sections_in(reads)]
+    models: list[type[Section]] = [root, *sections]
+    for model in models:
+        model.model_rebuild()  # pydantic before 2.13 describes no default of a model not built yet
+    made = root.model_json_schema(by_alias=True, mode="validation")
+    for model in dict.fromkeys(models):
+        _complete(made if model is root else made["$defs"][model.__name__], model)
     rest = {key: value for key, value in made.items() if key != "title"}
-    return {"$schema": SCHEMA_URL, "title": "colosim scenario", **rest}
+    return {"$schema": SCHEMA_URL, "title": title, **rest}
 
 
 def _complete(section: dict[str, Any], model: type[Section]) -> None:

@@ -115,17 +115,18 @@ class Store:
 
         return joined(self.grid, self._batches())
 
-    def merge(self) -> None:
-        """Write ``results.parquet`` and ``failures.csv`` anew.
+    def merge(self) -> pa.Table:
+        """Write ``results.parquet`` and ``failures.csv`` anew, and return the table of the first.
 
         :raises WriteError: if they cannot be written.
         """
-        if self.folder is None:
-            return
         from colosim.sweeps.table import as_csv, as_parquet  # noqa: PLC0415 - likewise
 
-        write_file(self.folder / RESULTS, as_parquet(self.table()))
-        write_file(self.folder / FAILURES, as_csv(self.grid, self.failed).encode())
+        table = self.table()
+        if self.folder is not None:
+            write_file(self.folder / RESULTS, as_parquet(table))
+            write_file(self.folder / FAILURES, as_csv(self.grid, self.failed).encode())
+        return table
 
     def _know(self, batch: dict[str, Any]) -> None:
         self._done.update(batch["done"])

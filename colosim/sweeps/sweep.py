@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    import pyarrow as pa
 
     from colosim.executors.engines import Engine
     from colosim.scenario.model import Scenario
@@ -58,8 +59,7 @@ def sweep(
     """
     store = Store(grid_of(scenario, axes, seeds=seeds, together=together), folder)
     with opened(executor, jobs, scheduler) as engine:
-        run_sweep(store, engine)
-    frame: pd.DataFrame = store.table().to_pandas()
+        frame: pd.DataFrame = run_sweep(store, engine).to_pandas()
     frame.attrs["failures"] = [
         {"message": message, "command": store.grid.command(store.grid.point(number))}
         for number, message in sorted(store.failed.items())
@@ -74,8 +74,8 @@ def run_sweep(
     retry_failed: bool = False,
     stop_at_first_failure: bool = False,
     progress: Callable[[], None] | None = None,
-) -> None:
-    """Run what is unfinished, and merge what there is, also at an interrupt.
+) -> pa.Table:
+    """Run what is unfinished, merge what there is, also at an interrupt, and return the table.
 
     :param retry_failed: run what has failed instead, and nothing else.
     :param progress: called after each batch.
@@ -100,7 +100,8 @@ def run_sweep(
             to_blame=lambda _number: KILLED,
         )
     finally:
-        store.merge()
+        table = store.merge()
+    return table
 
 
 def seconds_a_run(store: Store) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from colosim.cli.main import main
@@ -128,6 +130,20 @@ def test_a_broken_rule_is_status_4(folder: Path, capsys: pytest.CaptureFixture[s
     )
     assert sweep("torn.yaml") == 4
     assert "violated" in capsys.readouterr().out
+
+
+def test_editors_have_a_schema(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``schema sweep`` takes the sweeps that are right, and not those whose shape is wrong."""
+    assert main(["schema", "sweep"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    check = Draft202012Validator(schema)
+    yaml = YAML(typ="safe")
+    for right in (FINE, SWEEP, (CLUSTER.parent / "pages.yaml").read_text(encoding="utf-8")):
+        assert list(check.iter_errors(yaml.load(right))) == []
+    wrong = yaml.load("axes: {lock: {log: [1, 2]}}\nseed: 3")
+    told = [error.message.partition(" was")[0] for error in check.iter_errors(wrong)]
+    assert len(told) == 3  # no scenario, seed, a range without points
+    assert "What varies" in schema["properties"]["axes"]["description"]
 
 
 def test_the_page_shows_its_file() -> None:
