@@ -185,7 +185,9 @@ def scenarios(draw: DrawFn) -> dict[str, Any]:
         "horizon": draw(st.sampled_from(["30 s", "1000 s"])),
         "checkpoint_delay": draw(times(0, 300_000)),
         "guest": draw(guests()),
-        "hosts": {"preset": draw(st.sampled_from(["kvm-xeon", "lab-qemu25", "lab-qemu72"]))},
+        "hosts": {
+            "preset": draw(st.sampled_from(["kvm-xeon", "lab-qemu25", "lab-qemu72", "lab-qemu111"]))
+        },
         "network": draw(networks()),
         "manager": draw(managers()),
         "faults": draw(st.lists(faults(), max_size=3)),
