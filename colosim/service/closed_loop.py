@@ -1,8 +1,8 @@
 """Clients that wait for answers before they send: request after request, in the order of time.
 
 What a client sends hangs on when it was answered, and so on the comparison.  An epoch is gone
-through once its stop is known; to find out beforehand what the comparison will ask for, it is gone
-through on a copy.
+through to where the comparison will ask for a checkpoint, or the timer may; once its stop is known,
+on from there, or from the resume if that lies behind.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -45,6 +45,8 @@ class Request:
     whole: int
     """What it is in all to the secondary, which gets a copy of it."""
     met: int = 0
+    free_ns: int = 0
+    """When the primary was free for it."""
 
 
 @dataclass(slots=True)
@@ -111,9 +113,13 @@ class ClosedClients(Room):
         self._held: list[tuple[Request, int]] = []
         """What waits for the pair, and when it is through the loopback."""
         self._differs: set[int] = set()
-        self._drifted: list[int] = []
+        self._drifted: set[int] = set()
         """Those among them that differ for the guests have drifted apart, in this epoch."""
         self._looks_ahead = False
+        self._before: tuple[State, list[tuple[Request, int]]] | None = None
+        """What was at the resume, while this epoch is gone through ahead of time."""
+        self._latest_ns = self._last_ns = 0
+        """When the last event came that was gone through, and up to when scans were."""
         self._out: list[tuple[Request, int]] = []
         self._clear()
 
@@ -156,8 +162,7 @@ class ClosedClients(Room):
 
     def _leave(self, request: Request, at_ns: int) -> None:
         """Let an answer leave, after which its client goes on."""
-        if not self._looks_ahead:
-            self._out.append((request, at_ns))
+        self._out.append((request, at_ns))
         back = at_ns + 2 * self.latency_ns
         event = (back, FREES) if self._think_ns is None else (back + self._think_ns, SENDS)
         heappush(self._state.clients, (*event, request.connection))
@@ -189,16 +194,60 @@ class ClosedClients(Room):
         """Return when the comparison asks for a checkpoint, up to `until_ns`, and why."""
         if self.mode != COMPARED:
             return None
+        self._go_back()
         self._plan_until(until_ns)
-        state, self._state = self._state, self._state.copied()
+        self._before = self._state.copied(), list(self._held)
         self._looks_ahead = True
-        self._go_through(until_ns, NEVER if self.mute_ns is None else self.mute_ns)
-        self._state, self._looks_ahead = state, False
+        self._start(until_ns, NEVER if self.mute_ns is None else self.mute_ns)
+        self._go_through()
+        self._looks_ahead = False
         notified = self.comparison.notified
         return notified[0] if notified and notified[0][0] <= until_ns else None
 
-    def _go_through(self, stop_ns: int, secondary_stop_ns: int) -> None:
-        """Go from the resume to the stops; ahead of time, to the first request for a checkpoint."""
+    def _go_back(self) -> None:
+        """Forget what was gone through ahead of time."""
+        if self._before is not None:
+            self._state, self._held = self._before
+            self._before = None
+            self._out.clear()
+
+    def _go_to_stop(self) -> None:
+        """Go through to the stops: on from where the look ahead has come, or from the resume."""
+        stop, secondary_stop = self.stop_ns, self.secondary_stop_ns
+        left_ns = self._out[-1][1] if self._out else 0
+        if self._before is None or max(self._latest_ns, left_ns) > min(stop, secondary_stop):
+            self._go_back()
+            self._plan_until(stop)
+            self._start(stop, secondary_stop)
+        else:
+            held_before = len(self._before[1])
+            self._before = None
+            self._plan_until(stop)
+            self._stop_at, self._secondary_stop_at = stop, secondary_stop
+            notified = self.comparison.notified
+            notified[:] = [one for one in notified if one[0] <= stop]
+            last = (stop + self.hop_ns, secondary_stop + self.echo_ns)
+            late = sorted(one for one in self._frames if one[0] > last[one[1]])
+            self._frames = [one for one in self._frames if one[0] <= last[one[1]]]
+            heapify(self._frames)
+            undone = [request for _, side, _, request in late if not side]
+            for request in undone:
+                del self._sent[request.number]
+            early = self._drifted & {request.number for request in undone}
+            self._drifted -= early
+            self._differs -= early
+            queue, self._state.queue = [*undone, *self._state.queue], []
+            if queue:
+                self._free_ns = queue[0].free_ns
+            for request in queue:
+                self._serve(request, max(request.arrived, self.run_ns))
+            passed, self._held[held_before:] = self._held[held_before:], []
+            for request, left_ns in passed:
+                self._leave_or_hold(request, left_ns)
+        self._go_through()
+
+    def _start(self, stop_ns: int, secondary_stop_ns: int) -> None:
+        """Begin an epoch at the resume: with what both guests have, and what came in the pause."""
         comparison, state, run = self.comparison, self._state, self.run_ns
         comparison.clear()
         self._clear()
@@ -218,35 +267,45 @@ class ClosedClients(Room):
                 self._mirror(request, request.arrived if index == self._taken else came_ns)
             self._serve(request, came_ns)
         self._wait_on()
-        last_ns = run - 1
+        self._last_ns = self._latest_ns = run - 1
+
+    def _go_through(self) -> None:
+        """Go to the stops; ahead of time, to the first request for a checkpoint at most."""
+        comparison, state, stop_ns = self.comparison, self._state, self._stop_at
         while True:
             arrives_ns = state.clients[0][0] if state.clients else NEVER
             comes_ns = self._frames[0][0] if self._frames else NEVER
             if arrives_ns <= min(comes_ns, stop_ns):
+                self._latest_ns = arrives_ns
                 request_or_none = self._arrival()
                 if request_or_none is not None:
                     self._mirror(request_or_none, arrives_ns)
                     self._serve(request_or_none, arrives_ns)
                 continue
-            if comes_ns == NEVER or (self._looks_ahead and comes_ns > stop_ns):
-                break
-            comparison.scan(last_ns, min(comes_ns - 1, stop_ns))
             if self._looks_ahead and comparison.notified:
                 return
-            last_ns = comes_ns - 1
+            if comes_ns == NEVER or (self._looks_ahead and comes_ns > stop_ns):
+                break
+            comparison.scan(self._last_ns, min(comes_ns - 1, stop_ns))
+            self._last_ns = min(comes_ns - 1, stop_ns)
+            if self._looks_ahead and comparison.notified:
+                return
             at_ns, side, _, answered = heappop(self._frames)
+            self._latest_ns = at_ns
             self._frame(at_ns, side, answered)
-        comparison.scan(last_ns, stop_ns)
+        comparison.scan(self._last_ns, stop_ns)
+        self._last_ns = stop_ns
 
     def _serve(self, request: Request, came_ns: int) -> None:
         """Let the primary serve a request, as far as it comes before its stop."""
         free, pace = self._free_ns, self.pace_ns
+        request.free_ns = free
         begun = max(came_ns, free) if pace is None else came_ns
         done = max(begun + request.left, free)
         self._free_ns = done + (pace or 0)
         if done <= self._stop_at:
             if done >= self.drifted_ns and request.number not in self._differs:
-                self._drifted.append(request.number)
+                self._drifted.add(request.number)
                 self._differs.add(request.number)
             self._sent[request.number] = request
             self._send(done + self.hop_ns, 0, request)
@@ -296,18 +355,20 @@ class ClosedClients(Room):
         take = comparison.secondary_frame if side else comparison.primary_frame
         take(at_ns, request.number, request.connection, self._differs)
         for released_ns, released in comparison.released:
-            answered, left_ns = self._sent.pop(released), released_ns + self.hop_ns
-            if left_ns <= self._stop_at:
-                self._leave(answered, left_ns)
-            elif not self._looks_ahead:
-                self._held.append((answered, left_ns))
+            self._leave_or_hold(self._sent.pop(released), released_ns + self.hop_ns)
         comparison.released.clear()
+
+    def _leave_or_hold(self, request: Request, left_ns: int) -> None:
+        """Let an answer leave if it is through the loopback before the stop."""
+        if left_ns <= self._stop_at:
+            self._leave(request, left_ns)
+        else:
+            self._held.append((request, left_ns))
 
     # ---- stop, commit, begin -------------------------------------------------------------------
 
     def _stop(self) -> None:
-        self._plan_until(self.stop_ns)
-        self._go_through(self.stop_ns, self.secondary_stop_ns)
+        self._go_to_stop()
         self.dropped += len(self.comparison.dropped)
         self.lose(_as_arrays([self._sent.pop(number) for number in self.comparison.dropped]))
         self._held += [(request, 0) for request in self._sent.values()]
@@ -337,7 +398,7 @@ class ClosedClients(Room):
         self._tell()
 
     def _begin(self) -> None:
-        state, run = self._state, self.run_ns
+        state, run, self._before = self._state, self.run_ns, None
         self._plan_until(run)
         while state.clients and state.clients[0][0] <= run:
             request = self._arrival()
