@@ -11,16 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from colosim.measured import conditions
 from colosim.measured.client_run import LAB, ClientRun, Seen, latencies
 from colosim.measured.measurement import MeasuredRun, nearest_rank
-from colosim.runs.simulation import Simulation
+from colosim.runs.answers import answers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from colosim.runs.simulation import Simulation
     from colosim.scenario import Scenario
-    from colosim.service.draws import Times
 
 DESIGN: Final = "qemu-5.1"
 SEEDS: Final = 5
@@ -94,29 +94,19 @@ def scenario_of(run: ClientRun) -> Scenario:
 
 def simulate(run: ClientRun, seed: int) -> Seen:
     """Return what clients see in a simulation of a run's conditions."""
-    found: list[Times] = []
 
     def prepare(simulation: Simulation) -> None:
-        clients = simulation.clients
-        assert clients is not None  # noqa: S101 - the scenario has a service
-        told = clients.room.on_answers
-
-        def note(at_ns: Times, latencies_ns: Times) -> None:
-            found.append(latencies_ns.copy())
-            told(at_ns, latencies_ns)
-
-        clients.room.on_answers = note
+        assert simulation.clients is not None  # noqa: S101 - the scenario has a service
         for cut_ns in run.cut_ns:
-            simulation.env.call_at(cut_ns, clients.cut_copies)
+            simulation.env.call_at(cut_ns, simulation.clients.cut_copies)
 
-    scenario = scenario_of(run)
-    simulation = Simulation(scenario, DESIGN, seed=seed, keep=False, prepare=prepare).run()
+    table, simulation = answers(scenario_of(run), DESIGN, seed=seed, prepare=prepare)
     clients = simulation.clients
     assert clients is not None  # noqa: S101 - as above
     forced = sum(clients.forced.values())
     before = (run.sent_ns or (0,))[0] // run.conditions.checkpoint_delay_ns
     return Seen(
-        *latencies(np.concatenate(found).tolist()),
+        *latencies(table["latency_ns"].tolist()),
         clients.room.met_pause,
         forced,
         max(0, simulation.committed - forced - before),

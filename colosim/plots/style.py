@@ -84,11 +84,15 @@ _LINES = {
     "flat": Line(Colour.ORANGE, (0, (5.0, 1.2, 1.0, 1.2)), "^"),
     "qemu-5.1": Line(Colour.GREEN, (0, (3.0, 1.0, 1.0, 1.0, 1.0, 1.0)), "v"),
     "qemu-11": Line(Colour.BLACK, "--", "X"),
+    "remus": Line(Colour.PURPLE, (0, (5.0, 1.5, 1.0, 1.5)), "P"),
+    "unprotected": Line(Colour.GREY, "-", "*"),
 }
 _OTHERS = (
     Line(Colour.PURPLE, "-", "P"),
     Line(Colour.GREY, "-.", "*"),
     Line(Colour.YELLOW, ":", "h"),
+    Line(Colour.BLUE, "--", "<"),
+    Line(Colour.VERMILLION, _DOTTED, ">"),
 )
 
 
