@@ -70,8 +70,9 @@ class _Reading:
         self._resumes = [self._at(row, "p_vm_resumed") for row in checkpoints]
         self._began = min(self._at(row, "t_planned") for row in requests)
         self._ended = max(_ns(row["t_reply"]) or 0 for row in requests)
+        # Where the timer did not begin, the clients came as soon as the pair was one (assumed).
         self._zero = self._began
-        if checkpoints:
+        if checkpoints and checkpoints[0]["cause"] == "timer":
             first = self._at(checkpoints[0], "p_send_request")
             self._zero = first - self._config["delay"] * _MS
 

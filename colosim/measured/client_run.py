@@ -1,8 +1,8 @@
 """A measured run with clients: what they sent, what they saw, and under what conditions.
 
 The tables of such runs ship as ``tables/proxy72/NAME.json``.  Times are integer nanoseconds since
-the pair entered COLO, one checkpoint delay before its first request; in a table they stand in
-microseconds, as they were recorded.
+the pair entered COLO, one checkpoint delay before its first request (where no timer made that, when
+clients began); in a table they stand in microseconds, as they were recorded.
 """
 
 from __future__ import annotations

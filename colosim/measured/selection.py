@@ -53,14 +53,13 @@ def select(sources: Sequence[str]) -> tuple[list[MeasuredRun], list[str]]:
 def select_clients(sources: Sequence[str]) -> tuple[list[ClientRun], list[str]]:
     """Return the runs with clients that `sources` mean, and the sources that mean others.
 
-    No source means every shipped run whose output was compared.
+    No source means every shipped run.
 
     :raises LogError: if a folder cannot be read, or there is no run of such a name.
     """
     names = client_run.names()
     if not sources:
-        every = map(client_run.client_run, names)
-        return [run for run in every if run.compared], []
+        return [client_run.client_run(name) for name in names], []
     found: dict[str, ClientRun] = {}
     others = []
     for source in sources:

@@ -377,7 +377,7 @@ class ClosedClients(Room):
         self._again = [
             (request, came_ns)
             for request, came_ns in self._mirrored
-            if came_ns > self.secondary_stop_ns
+            if came_ns > self.copies_until_ns
         ]
         self._tell()
 

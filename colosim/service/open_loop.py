@@ -366,7 +366,7 @@ class OpenLoop(Room):
 
     def _note_replays(self, known: Served, requests: Requests, came: int) -> None:
         """Note which copies came to the stopped secondary, their requests in the state already."""
-        first = int(np.searchsorted(known.mirrored[:came], self.secondary_stop_ns, "right"))
+        first = int(np.searchsorted(known.mirrored[:came], self.copies_until_ns, "right"))
         late = slice(first, came)
         self._again = requests.where(late)
         self._again_mirrored = known.mirrored[late]

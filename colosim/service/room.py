@@ -121,6 +121,8 @@ class Room:
         self.running = self.committed = False
         self.run_ns = self.secondary_run_ns = 0
         self.stop_ns = self.secondary_stop_ns = -1
+        self.copies_until_ns = -1
+        """Copies that come later are before the stopped secondary, and are executed once more."""
         self.mute_ns: int | None = None
         """Since when nothing comes from the secondary any more."""
         self.was_forced = False
@@ -198,6 +200,7 @@ class Room:
         link before VMSTATE_RECEIVED takes longer than a frame does.
         """
         self.stop_ns, self.secondary_stop_ns = at_ns, min(at_ns, secondary_at_ns)
+        self.copies_until_ns = self.secondary_stop_ns
         if self.mute_ns is not None:
             self.secondary_stop_ns = min(self.secondary_stop_ns, self.mute_ns)
         self.running = self.committed = False
