@@ -1,6 +1,6 @@
 """What clients see: how latencies are distributed, how they go up and down, and what they hang on.
 
-The figures are drawn from tables of answers (`colosim.runs.answers`), by a label each, and from
+The figures are drawn from tables of answered requests (`Run.requests`), by a label each, and from
 sweeps of one key of a scenario.
 """
 
@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 
 from colosim.plots.style import FigureError, axes_or_new, legend_below, line_of, styled
 from colosim.plots.units import plain_log, time_unit
-from colosim.runs.answers import answers
-from colosim.runs.run import as_scenario
+from colosim.runs.run import as_scenario, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,10 +126,6 @@ def over_time(
     return made
 
 
-def _quantile(answers: pd.DataFrame, share: float) -> float:
-    return float(answers["latency_ns"].quantile(share, interpolation="higher"))
-
-
 def sweep(
     scenario: str | PathLike[str] | Scenario,
     key: str,
@@ -145,8 +140,9 @@ def sweep(
     :param designs: instead of the scenario's.
     :param vary: by design, other keys that it has.
 
-    Columns: ``design``, ``value`` and `QUANTITIES`; latencies are empty without an answer.
+    Columns: ``design``, ``value`` and `QUANTITIES`.
 
+    :raises FigureError: if the scenario has no duration.
     :raises ScenarioError: if the scenario is wrong with a value.
     """
     base = as_scenario(scenario)
@@ -154,17 +150,17 @@ def sweep(
     for value in values:
         for design in designs or base.designs:
             varied = base.vary({key: value, **(vary or {}).get(design, {})})
-            table, simulation = answers(varied, design)
-            seconds = simulation.end_ns / 1e9
-            assert simulation.clients is not None  # noqa: S101 - it gave answers
+            if varied.duration_ns is None:
+                raise FigureError("a sweep of what clients see needs a scenario with a duration")
+            seen = simulate(varied, design, tables=False).summary["service"]
             rows.append(
                 {
                     "design": design,
                     "value": value,
-                    "latency_p50_ns": _quantile(table, 0.5),
-                    "latency_p90_ns": _quantile(table, 0.9),
-                    "throughput_per_s": len(table) / seconds,
-                    "forced_per_s": sum(simulation.clients.forced.values()) / seconds,
+                    "latency_p50_ns": seen["latency_ns"]["p50"],
+                    "latency_p90_ns": seen["latency_ns"]["p90"],
+                    "throughput_per_s": seen["throughput_per_s"],
+                    "forced_per_s": sum(seen["forced"].values()) * 1e9 / varied.duration_ns,
                 }
             )
     return pd.DataFrame(rows)
@@ -211,6 +207,15 @@ def against(
 def answers_of(
     scenario: str | PathLike[str] | Scenario, designs: Sequence[str] | None = None
 ) -> dict[str, pd.DataFrame]:
-    """Return what `colosim.runs.answers` has of each design, by its name."""
+    """Return the requests that were answered (`Run.requests`) of each design, by its name.
+
+    :raises FigureError: if the scenario has no clients.
+    """
     base = as_scenario(scenario)
-    return {design: answers(base, design)[0] for design in designs or base.designs}
+    if base.service is None:
+        raise FigureError(f"{base.name} has no clients (service)")
+    runs = {design: simulate(base, design, requests=True) for design in designs or base.designs}
+    return {
+        design: run.requests.dropna(subset="latency_ns").sort_values("sent_ns", ignore_index=True)
+        for design, run in runs.items()
+    }

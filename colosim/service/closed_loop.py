@@ -62,11 +62,15 @@ class State:
     queue: list[Request] = field(default_factory=list)
     """What the primary has not done, in order."""
     made: int = 0
+    odd: set[int] = field(default_factory=set)
+    """Connections whose next answer differs."""
 
     def copied(self) -> State:
         """Return a copy that an epoch may change."""
         busy, unsent = defaultdict(int, self.busy), defaultdict(int, self.unsent)
-        return State(list(self.clients), busy, unsent, list(map(copy, self.queue)), self.made)
+        return State(
+            list(self.clients), busy, unsent, list(map(copy, self.queue)), self.made, set(self.odd)
+        )
 
 
 class Draw:
@@ -156,8 +160,9 @@ class ClosedClients(Room):
         number = state.made
         state.made += 1
         work, whole, differs = self._draw.of(number)
-        if differs:
+        if differs or connection in state.odd:
             self._differs.add(number)
+            state.odd.discard(connection)
         return Request(number, connection, at_ns, work, whole)
 
     def _leave(self, request: Request, at_ns: int) -> None:
@@ -312,7 +317,7 @@ class ClosedClients(Room):
             return
         if not self._looks_ahead:
             request.left = max(0, request.left - max(0, self._stop_at - begun))
-            if self.out_of_step(request.left):
+            if self.stream.under_way(request.left):
                 self._differs.add(request.number)
         self._state.queue.append(request)
 
@@ -372,6 +377,14 @@ class ClosedClients(Room):
         self.dropped += len(self.comparison.dropped)
         self.lose(_as_arrays([self._sent.pop(number) for number in self.comparison.dropped]))
         self._held += [(request, 0) for request in self._sent.values()]
+        flushed = (request.connection for request in self._sent.values())
+        for connection in self.stream.out_of_step(flushed):
+            waiting = (one for one in self._state.queue if one.connection == connection)
+            following = next(waiting, None)
+            if following is None:
+                self._state.odd.add(connection)
+            else:
+                self._differs.add(following.number)
         self.held_peak = max(self.held_peak, len(self._held))
         self._taken = len(self._state.queue)
         self._again = [

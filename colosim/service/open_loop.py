@@ -332,9 +332,11 @@ class OpenLoop(Room):
                 begun = int(known.primary[done] - work[done])
                 work[done] -= max(0, stop - begun)
             requests.work = work
-            if self.tail_ns:
+            if self.stream.tail_ns:
                 requests.differs = requests.differs.copy()
-                requests.differs[done:came] |= self.out_of_step(work[done:came])
+                requests.differs[done:came] |= self.stream.under_way(work[done:came])
+        if self.mode == COMPARED:
+            self._go_out_of_step(requests, done, np.flatnonzero(left >= NEVER))
         self._open = requests.where(slice(done, None))
         self._taken = came - done
 
@@ -357,6 +359,14 @@ class OpenLoop(Room):
             through = np.where(left[waits] < NEVER, left[waits] - self.shift_ns, 0)
             self._held_ns = np.concatenate((self._held_ns, through))
         self.held_peak = max(self.held_peak, len(self._held))
+
+    def _go_out_of_step(self, requests: Requests, done: int, flushed: Times) -> None:
+        """Let the next answer differ on connections that the flush leaves out of step."""
+        for connection in self.stream.out_of_step(requests.connection[flushed].tolist()):
+            later = np.flatnonzero(requests.connection[done:] == connection)
+            if len(later):
+                requests.differs = requests.differs.copy()
+                requests.differs[done + later[0]] = True
 
     def _left_uncompared(self, done: Times) -> Times:
         """Return when answers leave that are not compared, `NEVER` if with the checkpoint."""

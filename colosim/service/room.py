@@ -21,6 +21,7 @@ from colosim.scenario.service import BUFFERED, COMPARED, DIRECT
 from colosim.service.comparison import NEVER, Comparison
 from colosim.service.draws import Divergence, Draws, Works, of_percentiles
 from colosim.service.requests import MET, MET_FORCED
+from colosim.service.stream import ByteStream
 
 if TYPE_CHECKING:
     from colosim.scenario.service import Output, Service
@@ -34,14 +35,6 @@ NAGLE_WAYS: Final = 3
 
 TAP_NS: Final = 15_000
 """Between frames that leave the tap together (measured: 10 to 36 us in the median)."""
-SEGMENT_BYTES: Final = 1448
-SEGMENT_NS: Final = {False: 62_000, True: 115_000}
-"""What each further segment of a byte stream takes through the proxy, by `nodelay` (measured, 64
-KiB under emulation; with nodelay the length is a packet of its own)."""
-WINDOW: Final = 45
-"""Segments under way at once.  If one of the last so many of an answer is, at a stop, both guests'
-TCP are out of step after the load: one sends the short end while the other repeats a whole segment,
-which is a mismatch (measured, 64 KiB and 1 MiB)."""
 SECOND_SHARE: Final = 16
 """Of the median lag of the first request after a load, what the second takes longer (measured: in
 bursts it is answered 3.9 and 4.4 ms behind the first, for lags of 57 and 76 ms)."""
@@ -85,13 +78,10 @@ class Room:
         self.pace_ns = service.pace_ns
         self.newest_first = service.protocol != "tcp"
         self.tap_ns = TAP_NS if self.mode == COMPARED else 0
-        transfer_ns = self.tail_ns = 0
-        if self.mode == COMPARED and not self.newest_first:
-            further = max(0, -(-service.response_bytes // SEGMENT_BYTES) - 1)
-            segment_ns = SEGMENT_NS[output.nodelay]
-            transfer_ns = further * segment_ns
-            self.tail_ns = min(further, WINDOW) * segment_ns
-        self.works = Works(service, settings.seed, transfer_ns, stall=not output.nodelay)
+        self.stream = ByteStream(service, output, settings.seed, compared=self.mode == COMPARED)
+        self.works = Works(
+            service, settings.seed, self.stream.transfer_ns, stall=not output.nodelay
+        )
         phase = Streams(settings.seed).below("old packet scan", output.scan_ns)
         self.comparison = Comparison(
             newest_first=self.newest_first,
@@ -233,10 +223,6 @@ class Room:
         if anew or not (compared or self.mode == BUFFERED):
             self.mode, self.hop_ns, self.committed = DIRECT, 0, True
         self.begin(at_ns, at_ns, loaded=False)
-
-    def out_of_step(self, left_ns: Any) -> Any:
-        """Return whether guests do not go on alike with what has, or all have, so long to go."""
-        return (left_ns > 0) & (left_ns < self.tail_ns)
 
     def leaving_order(self, number: Any, connection: Any, through_ns: Any) -> tuple[Any, Any, Any]:
         """Return by what answers leave the tap together, one after the other, the last key first.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from colosim.errors import ColosimError
 from colosim.plots import clients
 from colosim.plots.style import FigureError
 from colosim.runs.run import simulate
@@ -77,5 +76,5 @@ def test_a_sweep_has_a_row_a_value_and_design() -> None:
 def test_without_clients_there_are_no_answers() -> None:
     """A scenario without a service is refused."""
     scenario = loads("{name: x, designs: [split]}")
-    with pytest.raises(ColosimError, match="has no clients"):
+    with pytest.raises(FigureError, match="has no clients"):
         clients.answers_of(scenario)

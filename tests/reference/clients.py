@@ -56,6 +56,8 @@ class Case:
     pace_ns: int | None = None
     tap_ns: int = 0
     tail_ns: int = 0
+    stays: tuple[bool, ...] = (False,)
+    """Of each flush of a connection, whether its TCP stays out of step."""
     drift_ns: tuple[int, ...] = ()
     """How long after each load the guests have drifted apart, in turn; none: never."""
     interval_ns: int | None = None
@@ -104,7 +106,9 @@ class Reference:
         self.sent: set[int] = set()  # answers of the primary that have left the comparison
         self.held: list[int] = []
         self.through: list[int] = []  # compared, and before the tap of the stopped primary
-        self.cut: set[int] = set()  # answers that a stop found under way
+        self.cut: set[int] = set()  # answers that both guests' TCP are out of step in
+        self.odd: set[int] = set()  # connections whose next answer will be
+        self.flushes = 0  # of connections
         self.buffer: list[int] = []
         self.stopped = self.env.event()
         self.drifted: set[int] = set()
@@ -163,6 +167,9 @@ class Reference:
             number = len(self.arrived)
             self.arrived.append(self.ns)
             self.connection.append(connection)
+            if connection in self.odd:
+                self.odd.discard(connection)
+                self.cut.add(number)
             answered = self.answered[number] = self.env.event()
             self.env.process(self.request(number))
             yield answered
@@ -402,6 +409,7 @@ class Reference:
             self.out.met |= {job.number for job in state}
             yield self.until(self.ns + case.save_ns, FLUSH)
             self.flushed_ns = self.ns
+            self.go_out_of_step({c: max(n for _, n in f) for c, f in self.mine.items() if f})
             flushed = [one for frames in self.mine.values() for _, one in frames] + self.held
             self.held.clear()
             self.sent |= set(flushed)
@@ -425,6 +433,20 @@ class Reference:
             self.start_guest("primary")
             self.resumed.succeed()
             self.env.process(self.let_out(flushed))
+
+    def go_out_of_step(self, flushed: dict[int, int]) -> None:
+        """Let the answer differ that follows the last one flushed of a connection."""
+        if not self.case.tail_ns:
+            return
+        for connection in sorted(flushed):
+            stays = self.case.stays[self.flushes % len(self.case.stays)]
+            self.flushes += 1
+            if not stays:
+                continue
+            if self.case.think_ns >= 0:
+                self.odd.add(connection)
+            else:
+                self.cut.add(flushed[connection] + self.case.connections)
 
     def let_out(self, flushed: list[int]) -> Steps:
         """Let out of the tap what waited before it, then what was flushed, one after the other."""

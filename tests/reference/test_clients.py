@@ -14,6 +14,7 @@ from colosim.service.closed_loop import SENDS, ClosedClients, Draw
 from colosim.service.open_loop import OpenLoop
 from colosim.service.requests import Requests
 from colosim.service.room import Room, Settings
+from colosim.service.stream import ByteStream
 from tests.reference.clients import Case, Outcome, Reference
 
 if TYPE_CHECKING:
@@ -46,6 +47,19 @@ def settings_of(case: Case, outstanding: int | None = None) -> Settings:
     return Settings(service, output, case.mode, case.crossing_ns, 1, link_bytes_per_s=10**9)
 
 
+class GivenStream(ByteStream):
+    """Flushes that leave TCP out of step as the case says."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.tail_ns, self.flushes = case, case.tail_ns, 0
+
+    def stays(self, count: int) -> list[bool]:
+        """Take the next of them."""
+        first = self.flushes
+        self.flushes += count
+        return [self.case.stays[(first + one) % len(self.case.stays)] for one in range(count)]
+
+
 class OfCase(Room):
     """Clients whose lags and scan are those of a case."""
 
@@ -59,7 +73,8 @@ class OfCase(Room):
         self.case = case
         self.comparison._phase_ns = case.phase_ns
         self.later_ns = case.later_ns
-        self.tap_ns, self.tail_ns = case.tap_ns, case.tail_ns
+        self.tap_ns = case.tap_ns
+        self.stream = GivenStream(case)
         self.phase_ns = case.ticks_at_ns
 
     def take(self, at: Times, latencies: Times) -> None:
@@ -206,6 +221,7 @@ def drawn(seed: int) -> Case:
         tail_ns=rng.choice([0, min(work)]) if mode == "compared" and not datagrams else 0,
         drift_ns=rng.choice([(), (), (some(400), some(100), some(900))]),
         interval_ns=interval if mode == "filter-buffer" else None,
+        stays=tuple(rng.random() < 0.7 for _ in range(5)),
         ticks_at_ns=rng.randrange(interval),
     )
 
