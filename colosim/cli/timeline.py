@@ -35,7 +35,8 @@ def command(
     Open the file at https://ui.perfetto.dev, which reads it inside the browser. It has a process a
     host: its threads with what they do and wait for, the iothread lock with its holder, the guest,
     and counters of memory accounts, socket buffers and dirty pages. Select a message to see the
-    arrow to its receipt. Times are exact, in ns; the same run is the same bytes.
+    arrow to its receipt; likewise a request of a client, in a run directory with a table of them
+    (`colosim run --requests`). Times are exact, in ns; the same run is the same bytes.
     """
     from colosim.cli.sources import check_output, name_of, run_of
     from colosim.files import write_file

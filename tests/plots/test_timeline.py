@@ -225,3 +225,18 @@ def test_times_before_zero_are_moved() -> None:
     trace = Trace()
     trace.slices(trace.track("one"), [Slice("early", "", -3, 4)])
     assert Read(trace.to_bytes()).slices["one"] == [("early", 0, 7)]
+
+
+def test_an_arrow_goes_from_each_request_to_its_answer() -> None:
+    """A run with a table of requests shows when each was sent and answered."""
+    text = "{name: x, duration: 100 ms, service: {arrivals: {regular: 50 /s}}}"
+    run = simulate(loads(text), "unprotected", requests=True)
+    read = Read(timeline(run))
+    sent, answers = read.instants["clients: requests sent"], read.instants["clients: answers"]
+    rows = list(rows_of(run.requests))
+    assert sent == [(row.sent_ns, f"request {row.request}") for row in rows]
+    answered = [row for row in rows if int_or_none(row.answered_ns) is not None]
+    assert answers == [(row.answered_ns, f"request {row.request}") for row in answered]
+    assert len(answered) >= 4
+    ends = [[at for _, _, at, _ in read.flows[number]] for number in sorted(read.flows)]
+    assert ends[: len(answered)] == [[row.sent_ns, row.answered_ns] for row in answered]

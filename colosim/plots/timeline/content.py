@@ -12,6 +12,7 @@ from colosim.plots.lanes import WAITS, Lanes, events_of
 from colosim.plots.style import FigureError
 from colosim.plots.timeline.trace import Flow, Slice, Thread, Trace, Unit
 from colosim.plots.units import int_or_none
+from colosim.runs.run import NoTablesError
 from colosim.trace import events as ev
 from colosim.trace.steps import MAIN_LOOP, PROTOCOL_THREADS, step_column
 
@@ -50,8 +51,9 @@ def timeline(run: Run) -> bytes:
 
     A process a host; in it a track for each thread (with what it does and what it waits for), the
     iothread lock by holder and purpose, the guest, and a counter for each memory account, socket
-    buffers among them. An arrow goes from each message's sending to its receipt. Times are those
-    of the tables, in ns since COLO was entered.
+    buffers among them. An arrow goes from each message's sending to its receipt; and from each
+    request of a client to its answer, if the run has a table of them. Times are those of the
+    tables, in ns since COLO was entered.
 
     :raises FigureError: if the run has no events.
     """
@@ -64,6 +66,7 @@ def timeline(run: Run) -> bytes:
     for side in sides.values():
         side.draw()
     _draw_messages(run, trace, {name: side.protocol_track for name, side in sides.items()})
+    _draw_requests(run, trace)
     return trace.to_bytes()
 
 
@@ -255,3 +258,19 @@ def _draw_messages(run: Run, trace: Trace, tracks: dict[str, int]) -> None:
                 track, name = tracks[str(row[end])], f"{verb} {row['name']}"
                 flow = Flow(number, ends=flow_ends)
                 trace.instant(track, at_ns, name, "message", arguments, flow)
+
+
+def _draw_requests(run: Run, trace: Trace) -> None:
+    """Mark when each request was sent and when its answer came, and tie them by an arrow."""
+    try:
+        requests = run.requests
+    except NoTablesError:
+        return
+    tracks = (trace.track("clients: requests sent"), trace.track("clients: answers"))
+    for number, row in enumerate(requests.to_dict("records"), start=len(run.messages) + 1):
+        arguments = _whole_of(row, ("connection", "latency_ns", "met_pause", "met_forced"))
+        times = (int_or_none(row["sent_ns"]), int_or_none(row["answered_ns"]))
+        for track, at_ns, ends in zip(tracks, times, (False, True), strict=True):
+            if at_ns is not None:
+                name = f"request {row['request']}"
+                trace.instant(track, at_ns, name, "request", arguments, Flow(number, ends=ends))
