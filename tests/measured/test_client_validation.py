@@ -156,10 +156,9 @@ def page_summary() -> str:
         errors = sorted(abs(float(row["error"])) for row in own)
         reached = sum(row["reached"] == "yes" for row in own)
         said.append(f"{stage} {reached} ({errors[(len(errors) - 1) // 2]:.0%})")
-    return (
-        f"Of {len(idle) // len(STAGES)} idle runs that are not seen reach their goal (median error): "
-        f"{', '.join(said)}."
-    )
+    count = len(idle) // len(STAGES)
+    told = ", ".join(said)
+    return f"Of {count} idle runs that are not seen reach their goal (median error): {told}."
 
 
 def _cell(stage: dict[str, str]) -> str:
