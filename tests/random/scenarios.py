@@ -157,6 +157,22 @@ def faults(draw: DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def disks(draw: DrawFn) -> dict[str, Any]:
+    """Return a disk, with a guest that writes to it or has some in flight."""
+    disk: dict[str, Any] = {"replication": "nbd", "flush": draw(times(0, 20_000))}
+    if draw(st.booleans()):
+        disk["writes"] = {
+            "rate": f"{draw(st.integers(1, 2000))} /s",
+            "size": f"{draw(st.sampled_from([512, 4 * KIB, 256 * KIB]))} B",
+            "depth": draw(st.sampled_from([1, 3, 16])),
+            "takes": draw(times(0, 2000)),
+        }
+    else:
+        disk["in_flight"] = f"{draw(st.sampled_from([0, 4 * KIB, 1 << 20]))} B"
+    return disk
+
+
+@st.composite
 def managers(draw: DrawFn) -> dict[str, Any]:
     """Return a cluster manager."""
     policies = ["lost-heartbeat", "yank-then-lost-heartbeat", "wait"]
@@ -192,6 +208,12 @@ def scenarios(draw: DrawFn) -> dict[str, Any]:
         "manager": draw(managers()),
         "faults": draw(st.lists(faults(), max_size=3)),
     }
+    if draw(st.integers(0, 3)) == 0:
+        scenario["disk"] = draw(disks())
+        scenario["manager"]["failover"] = draw(st.sampled_from(["short", "documented"]))
+        scenario["manager"]["yank"] = draw(
+            st.sampled_from([["migration"], ["block-node"], ["migration", "block-node"]])
+        )
     if draw(st.integers(0, 4)) == 0:
         del scenario["checkpoints"]
         scenario["duration"] = "20 s"
