@@ -20,7 +20,7 @@ from colosim.host.guest import Guest
 from colosim.host.host import STREAM_BUFFERS_BYTES, bitmap_bytes
 from colosim.host.monitor import Monitor
 from colosim.network.connection import Connection
-from colosim.scenario.hosts import KVM
+from colosim.scenario.presets import KVM
 from colosim.trace.events import OTHER, PRIMARY, SECONDARY, GuestRunning, GuestStopped
 from colosim.trace.purpose import Purpose
 from colosim.trace.quantities import HOLDS, PAUSE, REQUEST, SPANS, WIRE_BYTES, is_sent, span

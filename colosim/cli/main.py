@@ -66,6 +66,7 @@ COMMANDS = {
     "steps": Row("colosim.cli.steps", "List the protocol steps of a design."),
     "validate": Row("colosim.cli.validate", "Report every fault of scenario files at once."),
     "resolve": Row("colosim.cli.resolve", "Print a scenario with every default filled in."),
+    "presets": Row("colosim.cli.presets", "List the presets of hosts and networks."),
     "qemu": Row("colosim.cli.qemu", "Read the logs of real QEMU runs, and be held against them."),
     "init": Row("colosim.cli.init", "Write a commented scenario to start from."),
     "schema": Row("colosim.cli.schema", "Print the JSON Schema of scenario files, or of sweeps."),

@@ -39,7 +39,7 @@ from colosim.runs.service import Service
 from colosim.runs.statistics import Quantiles
 from colosim.runs.tally import Tally
 from colosim.runs.taps import taps
-from colosim.scenario.hosts import KVM
+from colosim.scenario.presets import KVM
 from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import ABORTED, COMMITTED, PRIMARY, SECONDARY, CheckpointEnded
 from colosim.trace.record import BATCH, Record, code_of

@@ -341,4 +341,5 @@ def marked(value: object, file: str, line: int = 1) -> Node:
         return Scalar(file, line, 1, "null")
     if isinstance(value, bool):
         return Scalar(file, line, 1, str(value).lower())
-    return Scalar(file, line, 1, str(value), quoted=True)
+    text = value if isinstance(value, str) else str(value)  # an own preset's name stays one
+    return Scalar(file, line, 1, text, quoted=True)

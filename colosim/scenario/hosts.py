@@ -6,17 +6,11 @@ from typing import Annotated, Any, Final
 
 from colosim.scenario.costs import Costs
 from colosim.scenario.fields import Choice, Measure
-from colosim.scenario.presets import DEFAULT_HOST, preset_names
-from colosim.scenario.section import FromPreset, read_preset
+from colosim.scenario.presets import ACCELERATORS, DEFAULT_HOST, preset
+from colosim.scenario.section import FromPreset, PresetName, Section
 from colosim.scenario.units import SHARE
 
-TCG: Final = "tcg"
-KVM: Final = "kvm"
-ACCELERATORS: Final = (TCG, KVM)
-EMULATED: Final = ("lab-qemu25", "lab-qemu72", "lab-qemu111")
-"""Host presets measured under software emulation."""
-
-_Preset = Annotated[str, Choice(preset_names("hosts"), "a host preset")]
+_Preset = Annotated[str, PresetName("hosts", "a host preset")]
 LEAD_PPM: Final = {"lab-qemu111": 460_000, "lab-qemu111-kvm": 460_000}
 """Of checkpoints over multifd channels those with one channel ahead of the others, by host preset.
 
@@ -48,10 +42,15 @@ class Host(FromPreset):
     def values_of(cls, name: str) -> dict[str, Any]:
         """Return the costs of a preset, none of them stated."""
         return {
-            "accelerator": TCG if name in EMULATED else KVM,
+            "accelerator": preset("hosts", name).accelerator,
             "channel_lead_ppm": LEAD_PPM.get(name, 0),
-            "costs": Costs.model_construct(set(), **read_preset(Costs, "hosts", name)),
+            "costs": Costs.model_construct(set(), **super().values_of(name)),
         }
+
+    @classmethod
+    def filled(cls) -> type[Section]:
+        """Return the section of the costs."""
+        return Costs
 
 
 class Hosts(FromPreset):
@@ -71,3 +70,8 @@ class Hosts(FromPreset):
     def values_of(cls, name: str) -> dict[str, Any]:
         """Return two hosts of one preset."""
         return {"primary": Host.of(name), "secondary": Host.of(name)}
+
+    @classmethod
+    def filled(cls) -> type[Section]:
+        """Return the section of the costs."""
+        return Costs

@@ -11,7 +11,6 @@ from colosim.scenario import units
 from colosim.scenario.checks import check
 from colosim.scenario.fields import (
     TIME_NS_MAX,
-    Choice,
     Measure,
     Reader,
     Size,
@@ -20,8 +19,8 @@ from colosim.scenario.fields import (
     Time,
     reject,
 )
-from colosim.scenario.presets import DEFAULT_NETWORK, preset_names
-from colosim.scenario.section import FromPreset, Section
+from colosim.scenario.presets import DEFAULT_NETWORK
+from colosim.scenario.section import FromPreset, PresetName, Section
 from colosim.scenario.units import show, text_of
 
 
@@ -80,7 +79,7 @@ class Network(FromPreset):
     family = "networks"
     example = "{preset: 10gbe}"
 
-    preset: Annotated[str, Choice(preset_names("networks"), "a network preset")] = DEFAULT_NETWORK
+    preset: Annotated[str, PresetName("networks", "a network preset")] = DEFAULT_NETWORK
     """Preset that gives every value not stated."""
     bandwidth_bytes_per_s: Annotated[int | None, Measure(units.BANDWIDTH, 1, 10**15, "unlimited")]
     """Nominal rate of the link, frames and all; 'unlimited' for no limit."""

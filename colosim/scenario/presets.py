@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from colosim.scenario.document import plain, read
 
@@ -15,6 +15,9 @@ Family: TypeAlias = Literal["hosts", "networks"]
 _FOLDER: Final = Path(__file__).parent / "presets"
 DEFAULT_HOST: Final = "kvm-xeon"
 DEFAULT_NETWORK: Final = "10gbe"
+TCG: Final = "tcg"
+KVM: Final = "kvm"
+ACCELERATORS: Final = (TCG, KVM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +30,39 @@ class PresetValue:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A named set of values; ``description`` says what it stands for."""
+    """A named set of values; ``description`` says what it stands for.
+
+    ``accelerator`` is what ran the guest where the costs of a host were measured.
+    """
 
     name: str
     description: str
     values: dict[str, PresetValue]
+    accelerator: str = KVM
 
     def texts(self) -> dict[str, str | bool]:
         """Return the values alone, by key."""
         return {key: value.value for key, value in self.values.items()}
+
+
+class OwnPreset(str):
+    """The name of a preset of one's own, as a scenario has it, with what its file held.
+
+    ``found`` is None where nothing was left for a preset to give, so that no file was read.
+    """
+
+    __slots__ = ("found",)
+    found: Preset | None
+
+    def __new__(cls, name: str, found: Preset | None) -> Self:
+        """Make the name."""
+        made = super().__new__(cls, name)
+        made.found = found
+        return made
+
+    def __getnewargs__(self) -> tuple[str, Preset | None]:  # type: ignore[override]
+        """Return what a copy in another process is made of."""
+        return str(self), self.found
 
 
 @cache
@@ -44,12 +71,17 @@ def preset_names(family: Family) -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in (_FOLDER / family).glob("*.yaml")))
 
 
-@cache
 def preset(family: Family, name: str) -> Preset:
-    """Return a shipped preset.
+    """Return a shipped preset, or what an own one's file held.
 
     :raises KeyError: if there is none of that name.
     """
+    own = name.found if isinstance(name, OwnPreset) else None
+    return own or _shipped(family, str(name))
+
+
+@cache
+def _shipped(family: Family, name: str) -> Preset:
     if name not in preset_names(family):
         raise KeyError(name)
     text = (_FOLDER / family / f"{name}.yaml").read_text(encoding="utf-8")
@@ -57,6 +89,7 @@ def preset(family: Family, name: str) -> Preset:
 
 
 _DESCRIPTION: Final = re.compile(r'^description: ("[^"\n]*")$', re.MULTILINE)
+_ACCELERATOR: Final = re.compile(r"^accelerator: (\w+)$", re.MULTILINE)
 _VALUE: Final = re.compile(
     r'^  (\w+): \{value: ("[^"\n]*"|true|false), origin: ("[^"\n]*")\}$', re.MULTILINE
 )
@@ -69,12 +102,14 @@ def _line_by_line(name: str, text: str) -> Preset | None:
     for them than a short run takes.
     """
     description, values = _DESCRIPTION.search(text), _VALUE.findall(text)
+    accelerator = _ACCELERATOR.search(text)
     if description is None or len(values) != text.count("\n  "):
         return None
     return Preset(
         name,
         json.loads(description[1]),
         {key: PresetValue(json.loads(value), json.loads(origin)) for key, value, origin in values},
+        accelerator[1] if accelerator else KVM,
     )
 
 
@@ -90,6 +125,6 @@ def parse_preset(name: str, text: str) -> Preset:
             key: PresetValue(entry["value"], entry["origin"])
             for key, entry in data["values"].items()
         }
-        return Preset(name, data["description"], values)
+        return Preset(name, data["description"], values, data.get("accelerator", KVM))
     except (AttributeError, KeyError, TypeError) as error:
         raise AssertionError(f"{name} is no preset: {error}") from error

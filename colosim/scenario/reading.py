@@ -6,6 +6,7 @@ of what is wrong looks at the whole.
 
 from __future__ import annotations
 
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import PydanticCustomError
@@ -18,8 +19,6 @@ from colosim.scenario.section import Each, Forms, FromPreset, Section, all_keys
 from colosim.scenario.units import nearest, show
 
 if TYPE_CHECKING:
-    from pathlib import Path as FilePath
-
     from colosim.scenario.checks import Path
     from colosim.scenario.document import Entry, Node
 
@@ -135,10 +134,13 @@ class Reading:
         """
         entries, data = node.entries, plain(node)
         assert isinstance(data, dict)  # noqa: S101 - of a mapping
-        if issubclass(model, FromPreset):
-            base = model.base(data.get("preset"), base.preset if base is not None else "")
-        start = vars(base) if base is not None else {}
         values = self._completed(model, data, node, path)
+        if issubclass(model, FromPreset):
+            if own := self._own_preset(model, node, data, path):
+                values["preset"] = own
+            named = values.get("preset", data.get("preset"))
+            base = model.base(named, base.preset if base is not None else "")
+        start = vars(base) if base is not None else {}
         keys, readers = model.keys(), model.readers()
         for key, entry in entries.items():
             name, here = keys.get(key), (*path, key)
@@ -170,6 +172,24 @@ class Reading:
             at = node.entries[key].place if key else node
             self.report(path, at, f"{_dotted((*path, key)) if key else path[-1]}: {error}")
             return dict.fromkeys(model.readers(), _WRONG)
+
+    def _own_preset(
+        self, model: type[FromPreset], node: Mapping, given: dict[str, Any], path: Path
+    ) -> Any:
+        """Return the own preset that a section names, if it does; a path in it starts at the file.
+
+        What is set on the command line starts at the current folder.
+        """
+        entry = node.entries.get("preset")
+        if entry is None:
+            return None
+        in_file = entry.value.file == self._root.file
+        try:
+            return model.own_preset(given, self._folder if in_file else FilePath())
+        except ScenarioError as error:
+            self._wrong.add((*path, "preset"))
+            self._faults += error.faults
+            return _WRONG
 
     def _unknown(
         self,

@@ -11,18 +11,18 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import FunctionType, NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
 
 from colosim.scenario.checks import Check
-from colosim.scenario.fields import Measure, Reader
-from colosim.scenario.presets import Family, preset, preset_names
+from colosim.scenario.fields import Choice, Measure, Reader
+from colosim.scenario.own_presets import file_of, own_names, read_preset_file
+from colosim.scenario.presets import Family, OwnPreset, preset, preset_names
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pydantic.fields import FieldInfo
 
 
@@ -87,6 +87,25 @@ class Section(BaseModel):
         return {**data, **cls.completed(data, None)} if isinstance(data, dict) else data
 
 
+class PresetName(Reader):
+    """Reads the name of a preset; that of an own one comes with what its file held."""
+
+    def __init__(self, family: Family, what: str) -> None:
+        self._family = family
+        self._what = what
+
+    def read(self, value: object) -> str:
+        """Return the name."""
+        if isinstance(value, OwnPreset):
+            return value
+        known = (*preset_names(self._family), *own_names(self._family))
+        return Choice(known, self._what).read(value)
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the shipped names, and any text for an own one."""
+        return {"anyOf": [{"enum": list(preset_names(self._family))}, {"type": "string"}]}
+
+
 class FromPreset(Section):
     """A section of which a preset gives every value that is not stated."""
 
@@ -96,20 +115,52 @@ class FromPreset(Section):
     @classmethod
     def of(cls, name: str) -> Self:
         """Return the section as a preset has it, nothing of it stated."""
-        made: Self = _of_preset(cls, name)
+        make = _make_of_preset if isinstance(name, OwnPreset) else _of_preset
+        made: Self = make(cls, name)
         return made
 
     @classmethod
     def values_of(cls, name: str) -> dict[str, Any]:
         """Return the values that a preset gives, by attribute."""
-        return read_preset(cls, cls.family, name)
+        keys, readers = cls.filled().keys(), cls.filled().readers()
+        texts = preset(cls.family, name).texts()
+        return {keys[key]: readers[keys[key]].read(text) for key, text in texts.items()}
+
+    @classmethod
+    def filled(cls) -> type[Section]:
+        """Return the section whose keys a preset has values for."""
+        return cls
+
+    @classmethod
+    def own_preset(cls, given: dict[str, Any], folder: Path) -> OwnPreset | None:
+        """Return the preset of one's own that a mapping of keys names, None if it names none.
+
+        Its file is not read if every value is stated beside it, as in a manifest.
+
+        :raises ScenarioError: with every fault of the file.
+        """
+        name, filled = given.get("preset"), cls.filled()
+        if isinstance(name, OwnPreset):
+            return name
+        if not isinstance(name, str) or name in preset_names(cls.family):
+            return None
+        if name and states_all(cls, given):
+            return OwnPreset(name, None)
+        file = file_of(cls.family, name, folder)
+        if file is None:
+            return None
+        return OwnPreset(name, read_preset_file(file, _required(filled)))
 
     @classmethod
     def base(cls, given: object, otherwise: str = "") -> Self:
         """Return the section of the preset that is given, if there is one of that name."""
         default: str = cls.model_fields["preset"].default
         known = preset_names(cls.family)
-        return cls.of(given if isinstance(given, str) and given in known else otherwise or default)
+        if isinstance(given, OwnPreset):
+            is_there = given.found is not None
+        else:
+            is_there = isinstance(given, str) and given in known
+        return cls.of(given if is_there and isinstance(given, str) else otherwise or default)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -117,7 +168,10 @@ class FromPreset(Section):
         """Fill in what a mapping of Python leaves out, and keep in mind what it gave."""
         if not isinstance(data, dict):
             return handler(data)
-        base, given = cls.base(data.get("preset")), _by_name(cls, data)
+        given = _by_name(cls, data)
+        if (named := cls.own_preset(data, Path())) is not None:
+            given["preset"] = named
+        base = cls.base(given.get("preset"))
         inner = {
             name: (_by_name(type(start), value), start)
             for name, value in given.items()
@@ -137,16 +191,28 @@ class FromPreset(Section):
         return made
 
 
-def read_preset(model: type[Section], family: Family, name: str) -> dict[str, Any]:
-    """Return the values of a preset by the attribute of a section."""
-    keys, readers = model.keys(), model.readers()
-    texts = preset(family, name).texts()
-    return {keys[key]: readers[keys[key]].read(text) for key, text in texts.items()}
-
-
-@cache
-def _of_preset(model: type[Any], name: str) -> Any:
+def _make_of_preset(model: type[Any], name: str) -> Any:
     return model.model_construct(set(), **model.values_of(name), preset=name)
+
+
+_of_preset = cache(_make_of_preset)
+
+
+def _required(model: type[Section]) -> dict[str, Any]:
+    """Return what reads each key without a default."""
+    return {
+        key: model.readers()[name]
+        for key, name in model.keys().items()
+        if model.model_fields[name].is_required()
+    }
+
+
+def states_all(model: type[Section], given: object) -> bool:
+    """Tell whether a mapping of keys states every value that has no default."""
+    return isinstance(given, dict) and all(
+        key in given and (not isinstance(reads, type) or states_all(reads, given[key]))
+        for key, reads in _required(model).items()
+    )
 
 
 def _by_name(model: type[Section], data: dict[str, Any]) -> dict[str, Any]:
