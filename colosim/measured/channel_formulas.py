@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from colosim.designs.registry import load_design
 from colosim.host.host import PAGE_BYTES
 from colosim.measured.conditions import CHANNEL_RECEIVE_BUFFER_BYTES, CHANNEL_SEND_BUFFER_BYTES
-from colosim.measured.stage_rows import LATENCY_NS, between, rows_of
+from colosim.measured.stage_rows import between, rows_of
 
 if TYPE_CHECKING:
     from colosim.measured.measurement import MeasuredRun
@@ -35,7 +35,7 @@ def channels(run: MeasuredRun) -> Iterator[Row]:
         return {"stream_start": 1, "channel_write": PAGE_BYTES * pages}
 
     if not run.conditions.delayed_ack:
-        yield from rows_of(run, "channels", between(begin, read, LATENCY_NS), writing)
+        yield from rows_of(run, "channels", between(begin, read, run.way_ns), writing)
         return
     if PAGE_BYTES * (run.median("dirty_pages") or 0) > buffers:
         yield from rows_of(
@@ -51,7 +51,7 @@ def channels(run: MeasuredRun) -> Iterator[Row]:
     yield from rows_of(
         run,
         "channels read",
-        between(sent, read, LATENCY_NS),
+        between(sent, read, run.way_ns),
         lambda n: {"stream_wake": 1, "channel_read": PAGE_BYTES * n},
         checkpoints=at_once,
     )

@@ -20,6 +20,9 @@ from colosim.trace.steps import POINTS
 WARMUP = 2
 """Checkpoints that statistics leave out: buffers grow, pages are touched for the first time."""
 
+LATENCY_NS = 25_000
+"""One way through the lab's veth pair, as its network presets have it."""
+
 STAGES = tuple(point.stage for point in POINTS[1:])
 """All points of a checkpoint but the primary's request, from which they count."""
 
@@ -125,8 +128,13 @@ class MeasuredCheckpoint:
 
     @property
     def complete(self) -> bool:
-        """Whether the primary read VMSTATE_LOADED and its guest runs again."""
-        return "p_loaded" in self.stages and "p_resumed" in self.stages
+        """Whether the primary read VMSTATE_LOADED and its guest runs again.
+
+        Of a secondary alone: whether it sent VMSTATE_LOADED.
+        """
+        if any(stage.startswith("p_") for stage in self.stages):
+            return "p_loaded" in self.stages and "p_resumed" in self.stages
+        return "s_loaded" in self.stages
 
     def between(self, begin: str, end: str) -> int | None:
         """Return the time from one stage to another, None if either was not reached."""
@@ -258,7 +266,8 @@ class MeasuredRun:
     """A real run: what ran, under what conditions, its checkpoints, and its fault if it had one.
 
     ``clock_ns`` is what the run's clock (CLOCK_MONOTONIC or CLOCK_REALTIME of its host) showed at
-    the first request, 0 where that is not known: the kernel's ticks lie on that clock.
+    the first request, 0 where that is not known: the kernel's ticks lie on that clock.  ``way_ns``
+    is what the link takes one way beyond what its conditions add.
     """
 
     name: str
@@ -268,6 +277,7 @@ class MeasuredRun:
     checkpoints: tuple[MeasuredCheckpoint, ...]
     fault: FaultResult | None
     clock_ns: int = 0
+    way_ns: int = LATENCY_NS
 
     @property
     def lab(self) -> str:

@@ -20,7 +20,7 @@ from colosim.host.staging import INITIAL_BYTES, qsb_walked_chunks
 from colosim.measured.channel_formulas import channels
 from colosim.measured.conditions import is_released
 from colosim.measured.protocol import protocol_of
-from colosim.measured.stage_rows import LATENCY_NS, Row, between, median, rows_of
+from colosim.measured.stage_rows import Row, between, median, rows_of
 from colosim.trace.events import SECONDARY, StepDone
 from colosim.trace.steps import (
     BITMAP_SYNC,
@@ -80,13 +80,13 @@ def rows(run: MeasuredRun) -> list[Row]:
 def _common(run: MeasuredRun) -> Iterator[Row]:
     """Give the stages that all designs of QEMU 2.5 and 2.7 have in common."""
     yield from rows_of(
-        run, "request", between("request", "s_request", LATENCY_NS), lambda _n: {"message": 1}
+        run, "request", between("request", "s_request", run.way_ns), lambda _n: {"message": 1}
     )
     yield from rows_of(
-        run, "reply", between("s_request", "p_reply", LATENCY_NS), lambda _n: {"message": 1}
+        run, "reply", between("s_request", "p_reply", run.way_ns), lambda _n: {"message": 1}
     )
     yield from rows_of(
-        run, "received", between("s_filled", "p_received", LATENCY_NS), lambda _n: {"message": 1}
+        run, "received", between("s_filled", "p_received", run.way_ns), lambda _n: {"message": 1}
     )
     yield from rows_of(run, STOP, between("p_reply", "p_stopped"), lambda _n: {"vm_stop": 1})
     yield from rows_of(run, START, between("p_loaded", "p_resumed"), lambda _n: {"vm_start": 1})
@@ -160,7 +160,7 @@ def _limited(run: MeasuredRun) -> Iterator[Row]:
         if took is None or one.dirty_pages is None:
             return None
         passing = PAGE_STREAM_BYTES * one.dirty_pages + DEVICE_BYTES
-        over = took - conditions.link_ns(passing - burst) - LATENCY_NS
+        over = took - conditions.link_ns(passing - burst) - run.way_ns
         return over if passing > burst and over < _START_NS_MAX else None
 
     yield from rows_of(run, "limited stream", time, lambda _n: {"stream_start": 1})
@@ -199,7 +199,7 @@ def _loading(run: MeasuredRun) -> Iterator[Row]:
 def _released(run: MeasuredRun) -> Iterator[Row]:
     """Give the stages of QEMU 7.2 and 11, whose own guest on the secondary stops and starts too."""
     if not run.conditions.latency_ns:
-        way = LATENCY_NS
+        way = run.way_ns
         yield from rows_of(
             run,
             "stops",
@@ -286,7 +286,7 @@ def _stream(run: MeasuredRun) -> Iterator[Row]:
     yield from rows_of(
         run,
         "stream read",
-        between("p_synced", "s_ram_loaded", LATENCY_NS),
+        between("p_synced", "s_ram_loaded", run.way_ns),
         lambda n: {
             "stream_start": 1,
             "stream_wake": 1,
@@ -341,4 +341,4 @@ def in_flight_bytes(run: MeasuredRun, page_ns: float) -> float | None:
     tails = [float(one.tail_ns) for one in long if one.tail_ns is not None]
     if not tails or not _streams(run) or run.conditions.limited:
         return None
-    return (median(tails) - LATENCY_NS) / page_ns * PAGE_STREAM_BYTES
+    return (median(tails) - run.way_ns) / page_ns * PAGE_STREAM_BYTES

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from colosim.measured.measurement import MeasuredCheckpoint, MeasuredRun
 
-LATENCY_NS = 25_000
-"""One way through the veth pair, as the lab's network presets have it."""
 PARTS = 4
 """Into how many parts, by pages, a run's checkpoints are taken apart where their pages differ."""
 _SPREAD = 1.2

@@ -24,14 +24,13 @@ from colosim.measured.cost_file import (
 from colosim.measured.estimates import Fit, Group
 from colosim.measured.fit import fit
 from colosim.measured.measured import measured, names
-from colosim.measured.measurement import MeasuredCheckpoint, MeasuredRun, nearest_rank
+from colosim.measured.measurement import LATENCY_NS, MeasuredCheckpoint, MeasuredRun, nearest_rank
 from colosim.measured.stage_formulas import (
     GIB,
     IN_FLIGHT_BYTES,
     PAGE_STREAM_BYTES,
     WHOLE_BYTES,
 )
-from colosim.measured.stage_rows import LATENCY_NS
 from colosim.scenario import preset
 
 LABS = ("lab-qemu25", "lab-qemu72")
