@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from colosim.errors import LogError
 from colosim.scenario import preset
 from colosim.scenario.costs import Costs
-from colosim.scenario.presets import parse_preset, preset_names
+from colosim.scenario.presets import KVM, parse_preset, preset_names
 from colosim.scenario.units import nearest
 
 if TYPE_CHECKING:
@@ -147,8 +147,11 @@ def text_of(fit: Fit, description: str) -> str:
         "#   " + " ".join(names[begin : begin + _RUNS_A_LINE])
         for begin in range(0, len(names), _RUNS_A_LINE)
     ]
-    lines += [f'description: "{description}"', "values:"]
-    for key, known in _base(fit.base).values.items():
+    base = _base(fit.base)
+    lines.append(f'description: "{description}"')
+    lines += [] if base.accelerator == KVM else [f"accelerator: {base.accelerator}"]
+    lines.append("values:")
+    for key, known in base.values.items():
         value, origin = known.value, known.origin
         estimate = fit.estimates.get(key)
         if estimate is not None:
