@@ -50,6 +50,7 @@ WRITERS = {
 #: Commands that write nothing but standard output.
 PRINTERS = {
     "compare", "check", "diff", "explain", "steps", "validate", "resolve", "schema", "designs",
+    "presets",
     "qemu identify",
 }  # fmt: skip
 WHY = {
