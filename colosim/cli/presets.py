@@ -9,9 +9,9 @@ import click
 
 @click.command("presets")
 def command() -> None:
-    """List the presets of hosts and networks: the shipped ones, and your own.
+    """List the presets of hosts and networks.
 
-    Your own are hosts/NAME.yaml and networks/NAME.yaml in ~/.config/colosim, or in the folder that
+    The shipped ones, and your own, which are hosts/NAME.yaml and networks/NAME.yaml in ~/.config/colosim, or in the folder that
     the environment variable COLOSIM_PRESETS names. A scenario may also name a preset by the path
     of its file, from its own place: {preset: ./my-host.yaml}.
     """

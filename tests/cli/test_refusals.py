@@ -51,7 +51,7 @@ WRITERS = {
 PRINTERS = {
     "compare", "check", "diff", "explain", "steps", "validate", "resolve", "schema", "designs",
     "presets",
-    "qemu identify",
+    "presets", "qemu identify",
 }  # fmt: skip
 WHY = {
     "full": "a file may not become that large; raise its limit (ulimit -f)",
