@@ -11,9 +11,10 @@ import click
 def command() -> None:
     """List the presets of hosts and networks.
 
-    The shipped ones, and your own, which are hosts/NAME.yaml and networks/NAME.yaml in ~/.config/colosim, or in the folder that
-    the environment variable COLOSIM_PRESETS names. A scenario may also name a preset by the path
-    of its file, from its own place: {preset: ./my-host.yaml}.
+    The shipped ones, and your own, which are hosts/NAME.yaml and networks/NAME.yaml in
+    ~/.config/colosim, or in the folder that the environment variable COLOSIM_PRESETS names. A
+    scenario may also name a preset by the path of its file, from its own place:
+    {preset: ./my-host.yaml}.
     """
     from colosim.scenario import preset, preset_names
     from colosim.scenario.hosts import Hosts

@@ -50,7 +50,6 @@ WRITERS = {
 #: Commands that write nothing but standard output.
 PRINTERS = {
     "compare", "check", "diff", "explain", "steps", "validate", "resolve", "schema", "designs",
-    "presets",
     "presets", "qemu identify",
 }  # fmt: skip
 WHY = {
