@@ -67,7 +67,9 @@ def three_digits(value: float) -> str:
 
 
 def _same(what: str, value: float, text: Callable[[float], str]) -> str:
-    low, high = (text(value * (1 + off)) for off in (-ROUNDING_NOISE, ROUNDING_NOISE))
+    # Six digits first: a tie of whole microseconds, as logs have them, then rounds one way.
+    near = (value * (1 + off) for off in (-ROUNDING_NOISE, ROUNDING_NOISE))
+    low, high = (text(float(f"{one:.5e}")) for one in near)
     if low != high:
         raise LogError(
             f"{what} is fitted as {value!r} ns, so near the middle of two numbers of {_DIGITS} "
@@ -101,11 +103,17 @@ def base_costs(base: str) -> dict[str, float]:
 
     :raises LogError: if there is no preset of this name.
     """
-    costs = Costs.model_validate(_base(base).texts())
-    return {key: getattr(costs, _attribute(key)) / _unit_of(key)[0] for key in _base(base).values}
+    costs = Costs.model_validate(base_preset(base).texts())
+    return {
+        key: getattr(costs, _attribute(key)) / _unit_of(key)[0] for key in base_preset(base).values
+    }
 
 
-def _base(name: str) -> Preset:
+def base_preset(name: str) -> Preset:
+    """Return a shipped host preset.
+
+    :raises LogError: if there is none of this name.
+    """
     try:
         return preset("hosts", name)
     except KeyError:
@@ -113,9 +121,9 @@ def _base(name: str) -> Preset:
         raise LogError(f"no host preset is called {name!r}; did you mean {near}?") from None
 
 
-def _origin(estimate: Estimate) -> str:
+def _origin(estimate: Estimate, *, own: bool) -> str:
     stages = ", ".join(estimate.stages)
-    runs = f"{len(estimate.runs)} runs"
+    runs = f"{len(estimate.runs)} {'of your ' if own else ''}runs"
     if estimate.undetermined:
         text = f"undetermined by {runs}, left at the base preset's value: {stages}"
     else:
@@ -129,8 +137,10 @@ def _origin(estimate: Estimate) -> str:
     return text
 
 
-def text_of(fit: Fit, description: str) -> str:
+def text_of(fit: Fit, description: str, *, own: bool = False) -> str:
     """Return the preset file of a fit: its costs, and what it cannot know from its base preset.
+
+    `own`: the runs are the user's own, so that what is from the base preset is said to be so.
 
     :raises LogError: if a number stands so near a rounding tie that another machine could write
         another one.
@@ -147,15 +157,16 @@ def text_of(fit: Fit, description: str) -> str:
         "#   " + " ".join(names[begin : begin + _RUNS_A_LINE])
         for begin in range(0, len(names), _RUNS_A_LINE)
     ]
-    base = _base(fit.base)
+    base = base_preset(fit.base)
     lines.append(f'description: "{description}"')
     lines += [] if base.accelerator == KVM else [f"accelerator: {base.accelerator}"]
     lines.append("values:")
     for key, known in base.values.items():
         value, origin = known.value, known.origin
+        origin = f"from {fit.base}: {origin}" if own else origin
         estimate = fit.estimates.get(key)
         if estimate is not None:
-            origin = _origin(estimate)
+            origin = _origin(estimate, own=own)
             if not estimate.undetermined:
                 value = cost_text(key, estimate.value)
         lines.append(f'  {key}: {{value: "{value}", origin: "{origin}"}}')

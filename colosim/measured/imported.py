@@ -38,6 +38,8 @@ from colosim.runs.run import Run
 from colosim.runs.stored import MANIFEST
 from colosim.runs.tables import rows_of
 from colosim.scenario import loads
+from colosim.scenario.canonical import as_yaml, plain_keys
+from colosim.scenario.presets import OwnPreset
 from colosim.trace.events import PRIMARY, SECONDARY, Event, Received, Sent
 
 if TYPE_CHECKING:
@@ -87,14 +89,18 @@ class ImportedRun(Run):
         return self._made
 
 
-def import_run(*paths: str | PathLike[str], design: str | None = None) -> ImportedRun:
+def import_run(
+    *paths: str | PathLike[str], design: str | None = None, stated: Sequence[str] = ()
+) -> ImportedRun:
     """Read a real run: a run folder of the lab, or one or two logs (one a side).
 
     :param design: the design that the logs are of; None takes one that they can come from.
+    :param stated: conditions that no log tells, as ``key=value`` of a scenario.
     :raises LogError: if they cannot be read, show nothing of COLO, or are of several sessions.
     :raises DesignError: if there is no such design.
+    :raises ScenarioError: if what is stated is wrong.
     """
-    runs = import_runs(*paths, design=design)
+    runs = import_runs(*paths, design=design, stated=stated)
     if len(runs) > 1:
         raise LogError(
             f"{paths[0]}: COLO was entered {len(runs)} times, each is a run: see import_runs"
@@ -102,12 +108,12 @@ def import_run(*paths: str | PathLike[str], design: str | None = None) -> Import
     return runs[0]
 
 
-def import_runs(*paths: str | PathLike[str], design: str | None = None) -> list[ImportedRun]:
+def import_runs(
+    *paths: str | PathLike[str], design: str | None = None, stated: Sequence[str] = ()
+) -> list[ImportedRun]:
     """Read the real runs of a run folder of the lab, or of one or two logs: one a COLO session.
 
-    :param design: the design that the logs are of; None takes one that they can come from.
-    :raises LogError: if they cannot be read, or show nothing of COLO.
-    :raises DesignError: if there is no such design.
+    Parameters and errors are those of `import_run`.
     """
     if not paths:
         raise LogError("no log is given")
@@ -120,6 +126,8 @@ def import_runs(*paths: str | PathLike[str], design: str | None = None) -> list[
         if len(paths) > 1:
             raise LogError(f"{folder} is a run folder: it is a run of its own")
         if is_run_folder(folder):
+            if stated:
+                raise LogError(f"{folder} has notes that state its conditions; --set is for logs")
             notes = read_notes(folder)
             _check_design(folder, notes)
         found = sessions(log_files(folder))
@@ -130,7 +138,7 @@ def import_runs(*paths: str | PathLike[str], design: str | None = None) -> list[
         raise LogError(f"{folder}: COLO was entered {len(found)} times, and its notes are of one")
     numbers = [""] if len(found) == 1 else [f"-{number}" for number in range(1, len(found) + 1)]
     return [
-        _Import(told, notes, samples, design, number).run()
+        _Import(told, notes, samples, design, number, stated).run()
         for number, told in zip(numbers, found, strict=True)
     ]
 
@@ -178,18 +186,20 @@ class _SourcedDirectory(RunDirectory):
         super().__init__(target)
         self._more: dict[str, Any] = {"source": run.source}
         if run.measured is None:
-            self._more["scenario"] = _unknown_conditions(run.scenario.name, run.design)
+            self._more["scenario"] = _stated(run.scenario)
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
         super()._write_json(name, content | self._more if name == MANIFEST else content)
 
 
-def _unknown_conditions(name: str, design: str) -> str:
-    """Return the scenario of a run of which no conditions are known."""
-    return (
-        f'name: "{name}"\ndesigns: ["{design}"]\n'
-        "description: imported from QEMU's log; its conditions are not known\n"
-    )
+def _stated(scenario: Scenario) -> str:
+    """Return what is known of a run's conditions; a preset of one's own with every value."""
+    plain = plain_keys(scenario, stated=True)
+    if isinstance(scenario.network.preset, OwnPreset):
+        plain["network"] = plain_keys(scenario.network)
+    if isinstance(scenario.hosts.preset, OwnPreset):
+        plain["hosts"] = plain_keys(scenario.hosts)
+    return as_yaml(plain)
 
 
 class _Import:
@@ -202,7 +212,9 @@ class _Import:
         samples: list[Entry],
         design: str | None,
         number: str,
+        stated: Sequence[str],
     ) -> None:
+        self._stated = stated
         self._told = told
         self._notes = notes
         self._samples = samples
@@ -316,11 +328,14 @@ class _Import:
     # ---- what is said of it --------------------------------------------------------------------
 
     def _scenario(self, measured: MeasuredRun | None) -> Scenario:
-        """Return the conditions as far as they are known: of a plain log, a name alone."""
+        """Return the conditions as far as they are known: of a plain log, what was stated."""
         if measured is None:
             source = self._told[0].log.source
             name = f"{_name_of(Path(source))}{self._number}"
-            return loads(_unknown_conditions(name, self._design), file=source)
+            said = "; what is here was stated" if self._stated else "; its conditions are not known"
+            text = f"name: {name}\ndesigns: ['{self._design}']\n"
+            text += f"description: imported from QEMU's log{said}\n"
+            return loads(text, file=source, overrides=self._stated)
         count = max(1, len(measured.checkpoints))
         scenario = conditions.scenario(measured, conditions.dirty_model(measured), count)
         return scenario.model_copy(

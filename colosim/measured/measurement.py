@@ -11,8 +11,9 @@ the secondary's ``filled``; no run has all of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from colosim.trace.quantities import span
 from colosim.trace.steps import POINTS
@@ -311,3 +312,28 @@ class MeasuredRun:
         """Return the median of every quantity that was measured."""
         found = {quantity: self.median(quantity) for quantity in QUANTITIES}
         return {quantity: value for quantity, value in found.items() if value is not None}
+
+
+def checkpoints_of(rows: Iterable[Mapping[str, Any]]) -> tuple[MeasuredCheckpoint, ...]:
+    """Return the checkpoints in rows of a run's table of that name, None where it is empty.
+
+    Of a secondary alone their times count from its reading of the request.
+    """
+    found = []
+    request, *others = POINTS
+    for row in rows:
+        begins = (row[f"{request.full_name}_at_ns"], row["secondary_request_at_ns"])
+        began_ns = next((at_ns for at_ns in begins if at_ns is not None), None)
+        if began_ns is None:
+            continue
+        times = {point.stage: row[f"{point.full_name}_at_ns"] for point in others}
+        found.append(
+            MeasuredCheckpoint(
+                request_ns=began_ns,
+                **{name: row[name] for name in NUMBERS},
+                stages={
+                    stage: at_ns - began_ns for stage, at_ns in times.items() if at_ns is not None
+                },
+            )
+        )
+    return tuple(found)

@@ -24,13 +24,11 @@ from colosim.files import read_file
 from colosim.measured.lines import opened
 from colosim.measured.measurement import (
     MOMENTS,
-    NUMBERS,
     Conditions,
     FaultResult,
-    MeasuredCheckpoint,
     MeasuredRun,
+    checkpoints_of,
 )
-from colosim.trace.steps import POINTS
 
 _META, _CHECKPOINTS = "meta.json", "checkpoints.csv"
 _DESIGNS: Final = {"old-qsb": "qsb", "split": "split", "old-qio": "flat"}
@@ -78,29 +76,13 @@ class Notes:
 
         `began_ns`: what its clock showed at the first request.
         """
-        found = []
-        for row in checkpoints:
-            request_ns = row[f"{POINTS[0].full_name}_at_ns"]
-            if request_ns is None:
-                continue
-            times = {point.stage: row[f"{point.full_name}_at_ns"] for point in POINTS[1:]}
-            found.append(
-                MeasuredCheckpoint(
-                    request_ns=request_ns,
-                    **{name: row[name] for name in NUMBERS},
-                    stages={
-                        stage: at_ns - request_ns
-                        for stage, at_ns in times.items()
-                        if at_ns is not None
-                    },
-                )
-            )
+        found = checkpoints_of(checkpoints)
         return MeasuredRun(
             name=self.name,
             design=self.design,
             qemu=self.qemu,
             conditions=self.conditions,
-            checkpoints=tuple(found),
+            checkpoints=found,
             fault=self.fault,
             clock_ns=began_ns if found else 0,
         )

@@ -53,37 +53,66 @@ def command(
 ) -> None:
     """Fit the costs of one host to the stage times of many real runs at once.
 
-    A RUN_DIR is a run folder of the lab, a NAME that of a shipped run or a pattern such as
-    'qemu25/*'. Each cost comes with its standard error (each run left out in turn) and the stages
-    that it was fitted to. Costs that the runs do not determine are left at the base preset's
-    values and said to be so, with the sums that are determined, or bounded. The digits are the
-    same on every machine: a fit whose digits could not be is refused.
+    A RUN_DIR is what 'colosim qemu import' wrote, of one side's log or of both, or a run folder of
+    the lab; a NAME that of a shipped run or a pattern such as 'qemu25/*'. Each cost comes with its
+    standard error (each run left out in turn) and the stages that it was fitted to. Costs that the
+    runs do not determine are left at the base preset's values and said to be so, with the sums that
+    are determined, or bounded. The digits are the same on every machine: a fit whose digits could
+    not be is refused.
+
+    Of your own runs it is said for each cost whether it is fitted or from the base preset, what was
+    assumed that no log tells, and what to record next. A scenario names the file:
+    hosts: {preset: ./my-host.yaml}.
     """
     from colosim.errors import LogError
     from colosim.files import write_file
     from colosim.measured.conditions import host_preset, is_fitted
     from colosim.measured.cost_file import text_of
     from colosim.measured.fit import fit
+    from colosim.measured.own_fit import fit_own, notes_of
+    from colosim.measured.own_runs import run_directories
     from colosim.measured.selection import select
     from colosim.scenario import preset
 
-    runs, passed_over = select(sources)
-    for path in passed_over:
-        click.echo(f"colosim: {path} is no run folder, passed over", err=True)
-    runs = [run for run in runs if not designs or run.design in designs]
-    if host is not None:
-        runs = [run for run in runs if host_preset(run) == host and is_fitted(run)]
-    hosts = sorted({host_preset(run) for run in runs})
-    if len(hosts) != 1:
-        raise LogError(
-            "runs of one host are needed, these are of "
-            f"{' and '.join(hosts) or 'none'}: name one with --host, or the design with --design"
-        )
-    found = fit(runs, base=base or hosts[0])
+    own = [folder for source in sources for folder in run_directories(source)]
+    notes: list[str] = []
+    if own:
+        others = [source for source in sources if not run_directories(source)]
+        if others:
+            raise LogError(
+                f"{', '.join(others)}: no run directory; your own runs are fitted by themselves"
+            )
+        found, link, runs = fit_own(own, base=base, designs=designs)
+        notes = notes_of(found, link, runs)
+    else:
+        every, passed_over = select(sources)
+        for path in passed_over:
+            click.echo(f"colosim: {path} is no run folder, passed over", err=True)
+        lab = [run for run in every if not designs or run.design in designs]
+        if host is not None:
+            lab = [run for run in lab if host_preset(run) == host and is_fitted(run)]
+        hosts = sorted({host_preset(run) for run in lab})
+        if len(hosts) != 1:
+            raise LogError(
+                "runs of one host are needed, these are of "
+                f"{' and '.join(hosts) or 'none'}: name one with --host, or the design with "
+                "--design"
+            )
+        found = fit(lab, base=base or hosts[0])
     if out is not None:
-        known = description or preset("hosts", found.base).description
-        write_file(out, text_of(found, known).encode())
-    click.echo(json.dumps(_as_json(found), indent=2) if form == "json" else _table(found))
+        known = preset("hosts", found.base).description
+        known = f"fitted to {_runs(found)}; the rest as {found.base}" if own else known
+        write_file(out, text_of(found, description or known, own=bool(own)).encode())
+    if form == "json":
+        click.echo(json.dumps(_as_json(found), indent=2))
+        return
+    click.echo("\n".join([_table(found), *notes]))
+    if out is not None and own:
+        click.echo(f"{out}: written; in a scenario: hosts: {{preset: ./{out.name}}}")
+
+
+def _runs(found: Fit) -> str:
+    return "1 run" if len(found.runs) == 1 else f"{len(found.runs)} runs"
 
 
 def _as_json(found: Fit) -> list[dict[str, Any]]:

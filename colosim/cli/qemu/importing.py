@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from colosim.cli.main import STATUS_FAILED
-from colosim.cli.options import force_option, format_option
+from colosim.cli.options import force_option, format_option, overrides_option
 
 if TYPE_CHECKING:
     from colosim.measured.imported import ImportedRun
@@ -27,16 +27,29 @@ if TYPE_CHECKING:
     help="Folder for the run directories: OUT/NAME/DESIGN.",
 )
 @click.option("--design", metavar="NAME", help="The design that the logs are of, if you know it.")
+@click.option(
+    "--network", metavar="PRESET", help="The network that the logs were made over; no log tells it."
+)
+@overrides_option
 @force_option
 @format_option
-def command(*, paths: tuple[Path, ...], out: Path, design: str | None, form: str) -> int:
+def command(
+    *,
+    paths: tuple[Path, ...],
+    out: Path,
+    design: str | None,
+    network: str | None,
+    overrides: tuple[str, ...],
+    form: str,
+) -> int:
     """Turn a real run into a run directory, with the tables that a simulated run has.
 
     A LOG is what QEMU writes with -trace 'colo_*' -D LOG, of one side or one of each; a RUN_DIR is
     a folder with primary.log.gz and secondary.log.gz, and each is a run of its own. So is each time
     that COLO was entered anew. Without --design it is taken to be of a design that it can come
-    from. The exit status is 1 if a log has an event that the design cannot produce; its tables are
-    written all the same.
+    from. What no log tells (network, guest RAM, hosts) may be stated, for a fit and for those who
+    read the run: --network 10gbe --set guest.ram=8GiB. The exit status is 1 if a log has an event
+    that the design cannot produce; its tables are written all the same.
     """
     from colosim.measured.imported import import_runs, write_imported
 
@@ -45,7 +58,9 @@ def command(*, paths: tuple[Path, ...], out: Path, design: str | None, form: str
     status = 0
     summaries = []
     groups = [*((folder,) for folder in folders), *((tuple(logs),) if logs else ())]
-    for run in [run for group in groups for run in import_runs(*group, design=design)]:
+    stated = [f"network.preset={network}"] * (network is not None) + [*overrides]
+    runs = [run for group in groups for run in import_runs(*group, design=design, stated=stated)]
+    for run in runs:
         target = out / run.scenario.name / run.design
         became = write_imported(run, target)
         summaries.append(run.summary)
