@@ -108,7 +108,7 @@ def figure(table: pd.DataFrame, x: str, y: str, by: Sequence[str] = ()) -> Figur
     rows = -(-len(panels) // columns)
     made = Figure(figsize=(max(3.5, 2.9 * columns), 2.5 * rows + 0.3))
     places = list(made.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
-    scale = _scale_of_quantity(quantity, drawn["high"])
+    scale = scale_of_quantity(quantity, drawn["high"])
     for place, (title, part) in zip(places, panels, strict=False):
         if is_map:
             _map(place, part, x, y, scale, drawn)
@@ -220,7 +220,8 @@ def _nth_line(index: int) -> Any:
     return line_of(names[index % len(names)])
 
 
-def _scale_of_quantity(key: str, values: pd.Series[Any]) -> _Scale:
+def scale_of_quantity(key: str, values: pd.Series[Any]) -> _Scale:
+    """Return what an axis of a quantity shows."""
     unit = SUMMARY_KEYS[key].unit if key in SUMMARY_KEYS else BYTES
     most = float(values.dropna().max()) if values.notna().any() else 1.0
     if unit in {NS, BYTES}:

@@ -1,0 +1,112 @@
+"""``colosim plan``: what meets the bounds, what is best, and what is told if nothing does."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+import pytest
+
+from colosim.cli.main import main
+from colosim.scenario import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Plan = Callable[..., tuple[int, str]]
+
+SWEEP = """
+scenario: compare
+axes:
+  design: [qsb, split]
+  checkpoint_delay: [20 ms, 100 ms]
+  network.bandwidth: [1 Gbit/s, 10 Gbit/s]
+seeds: 1..2
+"""
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Path:
+    """Write a small sweep."""
+    (tmp_path / "small.yaml").write_text(SWEEP)
+    return tmp_path
+
+
+@pytest.fixture
+def plan(planned: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Return what runs ``colosim plan`` on the small sweep: its exit status and output."""
+
+    def run(*words: str) -> tuple[int, str]:
+        given = ["plan", str(planned / "small.yaml"), "--jobs", "1", "--out", str(planned / "out")]
+        status = main([*given, *words])
+        told = capsys.readouterr()
+        return status, told.out + told.err
+
+    return run
+
+
+def test_the_best_of_those_that_meet_all_is_chosen(planned: Path, plan: Plan) -> None:
+    """The chosen point runs most among those in bounds; its scenario file says how."""
+    status, told = plan("--meet", "pause_ns.p99 < 120 ms", "--maximise", "guest_running_share")
+    assert status == 0, told
+    assert "small: 16 runs, 16 on arrays, 0 refused" in told
+    with (planned / "out" / "plan.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 8
+    met = [row for row in rows if row["meets"] == "yes"]
+    assert {row["design"] for row in met} == {"split"}
+    assert all(int(row["pause_ns.p99"]) < 120_000_000 for row in met)
+    (chosen,) = [row for row in rows if row["chosen"] == "yes"]
+    assert chosen["guest_running_share"] == max(row["guest_running_share"] for row in met)
+    scenario = load(planned / "out" / "1-split.yaml", known_designs=("split",))
+    assert scenario.designs == ("split",)
+    assert scenario.checkpoint_delay_ns == int(chosen["checkpoint_delay"])
+    assert (planned / "out" / "plan.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_only_a_simulation_has_is_simulated(planned: Path, plan: Plan) -> None:
+    """A bound on a sum of memory leaves what meets it, though arrays do not answer it."""
+    status, told = plan("--meet", "memory_peak_bytes.primary.extra_total < 8 MiB")
+    assert status == 0, told
+    with (planned / "out" / "plan.csv").open() as stream:
+        met = {row["design"] for row in csv.DictReader(stream) if row["meets"] == "yes"}
+    assert met == {"split"}
+
+
+def test_the_front_is_tried_under_faults(planned: Path, plan: Plan) -> None:
+    """A bound behind --under is asked for under that scenario's faults, of the front alone."""
+    words = ("--meet", "pause_ns.p99 < 1 s", "--under", "hang", "--meet")
+    status, told = plan(*words, "verdict == failed_over")
+    assert status == 0, told
+    assert "failed_over" in told
+    assert (planned / "out" / "1-qsb.yaml").exists()
+    status, hung = plan(*words, "verdict == hung")
+    assert status == 0, hung
+    assert "hung" in hung
+
+
+def test_nothing_meets_it_and_the_nearest_miss_is_told(planned: Path, plan: Plan) -> None:
+    """The exit status is 1, and the point that misses by the least is named with its number."""
+    status, told = plan("--meet", "pause_ns.p99 < 1 ms", "--meet", "wire_bytes > 1 MiB")
+    assert status == 1
+    assert "nothing meets all; nearest is split, checkpoint_delay=" in told
+    assert "not < 1 ms" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give what is asked for"),
+        (["--meet", "pause < 1 ms"], "pause < 1 ms: "),
+        (["--meet", "pause_ns.p99 < soon"], "pause_ns.p99 < soon: "),
+        (["--meet", "end_ns > 1 s", "--minimise", "end_ns", "--maximise", "end_ns"], "not both"),
+    ],
+)
+def test_what_is_no_bound_is_refused(
+    planned: Path, plan: Plan, words: list[str], message: str
+) -> None:
+    """One message, exit status 2, nothing written."""
+    status, told = plan(*words)
+    assert (status, message in told) == (2, True)
+    assert not (planned / "out").exists()
