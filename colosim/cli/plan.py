@@ -64,7 +64,7 @@ def command(
     out: Path | None,
     jobs: int,
 ) -> int:
-    """Find the points of a grid that meet what is asked for, and the best of them.
+    """Find the best points of a grid that meet what is asked for.
 
     The whole grid is answered on arrays, and simulated where these refuse or a bound asks for what
     only a simulation has. DIR (plans/NAME) gets plan.csv, a row a point, plan.png, and a scenario

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,18 +38,26 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     help="A Dask scheduler, as in tcp://10.0.0.1:8786; without it Dask runs on this machine.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "simulate"]),
+    default="simulate",
+    show_default=True,
+    help="Answer on arrays what can be, with the keys that these have; or simulate every run.",
+)
 @click.option("--dry-run", is_flag=True, help="Say how many runs there are and are done, and stop.")
 @click.option(
     "--retry", type=click.Choice(["failed"]), help="Run what has failed again, and nothing else."
 )
 @click.option("--stop-at-first-failure", is_flag=True, help="Run no more once a run has failed.")
-def command(
+def command(  # noqa: PLR0913 - an option each
     *,
     file: Path,
     out: Path | None,
     jobs: int,
     executor: str | None,
     scheduler: str | None,
+    engine: str,
     dry_run: bool,
     retry: str | None,
     stop_at_first_failure: bool,
@@ -63,24 +72,31 @@ def command(
     from colosim.executors.engines import opened
     from colosim.sweeps.grid import load_grid
     from colosim.sweeps.store import Store
-    from colosim.sweeps.sweep import run_sweep
+    from colosim.sweeps.sweep import answer_on_arrays, run_sweep
 
     if scheduler is not None and executor == "local":
         raise click.UsageError("--scheduler is for --executor dask")
     folder = out or Path("sweeps") / file.stem
-    store = Store(load_grid(file), folder)
+    store = Store(load_grid(file), folder, on_arrays=engine == "auto")
     if dry_run:
         _estimate(store, file.stem, jobs)
         return 0
     click.echo(_counts(store, file.stem), err=True)
+    before, begun_s = store.done, time.monotonic()
+    refused = answer_on_arrays(store)
+    if store.on_arrays:
+        answered_s = time.monotonic() - begun_s
+        click.echo(f"{store.done - before:,} answered on arrays in {answered_s:,.1f} s", err=True)
+        for why, count in refused.most_common():
+            click.echo(f"{count:,} to simulate: {why}", err=True)
     which = executor or ("local" if scheduler is None else "dask")
     with (
-        opened(which, jobs, scheduler) as engine,
+        opened(which, jobs, scheduler) as workers,
         Pace(len(store.grid), store.done + len(store.failed)) as pace,
     ):
         table = run_sweep(
             store,
-            engine,
+            workers,
             retry_failed=retry is not None,
             stop_at_first_failure=stop_at_first_failure,
             progress=lambda: pace.show(store.done, len(store.failed)),

@@ -42,8 +42,10 @@ class Store:
     :raises ColosimError: if the results of another sweep are there; it says what differs.
     """
 
-    def __init__(self, grid: Grid, folder: Path | None = None) -> None:
+    def __init__(self, grid: Grid, folder: Path | None = None, *, on_arrays: bool = False) -> None:
         self.grid = grid
+        self.on_arrays = on_arrays
+        """Whether what arrays answer is not simulated: then no row has more keys than they do."""
         self.folder = folder
         self.failed: dict[int, str] = {}
         self._done: set[int] = set()
@@ -51,6 +53,7 @@ class Store:
         self._sweep = {
             **grid.to_dict(),
             "runs": len(grid),
+            **({"engine": "auto"} if on_arrays else {}),
             "version": {"colosim": colosim.__version__, "source": grid.source_digest},
         }
         self._digest = sha256(json.dumps(self._sweep).encode()).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from colosim.sweeps.grid import grid_of
 from colosim.sweeps.on_arrays import answered, rows_on_arrays
 from colosim.sweeps.points import simulate_points
+from colosim.sweeps.sweep import sweep
 
 AXES = {
     "design": ["qsb", "split", "qemu-11+multifd=2"],
@@ -30,3 +31,13 @@ def test_rows_on_arrays_are_those_of_simulations() -> None:
             key for key, value in row.items() if value is not None
         }
         assert {key: other[key] for key in row} == row
+
+
+def test_a_sweep_has_the_same_rows_whatever_answers_them() -> None:
+    """With runs on arrays, and others refused and simulated, a sweep lacks some keys only."""
+    axes = {**AXES, "network.latency": ["0 s", "2 ms"]}
+    auto = sweep("compare", axes, engine="auto")
+    simulated = sweep("compare", axes)
+    assert sum(auto.attrs["refused"].values()) > 0
+    assert [key for key in simulated.columns if answered(key)] == list(auto.columns)
+    assert auto.equals(simulated[list(auto.columns)])
