@@ -105,7 +105,7 @@ def command(
         click.echo("colosim: no point of the front meets what is asked for under faults", err=True)
     elif miss is not None:
         point, need = miss
-        said = f"{need.key} is {made.rows[point].get(need.key)}, not {need.bound}"
+        said = f"{need.key} is {_said(need.key, made.rows[point].get(need.key))}, not {need.bound}"
         click.echo(
             f"colosim: nothing meets all; nearest is {_named(grid, point)}: {said}", err=True
         )
@@ -139,13 +139,22 @@ def _print(grid: Grid, made: Plan, keys: list[str], name: str) -> None:
     rows = [
         [
             _named(grid, point),
-            *(str(made.rows[point].get(key)) for key in keys),
+            *(_said(key, made.rows[point].get(key)) for key in keys),
             *made.under.get(point, {}).values(),
         ]
         for point in (made.chosen or made.front)[:_SHOWN]
     ]
     if rows:
         print_table("chosen" if made.chosen else "front", ["point", *keys, *_tried(made)], rows)
+
+
+def _said(key: str, value: object) -> str:
+    from colosim.scenario.units import SHARE, SIZE, TIME, text_of
+    from colosim.trace.fields import BYTES, NS, PPM, SUMMARY_KEYS
+
+    field = SUMMARY_KEYS.get(key)
+    kind = {NS: TIME, BYTES: SIZE, PPM: SHARE}.get(field.unit if field else BYTES)
+    return text_of(value, kind) if isinstance(value, int) and kind else str(value)
 
 
 def _tried(made: Plan) -> list[str]:
