@@ -181,6 +181,9 @@ def read_costs(path: str | PathLike[str]) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 - PathLike
             found: Preset = parse_preset(str(path), file.read())
+        keys = [str(field.alias) for field in Costs.model_fields.values()]
+        if lacking := [key for key in keys if key not in found.values]:
+            raise LogError(f"{path}: not a file of host costs: it lacks {', '.join(lacking)}")
         Costs.model_validate(found.texts())
     except (OSError, ValueError, KeyError, AssertionError, AttributeError) as error:
         raise LogError(f"{path}: not a file of host costs: {error}") from error

@@ -372,3 +372,13 @@ def test_a_file_without_costs_is_refused(tmp_path: Path) -> None:
     path.write_text("values: [1]\n", encoding="utf-8")
     with pytest.raises(LogError, match=r"x\.yaml"):
         read_costs(path)
+
+
+def test_a_file_of_before_a_cost_was_told_apart_says_what_it_lacks(tmp_path: Path) -> None:
+    """A file that an older fit wrote is refused by the names of the costs that it lacks."""
+    path = tmp_path / "x.yaml"
+    text = (HOSTS / "lab-qemu72.yaml").read_text(encoding="utf-8")
+    kept = [line for line in text.splitlines() if "  channel_" not in line]
+    path.write_text("\n".join(kept), encoding="utf-8")
+    with pytest.raises(LogError, match=r"lacks channel_write, channel_read$"):
+        read_costs(path)
