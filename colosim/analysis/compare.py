@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colosim.runs.run import as_scenario, simulate
+from colosim.runs.stored import MANIFEST, read_run
 from colosim.runs.wording import lasts
 from colosim.trace.fields import value_of
 
@@ -99,7 +101,7 @@ class Comparison:
         for quantity in LABELS if self.scenario.service else QUANTITIES:
             base: int | None = None
             for index, (design, run) in enumerate(self.runs.items()):
-                value = self._value(run, quantity)
+                value = self.value(run, quantity)
                 if index == 0:
                     base = value
                 ratio = value / base if value is not None and base else None
@@ -112,7 +114,8 @@ class Comparison:
         return any(lasts(run.summary, quantity) for run in self.runs.values())
 
     @staticmethod
-    def _value(run: Run, quantity: str) -> int | None:
+    def value(run: Run, quantity: str) -> int | None:
+        """Return a run's value of a quantity, None if it has none."""
         head, _, part = quantity.rpartition(".")
         if (
             part.startswith("p")
@@ -159,11 +162,17 @@ class Comparison:
 def measured_medians(scenario: Scenario, design: str) -> dict[str, int]:
     """Return the measured medians that a scenario names for a design, by the summary's keys.
 
+    It names a shipped table, or the run directory of an imported run.
+
     :raises LogError: if it names a table that there is not.
     """
     name = scenario.measured.get(design)
     if name is None:
         return {}
+    if (Path(name) / MANIFEST).is_file():
+        real = read_run(name)
+        found = {key: Comparison.value(real, key) for key in MEASURED}
+        return {key: value for key, value in found.items() if value is not None}
     from colosim.measured.measured import measured  # noqa: PLC0415 - many scenarios name none
 
     table = measured(name)
@@ -196,3 +205,20 @@ def compare(
         for name, design in zip(names, chosen, strict=True)
     }
     return Comparison(loaded, runs, medians)
+
+
+def beside(runs: Sequence[Run], comparison: Comparison | None = None) -> Comparison:
+    """Put runs that were read back, real ones too, beside one another, or beside a comparison's.
+
+    Each is called after its design; where that is taken, after its scenario as well.
+    """
+    named = {} if comparison is None else dict(comparison.runs)
+    medians = {} if comparison is None else dict(comparison.measured)
+    for run in runs:
+        name = run.design if run.design not in named else f"{run.scenario.name} {run.design}"
+        if name in named:
+            name = f"{name} {len(named)}"
+        named[name] = run
+        medians[name] = {}
+    scenario = runs[0].scenario if comparison is None else comparison.scenario
+    return Comparison(scenario, named, medians)

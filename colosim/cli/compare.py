@@ -1,8 +1,9 @@
-"""``colosim compare SCENARIO``."""
+"""``colosim compare SCENARIO|RUN_DIR...``."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 
 
 @click.command("compare")
-@click.argument("scenario")
+@click.argument("sources", nargs=-1, required=True, metavar="SCENARIO|RUN_DIR...")
 @run_options
 @format_option
 def command(
     *,
-    scenario: str,
+    sources: tuple[str, ...],
     designs: tuple[str, ...],
     seed: int | None,
     overrides: tuple[str, ...],
@@ -28,28 +29,43 @@ def command(
 ) -> int:
     """Run a scenario's designs and show them side by side.
 
-    SCENARIO is a file, or the name of a scenario that colosim ships. Below each quantity stand its
-    ratio to the first design and, where the scenario names a table of a real run, the measured
-    median. P is the primary, S the secondary; times are the medians (p50) over the checkpoints,
-    memory is the peak over the run.
+    SCENARIO is a file, or the name of a scenario that colosim ships; a RUN_DIR, of a simulated run
+    or of a real one ('colosim qemu import'), is put beside its designs, or beside others. Below
+    each quantity stand its ratio to the first design and, where the scenario names a table of a
+    real run, the measured median. P is the primary, S the secondary; times are the medians (p50)
+    over the checkpoints, memory is the peak over the run.
     """
-    from colosim.analysis.compare import compare
+    from colosim.analysis.compare import beside, compare
     from colosim.cli.outcome import status_of
+    from colosim.cli.sources import stored_runs
 
-    with Progression() as progression:
-        comparison = compare(
-            scenario,
-            designs or None,
-            seed=seed,
-            overrides=overrides,
-            tables=False,
-            prepare=progression.watch,
-        )
+    stored = {source: stored_runs(Path(source)) for source in sources}
+    runs = [run for source in sources for run in stored[source]]
+    scenarios = [source for source in sources if not stored[source]]
+    if len(scenarios) > 1:
+        raise click.UsageError(f"one scenario at a time: {' and '.join(scenarios)} are several")
+    if not scenarios and (designs or overrides or seed is not None):
+        raise click.UsageError("--design, --set and --seed are for scenarios; these have run")
+    comparison = None
+    if scenarios:
+        with Progression() as progression:
+            comparison = compare(
+                scenarios[0],
+                designs or None,
+                seed=seed,
+                overrides=overrides,
+                tables=False,
+                prepare=progression.watch,
+            )
+    if comparison is None or runs:
+        comparison = beside(runs, comparison)
     if form == "json":
         click.echo(json.dumps(comparison.summaries(), indent=2))
     else:
         _print(comparison)
-    return max(status_of(run) for run in comparison.runs.values())
+    return max(
+        (status_of(run) for run in comparison.runs.values() if run.source is None), default=0
+    )
 
 
 def _print(comparison: Comparison) -> None:

@@ -18,6 +18,9 @@ def command(*, run_a: Path, run_b: Path) -> int:
     RUN_A and RUN_B are run directories with tables. The exit status is 0 if their events are the
     same, and 1 if not: then the first differing event is printed with its neighbours, "-" for RUN_A
     and "+" for RUN_B. A directory that lacks a file, or has one that was changed, is an error.
+
+    If one of them is a real run ('colosim qemu import'), its checkpoints are held against the
+    other's stage by stage: what both know, as medians.
     """
     from colosim.runs.difference import diff
     from colosim.runs.stored import read_run, verify
@@ -29,6 +32,11 @@ def command(*, run_a: Path, run_b: Path) -> int:
         click.echo(f"the same events, digest {left.digest}")
         return 0
     click.echo(f"--- {run_a}: {left!r}\n+++ {run_b}: {right!r}")
+    if (left.source is None) is not (right.source is None):
+        from colosim.analysis.stage_difference import lines, stage_differences
+
+        click.echo("\n".join(lines(stage_differences(left, right))))
+        return STATUS_FAILED
     formats = left.digest_format, right.digest_format
     if len(set(formats)) > 1:
         click.echo(

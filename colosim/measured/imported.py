@@ -76,7 +76,7 @@ class ImportedRun(Run):
         self._made = tables
         self.identification = identification
         self.deviation = deviation
-        self.source = source
+        self.source: dict[str, Any] = source
         self.measured = measured
 
     def iter_events(self) -> Iterator[tuple[int, Event, int]]:

@@ -38,6 +38,7 @@ class Stored(Protocol):
 
     path: Path
     digest_format: int
+    source: dict[str, Any] | None
 
     def frame(self, table: str) -> pd.DataFrame:
         """Return a table."""
@@ -75,6 +76,8 @@ class Run:
         self.path: Path | None = None if stored is None else stored.path
         self.digest_format = DIGEST_FORMAT if stored is None else stored.digest_format
         """Which events the digest is over: see `colosim.trace.record.DIGEST_FORMAT`."""
+        self.source: dict[str, Any] | None = None if stored is None else stored.source
+        """Where a real run comes from, as its manifest says; None of a simulated one."""
         self._taps = listening
         self._requests = requests
         self._stored = stored

@@ -48,10 +48,11 @@ def sha256_of(path: Path) -> str:
 class StoredTables:
     """The tables of a run directory; each file is held to its digest when it is first read."""
 
-    def __init__(self, path: Path, files: dict[str, str], digest_format: int) -> None:
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
         self.path = path
-        self.digest_format = digest_format
-        self._files = files
+        self.digest_format: int = manifest.get("digest_format", 1)
+        self.source: dict[str, Any] | None = manifest.get("source")
+        self._files: dict[str, str] = manifest["files"]
         self._frames: dict[str, pd.DataFrame] = {}
 
     def _file(self, table: str) -> Path:
@@ -171,5 +172,5 @@ def read_run(path: str | PathLike[str]) -> Run:
     summary = folder / SUMMARY
     _verify(summary, manifest["files"][SUMMARY])
     scenario = loads(manifest["scenario"], file=str(folder / MANIFEST))
-    stored = StoredTables(folder, manifest["files"], manifest.get("digest_format", 1))
+    stored = StoredTables(folder, manifest)
     return Run(scenario, _read_json(summary, _SUMMARY_HAS), stored=stored)

@@ -67,7 +67,7 @@ _OF_COMPARISON: Final = {
 }
 _TABLE: Final = "qemu25/old-ram512-n16384-bw0"
 _Table = Annotated[
-    str, Text(f"a measured table such as '{_TABLE}'", r"[A-Za-z0-9][A-Za-z0-9._/-]*", 200)
+    str, Text(f"a measured table such as '{_TABLE}'", r"[A-Za-z0-9./][A-Za-z0-9._/-]*", 200)
 ]
 
 
@@ -139,7 +139,8 @@ class Scenario(Section):
     measured: Annotated[dict[str, _Table], Example(f"{{qsb: {_TABLE}}}")] = Field(
         default_factory=dict
     )
-    """Measured tables to show beside the simulated, by design."""
+    """Measured tables to show beside the simulated, by design; or run directories of imported
+    logs, from the current folder."""
     expect: Annotated[dict[str, dict[str, Bound]], Expectations()] = Field(default_factory=dict)
     """Bounds on the summary by design ('*': every design), such as
     {split: {pause_ns.p99: < 100 ms}}.

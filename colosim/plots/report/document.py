@@ -241,10 +241,7 @@ class _Written:
     @property
     def source(self) -> dict[str, Any] | None:
         """Where an imported run comes from, None for a simulated one."""
-        source: dict[str, Any] | None = getattr(self.run, "source", None)
-        if source is None and self.run.path is not None:
-            source = read_manifest(self.run.path).get("source")
-        return source
+        return self.run.source
 
     @property
     def is_explained(self) -> bool:
