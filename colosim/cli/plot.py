@@ -129,7 +129,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
         if kind in _OF_TABLES:
             figure, data = _of_table(kind, Path(sources[0]), designs)
         elif kind == "sweep":
-            figure, data = _sweep(Path(sources[0]), x, y or "pause_ns.p50", by)
+            figure, data = _sweep(Path(sources[0]), designs, x, y or "pause_ns.p50", by)
         elif kind == "against":
             figure, data = _against(sources[0], overrides, designs, parameter, progression)
         else:
@@ -168,7 +168,9 @@ def _against(
     return lambda: against.figure(table), lambda: table
 
 
-def _sweep(folder: Path, x: str | None, y: str, by: Sequence[str]) -> Drawing:
+def _sweep(
+    folder: Path, designs: Sequence[str], x: str | None, y: str, by: Sequence[str]
+) -> Drawing:
     import pandas as pd
 
     from colosim.plots import sweep
@@ -178,6 +180,8 @@ def _sweep(folder: Path, x: str | None, y: str, by: Sequence[str]) -> Drawing:
         table = pd.read_parquet(folder / RESULTS)
     except (OSError, ValueError) as error:
         raise click.UsageError(f"{folder} has no {RESULTS} of a sweep: {error}") from error
+    if designs:
+        table = table[table["design"].isin(designs)]
     axes = sweep.axes_of(table)
     along = x or next((axis for axis in axes if axis != "design"), None)
     if along is None:

@@ -8,6 +8,7 @@
 `hang`          who holds and wants the lock, buffer levels, guests and commands around a fault
 `validation`    simulated against measured pause
 `heatmap`       the verdict of each fault at each protocol step
+`sweep`         a quantity over the axes of a sweep
 
 Every module has `data`, a DataFrame of what is drawn in integers of ns and bytes; `draw`, which
 takes an Axes (or makes one) and returns it; and `figure`, which lays out several.  `style.save`
@@ -27,5 +28,6 @@ KINDS = (
     "hang",
     "validation",
     "heatmap",
+    "sweep",
 )
 """Every kind of figure; each is a module of this package."""

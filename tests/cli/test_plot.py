@@ -26,6 +26,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "heatmap.csv").write_text(
         "design,side,step,fault,verdict\nqsb,primary,stop,kill secondary,failed_over\n"
     )
+    (tmp_path / "swept").mkdir()
+    swept = {"design": ["qsb", "split"] * 2, "warmup": [1, 1, 2, 2], "seed": 1, "pause_ns.p50": 9}
+    pd.DataFrame(swept).to_parquet(tmp_path / "swept" / "results.parquet")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -39,6 +42,7 @@ def test_every_kind_writes_figure_and_numbers(
         "hang": "frozen.yaml",
         "validation": "validation.csv",
         "heatmap": "heatmap.csv",
+        "sweep": "swept",
     }.get(kind, "plain.yaml")
     arguments = ["plot", source, "--kind", kind, "--design", "qsb", "--data", "numbers.csv"]
     assert main(arguments) == 0

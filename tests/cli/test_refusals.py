@@ -17,6 +17,7 @@ from colosim.explore.results import Results
 from colosim.runs.stored import verify
 
 LOG = Path(__file__).parent.parent / "measured" / "data" / "qemu72-primary.log"
+SWEEP = Path(__file__).parents[2] / "docs" / "pages.yaml"
 SHORT = ["idle", "--design", "split", "--set", "checkpoints=2"]
 EXPLORED = ["idle", "--design", "split", "--faults", "kill", "--jobs", "1", "--out", "HERE"]
 
@@ -27,6 +28,7 @@ WRITERS = {
     "run --tables none": ["run", *SHORT, "--tables", "none", "--out", "HERE"],
     "qemu import": ["qemu", "import", str(LOG), "--out", "HERE"],
     "explore": ["explore", *EXPLORED],
+    "sweep": ["sweep", str(SWEEP), "--jobs", "1", "--out", "HERE"],
     "plot svg": ["plot", "RUN", "--kind", "memory", "-o", "HERE/a.svg"],
     "plot --data": [
         "plot",
@@ -50,7 +52,7 @@ WRITERS = {
 #: Commands that write nothing but standard output.
 PRINTERS = {
     "compare", "check", "diff", "explain", "steps", "validate", "resolve", "schema", "designs",
-    "presets", "qemu identify",
+    "presets", "qemu identify", "qemu scenario",
 }  # fmt: skip
 WHY = {
     "full": "a file may not become that large; raise its limit (ulimit -f)",
@@ -93,8 +95,8 @@ def hold(tried: list[tuple[str, str]], run: Path) -> None:
     outcomes = map(json.loads, done.stdout.splitlines())
     for (name, refusal), (status, told, files) in zip(tried, outcomes, strict=True):
         lines = told.splitlines()
-        if name == "explore":  # says first how many cases there are, and keeps those it finished
-            assert lines.pop(0).endswith(" cases")
+        if name in {"explore", "sweep"}:  # says first how many there are, and keeps the finished
+            assert lines.pop(0).endswith((" cases", " to do"))
             files[:] = [file for file in files if not file.endswith(".jsonl")]
         assert len(lines) == 1, (name, refusal, told)
         assert lines[0].startswith("colosim: cannot write HERE"), (name, refusal, told)
