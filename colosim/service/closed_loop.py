@@ -387,11 +387,7 @@ class ClosedClients(Room):
                 self._differs.add(following.number)
         self.held_peak = max(self.held_peak, len(self._held))
         self._taken = len(self._state.queue)
-        self._again = [
-            (request, came_ns)
-            for request, came_ns in self._mirrored
-            if came_ns > self.copies_until_ns
-        ]
+        self._again = [one for one in self._mirrored if one[1] > self.copies_until_ns]
         self._tell()
 
     def _let_go(self, at_ns: int) -> None:
