@@ -14,6 +14,7 @@ from colosim.arrays.pair import DEAF, NONE, Pair
 from colosim.designs.foreign import own_names
 from colosim.designs.registry import OWN
 from colosim.designs.remedies import with_remedies
+from colosim.scenario.spread import MEASURED
 from colosim.trace.quantities import HOLDS, SPANS, WIRE_BYTES
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def reason_against(scenario: Scenario, design: type[Design]) -> str:
         "a liveness rule": scenario.liveness,
         "clients": scenario.service,
         "the guest's writes to a disk": scenario.disk and scenario.disk.writes,
+        "a spread": scenario.spread == MEASURED,
         "a manager that asks the monitors": scenario.manager.answered_by == "monitor",
         "a length in time": scenario.duration_ns,
         "the reference model": scenario.model == "reference",

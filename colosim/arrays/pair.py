@@ -165,6 +165,7 @@ class Pair:
                 kvm=model.accelerator == KVM,
                 guest=Guest(side, clock, record, guest),
                 frozen=False,
+                spread=None,
                 ledger=Ledger(),
                 lock=Lock(env),
             )

@@ -174,7 +174,10 @@ class MultifdPrimary(RemediedPrimary):
 
     def _pages(self, channel: _Channel, section: Section) -> Steps:
         searched = per_page_ns(self.dirty_pages, self.costs.page_scan_ps_per_page)
-        written = per_byte_ns(section.stream_bytes, self.costs.channel_write_fs_per_byte)
+        written = self.varied(
+            "channel write",
+            per_byte_ns(section.stream_bytes, self.costs.channel_write_fs_per_byte),
+        )
         blocks = channel.ends.write(section, larger(searched, written))
         if self.watch is not None and channel is self.channels[0]:
             self.watch.streaming(self, "RAM stream", WRITE)
@@ -232,7 +235,10 @@ class MultifdSecondary(RemediedSecondary):
     def _pages(self, channel: _Channel, read: list[Section]) -> Steps:
         def price(section: Section) -> int:
             read.append(section)
-            spent = per_byte_ns(section.stream_bytes, self.costs.channel_read_fs_per_byte)
+            spent = self.varied(
+                "channel read",
+                per_byte_ns(section.stream_bytes, self.costs.channel_read_fs_per_byte),
+            )
             return self.costs.stream_wake_ns + spent
 
         blocks = channel.ends.read(price)

@@ -218,7 +218,9 @@ class Primary(Side):
         guest = self.host.guest
         pages = guest.dirty_after(self.checkpoint, guest.ran_ns)
         self.dirty_pages, self.zero_pages, self.ram_stream_bytes = self._ram_of(pages)
-        return self.work("bitmap sync", self._sync_ns + then_ns, noted=(_DIRTY, self.dirty_pages))
+        noted = (_DIRTY, self.dirty_pages)
+        then_ns = self.varied("stream start", then_ns)
+        return self.work("bitmap sync", self._sync_ns, noted=noted, then_ns=then_ns)
 
     def _ram_section_of(self, dirtied: int) -> tuple[int, int, int]:
         """Return how many pages are dirty, how many of them zero, and their RAM section's bytes."""
@@ -285,7 +287,7 @@ class Primary(Side):
     def _stream_share_ns(self, part: Section) -> int:
         """Return what scanning and writing a part of the section takes."""
         whole, begin = self.ram_stream_bytes - 1, part.offset_bytes
-        spent = self._stream_ns(self.dirty_pages, whole)
+        spent = self.varied("stream write", self._stream_ns(self.dirty_pages, whole))
         return spent * (begin + part.size_bytes) // whole - spent * begin // whole
 
     def _price_of_stream(self, pages: int, amount: int) -> int:
@@ -350,8 +352,10 @@ class Primary(Side):
         staged = self._staged
         if staged is None:
             raise DesignError("sends the staging buffer, but has saved nothing into it")
-        step = "RAM stream" if self._stages_ram else "device stream"
-        return self.write(step, staged, self._send_staged_ns(staged.size_bytes))
+        spent = self._send_staged_ns(staged.size_bytes)
+        if not self._stages_ram:
+            return self.write("device stream", staged, spent)
+        return self.write("RAM stream", staged, self.varied("vmstate send", spent))
 
     def _price_of_sending(self, content: int) -> int:
         """Return the time that sending `content` bytes from the staging buffer takes."""

@@ -100,9 +100,10 @@ class Secondary(Side):
     def _load_ns(self, section: Section) -> int:
         """Return the time that reading a section of RAM stream into the cache takes."""
         if not section.stream_bytes:
-            return self._ram_load_ns(section.full_pages, section.size_bytes)
+            spent = self._ram_load_ns(section.full_pages, section.size_bytes)
+            return self.varied("stream read", spent)
         whole, begin = section.stream_bytes, section.offset_bytes
-        spent = self._ram_load_ns(section.full_pages, whole)
+        spent = self.varied("stream read", self._ram_load_ns(section.full_pages, whole))
         return spent * (begin + section.size_bytes) // whole - spent * begin // whole
 
     def _price_of_ram_load(self, pages: int, amount: int) -> int:
@@ -134,6 +135,7 @@ class Secondary(Side):
             self._filled = yield from self.read("device fill", lambda _section: spent)
             return
         spent += self.costs.stream_wake_ns + self.costs.staging_start_ns
+        spent = self.varied("vmstate fill", spent)
         self._filled_with_ram = True
         self._filled = self._ram = yield from self.read("vmstate fill", lambda _section: spent)
 
@@ -223,7 +225,7 @@ class Secondary(Side):
             spent += self.disk.model.secondary_load_ns
         if self.host.monitor.expects_commands:
             return self.work_releasing_lock(
-                "device load", spent, spent // POST_LOAD_PART, self._device_state_is_loaded
+                "device load", spent, POST_LOAD_PART, self._device_state_is_loaded
             )
         return self.work("device load", spent, self._device_state_is_loaded)
 

@@ -234,7 +234,7 @@ class Side:
         step = message.read_in or name
         if self.watch is not None:
             yield from self._reached(self.watch, step, "before")
-        wake_ns = self.costs.message_ns if wake_ns is None else wake_ns
+        wake_ns = self.varied("message", self.costs.message_ns if wake_ns is None else wake_ns)
         blocks = self.incoming.receive(amount, wake_ns)
         if blocks is not None:
             yield from self.thread.wait(blocks, step)
@@ -250,18 +250,30 @@ class Side:
 
     # ---- work ----------------------------------------------------------------------------------
 
+    def varied(self, stage: str, spent_ns: int) -> int:
+        """Return what work that costs `spent_ns` takes in this checkpoint (`spread` of a scenario).
+
+        `stage`: of `colosim.scenario.spread.STAGES`; another does not scatter.
+        """
+        spread = self.host.spread
+        return spent_ns if spread is None else spread.of(stage, self.checkpoint, spent_ns)
+
     def work(
         self,
         step: str,
         duration_ns: int,
         then: Callable[[], None] = nothing,
         noted: tuple[TraceEvent, int] | None = None,
+        *,
+        then_ns: int = 0,
     ) -> Steps:
-        """Spend `duration_ns` on the CPU on `step`, and record its end.
+        """Spend `duration_ns` on the CPU on `step`, `varied`, and record its end.
 
-        `then`: what to do once it is done; `noted`: an event to record after that.
+        `then`: what to do once it is done; `noted`: an event to record after that.  `then_ns` is
+        spent on top, as it is.
         """
         begun = self.env.now
+        duration_ns = self.varied(step, duration_ns) + then_ns
         if self.watch is not None:
             yield from self._reached(self.watch, step, "before", duration_ns)
         yield self.thread.work(duration_ns)
@@ -273,12 +285,14 @@ class Side:
             self.note(*noted)
 
     def work_releasing_lock(
-        self, step: str, duration_ns: int, pause_ns: int, then: Callable[[], None]
+        self, step: str, duration_ns: int, part: int, then: Callable[[], None]
     ) -> Steps:
-        """Work as `work` does, under the lock; after `pause_ns` whoever waits for the lock has it.
+        """Work as `work` does, under the lock; after one part in `part` others can have the lock.
 
         What run_on_cpu does in a post_load function: it waits for the vCPU with the lock let go.
         """
+        duration_ns = self.varied(step, duration_ns)
+        pause_ns = duration_ns // part
         if self.watch is not None:
             yield from self._reached(self.watch, step, "before", duration_ns)
         begun = self.env.now

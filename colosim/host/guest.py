@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
+from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 from colosim.engine.clock import NS_PER_S, smaller
@@ -11,10 +13,25 @@ from colosim.trace.record import code_of
 
 if TYPE_CHECKING:
     from colosim.engine.environment import Environment
+    from colosim.engine.streams import Streams
     from colosim.scenario.guest import Guest as GuestModel
     from colosim.trace.record import Record
 
 _SCALE_BITS = 192
+_UNIFORM = 12
+"""How many uniform numbers have a sum of variance 1."""
+
+
+def _kept(pages: int, writes: int, given: int) -> int:
+    """Return the chance that all `given` pages of `pages` are missed, in 192-bit fixed point."""
+    one = 1 << _SCALE_BITS
+    kept, base, power = one, one - given * one // pages, writes
+    while power:
+        if power & 1:
+            kept = kept * base >> _SCALE_BITS
+        base = base * base >> _SCALE_BITS
+        power >>= 1
+    return kept
 
 
 def occupied(pages: int, writes: int) -> int:
@@ -26,21 +43,36 @@ def occupied(pages: int, writes: int) -> int:
     if pages <= 0:
         return 0
     one = 1 << _SCALE_BITS
-    kept, base, power = one, one - one // pages, writes
-    while power:
-        if power & 1:
-            kept = kept * base >> _SCALE_BITS
-        base = base * base >> _SCALE_BITS
-        power >>= 1
+    kept = _kept(pages, writes, 1)
     return min(pages, writes, (pages * (one - kept) + one // 2) >> _SCALE_BITS)
 
 
-def dirty_pages(model: GuestModel) -> Callable[[int, int], int]:
+def drawn_occupied(pages: int, writes: int, raw: Iterator[int]) -> int:
+    """Return one draw of how many of `pages` are hit by `writes` uniformly random writes.
+
+    Of the normal distribution with the mean of `occupied` and the variance of the occupancy,
+    W kept(1) (1 - W kept(1)) + W (W - 1) kept(2), where kept(k) is the chance that k given pages
+    are all missed.  Its standard score is a sum of twelve uniform numbers (Irwin-Hall).
+    """
+    if pages <= 1 or writes <= 1:
+        return min(pages, writes)
+    one = 1 << _SCALE_BITS
+    kept, both = _kept(pages, writes, 1), _kept(pages, writes, 2)
+    missed = pages * kept
+    variance = (missed * one - missed * missed + pages * (pages - 1) * both * one) >> _SCALE_BITS
+    deviation = isqrt(max(0, variance) << _SCALE_BITS)
+    score = sum(islice(raw, _UNIFORM)) - (_UNIFORM << 63)
+    drawn = pages * one - missed + (deviation * score >> 64)
+    return max(1, min(pages, writes, (drawn + one // 2) >> _SCALE_BITS))
+
+
+def dirty_pages(model: GuestModel, streams: Streams | None = None) -> Callable[[int, int], int]:
     """Return the function (checkpoint, run time in ns) -> dirty pages of a guest.
 
     A fixed number and measured values belong to the checkpoint's index, a write rate to the time
     that the guest ran.  A round-robin writer touches min(rate x time, working set) pages, a
-    uniformly random one the expected occupancy; hot and cold sets are separate.
+    uniformly random one the expected occupancy, or with `streams` one drawn for the checkpoint; hot
+    and cold sets are separate.
     """
     dirty = model.dirty
     kind = type(dirty).__name__
@@ -56,11 +88,15 @@ def dirty_pages(model: GuestModel) -> Callable[[int, int], int]:
         (load.rate_pages_per_s, load.working_set_pages, load.pattern == "uniform") for load in loads
     )
 
-    def by_rate(_checkpoint: int, run_ns: int) -> int:
+    def by_rate(checkpoint: int, run_ns: int) -> int:
         total = 0
-        for rate, pages, uniform in parts:
+        for number, (rate, pages, uniform) in enumerate(parts):
             writes = rate * run_ns // NS_PER_S
-            total += occupied(pages, writes) if uniform else smaller(writes, pages)
+            if uniform and streams is not None:
+                raw = streams.endless(f"pages of set {number} in checkpoint {checkpoint}")
+                total += drawn_occupied(pages, writes, raw)
+            else:
+                total += occupied(pages, writes) if uniform else smaller(writes, pages)
         return total
 
     return by_rate

@@ -15,6 +15,7 @@ from colosim.host.process import Process
 
 if TYPE_CHECKING:
     from colosim.engine.environment import Environment
+    from colosim.host.spread import Spread
     from colosim.scenario.costs import Costs
     from colosim.scenario.guest import Guest as GuestModel
     from colosim.scenario.memory import Memory
@@ -33,6 +34,8 @@ STREAM_BUFFERS_BYTES = 3 * 32 * 1024
 class Host(Process):
     """One side of the pair."""
 
+    spread: Spread | None = None
+    """How work scatters here; None if it does not."""
     kvm = False
     """Whether KVM runs the guest: its dirty log begins with every page set."""
 

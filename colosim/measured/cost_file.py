@@ -11,6 +11,7 @@ from colosim.errors import LogError
 from colosim.scenario import preset
 from colosim.scenario.costs import Costs
 from colosim.scenario.presets import KVM, parse_preset, preset_names
+from colosim.scenario.spread import stage_text
 from colosim.scenario.units import nearest
 
 if TYPE_CHECKING:
@@ -170,6 +171,8 @@ def text_of(fit: Fit, description: str, *, own: bool = False) -> str:
             if not estimate.undetermined:
                 value = cost_text(key, estimate.value)
         lines.append(f'  {key}: {{value: "{value}", origin: "{origin}"}}')
+    lines += ["spread:"] if fit.spread else []
+    lines += [stage_text(name, stage) for name, stage in sorted(fit.spread.items())]
     return "\n".join(lines) + "\n"
 
 

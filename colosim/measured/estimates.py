@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from colosim.scenario.spread import StageSpread
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Fit:
     runs: tuple[str, ...]
     without: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Costs fitted without each run, by that run's name."""
+    spread: Mapping[str, StageSpread] = field(default_factory=dict)
+    """How single checkpoints scatter about the costs, by stage."""
 
     def values(self) -> dict[str, float]:
         """Return the costs by key, in ns per unit."""

@@ -25,6 +25,7 @@ from colosim.errors import LogError
 from colosim.measured.conditions import host_preset
 from colosim.measured.cost_file import base_costs, three_digits
 from colosim.measured.estimates import Estimate, Fit, Group, Residual
+from colosim.measured.scatter import scatter
 from colosim.measured.stage_formulas import (
     PAGE_STREAM_BYTES,
     STREAM_WRITE,
@@ -131,6 +132,7 @@ def fit(runs: Sequence[MeasuredRun], *, base: str | None = None, jackknife: bool
         _in_flight(runs, costs),
         tuple(run.name for run in runs),
         without,
+        scatter(runs, costs),
     )
 
 

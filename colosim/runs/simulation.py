@@ -26,10 +26,12 @@ from colosim.faults.effects import CHANNEL, Effects
 from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
 from colosim.host.failover import STEPS, PrimaryFailover, SecondaryFailover
+from colosim.host.guest import dirty_pages
 from colosim.host.host import Host, bitmap_bytes
 from colosim.host.lock import IothreadLock
 from colosim.host.process import Thread
 from colosim.host.reference_lock import ReferenceLock
+from colosim.host.spread import Spread
 from colosim.network.connection import Connection
 from colosim.network.direction import Direction
 from colosim.network.reference import ReferenceDirection
@@ -39,7 +41,8 @@ from colosim.runs.service import Service
 from colosim.runs.statistics import Quantiles
 from colosim.runs.tally import Tally
 from colosim.runs.taps import taps
-from colosim.scenario.presets import KVM
+from colosim.scenario.presets import KVM, spread_of
+from colosim.scenario.spread import MEASURED
 from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import ABORTED, COMMITTED, PRIMARY, SECONDARY, CheckpointEnded
 from colosim.trace.record import BATCH, Record, code_of
@@ -97,6 +100,9 @@ class Simulation:
                 barging=scenario.lock == "barging",
             )
             self.hosts[side].kvm = host.accelerator == KVM
+            if scenario.spread == MEASURED:
+                self.hosts[side].spread = Spread(side, self.seed, spread_of(host.preset))
+                self.hosts[side].guest.dirty_after = dirty_pages(scenario.guest, Streams(self.seed))
         self._connect(direction)
         self.tally = Tally(scenario.warmup)
         self.peaks = Peaks(self.taps())

@@ -47,10 +47,11 @@ from colosim.scenario.manager import Manager
 from colosim.scenario.memory import Memory
 from colosim.scenario.network import Network
 from colosim.scenario.overrides import override
-from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK
+from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK, spread_of, with_spread
 from colosim.scenario.reading import Reading
 from colosim.scenario.section import Example, Section
 from colosim.scenario.service import COMPARED, DIRECT, HELD, Output, Service
+from colosim.scenario.spread import KINDS, MEASURED, NONE
 from colosim.scenario.units import text_of
 from colosim.trace.fields import SEED_MAX
 
@@ -94,6 +95,11 @@ class Scenario(Section):
     """Who gets an iothread lock that others wait for: the first who waits, or ('barging', as a
     pthread mutex) whoever asks within 20 us of the release, before the first who waits has woken
     up. Where a verdict hangs on it, the output says so.
+    """
+    spread: Annotated[str, Choice(KINDS, "how much the work of checkpoints scatters")] = NONE
+    """Whether the work of a checkpoint takes what the hosts' costs say ('none'), or scatters as on
+    the hosts that their presets were measured on ('measured'); drawn from the seed, as are the
+    distinct pages of a 'uniform' guest.
     """
     duration_ns: TimeOrNone = None
     """Length of the run in simulated time, instead of checkpoints."""
@@ -227,6 +233,18 @@ class Scenario(Section):
                 what = "command" if isinstance(planned, Command) else "fault"
                 after = f"the {what} at {_time(planned.at_ns)} is after the end of the run"
                 yield Conflict(f"{after} ({key} {_time(end_ns)})", (path, (key,)))
+
+    @check("spread", "hosts")
+    def _has_presets_with_a_spread(self) -> Iterator[Conflict]:
+        if self.spread != MEASURED:
+            return
+        for name in dict.fromkeys((self.hosts.primary.preset, self.hosts.secondary.preset)):
+            if not spread_of(name):
+                message = (
+                    f"spread: measured needs host presets that have one, and {name!r} has none; "
+                    f"expected {', '.join(with_spread())}, or spread: none"
+                )
+                yield Conflict(message, (("spread",), ("hosts",)))
 
     @check("disk")
     def _has_the_disk_that_is_meant(self) -> Iterator[Conflict]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias
 
 from colosim.scenario.document import plain, read
+from colosim.scenario.spread import StageSpread, parse_stage
 
 Family: TypeAlias = Literal["hosts", "networks"]
 _FOLDER: Final = Path(__file__).parent / "presets"
@@ -39,6 +40,8 @@ class Preset:
     description: str
     values: dict[str, PresetValue]
     accelerator: str = KVM
+    spread: dict[str, StageSpread] = field(default_factory=dict)
+    """How stages scatter on a host, where that was measured."""
 
     def texts(self) -> dict[str, str | bool]:
         """Return the values alone, by key."""
@@ -88,10 +91,27 @@ def _shipped(family: Family, name: str) -> Preset:
     return _line_by_line(name, text) or parse_preset(name, text)
 
 
+def spread_of(host: str) -> dict[str, StageSpread]:
+    """Return how the stages scatter on a host preset, nothing if that is not known."""
+    try:
+        return preset("hosts", host).spread
+    except KeyError:
+        return {}
+
+
+def with_spread() -> tuple[str, ...]:
+    """Return the shipped host presets that say how their stages scatter."""
+    return tuple(name for name in preset_names("hosts") if spread_of(name))
+
+
 _DESCRIPTION: Final = re.compile(r'^description: ("[^"\n]*")$', re.MULTILINE)
 _ACCELERATOR: Final = re.compile(r"^accelerator: (\w+)$", re.MULTILINE)
 _VALUE: Final = re.compile(
     r'^  (\w+): \{value: ("[^"\n]*"|true|false), origin: ("[^"\n]*")\}$', re.MULTILINE
+)
+
+_STAGE: Final = re.compile(
+    r'^  ([\w ]+): \{ratios: "([^"\n]*)", again: "([^"\n]*)", origin: "([^"\n]*)"\}$', re.MULTILINE
 )
 
 
@@ -103,13 +123,15 @@ def _line_by_line(name: str, text: str) -> Preset | None:
     """
     description, values = _DESCRIPTION.search(text), _VALUE.findall(text)
     accelerator = _ACCELERATOR.search(text)
-    if description is None or len(values) != text.count("\n  "):
+    stages = _STAGE.findall(text)
+    if description is None or len(values) + len(stages) != text.count("\n  "):
         return None
     return Preset(
         name,
         json.loads(description[1]),
         {key: PresetValue(json.loads(value), json.loads(origin)) for key, value, origin in values},
         accelerator[1] if accelerator else KVM,
+        {stage: parse_stage(stage, *texts) for stage, *texts in stages},
     )
 
 
@@ -125,6 +147,10 @@ def parse_preset(name: str, text: str) -> Preset:
             key: PresetValue(entry["value"], entry["origin"])
             for key, entry in data["values"].items()
         }
-        return Preset(name, data["description"], values, data.get("accelerator", KVM))
-    except (AttributeError, KeyError, TypeError) as error:
+        spread = {
+            stage: parse_stage(stage, entry["ratios"], entry["again"], entry["origin"])
+            for stage, entry in data.get("spread", {}).items()
+        }
+        return Preset(name, data["description"], values, data.get("accelerator", KVM), spread)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AssertionError(f"{name} is no preset: {error}") from error

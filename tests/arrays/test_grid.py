@@ -54,6 +54,7 @@ def test_presets_and_switches_are_axes_too() -> None:
         ("hang", {}, "faults"),
         ("compare", {"duration": "2 s"}, "a length in time"),
         ("compare", {"model": "reference"}, "the reference model"),
+        ("compare", {"spread": "measured", "hosts.preset": "lab-qemu25"}, "a spread"),
         ("compare", {"manager.answered_by": "monitor"}, "a manager that asks the monitors"),
         ("compare", {"horizon": "1 s"}, "past the horizon"),
         ("compare", {"network.send_buffer": "4 GiB", "guest.ram": "8 GiB",
