@@ -85,7 +85,7 @@ def table() -> dict[str, tuple[int, int, str, str]]:
         _DOCS.read_text(encoding="utf-8"),
         re.MULTILINE,
     )
-    return {name: (int(count), int(share), *tails) for name, count, share, *tails in rows}  # type: ignore[misc]
+    return {name: (int(count), int(share), *tails) for name, count, share, *tails in rows}
 
 
 def test_pauses_of_the_old_design_are_within_the_band() -> None:
