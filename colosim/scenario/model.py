@@ -47,7 +47,13 @@ from colosim.scenario.manager import Manager
 from colosim.scenario.memory import Memory
 from colosim.scenario.network import Network
 from colosim.scenario.overrides import override
-from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK, spread_of, with_spread
+from colosim.scenario.presets import (
+    DEFAULT_HOST,
+    DEFAULT_NETWORK,
+    is_unread,
+    spread_of,
+    with_spread,
+)
 from colosim.scenario.reading import Reading
 from colosim.scenario.section import Example, Section
 from colosim.scenario.service import COMPARED, DIRECT, HELD, Output, Service
@@ -239,7 +245,7 @@ class Scenario(Section):
         if self.spread != MEASURED:
             return
         for name in dict.fromkeys((self.hosts.primary.preset, self.hosts.secondary.preset)):
-            if not spread_of(name):
+            if not is_unread(name) and not spread_of(name):
                 message = (
                     f"spread: measured needs host presets that have one, and {name!r} has none; "
                     f"expected {', '.join(with_spread())}, or spread: none"

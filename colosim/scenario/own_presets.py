@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from colosim.errors import ScenarioError, ScenarioFault
 from colosim.scenario.document import DOCUMENT_BYTES_MAX, Mapping, Scalar, decode, plain, read
 from colosim.scenario.presets import ACCELERATORS, KVM, Family, Preset, PresetValue, preset_names
+from colosim.scenario.spread import STAGES, StageSpread, parse_stage
 from colosim.scenario.units import meant, nearest, show
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class _Reader:
 
         :raises ScenarioError: with every fault.
         """
-        keys = ("description", "accelerator", "values")
+        keys = ("description", "accelerator", "values", "spread")
         top = self._entries(root, "the preset", keys, needed=("description", "values"))
         description = self._text(top.get("description"), "description")
         accelerator = self._text(top.get("accelerator"), "accelerator") or KVM
@@ -105,9 +106,23 @@ class _Reader:
         if "values" in top:
             given = self._entries(top["values"], "values", tuple(self._readers), needed=None)
             values = {key: self._value(key, given[key]) for key in self._readers if key in given}
+        spread = self._spread(top["spread"]) if "spread" in top else {}
         if self._faults:
             raise ScenarioError(sorted(self._faults))
-        return Preset(Path(self._shown).stem, description, values, accelerator)
+        return Preset(Path(self._shown).stem, description, values, accelerator, spread)
+
+    def _spread(self, node: Node) -> dict[str, StageSpread]:
+        """Return how stages scatter."""
+        found = {}
+        keys = ("ratios", "again", "origin")
+        for stage, entry in self._entries(node, "spread", STAGES, needed=()).items():
+            own = self._entries(entry, stage, keys, needed=None)
+            try:
+                texts = [self._text(own.get(key), key) for key in keys]
+                found[stage] = parse_stage(stage, *texts)
+            except ValueError as error:
+                self._fault(entry, f"{stage}: {error}")
+        return found
 
     def _value(self, key: str, node: Node) -> PresetValue:
         own = self._entries(node, key, ("value", "origin"), needed=None)

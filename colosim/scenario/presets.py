@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias
 
+from colosim.errors import ScenarioError, ScenarioFault
 from colosim.scenario.document import plain, read
 from colosim.scenario.spread import StageSpread, parse_stage
 
@@ -92,11 +93,19 @@ def _shipped(family: Family, name: str) -> Preset:
 
 
 def spread_of(host: str) -> dict[str, StageSpread]:
-    """Return how the stages scatter on a host preset, nothing if that is not known."""
-    try:
-        return preset("hosts", host).spread
-    except KeyError:
-        return {}
+    """Return how the stages scatter on a host preset, nothing if it does not say.
+
+    :raises ScenarioError: if it is an own one whose file was not read, as in a manifest.
+    """
+    if is_unread(host):
+        message = f"how the work on {str(host)!r} scatters stands in its file, which was not read"
+        raise ScenarioError([ScenarioFault(str(host), 1, 1, message)])
+    return preset("hosts", host).spread
+
+
+def is_unread(name: str) -> bool:
+    """Return whether it is an own preset whose file was not read."""
+    return isinstance(name, OwnPreset) and name.found is None
 
 
 def with_spread() -> tuple[str, ...]:

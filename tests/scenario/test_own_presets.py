@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from colosim import run
 from colosim.cli.main import main
 from colosim.errors import ScenarioError
 from colosim.runs.directory import run_into
@@ -112,3 +113,40 @@ def test_every_fault_of_a_preset_has_its_place(
         scenario(folder, "hosts: {preset: my-host.yaml}")
     assert message in str(raised.value)
     assert all(Path(fault.file).name == "my-host.yaml" for fault in raised.value.faults)
+
+
+def test_an_own_preset_has_a_spread_of_its_own(folder: Path) -> None:
+    """What a fit wrote scatters from a file too; a manifest without the file is not run without."""
+    lab = (shipped._FOLDER / "hosts" / "lab-qemu25.yaml").read_text("utf-8")
+    file = folder / "lab.yaml"
+    file.write_text(lab, "utf-8")
+    text = "designs: [split]\nspread: measured\nhosts: {preset: ./lab.yaml}"
+    made = scenario(folder, text)
+    digest = run(made).digest
+    assert digest == run(made.vary({"hosts.preset": "lab-qemu25"})).digest
+    with pytest.raises(ScenarioError, match=r"'\./my-host\.yaml' has none; expected lab-qemu111"):
+        scenario(folder, text.replace("lab.yaml", "my-host.yaml"))
+    manifest = resolve(made)
+    file.unlink()
+    with pytest.raises(ScenarioError, match="scatters stands in its file, which was not read"):
+        run(loads(manifest))
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (
+            '  stops: {ratios: "1", again: "0%", origin: "x"}',
+            "the key 'stops' is unknown in spread",
+        ),
+        ('  stop: {ratios: "1 2", again: "0%", origin: "x"}', "expected 21 rising ratios"),
+        ('  stop: {again: "0%", origin: "x"}', "stop needs the key 'ratios', which is missing"),
+    ],
+)
+def test_a_spread_that_is_wrong_has_its_place(folder: Path, line: str, fault: str) -> None:
+    """An unknown stage, too few ratios and a missing key are told at their line."""
+    text = HOST + "spread:\n" + line + "\n"
+    (folder / "bad.yaml").write_text(text, "utf-8")
+    with pytest.raises(ScenarioError, match=re.escape(fault)) as found:
+        scenario(folder, "hosts: {preset: ./bad.yaml}")
+    assert found.value.faults[0].line == text.count("\n")
