@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,6 +14,7 @@ import numpy as np
 from colosim.arrays.column import Diverged, OutOfRange, Refused
 from colosim.arrays.draws import ack_phase_ns
 from colosim.arrays.pair import DEAF, NONE, Pair
+from colosim.designs.design import Design
 from colosim.designs.foreign import own_names
 from colosim.designs.registry import OWN
 from colosim.designs.remedies import with_remedies
@@ -20,7 +24,6 @@ from colosim.trace.quantities import HOLDS, SPANS, WIRE_BYTES
 if TYPE_CHECKING:
     from colosim.arrays.column import Ints
     from colosim.arrays.points import Columns
-    from colosim.designs.design import Design
     from colosim.scenario.model import Scenario
 
 MOST_GROUPS: Final = 500
@@ -68,8 +71,33 @@ def reason_against(scenario: Scenario, design: type[Design]) -> str:
         "a length in time": scenario.duration_ns,
         "the reference model": scenario.model == "reference",
         "a design without checkpoints": design.traits.failover == "none",
+        "a design that compares with 'is'": any(map(_asks_for_identity, _codes(design))),
     }
     return next((what for what, is_there in given.items() if is_there), "")
+
+
+def _codes(design: type[Design]) -> Iterator[CodeType]:
+    """Yield the code of a design's own functions, those within others too."""
+    todo = [
+        value.__code__
+        for base in design.__mro__
+        if base not in OWN and base is not object and base.__module__ != Design.__module__
+        for value in vars(base).values()
+        if isinstance(value, FunctionType)
+    ]
+    while todo:
+        code = todo.pop()
+        todo += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+        yield code
+
+
+def _asks_for_identity(code: CodeType) -> bool:
+    """Whether code asks if something *is* another thing, None apart: no column notices."""
+    steps = list(dis.get_instructions(code))
+    return any(
+        step.opname == "IS_OP" and not (before.opname == "LOAD_CONST" and before.argval is None)
+        for before, step in pairwise(steps)
+    )
 
 
 def evaluate(design: type[Design], columns: Columns) -> Answers:

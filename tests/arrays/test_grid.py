@@ -81,7 +81,26 @@ class Deceived(Split):
     def save(self, p: Primary) -> Steps:
         """Work longer if a number is an integer."""
         yield from super().save(p)
-        yield from p.work("device save", 1000 if type(p.dirty_pages) is int else 0)
+        yield from p.work("device save", 1000 if type(p.dirty_pages) == int else 0)  # noqa: E721
+
+
+class Identical(Split):
+    """Takes whether two numbers are one object for whether they are equal."""
+
+    name = "identical"
+    summary = "s"
+    origin = "o"
+
+    def save(self, p: Primary) -> Steps:
+        """Work longer if two numbers are the same object."""
+        yield from super().save(p)
+        yield from p.work("device save", 1000 if p.dirty_pages is p.zero_pages else 0)
+
+
+def test_a_design_that_compares_with_is_is_refused() -> None:
+    """Whether two numbers are one object, columns cannot say: the design is refused by name."""
+    frame = colosim.grid("compare", AXES, designs=[Identical])
+    assert set(frame["exact"]) == {"a design that compares with 'is'"}
 
 
 def test_a_point_that_is_another_simulated_is_an_error() -> None:

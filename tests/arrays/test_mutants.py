@@ -1,0 +1,62 @@
+"""Each of these faults put into the array engine is noticed by a few random grids."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from types import FunctionType
+
+import pytest
+
+from colosim.arrays import direction, transfer
+from tests.arrays.own_designs import random_protocol
+from tests.arrays.test_exact import CHANCE, ORDER, of_seed
+
+MUTANTS = [
+    (direction.Direction._send, "self.acked > now", "self.acked > now + 10**7"),
+    (direction.Direction._send, "leaves + self.latency", "leaves + self.latency + 1"),
+    (direction.Direction._receive, "arrives <= now", "arrives < now"),
+    (direction.Direction._work_out_ack, "delayed(arrived)", "delayed(arrived) + 4_000_000"),
+    (direction.Direction.ack_rides, "self.arrival <= leaves", "self.arrival < leaves - 10**6"),
+    (direction.Direction._takes_along, "amount < TSO_BYTES", "amount < 0"),
+    (direction.Direction._fit_in, "self.drained - one.write_ns", "self.drained"),
+    (direction.Direction._wait_for_ack, "waits > 0", "waits > 10**9"),
+    (direction.Direction._join, "np.maximum(begun + one.read_ns, arrived)", "begun + one.read_ns"),
+    (direction.Direction._slow_start, "window * 2", "window * 4"),
+    (transfer.Transfer.left, "over > 0, np.maximum(since, opened)", "over > 10**12, since"),
+    (transfer.Transfer.written, "over > 0, np.maximum", "over > 10**12, np.maximum"),
+]
+"""Functions, a piece of each, and what stands there instead."""
+
+
+def differences() -> int:
+    """Return how many keys differ, or points are refused needlessly, on some random grids."""
+    found = [
+        of_seed(seed, design)
+        for seed in range(10)
+        for design in ("qsb", "split", "qemu-11", random_protocol(seed))
+    ]
+    return sum(len(one.differ) for one in found) + sum(
+        why not in {*CHANCE, *ORDER} for one in found for why in map(_reason, one.needless)
+    )
+
+
+def _reason(refusal: str) -> str:
+    return refusal.rpartition(": ")[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", range(len(MUTANTS)))
+def test_a_fault_in_the_engine_is_noticed(mutant: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the fault some key of some point differs from the simulation's."""
+    function, piece, other = MUTANTS[mutant]
+    assert isinstance(function, FunctionType)
+    source = inspect.cleandoc(f"\n{inspect.getsource(function)}")
+    assert source.count(piece) >= 1
+    module = sys.modules[function.__module__]
+    made: dict[str, FunctionType] = {}
+    code = compile(source.replace(piece, other, 1), module.__file__ or "", "exec")
+    exec(code, vars(module), made)  # noqa: S102 - that is how a fault gets in
+    owner = getattr(module, function.__qualname__.partition(".")[0])
+    monkeypatch.setattr(owner, function.__name__, made[function.__name__])
+    assert differences() > 0
