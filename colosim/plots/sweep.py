@@ -156,7 +156,7 @@ def _lines(place: Axes, part: pd.DataFrame, x: str, lined: str | None, scale: _S
         if lined is None
         else [(value, part[part[lined] == value]) for value in dict.fromkeys(part[lined])]
     )
-    along, has_numbers = _scale_of_axis(x, part[x]), pd.api.types.is_integer_dtype(part[x])
+    along, has_numbers = scale_of_axis(x, part[x]), pd.api.types.is_integer_dtype(part[x])
     for index, (value, rows) in enumerate(groups):
         own = rows.dropna(subset=["median"])
         if has_numbers:
@@ -236,7 +236,8 @@ def _measure(key: str) -> Any:
     return None if reads is None else measure_in(reads)
 
 
-def _scale_of_axis(key: str, values: pd.Series[Any]) -> _Scale:
+def scale_of_axis(key: str, values: pd.Series[Any]) -> _Scale:
+    """Return what an axis of the sweep shows."""
     measure = _measure(key)
     kind = None if measure is None else measure.kind
     if kind in {TIME, SIZE}:
