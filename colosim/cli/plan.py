@@ -51,9 +51,10 @@ class _InOrder(click.Command):
 )
 @click.option("--minimise", metavar="KEY", help="What should be small.")
 @click.option("--maximise", metavar="KEY", help="What should be large.  [guest_running_share]")
+@click.option("--spread", is_flag=True, help="Simulate what is left with the measured spread.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
 @jobs_option
-def command(
+def command(  # noqa: PLR0913 - an option each
     *,
     file: Path,
     meet: tuple[str, ...],
@@ -61,6 +62,7 @@ def command(
     under: tuple[str, ...],
     minimise: str | None,
     maximise: str | None,
+    spread: bool,
     out: Path | None,
     jobs: int,
 ) -> int:
@@ -92,7 +94,7 @@ def command(
         for place, name in enumerate(under, start=1)
     }
     with opened("local", jobs) as engine:
-        made = plan(grid, engine, needs, best, faults)
+        made = plan(grid, engine, needs, best, faults, spread=spread)
     folder = out or Path("plans") / file.stem
     keys = dict.fromkeys([*(need.key for need in needs), best[0]])
     _write(folder, grid, made, [*keys])

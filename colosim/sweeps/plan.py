@@ -102,10 +102,13 @@ def plan(
     needs: Sequence[Need],
     best: tuple[str, int],
     under: Mapping[str, tuple[Scenario, Sequence[Need]]],
+    *,
+    spread: bool = False,
 ) -> Plan:
     """Find the points that meet every need, and among them the best.
 
     :param best: a key of the summary, and 1 if less of it is better, -1 if more is.
+    :param spread: whether what is left by arrays is simulated with the measured spread of work.
     :param under: scenarios whose faults the front is tried under, by name, with their own needs.
     """
     signs = {need.key: need.sign for need in needs} | {best[0]: best[1]}
@@ -115,7 +118,9 @@ def plan(
     rows |= simulated(grid, engine, (one for one in range(len(grid)) if one not in rows))
     made.rows = _worst(grid, rows, signs)
     made.met = _meeting(made.rows, [need for need in needs if answered(need.key)])
-    if not all(map(answered, signs)):
+    if spread or not all(map(answered, signs)):
+        if spread:
+            grid = replace(grid, scenario=grid.scenario.vary({"spread": "measured"}))
         found = simulated(grid, engine, _runs(grid, made.met))
         made.rows |= _worst(grid, found, signs)
         made.met = _meeting({point: made.rows[point] for point in made.met}, needs)

@@ -74,6 +74,14 @@ def test_what_only_a_simulation_has_is_simulated(planned: Path, plan: Plan) -> N
     assert met == {"split"}
 
 
+def test_what_is_left_is_simulated_with_the_measured_spread(plan: Plan) -> None:
+    """A bound that holds for steady work may not hold where the work of checkpoints scatters."""
+    words = ("--meet", "pause_ns.max < 110 ms")
+    steady, scattered = plan(*words), plan(*words, "--spread")
+    assert steady[0] == 0, steady
+    assert scattered[1] != steady[1]
+
+
 def test_the_front_is_tried_under_faults(planned: Path, plan: Plan) -> None:
     """A bound behind --under is asked for under that scenario's faults, of the front alone."""
     words = ("--meet", "pause_ns.p99 < 1 s", "--under", "hang", "--meet")
