@@ -7,6 +7,7 @@ an integer could do and a column cannot do exactly is `Refused`, never silently 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -116,6 +117,13 @@ class Column(np.ndarray[Any, Any]):
     def smaller(a: Any, b: Any) -> Any:
         """Return the smaller of two numbers at each point."""
         return np.minimum(a, b)
+
+    @staticmethod
+    def each(function: Callable[[int, int], int], a: Any, b: Any) -> Any:
+        """Return what a function of two integers gives at each point."""
+        pairs = list(zip(*(one.tolist() for one in np.broadcast_arrays(a, b)), strict=True))
+        known = {pair: function(*pair) for pair in dict.fromkeys(pairs)}
+        return column([known[pair] for pair in pairs])
 
     @staticmethod
     def larger(a: Any, b: Any) -> Any:

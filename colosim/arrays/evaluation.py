@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from colosim.arrays.points import Columns
     from colosim.scenario.model import Scenario
 
-MOST_GROUPS: Final = 500
-"""Points that take more ways than that through a design's code are not followed all."""
+GROUPS: Final = 20
+"""So many ways through a design's code are followed, and one more for each four points: beyond that
+simulations are faster."""
 PPM: Final = 10**6
 
 
@@ -109,11 +110,12 @@ def evaluate(design: type[Design], columns: Columns) -> Answers:
         return answers
     todo = [np.arange(len(columns))]
     runs = 0
+    most = GROUPS + len(columns) // 4
     while todo:
         places = todo.pop()
         runs += 1
-        if runs > MOST_GROUPS:
-            answers.refuse(places, f"more than {MOST_GROUPS} ways through the design's code")
+        if runs > most:
+            answers.refuse(places, f"more than {most} ways through the design's code")
             continue
         try:
             with np.errstate(all="raise"):

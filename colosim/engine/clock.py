@@ -6,6 +6,7 @@ duration is rounded up, so that nothing ever finishes before it could have.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 NS_PER_S = 1_000_000_000
@@ -23,6 +24,13 @@ def larger(a: int, b: int) -> int:
     if type(a) is int is type(b):
         return max(a, b)
     return cast("int", _column(a, b).larger(a, b))
+
+
+def each(function: Callable[[int, int], int], a: int, b: int) -> int:
+    """Return what a function of two numbers gives, point by point as `smaller`."""
+    if type(a) is int is type(b):
+        return function(a, b)
+    return cast("int", _column(a, b).each(function, a, b))
 
 
 def _column(a: int, b: int) -> Any:

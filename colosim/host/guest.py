@@ -7,7 +7,7 @@ from itertools import islice
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
-from colosim.engine.clock import NS_PER_S, smaller
+from colosim.engine.clock import NS_PER_S, each, smaller
 from colosim.trace.events import GuestRunning, GuestStopped
 from colosim.trace.record import code_of
 
@@ -96,7 +96,7 @@ def dirty_pages(model: GuestModel, streams: Streams | None = None) -> Callable[[
                 raw = streams.endless(f"pages of set {number} in checkpoint {checkpoint}")
                 total += drawn_occupied(pages, writes, raw)
             else:
-                total += occupied(pages, writes) if uniform else smaller(writes, pages)
+                total += each(occupied, pages, writes) if uniform else smaller(writes, pages)
         return total
 
     return by_rate

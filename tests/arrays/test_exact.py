@@ -118,6 +118,21 @@ def test_many_random_protocols_and_own_designs_are_exact() -> None:
     assert needless <= 40
 
 
+@pytest.mark.parametrize("pattern", ["uniform", "round-robin"])
+def test_a_guest_that_dirties_at_a_rate_is_exact(pattern: str) -> None:
+    """What a writer dirties follows from how long the guest ran, which differs at each point."""
+    rate = {"rate": "90000 pages/s", "working_set": "64 MiB", "pattern": pattern}
+    hot = {"rate": "5000 pages/s", "working_set": "1 MiB", "pattern": pattern}
+    for dirty in (rate, {"hot": hot, "cold": rate}):
+        scenario = as_scenario("compare").vary({"guest.dirty": dirty, "checkpoints": 4})
+        points = [
+            {"checkpoint_delay": delay, "guest.late_writes": late}
+            for delay in (10**6, 33_000_001, 200_000_000)
+            for late in (0, 70_000)
+        ]
+        holds([compare(scenario, points, design) for design in ("qsb", "qemu-5.1")], accepted=10)
+
+
 def test_many_checkpoints_are_exact() -> None:
     """Nothing drifts apart in 120 checkpoints under a delay that makes ticks fall anywhere."""
     scenario = as_scenario("compare").vary({"checkpoints": 120})
