@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from colosim.designs.registry import design_of
 from colosim.runs.run import as_scenario, simulate
 from colosim.runs.stored import MANIFEST, read_run
 from colosim.runs.wording import lasts
@@ -198,7 +199,7 @@ def compare(
     """
     loaded = as_scenario(scenario, overrides)
     chosen = loaded.designs if designs is None else designs
-    names = [design if isinstance(design, str) else design.name for design in chosen]
+    names = [design_of(design).name for design in chosen]
     medians = {name: measured_medians(loaded, name) for name in names}
     runs = {
         name: simulate(loaded, design, seed=seed, tables=tables, prepare=prepare)

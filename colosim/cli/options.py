@@ -28,20 +28,39 @@ def words_between_commas(
     return tuple(word.strip() for text in given for word in text.split(",") if word.strip())
 
 
+def designs_named(
+    context: click.Context, option: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the designs named, each by the name that it is shown by.
+
+    :raises DesignError: if a file has no such design.
+    """
+    from colosim.designs import DesignNames
+
+    return tuple(map(DesignNames().resolved, words_between_commas(context, option, given)))
+
+
+def _design_named(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    return name and next(iter(designs_named(context, option, (name,))), None)
+
+
 designs_option = click.option(
     "--design",
     "--designs",
     "designs",
     metavar="NAME,...",
     multiple=True,
-    callback=words_between_commas,
-    help="These designs instead of the scenario's, as in split,split+send-timeout=5s.",
+    callback=designs_named,
+    help="These designs instead of the scenario's, as in split,split+send-timeout=5s,my.py:Mine.",
 )
 seed_option = click.option(
     "--seed", type=click.IntRange(0, SEED_MAX), help="Seed of every random stream."
 )
 design_option = click.option(
-    "--design", metavar="NAME", help="Which design's run, where a source has several."
+    "--design",
+    metavar="NAME",
+    callback=_design_named,
+    help="Which design's run, where a source has several.",
 )
 force_option = click.option(
     "--force",

@@ -60,7 +60,7 @@ def command(design: str, scenario: str | None, form: str, overrides: tuple[str, 
 
         click.echo(json.dumps(rows, indent=2))
         return
-    click.echo(f"{design}: {found.summary}")
+    click.echo(f"{found.name}: {found.summary}")
     lines = [("step", "lock", "waits for", "QEMU function")]
     lines += [
         (

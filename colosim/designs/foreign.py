@@ -12,15 +12,12 @@ import sys
 import traceback
 from collections.abc import Collection, Iterator
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from colosim.designs.design import Design
 from colosim.errors import DesignError
 from colosim.trace.events import OTHER
 from colosim.trace.steps import OwnNames
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 _ACCOUNT: Final = re.compile(r"[a-z][a-z0-9_]*")
 IMPORT_S = 20.0
@@ -79,8 +76,26 @@ def own_names(design: type[Design]) -> OwnNames:
     return OwnNames(tuple(dict.fromkeys(steps)), tuple(dict.fromkeys(accounts)))
 
 
-def imported(entry: EntryPoint) -> type[Design]:
-    """Return the design that another package registers, imported in a thread of its own.
+class Entry(Protocol):
+    """What names a design: an entry point of another package, or a place in a file."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def value(self) -> str:
+        """Where it is."""
+        ...
+
+    def load(self) -> object:
+        """Import it."""
+        ...
+
+
+def imported(entry: Entry) -> type[Design]:
+    """Return the design of another package or of a file, imported in a thread of its own.
 
     :raises DesignError: if it cannot be imported, takes longer than `IMPORT_S`, or is no design.
     """
@@ -125,6 +140,8 @@ def _told(error: BaseException) -> str:
 
 
 def _at(error: BaseException) -> str:
+    if isinstance(error, DesignError):
+        return ""
     frames = traceback.extract_tb(error.__traceback__)
     return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from colosim.designs.device_first import DeviceFirst
 from colosim.designs.flat import Flat
 from colosim.designs.foreign import checked_name, imported
+from colosim.designs.from_file import design_in, designs_from_files, is_file
 from colosim.designs.qemu_3_1 import Qemu31
 from colosim.designs.qemu_5_1 import Qemu51
 from colosim.designs.qemu_11 import Qemu11
@@ -48,7 +49,12 @@ class DesignNames(Collection[str]):
 
     def __contains__(self, name: object) -> bool:
         """Tell whether a design is called so; a registered one is not loaded for it."""
-        return name in _OWN_BY_NAME or name in ALIASES or name in _registered()
+        return (
+            name in _OWN_BY_NAME
+            or name in ALIASES
+            or name in designs_from_files()
+            or name in _registered()
+        )
 
     def __iter__(self) -> Iterator[str]:
         """Yield every name."""
@@ -70,8 +76,15 @@ class DesignNames(Collection[str]):
         return None
 
     def resolved(self, name: str) -> str:
-        """Return the name that a design is shown by: the version that an alias means."""
+        """Return the name that a design is shown by: the version that an alias means.
+
+        Of ``FILE.py:CLASS`` it is that of the class, by which it is known from then on.
+
+        :raises DesignError: if a file has no such design.
+        """
         own, plus, options = name.partition("+")
+        if is_file(own):
+            own = design_in(own, _OWN_BY_NAME).name
         return f"{ALIASES.get(own, own)}{plus}{options}"
 
 
@@ -121,7 +134,9 @@ def load_designs() -> dict[str, type[Design]]:
 def load_design(name: str) -> type[Design]:
     """Return the design called `name`; behind a ``+`` stand options, as in ``split+yank``.
 
-    One name is one class, as long as the process lives; an alias is the class that it means.
+    A design in a file of one's own is ``my_split.py:MySplit``, or ``my_split.py`` if it is the only
+    one there. One name is one class, as long as the process lives; an alias is the class that it
+    means.
 
     :raises DesignError: if there is no such design or remedy (the message has the nearest name),
         or if it is another package's and cannot be loaded.
@@ -154,6 +169,8 @@ def _check(design: type[Design], name: str, options: Sequence[Option]) -> None:
 def _load_by_name(name: str) -> type[Design]:
     if name in _OWN_BY_NAME:
         return _OWN_BY_NAME[name]
+    if name in (of_files := designs_from_files()):
+        return of_files[name]
     if name in _registered():
         return _loaded(name)
     names = DesignNames()
