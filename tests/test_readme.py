@@ -94,8 +94,8 @@ def run(command: str) -> tuple[int, str]:
 
 
 def explores(command: str) -> bool:
-    """Tell whether a command is an exploration, of hundreds of cases or more."""
-    return command.startswith("colosim explore ")
+    """Tell whether a command is an exploration, of hundreds of cases or more, or has one."""
+    return command.startswith(("colosim explore ", "colosim review "))
 
 
 @pytest.fixture(autouse=True)

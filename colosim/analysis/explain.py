@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from colosim.analysis.facts import FAULTS_MAX, fault_in_words
 from colosim.analysis.graph import WaitForGraph, dot, mermaid
 from colosim.analysis.left_out import LeftOut, left_out_of
 from colosim.analysis.outlook import Outlook
@@ -50,7 +51,8 @@ class Explanation:
     buffers, and what would have released them (None if nobody had to wait for a fault).
     `guest_stopped_ns` is the stop that lasts, or the longest that there was; `time_to_guest_ns`
     is None if none runs any more.
-    `left_out` is what the model leaves out and could change what is said here.
+    `left_out` is what the model leaves out and could change what is said here; `faults` are those
+    that struck, in words.
     """
 
     scenario: str
@@ -68,6 +70,7 @@ class Explanation:
     state: PairState | None
     released_by: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    faults: tuple[str, ...]
     text: str
 
     def __str__(self) -> str:
@@ -78,6 +81,11 @@ class Explanation:
     def title(self) -> str:
         """Scenario, design and verdict in a line."""
         return f"{self.scenario}, design {self.design}: {self.verdict}"
+
+    @property
+    def opening(self) -> str:
+        """The text's first sentences: the reason, and for how long no guest has served."""
+        return " ".join(self.text.split("\n\n")[1].split())
 
     @property
     def mermaid(self) -> str:
@@ -156,6 +164,7 @@ def _explanation(
 ) -> Explanation:
     told = story(simulation, excerpt, recovered=judgement.verdict in _WENT_ON)
     left_out = left_out_of(simulation, judgement, excerpt)
+    struck = simulation.injector.struck[:FAULTS_MAX]
     return Explanation(
         simulation.scenario.name,
         type(simulation.design).name,
@@ -172,6 +181,7 @@ def _explanation(
         stands,
         released_by,
         left_out,
+        tuple(f"{moment_of(at_ns)}, {fault_in_words(fault)}" for at_ns, fault in struck),
         text_of(simulation, judgement, excerpt, told, stands, released_by, left_out),
     )
 

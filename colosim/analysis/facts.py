@@ -51,7 +51,7 @@ def facts(simulation: Simulation, excerpt: Excerpt) -> list[tuple[str, str]]:
     struck = simulation.injector.struck
     for index, (at_ns, fault) in enumerate(struck[:FAULTS_MAX]):
         again = fault.kind == "fail" and any(fault is one for _, one in struck[:index])
-        text = f"the {fault.target}'s {fault.concerns} fails" if again else _fault(fault)
+        text = f"the {fault.target}'s {fault.concerns} fails" if again else fault_in_words(fault)
         rows.append(("Fault", f"{moment_of(at_ns)}: {text}"))
     if len(struck) > FAULTS_MAX:
         rows.append(("", f"and {len(struck) - FAULTS_MAX} more"))
@@ -60,11 +60,11 @@ def facts(simulation: Simulation, excerpt: Excerpt) -> list[tuple[str, str]]:
         rows += _manager(simulation, did)
     for missed in simulation.injector.never_struck:
         head = "Operator" if missed.kind == "command" else "Fault"
-        rows.append((head, f"{_fault(missed)}: its moment never came"))
+        rows.append((head, f"{fault_in_words(missed)}: its moment never came"))
     return rows
 
 
-def _fault(fault: Planned) -> str:
+def fault_in_words(fault: Planned) -> str:
     """Say what a fault is: kind, target, what of it, where, for how long."""
     said = f"{fault.kind} {fault.target}"
     if fault.concerns:

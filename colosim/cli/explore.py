@@ -11,10 +11,10 @@ from colosim.cli.main import STATUS_FAILED, STATUS_VIOLATED
 from colosim.cli.options import (
     command_of,
     designs_option,
+    faults_option,
     format_option,
     jobs_option,
     overrides_option,
-    words_between_commas,
 )
 from colosim.cli.progress import Bar
 from colosim.trace.fields import VERDICTS
@@ -26,16 +26,7 @@ if TYPE_CHECKING:
 @click.command("explore")
 @click.argument("scenario")
 @designs_option
-@click.option(
-    "--faults",
-    metavar="FAULT,...",
-    multiple=True,
-    callback=words_between_commas,
-    help=(
-        "Try these: freeze, kill, vanish, fail, leak, disconnect, 'freeze 30 s', 'busy 5 s', "
-        "'slow latency 100 30 s', ..."
-    ),
-)
+@faults_option
 @jobs_option
 @click.option(
     "--depth",

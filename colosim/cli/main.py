@@ -4,8 +4,8 @@
  status   meaning
 ========  ==============================================================================
  0        fine
- 1        a check, validation or diff failed; or a run ended ``unfinished``, ``unprotected`` or
-          ``not_applicable``, and ``expect:`` had not said so
+ 1        a check, review, validation or diff failed; or a run ended ``unfinished``,
+          ``unprotected`` or ``not_applicable``, and ``expect:`` had not said so
  2        bad input or usage
  3        a run ended ``hung``, ``stopped`` or ``split_brain``, and ``expect:`` had not said so
  4        a safety rule broke
@@ -54,6 +54,7 @@ class Row(NamedTuple):
 COMMANDS = {
     "run": Row("colosim.cli.run", "Run scenarios and write a directory for each run."),
     "compare": Row("colosim.cli.compare", "Run a scenario's designs and show them side by side."),
+    "review": Row("colosim.cli.review", "Say what a design makes worse, and what better."),
     "check": Row("colosim.cli.check", "Run scenarios and hold them to what they expect."),
     "diff": Row("colosim.cli.diff", "Show the first event at which two runs part."),
     "explain": Row("colosim.cli.explain", "Say why a run ended as it did."),

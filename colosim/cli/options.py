@@ -53,6 +53,16 @@ designs_option = click.option(
     callback=designs_named,
     help="These designs instead of the scenario's, as in split,split+send-timeout=5s,my.py:Mine.",
 )
+faults_option = click.option(
+    "--faults",
+    metavar="FAULT,...",
+    multiple=True,
+    callback=words_between_commas,
+    help=(
+        "Try these: freeze, kill, vanish, fail, leak, disconnect, 'freeze 30 s', 'busy 5 s', "
+        "'slow latency 100 30 s', ..."
+    ),
+)
 seed_option = click.option(
     "--seed", type=click.IntRange(0, SEED_MAX), help="Seed of every random stream."
 )

@@ -21,6 +21,8 @@ SWEEP = Path(__file__).parents[2] / "docs" / "pages.yaml"
 SHORT = ["idle", "--design", "split", "--set", "checkpoints=2"]
 EXPLORED = ["idle", "--design", "split", "--faults", "kill", "--jobs", "1", "--out", "HERE"]
 
+REVIEWED = ["qsb", "--against", "split", "--under", "idle", "--faults", "fail device save"]
+
 #: Every command that writes; RUN stands for a run directory, HERE for the folder to write in.
 WRITERS = {
     "run": ["run", *SHORT, "--out", "HERE"],
@@ -44,6 +46,7 @@ WRITERS = {
     "sequence mmd": ["sequence", "RUN", "-o", "HERE/a.mmd"],
     "sequence svg": ["sequence", "RUN", "-o", "HERE/a.svg"],
     "report": ["report", "RUN", "-o", "HERE/a.html"],
+    "review": ["review", *REVIEWED, "--jobs", "1", "-o", "HERE/a.md"],
     "init": ["init", "HERE/a"],
     "qemu fit": ["qemu", "fit", "qemu25/qio*", "-o", "HERE/a.yaml"],
     "qemu validate --plot": ["qemu", "validate", "qemu25/old-fault-kill*", "--plot", "HERE/a.svg"],

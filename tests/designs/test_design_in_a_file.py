@@ -51,8 +51,10 @@ def test_a_file_is_a_design_wherever_one_is_named(tmp_path: Path) -> None:
 def test_worker_processes_know_it(tmp_path: Path) -> None:
     """An exploration of it in two processes finds what one in this process does."""
     (tmp_path / "mine.py").write_text(TEXT)
-    words = {"designs": ["mine.py:Renamed"], "faults": ["fail device save"]}
-    assert explore("hang", jobs=2, **words).outcomes == explore("hang", **words).outcomes
+    one, two = (
+        explore("hang", ["mine.py:Renamed"], ["fail device save"], jobs=jobs) for jobs in (1, 2)
+    )
+    assert one.outcomes == two.outcomes
 
 
 @pytest.mark.parametrize(
