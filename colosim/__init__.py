@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from colosim.analysis.compare import Comparison, compare
     from colosim.analysis.explain import Explanation, explain
+    from colosim.analysis.over_seeds import OverSeeds, over_seeds
     from colosim.arrays.grid import grid
     from colosim.designs.design import Design
     from colosim.errors import (
@@ -51,6 +52,7 @@ __all__ = [
     "LogError",
     "NoTablesError",
     "Outcome",
+    "OverSeeds",
     "Run",
     "RunDirectoryError",
     "Scenario",
@@ -64,6 +66,7 @@ __all__ = [
     "grid",
     "import_run",
     "import_runs",
+    "over_seeds",
     "read_run",
     "run",
     "sweep",
@@ -85,6 +88,7 @@ _HOMES = {
     "LogError": "colosim.errors",
     "NoTablesError": "colosim.runs.run",
     "Outcome": "colosim.runs.check",
+    "OverSeeds": "colosim.analysis.over_seeds",
     "Run": "colosim.runs.run",
     "RunDirectoryError": "colosim.errors",
     "Scenario": "colosim.scenario",
@@ -97,6 +101,7 @@ _HOMES = {
     "grid": "colosim.arrays.grid",
     "import_run": "colosim.measured.imported",
     "import_runs": "colosim.measured.imported",
+    "over_seeds": "colosim.analysis.over_seeds",
     "read_run": "colosim.runs.stored",
     "run": "colosim.runs.run",
     "sweep": "colosim.sweeps.sweep",

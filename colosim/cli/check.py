@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import TYPE_CHECKING
 
 import click
 
 from colosim.cli.main import STATUS_FAILED, STATUS_NOBODY_SERVES
-from colosim.cli.options import format_option, run_options
+from colosim.cli.options import each_seed, format_option, run_options
 
 if TYPE_CHECKING:
     from colosim.runs.check import Outcome
@@ -24,6 +25,7 @@ def command(
     scenarios: tuple[str, ...],
     designs: tuple[str, ...],
     seed: int | None,
+    seeds: tuple[int, ...],
     overrides: tuple[str, ...],
     form: str,
 ) -> int:
@@ -39,19 +41,22 @@ def command(
     from colosim.runs.check import outcomes_of
     from colosim.runs.run import as_scenario, simulate
 
+    each = each_seed(seed, seeds)
     for name in designs:
         load_design(name)
     status = 0
     found: list[Outcome] = []
     with Progression() as progression:
         for scenario in [as_scenario(scenario, overrides) for scenario in scenarios]:
-            for design in designs or scenario.designs:
-                run = simulate(scenario, design, seed=seed, tables=False, prepare=progression.watch)
+            for design, one in product(designs or scenario.designs, each):
+                run = simulate(scenario, design, seed=one, tables=False, prepare=progression.watch)
                 outcomes = outcomes_of(run)
                 status = max(status, _status(run, outcomes))
                 found += outcomes
                 if form == "table":
-                    _print(run.scenario.name, run.design, outcomes)
+                    _print(run, outcomes, seeded=bool(seeds))
+    if form == "table" and seeds:
+        _print_shares(found)
     if form == "json":
         click.echo(json.dumps([_plain(outcome) for outcome in found], indent=2))
     return status
@@ -68,11 +73,29 @@ def _status(run: Run, outcomes: list[Outcome]) -> int:
     return max(status, STATUS_FAILED if failed else 0)
 
 
-def _print(scenario: str, design: str, outcomes: list[Outcome]) -> None:
+def _print(run: Run, outcomes: list[Outcome], *, seeded: bool) -> None:
+    """Print each bound; of many seeds those that failed, with the seed."""
     for outcome in outcomes:
-        click.secho(str(outcome), fg="green" if outcome.passed else "red")
+        if not (seeded and outcome.passed):
+            seed = f" (seed {outcome.seed})" if seeded else ""
+            click.secho(f"{outcome}{seed}", fg="green" if outcome.passed else "red")
     if not outcomes:
-        click.echo(f"-     {scenario} {design}: nothing is expected of it")
+        click.echo(f"-     {run.scenario.name} {run.design}: nothing is expected of it")
+
+
+def _print_shares(found: list[Outcome]) -> None:
+    """Print of each bound in how many seeds it held, with the interval of the share."""
+    from scipy import stats
+
+    held: dict[tuple[str, str, str, str], list[bool]] = {}
+    for one in found:
+        of = one.scenario, one.design, one.key, str(one.bound)
+        held.setdefault(of, []).append(one.passed)
+    for (scenario, design, key, bound), passed in held.items():
+        low, high = stats.binomtest(sum(passed), len(passed)).proportion_ci()
+        share = f"{sum(passed)} of {len(passed)} seeds ({100 * low:.0f} to {100 * high:.0f}%)"
+        click.echo(f"{scenario} {design}: {key} {bound} in {share}")
+    click.echo("In brackets the 95% interval of the share: exact (scipy.stats.binomtest).")
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:
@@ -83,4 +106,5 @@ def _plain(outcome: Outcome) -> dict[str, object]:
         "bound": str(outcome.bound),
         "value": outcome.value,
         "passed": outcome.passed,
+        "seed": outcome.seed,
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from colosim.cli.options import format_option, run_options
+from colosim.cli.options import each_seed, format_option, run_options
 from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def command(
     sources: tuple[str, ...],
     designs: tuple[str, ...],
     seed: int | None,
+    seeds: tuple[int, ...],
     overrides: tuple[str, ...],
     form: str,
 ) -> int:
@@ -44,8 +45,15 @@ def command(
     scenarios = [source for source in sources if not stored[source]]
     if len(scenarios) > 1:
         raise click.UsageError(f"one scenario at a time: {' and '.join(scenarios)} are several")
-    if not scenarios and (designs or overrides or seed is not None):
+    each_seed(seed, seeds)
+    if not scenarios and (designs or overrides or seed is not None or seeds):
         raise click.UsageError("--design, --set and --seed are for scenarios; these have run")
+    if seeds:
+        if runs:
+            raise click.UsageError("--seeds is for one scenario alone")
+        from colosim.cli.seeds import compare_seeds
+
+        return compare_seeds(scenarios[0], seeds, designs or None, overrides, form)
     comparison = None
     if scenarios:
         with Progression() as progression:

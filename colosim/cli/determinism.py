@@ -25,10 +25,16 @@ def compare_processes(
     *,
     designs: Sequence[str],
     seed: int | None,
+    seeds: Sequence[int],
     overrides: Sequence[str],
     form: str,
 ) -> int:
-    """Run twice, print which runs are the same in every file, and return the exit status."""
+    """Run twice, print which runs are the same in every file, and return the exit status.
+
+    :raises click.UsageError: if many seeds are asked for.
+    """
+    if seeds:
+        raise click.UsageError("--seeds and --check-determinism do not go together")
     arguments = [*scenarios, "--format", "json"]
     for name, values in (("--design", designs), ("--set", overrides)):
         for value in values:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import click
 
 from colosim.trace.fields import SEED_MAX
+
+_SEEDS_MAX = 100_000
 
 Decorated = TypeVar("Decorated", bound="Callable[..., object]")
 
@@ -66,6 +68,33 @@ faults_option = click.option(
 seed_option = click.option(
     "--seed", type=click.IntRange(0, SEED_MAX), help="Seed of every random stream."
 )
+
+
+def _seeds(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[int, ...]:
+    """Read ``1..20`` or ``3,5,8`` as seeds, each once."""
+    found: list[int] = []
+    for part in text.split(",") if text else ():
+        first, dots, last = part.partition("..")
+        ends = (first, last if dots else first)
+        if not all(end.strip().isdecimal() for end in ends):
+            raise click.BadParameter(f"{part!r}: expected seeds such as 1..20 or 3,5,8")
+        low, high = map(int, ends)
+        if not low <= high <= SEED_MAX or high - low >= _SEEDS_MAX:
+            raise click.BadParameter(
+                f"{part!r}: expected a first and a last seed, at most {_SEEDS_MAX:,} of them"
+            )
+        found += range(low, high + 1)
+    if len(set(found)) < len(found):
+        raise click.BadParameter(f"{text!r}: a seed is there twice")
+    return tuple(found)
+
+
+seeds_option = click.option(
+    "--seeds",
+    metavar="1..20",
+    callback=_seeds,
+    help="Many seeds instead of one: means with their intervals.",
+)
 design_option = click.option(
     "--design",
     metavar="NAME",
@@ -102,5 +131,15 @@ def command_of(source: str, overrides: tuple[str, ...], seed: int | None = None)
 
 
 def run_options(command: Decorated) -> Decorated:
-    """Give a command --design, --seed and --set."""
-    return designs_option(seed_option(overrides_option(command)))
+    """Give a command --design, --seed, --seeds and --set."""
+    return designs_option(seed_option(seeds_option(overrides_option(command))))
+
+
+def each_seed(seed: int | None, seeds: Sequence[int]) -> tuple[int | None, ...]:
+    """Return the seeds of the two options; one that is None is the scenario's own.
+
+    :raises click.UsageError: if both were given.
+    """
+    if seed is not None and seeds:
+        raise click.UsageError("--seed and --seeds do not go together")
+    return tuple(seeds) or (seed,)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from colosim.cli.options import command_of, force_option, format_option, run_options
+from colosim.cli.options import (
+    command_of,
+    each_seed,
+    force_option,
+    format_option,
+    run_options,
+)
 from colosim.cli.process import STATUS_BAD_INPUT
 from colosim.cli.progress import Progression
 
@@ -44,7 +51,7 @@ _OF_CLIENTS = {
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Folder for the run directories: OUT/SCENARIO/DESIGN.",
+    help="Folder for the run directories: OUT/SCENARIO/DESIGN, with --seeds /seed-N in it.",
 )
 @click.option(
     "--tables",
@@ -81,6 +88,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     scenarios: tuple[str, ...],
     designs: tuple[str, ...],
     seed: int | None,
+    seeds: tuple[int, ...],
     overrides: tuple[str, ...],
     form: str,
     out: Path,
@@ -113,13 +121,15 @@ def command(  # noqa: PLR0913 - click hands every option over by name
             [case_scenario(scenario, choices, designs) for scenario in loaded],
             (),
         )
+    each = each_seed(seed, seeds)
     if twice:
         from colosim.cli.determinism import compare_processes
 
         return compare_processes(
-            scenarios, designs=designs, seed=seed, overrides=overrides, form=form
+            scenarios, designs=designs, seed=seed, seeds=seeds, overrides=overrides, form=form
         )
     from colosim.cli.outcome import status_of
+    from colosim.cli.seeds import print_seeds
     from colosim.designs import load_design
     from colosim.errors import RunDirectoryError, WriteError
     from colosim.runs.directory import run_into
@@ -132,19 +142,20 @@ def command(  # noqa: PLR0913 - click hands every option over by name
         for scenario, replay in zip(loaded, replays, strict=True):
             runs: list[Run] = []
             notes: list[str] = []
-            for design in designs or scenario.designs:
-                target = out / scenario.name / design
+            for design, one in product(designs or scenario.designs, each):
+                target = out / scenario.name / design / (f"seed-{one}" if seeds else "")
+                again = f"{replay} --seed {one}" if seeds else replay
                 try:
                     run, became = run_into(
                         target,
                         scenario,
                         design,
-                        seed=seed,
+                        seed=one,
                         tables=tables,
                         requests=requests,
                         prepare=progression.watch,
                         checks=checks,
-                        replay=replay if choices else f"{replay} --design {design}",
+                        replay=again if choices else f"{again} --design {design}",
                     )
                 except (RunDirectoryError, WriteError) as error:
                     click.echo(f"colosim: {error}", err=True)
@@ -155,7 +166,8 @@ def command(  # noqa: PLR0913 - click hands every option over by name
                 status = max(status, status_of(run))
             summaries += [run.summary for run in runs]
             if form == "table" and runs:
-                _print_runs(scenario.name, runs)
+                show = print_seeds if seeds else _print_runs
+                show(scenario, runs)
                 click.echo("\n".join((*_violations(runs), *notes)))
             else:
                 click.echo(
@@ -191,7 +203,7 @@ def _violations(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _print_runs(name: str, runs: Sequence[Run]) -> None:
+def _print_runs(scenario: Scenario, runs: Sequence[Run]) -> None:
     from colosim.cli.show import (
         has_reason_below,
         marked_verdict,
@@ -215,7 +227,7 @@ def _print_runs(name: str, runs: Sequence[Run]) -> None:
             cells.append(value_in_words(run.summary, key) if counted else in_words(key, None))
         rows.append(cells)
     styles = {marked_verdict(run): verdict_style(run.verdict) for run in runs}
-    print_table(name, ("design", "verdict", *shown), rows, styles=styles)
+    print_table(scenario.name, ("design", "verdict", *shown), rows, styles=styles)
     for run in runs:
         if run.verdict != "violated" and has_reason_below(
             run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ class Outcome:
     bound: Bound
     value: Any
     passed: bool
+    seed: int
 
     def __str__(self) -> str:
         """Return it in words: the value, what was expected, pass or FAIL."""
@@ -63,6 +64,7 @@ def outcomes_of(run: Run) -> list[Outcome]:
             bound,
             value := value_of(run.summary, key),
             bound.holds(value),
+            run.seed,
         )
         for key, bound in bounds_of(run.scenario, run.design).items()
     ]
@@ -81,16 +83,20 @@ def check(
     *,
     designs: Sequence[str] | None = None,
     seed: int | None = None,
+    seeds: Iterable[int] = (),
     overrides: Sequence[str] = (),
 ) -> list[Outcome]:
     """Run a scenario's designs and hold each to the scenario's ``expect:``.
 
     :param designs: instead of the scenario's.
+    :param seeds: many, each of which gives an outcome; in place of `seed`.
     :raises ScenarioError: if the scenario is wrong.
     :raises DesignError: if there is no such design.
     """
     loaded = as_scenario(scenario, overrides)
     found: list[Outcome] = []
+    each = tuple(seeds) or (seed,)
     for design in loaded.designs if designs is None else designs:
-        found += outcomes_of(simulate(loaded, design, seed=seed, tables=False))
+        for one in each:
+            found += outcomes_of(simulate(loaded, design, seed=one, tables=False))
     return found

@@ -1,0 +1,126 @@
+"""Tables of many seeds: what ``run`` and ``compare`` print with ``--seeds``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from colosim.cli.progress import Progression
+
+if TYPE_CHECKING:
+    from colosim.analysis.over_seeds import Interval, OverSeeds, Scatter
+    from colosim.runs.run import Run
+    from colosim.scenario import Scenario
+
+_SHOWN = ("pause_ns.p50", "pause_ns.p99", "time_to_guest_ns")
+"""What `run` shows of each design."""
+
+
+def compare_seeds(
+    source: str,
+    seeds: Sequence[int],
+    designs: Sequence[str] | None,
+    overrides: Sequence[str],
+    form: str,
+) -> int:
+    """Run designs under each seed and print them side by side; return the exit status."""
+    from colosim.analysis.compare import LABELS, QUANTITIES
+    from colosim.analysis.over_seeds import over_seeds
+    from colosim.cli.outcome import status_of
+    from colosim.cli.show import print_table
+
+    with Progression() as progression:
+        found = over_seeds(source, seeds, designs, overrides=overrides, prepare=progression.watch)
+    each = [run for own in found.runs.values() for run in own]
+    if form == "json":
+        click.echo(json.dumps([run.summary for run in each], indent=2))
+    else:
+        names = list(found.runs)
+        rows = [["verdict", *(_verdicts(found, design) for design in names)]]
+        for quantity in LABELS if found.scenario.service else QUANTITIES:
+            rows += _lines(found, quantity, LABELS[quantity])
+        print_table(f"{found.scenario.name}, {len(seeds)} seeds", ["", *names], rows)
+        _print_methods()
+    return max(map(status_of, each))
+
+
+def print_seeds(scenario: Scenario, runs: Sequence[Run]) -> None:
+    """Print the designs of a scenario, a line each with its means over the seeds."""
+    from colosim.analysis.over_seeds import OverSeeds
+    from colosim.cli.show import print_table
+
+    by_design: dict[str, list[Run]] = {}
+    for run in runs:
+        by_design.setdefault(run.design, []).append(run)
+    found = OverSeeds(scenario, by_design)
+    heads = ["design", "verdict", "pause\np50", "pause\np99", "guest\nback after", "seeds\nfor 1%"]
+    rows = []
+    for design in by_design:
+        cells = [_cell(found.scatter(design, quantity), quantity) for quantity in _SHOWN]
+        pause = found.scatter(design, _SHOWN[0])
+        rows.append([design, _verdicts(found, design), *cells, _needed(pause)])
+    print_table(f"{scenario.name}, {len(next(iter(by_design.values())))} seeds", heads, rows)
+    _print_methods()
+
+
+def _print_methods() -> None:
+    from colosim.analysis.over_seeds import METHODS
+    from colosim.cli.show import print_sentence
+
+    print_sentence(f"{METHODS[0].upper()}{METHODS[1:]}.")
+
+
+def _verdicts(found: OverSeeds, design: str) -> str:
+    counts = found.verdicts(design)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return "\n".join(f"{count} {verdict}" for verdict, count in counts.items())
+
+
+def _cell(scatter: Scatter | None, quantity: str) -> str:
+    return "-" if scatter is None else _estimate(scatter.mean, quantity)
+
+
+def _lines(found: OverSeeds, quantity: str, label: str) -> Iterator[list[str]]:
+    """Yield the lines of a quantity: means, quantiles, differences to the first design."""
+    own = {design: found.scatter(design, quantity) for design in found.runs}
+    if all(scatter is None for scatter in own.values()):
+        return
+    yield [label, *(_cell(scatter, quantity) for scatter in own.values())]
+    if all(scatter is None or scatter.constant for scatter in own.values()):
+        return
+    cells = []
+    for scatter in own.values():
+        middle = None if scatter is None or scatter.constant else scatter.quantile(0.5)
+        cells.append("-" if middle is None else _estimate(middle, quantity))
+    yield ["  p50 of seeds", *cells]
+    base, *others = own.values()
+    if base is not None and others:
+        less = [None if scatter is None else scatter.less(base) for scatter in others]
+        cells = ["-" if one is None else _estimate(one, quantity) for one in less]
+        yield ["  difference", "", *cells]
+    yield ["  seeds for 1%", *map(_needed, own.values())]
+
+
+def _estimate(interval: Interval, quantity: str) -> str:
+    """Return an estimate, and below it its interval; or that it is constant."""
+    ends = "constant"
+    if interval.low is not None or interval.high is not None:
+        low, high = ("?" if end is None else _words(quantity, end) for end in interval.ends)
+        ends = f"{low}\nto {high}"
+    return f"{_words(quantity, interval.value)}\n{ends}"
+
+
+def _needed(scatter: Scatter | None) -> str:
+    found = None if scatter is None else scatter.seeds_needed()
+    return "-" if found is None else f"{found:,}"
+
+
+def _words(quantity: str, value: float) -> str:
+    from colosim.runs.wording import in_words
+
+    sign = "-" if value < 0 else ""
+    return sign + in_words(quantity, round(abs(value)))
