@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from colosim.cli.main import STATUS_FAILED, STATUS_NOBODY_SERVES
-from colosim.cli.options import each_seed, format_option, run_options
+from colosim.cli.options import each_seed, format_option, run_options, seeds_option
 
 if TYPE_CHECKING:
     from colosim.runs.check import Outcome
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.command("check")
 @click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
 @run_options
+@seeds_option
 @format_option
 def command(
     *,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from colosim.cli.options import each_seed, format_option, run_options
+from colosim.cli.options import each_seed, format_option, run_options, seeds_option
 from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("sources", nargs=-1, required=True, metavar="SCENARIO|RUN_DIR...")
 @run_options
+@seeds_option
 @format_option
 def command(
     *,

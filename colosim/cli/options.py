@@ -131,8 +131,8 @@ def command_of(source: str, overrides: tuple[str, ...], seed: int | None = None)
 
 
 def run_options(command: Decorated) -> Decorated:
-    """Give a command --design, --seed, --seeds and --set."""
-    return designs_option(seed_option(seeds_option(overrides_option(command))))
+    """Give a command --design, --seed and --set."""
+    return designs_option(seed_option(overrides_option(command)))
 
 
 def each_seed(seed: int | None, seeds: Sequence[int]) -> tuple[int | None, ...]:

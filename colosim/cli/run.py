@@ -17,6 +17,7 @@ from colosim.cli.options import (
     force_option,
     format_option,
     run_options,
+    seeds_option,
 )
 from colosim.cli.process import STATUS_BAD_INPUT
 from colosim.cli.progress import Progression
@@ -45,6 +46,7 @@ _OF_CLIENTS = {
 @click.command("run")
 @click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
 @run_options
+@seeds_option
 @format_option
 @click.option(
     "--out",
