@@ -159,7 +159,8 @@ class Direction:
         """The sending thread changes what both ends depend on: it must be its turn."""
         if self._unproven and self._last is not None:
             self._unproven = False
-            has_come = (self._last.reader <= now) | self._leaves_by_itself
+            reader = self._last.reader
+            has_come = ((reader >= 0) & (reader <= now)) | self._leaves_by_itself
             self.env.refuse(~has_come, "a write behind a stream whose reader has not come")
         self.in_turn(np.maximum(self.reverse.wrote_at, self.read_at) - now)
         self.wrote_at = now
@@ -279,14 +280,15 @@ class Direction:
         follows = np.zeros_like(behind)
         if before is not None:
             if any_behind:
-                large = amount > self.send_buffer // 4
-                env.refuse(behind & large, "a large write behind a backlog")
+                fourth = self.send_buffer // 4
+                env.refuse(behind & (amount > fourth), "a large write behind a backlog")
             reading = before.read_end >= now
-            if (not behind.all() and reading.any()) or (amount > self.send_buffer).any():
+            large = amount > self.send_buffer
+            if reading.any() and (not behind.all() or large.any()):
                 unread = before.size - before.read_bytes(now)
                 fits = unread + amount <= self.receive_buffer
                 env.refuse(
-                    (amount > self.send_buffer) & (unread > 0) & ~fits,
+                    large & (unread > 0) & ~fits,
                     "a large write behind a stream that is being read",
                 )
                 if before is self._last_put:
@@ -305,13 +307,13 @@ class Direction:
         self._last = self._last_put = transfer
         self._unproven = True
         self.inbox.append(transfer)
-        self._leaves_by_itself = behind | follows
-        if column(self._leaves_by_itself):
-            self.drained = transfer.left(amount)
+        self._leaves_by_itself = leaves = behind | follows
+        needs = transfer.needs_reader() & ~leaves
+        if leaves.any() and (not needs.any() or column(leaves)):
+            self.drained = np.where(leaves, transfer.left(amount), self.drained)
             call.happen(transfer.written())
             return
         self.unmet = True
-        needs = transfer.needs_reader()
         if column(needs) if self.env.has_channels else needs.any():
             transfer.call = call  # who goes on when its reader has come
         else:

@@ -311,6 +311,9 @@ class Pair:
                 self.env.refuse(since == ends[-1], TIE)
             while number + 1 < len(ends) and (until > ends[number]).all():
                 number += 1
+            if ((until > begins[number]) & (until < ends[number])).all():
+                longest[number] = np.maximum(longest[number], until - since)
+                continue
             for k in range(number, len(ends)):
                 if side == SECONDARY:
                     self.env.refuse((until == ends[k]) | (until == begins[k]), TIE)

@@ -23,7 +23,9 @@ class Receiver:
         self._delay, self._tick = plain(network.delayed_ack_ns), plain(network.ack_tick_ns)
         self._came = self._arrival = np.full_like(rtt, -1)
         self._quick = np.zeros_like(rtt)
-        self._interactive = rtt >= 0
+        self._interactive = self._all = rtt >= 0
+        self._all_do = True
+        """Whether it answers what comes at every point, as nearly always: then much is skipped."""
         self.delays = self._pending = ~self._interactive
         """Whether the ACK of the last small segment is delayed, and whether its timer runs."""
 
@@ -33,6 +35,9 @@ class Receiver:
         silent = arrives - self._came > RTO_MIN_NS + self._rtt
         quick = np.where(silent, QUICK_ACKS, self._quick)
         self._arrival = self._came = arrives
+        if self._all_do and self._delays_any:
+            self.delays, self._pending, self._quick = self._all, self._all, quick
+            return
         self.delays = self._pending = (self._interactive | (quick == 0)) & self._delays_any
         self._quick = np.where(self.delays, quick, np.maximum(quick - 1, 0))
 
@@ -49,10 +54,12 @@ class Receiver:
     def answers(self, leaves: Ints) -> None:
         """It sends something."""
         self._expire(leaves)
-        tick = np.maximum(self._tick, 1)
-        ticks = (leaves - self._phase) // tick - (self._came - self._phase) // tick
-        soon = (ticks >= 0) & (ticks < -(-self._delay // tick))
-        self._interactive = self._interactive | soon
+        if not self._all_do:
+            tick = np.maximum(self._tick, 1)
+            ticks = (leaves - self._phase) // tick - (self._came - self._phase) // tick
+            soon = (ticks >= 0) & (ticks < -(-self._delay // tick))
+            self._interactive = self._interactive | soon
+            self._all_do = bool(self._interactive.all())
         self._pending = self._pending & (self._arrival > leaves)
 
     def _expire(self, by: Ints) -> None:
@@ -60,6 +67,7 @@ class Receiver:
         expired = self._pending & (by >= self._arrival + self._delay)
         if expired.any():
             expired &= by >= self.delayed(self._arrival)
+            self._all_do = self._all_do and not expired.any()
             self._interactive = self._interactive & ~expired
             self._pending = self._pending & ~expired
 
