@@ -32,7 +32,8 @@ def command(
 ) -> int:
     """Run scenarios and hold them to what they expect.
 
-    Each SCENARIO is a file, or the name of a scenario that colosim ships. Each bound of its
+    Each SCENARIO is a file, or the name of a scenario that colosim ships, or of a folder of such
+    ("published": what was published, as far as it can be simulated). Each bound of its
     "expect:" is one line: pass or FAIL, the value, and the bound. The exit status is 1 if one
     fails, or if a run whose verdict no bound speaks of is unfinished, unprotected or not
     applicable; it is 3 if nobody serves in such a run.
@@ -41,6 +42,7 @@ def command(
     from colosim.designs import load_design
     from colosim.runs.check import outcomes_of
     from colosim.runs.run import as_scenario, simulate
+    from colosim.scenario.shipped_scenarios import in_folder
 
     each = each_seed(seed, seeds)
     for name in designs:
@@ -48,7 +50,8 @@ def command(
     status = 0
     found: list[Outcome] = []
     with Progression() as progression:
-        for scenario in [as_scenario(scenario, overrides) for scenario in scenarios]:
+        named = [one for name in scenarios for one in in_folder(name) or [name]]
+        for scenario in [as_scenario(one, overrides) for one in named]:
             for design, one in product(designs or scenario.designs, each):
                 run = simulate(scenario, design, seed=one, tables=False, prepare=progression.watch)
                 outcomes = outcomes_of(run)

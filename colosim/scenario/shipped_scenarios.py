@@ -29,6 +29,11 @@ def shipped() -> list[str]:
     )
 
 
+def in_folder(name: str) -> list[str]:
+    """Return the names of the shipped scenarios in a folder of theirs, ``published``."""
+    return [one for one in shipped() if one.startswith(f"{name.rstrip('/')}/")]
+
+
 def find(path_or_name: str | Path) -> Path:
     """Return the file of that path, else the shipped scenario of that name.
 

@@ -11,6 +11,7 @@ from colosim.runs.deaf_monitor import deaf_beyond_timeout
 from colosim.runs.run import run
 from colosim.runs.simulation import Simulation
 from colosim.scenario import Scenario, loads
+from tests.fast_host import ON_FAST_HOSTS
 
 HEALTHY = """
 name: healthy
@@ -23,7 +24,9 @@ network: {preset: 1gbe}
 
 def healthy(**values: object) -> Scenario:
     """Return the scenario with other settings of the cluster manager."""
-    return loads(HEALTHY).vary({f"manager.{key}": value for key, value in values.items()})
+    return loads(HEALTHY + ON_FAST_HOSTS).vary(
+        {f"manager.{key}": value for key, value in values.items()}
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from colosim.runs.run import Run, simulate
 from colosim.scenario import loads
 from colosim.trace.events import Sent
+from tests.fast_host import ON_FAST_HOSTS
 
 S = 10**9
 
@@ -67,7 +68,7 @@ def test_a_timer_that_is_due_while_the_lock_is_held_fires_when_it_is_free(design
     sends without it, so its timer keeps its beat.
     """
     text = "name: beat\ncheckpoints: 4\ncheckpoint_delay: 300 ms\nnetwork: {preset: 1gbe}\n"
-    text += "guest: {ram: 1 GiB, dirty: {pages: 18000}}\n"
+    text += "guest: {ram: 1 GiB, dirty: {pages: 18000}}\n" + ON_FAST_HOSTS
     rows = simulate(loads(text), design).checkpoints
     begun, freed = rows.primary_request_at_ns, rows.primary_size_sent_at_ns
     if design == "qemu-5.1":

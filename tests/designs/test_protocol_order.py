@@ -8,6 +8,7 @@ from colosim.designs import load_designs
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
 from colosim.trace.events import WaitBegan, WaitEnded
+from tests.fast_host import ON_FAST_HOSTS
 
 QUIET = """
 name: order
@@ -142,7 +143,7 @@ QEMU_5_1_SECONDARY = [
 def log_of(design: str, pages: int = 42) -> list[str]:
     """Return the names of all events of one checkpoint but waits, from its request on."""
     text = QUIET.replace("pages: 42", f"pages: {pages}")
-    scenario = loads(text, file="order.yaml", known_designs=tuple(load_designs()))
+    scenario = loads(text + ON_FAST_HOSTS, file="order.yaml", known_designs=tuple(load_designs()))
     record = Simulation(scenario, design).run().record
     names = [str(event) for _, event, _ in record if not isinstance(event, WaitBegan | WaitEnded)]
     return names[names.index("primary: sends CHECKPOINT_REQUEST") :]

@@ -8,6 +8,7 @@ from typing import Any
 from colosim.runs.run import simulate
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
+from tests.fast_host import ON_FAST_HOSTS
 
 STORM = """
 name: storm
@@ -25,7 +26,9 @@ service:
 
 def seen(text: str, design: str = "qemu-5.1", **values: object) -> dict[str, Any]:
     """Return the summary of a run."""
-    scenario = loads(text).vary({key.replace("__", "."): value for key, value in values.items()})
+    scenario = loads(text + ON_FAST_HOSTS).vary(
+        {key.replace("__", "."): value for key, value in values.items()}
+    )
     summary: dict[str, Any] = simulate(scenario, design).summary
     return summary
 

@@ -6,6 +6,7 @@ import pytest
 
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
+from tests.fast_host import ON_FAST_HOSTS
 
 SCENARIO = """
 name: counts
@@ -49,7 +50,9 @@ def events(
 ) -> int:
     """Return the events of a run of so many checkpoints."""
     text = SCENARIO.format(checkpoints=checkpoints, ram=ram, dirty=dirty, network=network)
-    simulation = Simulation(loads(text, known_designs=DESIGNS), design, keep=False).run()
+    simulation = Simulation(
+        loads(text + ON_FAST_HOSTS, known_designs=DESIGNS), design, keep=False
+    ).run()
     assert simulation.committed == checkpoints
     return simulation.env.events
 
