@@ -197,8 +197,8 @@ def test_runs_of_streams_alone_leave_the_writer_at_the_base_preset() -> None:
         '  page_scan: {value: "100 ns/page", origin: "undetermined by 2 runs, left at the base '
         "preset's value: stream write\"}" in lines
     )
-    assert '  qsb_load: {value: "800 ns/page", origin: "assumed: two user copies at 10 GB/s"}' in (
-        lines
+    assert any(
+        line.startswith('  qsb_load: {value: "2100 ns/page", origin: "two') for line in lines
     )
     assert "#   page_scan + 4104 socket_write at most 1040 ns (as left: 716 ns)" in lines
 
