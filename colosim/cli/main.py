@@ -64,6 +64,7 @@ COMMANDS = {
     "report": Row("colosim.cli.report", "Write runs up as one HTML file."),
     "explore": Row("colosim.cli.explore", "Try every fault at every protocol step."),
     "plan": Row("colosim.cli.plan", "Find the best points of a grid that meet what is asked for."),
+    "sensitivity": Row("colosim.cli.sensitivity", "Tell which costs a result hangs on."),
     "sweep": Row("colosim.cli.sweep", "Run a grid of scenarios, and go on where it was left."),
     "steps": Row("colosim.cli.steps", "List the protocol steps of a design."),
     "validate": Row("colosim.cli.validate", "Report every fault of scenario files at once."),

@@ -236,6 +236,11 @@ def keys_of(field: Field) -> Iterator[str]:
 SUMMARY_KEYS: Final = {key: field for field in SUMMARY for key in keys_of(field)}
 """The field of each dotted key."""
 
+NUMERIC_KEYS: Final = tuple(
+    key for key, field in SUMMARY_KEYS.items() if field.unit not in {WORD, YES_NO, SENTENCE}
+)
+"""The dotted keys that have a number."""
+
 OPEN: Final = {
     "guest_stopped_ns_longest": "guest_stopped_open",
     "monitor_deaf_ns_longest": "monitor_deaf_open",
