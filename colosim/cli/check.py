@@ -3,27 +3,74 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from colosim.cli.main import STATUS_FAILED, STATUS_NOBODY_SERVES
-from colosim.cli.options import each_seed, format_option, run_options, seeds_option
+from colosim.cli.options import (
+    Decorated,
+    each_seed,
+    format_option,
+    run_options,
+    seeds_option,
+)
 
 if TYPE_CHECKING:
     from colosim.runs.check import Outcome
     from colosim.runs.run import Run
+    from colosim.scenario import Scenario
+
+
+def _share(_context: click.Context, _option: click.Parameter, text: str) -> int:
+    """Return a share in millionths.
+
+    :raises click.BadParameter: if it is none.
+    """
+    from colosim.scenario.units import SHARE, UnitError, parse
+
+    try:
+        return parse(text, SHARE)
+    except UnitError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _written(name: str, what: str) -> Callable[[Decorated], Decorated]:
+    kind = click.Path(dir_okay=False, path_type=Path)
+    return click.option(name, type=kind, metavar="FILE", help=what)
 
 
 @click.command("check")
 @click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
 @run_options
 @seeds_option
+@_written("--record", "Pin how these runs end and what they take in this file.")
+@click.option(
+    "--against",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help='Hold the runs to what --record wrote, instead of their "expect:".',
+)
+@click.option(
+    "--tolerance",
+    metavar="SHARE",
+    default="5%",
+    show_default=True,
+    callback=_share,
+    help="By how much a number may differ from what --record pins.",
+)
+@_written("--junit", "Write the outcomes as JUnit XML.")
 @format_option
-def command(
+def command(  # noqa: PLR0913 - an option each
     *,
     scenarios: tuple[str, ...],
+    record: Path | None,
+    against: Path | None,
+    tolerance: int,
+    junit: Path | None,
     designs: tuple[str, ...],
     seed: int | None,
     seeds: tuple[int, ...],
@@ -37,33 +84,69 @@ def command(
     "expect:" is one line: pass or FAIL, the value, and the bound. The exit status is 1 if one
     fails, or if a run whose verdict no bound speaks of is unfinished, unprotected or not
     applicable; it is 3 if nobody serves in such a run.
+
+    --record pins a set of runs, with a tolerance; --against holds a later version of colosim, a
+    changed scenario or another design to them.
     """
+    from colosim.analysis.recorded import record_of
+    from colosim.cli.junit import junit as junit_of
     from colosim.cli.progress import Progression
     from colosim.designs import load_design
     from colosim.runs.check import outcomes_of
-    from colosim.runs.run import as_scenario, simulate
-    from colosim.scenario.shipped_scenarios import in_folder
+    from colosim.runs.run import simulate
 
     each = each_seed(seed, seeds)
     for name in designs:
         load_design(name)
     status = 0
+    runs: list[Run] = []
     found: list[Outcome] = []
     with Progression() as progression:
-        named = [one for name in scenarios for one in in_folder(name) or [name]]
-        for scenario in [as_scenario(one, overrides) for one in named]:
+        for scenario in _loaded(scenarios, overrides, designs, against):
             for design, one in product(designs or scenario.designs, each):
                 run = simulate(scenario, design, seed=one, tables=False, prepare=progression.watch)
                 outcomes = outcomes_of(run)
                 status = max(status, _status(run, outcomes))
                 found += outcomes
+                if record is not None:
+                    runs.append(run)
                 if form == "table":
                     _print(run, outcomes, seeded=bool(seeds))
     if form == "table" and seeds:
         _print_shares(found)
     if form == "json":
         click.echo(json.dumps([_plain(outcome) for outcome in found], indent=2))
+    if record is not None:
+        _write(record, record_of(runs, tolerance).encode(), form)
+    if junit is not None:
+        _write(junit, junit_of(found), form)
     return status
+
+
+def _loaded(
+    sources: Sequence[str],
+    overrides: Sequence[str],
+    designs: Sequence[str],
+    against: Path | None,
+) -> list[Scenario]:
+    """Return the scenarios, also those of a folder, with what was recorded as what they expect."""
+    from colosim.analysis.recorded import expectations_in, held_to
+    from colosim.runs.run import as_scenario
+    from colosim.scenario.shipped_scenarios import in_folder
+
+    named = [one for name in sources for one in in_folder(name) or [name]]
+    loaded = [as_scenario(one, overrides) for one in named]
+    if against is None:
+        return loaded
+    recorded = expectations_in(against)
+    return [held_to(one, designs or one.designs, recorded, str(against)) for one in loaded]
+
+
+def _write(path: Path, content: bytes, form: str) -> None:
+    from colosim.files import write_file
+
+    write_file(path, content)
+    click.echo(f"{path}: written", err=form == "json")
 
 
 def _status(run: Run, outcomes: list[Outcome]) -> int:

@@ -10,18 +10,40 @@ from colosim.cli.main import STATUS_FAILED
 
 
 @click.command("diff")
-@click.argument("run_a", type=click.Path(path_type=Path))
-@click.argument("run_b", type=click.Path(path_type=Path))
+@click.argument("run_a", type=click.Path(path_type=Path), metavar="RUN_A|FOLDER_A")
+@click.argument("run_b", type=click.Path(path_type=Path), metavar="RUN_B|FOLDER_B")
 def command(*, run_a: Path, run_b: Path) -> int:
     """Show the first event at which two runs part.
 
-    RUN_A and RUN_B are run directories with tables. The exit status is 0 if their events are the
-    same, and 1 if not: then the first differing event is printed with its neighbours, "-" for RUN_A
-    and "+" for RUN_B. A directory that lacks a file, or has one that was changed, is an error.
-
-    If one of them is a real run ('colosim qemu import'), its checkpoints are held against the
-    other's stage by stage: what both know, as medians.
+    RUN_A and RUN_B are run directories with tables, or folders of them, whose runs are compared by
+    their paths below. The exit status is 0 if their events are the same, and 1 if not: then the
+    first differing event is printed with its neighbours, "-" for RUN_A and "+" for RUN_B; so it is
+    if a run stands in one folder only. A directory that lacks a file, or has one that was changed,
+    is an error.
     """
+    names = {path: _runs_in(path) for path in (run_a, run_b)}
+    if [Path()] in names.values():
+        return _diff(run_a, run_b)
+    status = 0
+    for name in sorted({*names[run_a], *names[run_b]}):
+        click.echo(f"{name.as_posix()}: ", nl=False)
+        only = [path for path in names if name not in names[path]]
+        if only:
+            click.echo(f"not in {only[0]}")
+        status |= STATUS_FAILED if only else _diff(run_a / name, run_b / name)
+    return status
+
+
+def _runs_in(path: Path) -> list[Path]:
+    """Return the runs in a folder by their paths below it; a run, or no folder, is its own."""
+    from colosim.runs.stored import MANIFEST
+
+    found = sorted(each.parent.relative_to(path) for each in path.rglob(MANIFEST))
+    whole = [name for name in found if not any(part.startswith(".") for part in name.parts)]
+    return whole or [Path()]
+
+
+def _diff(run_a: Path, run_b: Path) -> int:
     from colosim.runs.difference import diff
     from colosim.runs.stored import read_run, verify
 

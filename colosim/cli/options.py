@@ -42,8 +42,17 @@ def designs_named(
     return tuple(map(DesignNames().resolved, words_between_commas(context, option, given)))
 
 
-def _design_named(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
-    return name and next(iter(designs_named(context, option, (name,))), None)
+def _design_named(
+    context: click.Context, option: click.Parameter, given: tuple[str, ...]
+) -> str | None:
+    """Return the one design named, None if none is.
+
+    :raises click.UsageError: if there are several.
+    """
+    designs = designs_named(context, option, given)
+    if len(designs) > 1:
+        raise click.UsageError(f"this is of one run; name one design, not {', '.join(designs)}")
+    return designs[0] if designs else None
 
 
 designs_option = click.option(
@@ -97,7 +106,10 @@ seeds_option = click.option(
 )
 design_option = click.option(
     "--design",
+    "--designs",
+    "design",
     metavar="NAME",
+    multiple=True,
     callback=_design_named,
     help="Which design's run, where a source has several.",
 )

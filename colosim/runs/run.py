@@ -40,6 +40,10 @@ class Stored(Protocol):
     digest_format: int
     source: dict[str, Any] | None
 
+    def has(self, table: str) -> bool:
+        """Tell whether it was written."""
+        ...
+
     def frame(self, table: str) -> pd.DataFrame:
         """Return a table."""
         ...
@@ -184,7 +188,7 @@ class Run:
         return simulation
 
     def _frame(self, table: str) -> pd.DataFrame:
-        if self._stored is not None:
+        if self._stored is not None and (table != REQUESTS or self._stored.has(table)):
             return self._stored.frame(table)
         if table == REQUESTS and table not in self.tables:
             raise NoTablesError(f"the requests of {self!r} were not asked for (requests=True)")

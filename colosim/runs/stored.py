@@ -55,6 +55,10 @@ class StoredTables:
         self._files: dict[str, str] = manifest["files"]
         self._frames: dict[str, pd.DataFrame] = {}
 
+    def has(self, table: str) -> bool:
+        """Tell whether a table was written."""
+        return bool({f"{table}.csv", f"{table}.parquet"} & set(self._files))
+
     def _file(self, table: str) -> Path:
         names = [name for name in (f"{table}.csv", f"{table}.parquet") if name in self._files]
         if not names:

@@ -46,6 +46,10 @@ WRITERS = {
     "sequence mmd": ["sequence", "RUN", "-o", "HERE/a.mmd"],
     "sequence svg": ["sequence", "RUN", "-o", "HERE/a.svg"],
     "report": ["report", "RUN", "-o", "HERE/a.html"],
+    "plan": [
+        *("plan", str(SWEEP), "--meet", "pause_ns.p50 < 1 s", "--jobs", "1", "--out", "HERE"),
+    ],
+    "check": ["check", "compare", "--design", "split", "--record", "HERE/a.yaml"],
     "review": ["review", *REVIEWED, "--jobs", "1", "-o", "HERE/a.md"],
     "init": ["init", "HERE/a"],
     "qemu fit": ["qemu", "fit", "qemu25/qio*", "-o", "HERE/a.yaml"],
@@ -54,7 +58,7 @@ WRITERS = {
 }
 #: Commands that write nothing but standard output.
 PRINTERS = {
-    "compare", "check", "diff", "explain", "steps", "validate", "resolve", "schema", "designs",
+    "compare", "diff", "explain", "steps", "validate", "resolve", "schema", "designs",
     "presets", "qemu identify", "qemu scenario",
 }  # fmt: skip
 WHY = {

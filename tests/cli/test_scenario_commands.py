@@ -147,3 +147,12 @@ def test_designs_says_where_each_comes_from(capsys: pytest.CaptureFixture[str]) 
     origins = [design.origin for design in load_designs().values()]
     for origin in (*origins, *(remedy.origin for remedy in (*REMEDIES, *OF_SOME))):
         assert origin in printed
+
+
+@pytest.mark.parametrize("words", [["--design", "qsb,split"], ["--designs", "qsb"] * 2])
+def test_what_shows_one_run_names_one_design(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Designs are named alike in every command; one that draws a single run says that it does."""
+    assert main(["sequence", "idle", *words]) == 2
+    assert "this is of one run; name one design, not qsb, " in capsys.readouterr().err

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 import pytest
 
 import colosim
+from colosim.analysis.recorded import expectations_in, held_to, record_of
+from colosim.cli.junit import junit
+from colosim.cli.main import main
+from colosim.errors import ScenarioError
 from colosim.runs.check import foreseen, outcomes_of
 from colosim.runs.difference import first_difference
 from colosim.runs.run import simulate
@@ -42,6 +48,72 @@ def test_a_hang_must_be_foreseen(frozen: Scenario) -> None:
     assert not foreseen(simulate(frozen, "device-first", tables=False))
     assert foreseen(simulate(frozen, "qsb", tables=False))
     assert [one.passed for one in outcomes_of(simulate(frozen, "qsb", tables=False))] == [True]
+
+
+@pytest.mark.parametrize("seconds", [(), (2, 3)])
+def test_what_is_recorded_holds_what_it_was_recorded_of(
+    seconds: tuple[int, ...], plain: Scenario, tmp_path: Path
+) -> None:
+    """Every key that a comparison shows; a later run within the tolerance passes, others do not."""
+    runs = [simulate(plain, "split", seed=seed, tables=False) for seed in (1, *seconds)]
+    (tmp_path / "pins.yaml").write_text(record_of(runs, 20_000))
+    recorded = expectations_in(tmp_path / "pins.yaml")
+    held = held_to(plain, ["split", "qsb"], recorded, "pins.yaml")
+    assert all(one.passed for run in runs for one in outcomes_of(simulate(held, run.design)))
+    bounds = recorded["plain"]["split"]
+    assert set(bounds) >= {"verdict", "pause_ns.p50", "memory_peak_bytes.primary.extra_total"}
+    pauses = [run.summary["pause_ns"]["p50"] for run in runs]
+    bound = bounds["pause_ns.p50"]
+    assert not bound.holds(min(pauses) * 97 // 100)
+    assert not bound.holds(max(pauses) * 103 // 100)
+    failed = {one.key for one in outcomes_of(simulate(held, "qsb")) if not one.passed}
+    assert "memory_peak_bytes.primary.staging_buffer" in failed
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[1]", "1:1: expected what `colosim check --record` writes"),
+        ("plain:\n  split: {pause_ns.p5: 1 ms}", "2:11: 'pause_ns.p5' is not a key"),
+        ("other: {}", "nothing was recorded of split under plain; it has runs under other"),
+        ("plain: {qsb: {}, flat: {}}", "it has runs of qsb, flat"),
+    ],
+)
+def test_a_wrong_record_is_told_with_its_place(
+    text: str, told: str, plain: Scenario, tmp_path: Path
+) -> None:
+    """As of scenarios: file, line, column, and what was expected."""
+    path = tmp_path / "pins.yaml"
+    path.write_text(text)
+    with pytest.raises(ScenarioError, match=re.escape(told)):
+        held_to(plain, ["split"], expectations_in(path), str(path))
+
+
+def test_outcomes_as_junit() -> None:
+    """A case a bound; one that fails says what was expected."""
+    text = "expect:\n  '*': {verdict: completed, events: < 1}\n"
+    xml = junit(colosim.check(loads(PLAIN + text), designs=["split"]))
+    suite = ET.fromstring(xml)  # noqa: S314 - our own
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    assert [(case.get("classname"), case.get("name"), len(case)) for case in suite] == [
+        ("plain.split", "verdict", 0),
+        ("plain.split", "events", 1),
+    ]
+
+
+def test_folders_of_runs_are_compared_run_by_run(
+    plain: Scenario, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each pair by its path below; a run that stands in one folder only is a difference."""
+    run = simulate(plain, "split")
+    for name in ("a/plain/split", "b/plain/split", "b/plain/qsb"):
+        colosim.write_run(run, tmp_path / name)
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    assert main(["diff", a, a]) == 0
+    assert main(["diff", a, b]) == 1
+    same = f"plain/split: the same events, digest {run.digest}"
+    told = [same, f"plain/qsb: not in {a}", same]
+    assert capsys.readouterr().out.splitlines() == told
 
 
 def test_the_first_difference_has_its_neighbours() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from colosim.cli.options import format_option
+from colosim.cli.options import designs_named, format_option
 
 if TYPE_CHECKING:
     from colosim.measured.estimates import Fit
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 @click.argument("sources", nargs=-1, metavar="RUN_DIR|NAME...")
 @click.option(
     "--design",
+    "--designs",
     "designs",
-    metavar="NAME",
+    metavar="NAME,...",
     multiple=True,
-    help="Fit to runs of this design only. Repeatable; without it, to all that are given.",
+    callback=designs_named,
+    help="Fit to runs of these designs only; without it, to all that are given.",
 )
 @click.option(
     "--host",
