@@ -30,6 +30,7 @@ from colosim.measured.notes import is_run_folder, read_notes
 from colosim.measured.protocol import protocol_of
 from colosim.measured.real_summary import digest_of, summary_of
 from colosim.measured.real_tables import BesideLog, tables_of
+from colosim.measured.recording import lacking
 from colosim.measured.samples import read_samples
 from colosim.measured.sessions import log_files, sessions
 from colosim.runs.columns import COLUMNS
@@ -56,7 +57,8 @@ class ImportedRun(Run):
     `scenario` has its conditions as far as they are known; `seed` is 0.  `identification` says
     which designs the logs can come from, `deviation` where they part from the design that they are
     taken to be of (None: nowhere), `source` what its manifest says of where it comes from.
-    `measured` is a run of the lab under its conditions, None of other logs.
+    `measured` is a run of the lab under its conditions, None of other logs.  `lacking` says, in
+    lines, what its logs do not show and which options of QEMU's command line would add it.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class ImportedRun(Run):
         measured: MeasuredRun | None,
     ) -> None:
         super().__init__(scenario, summary)
+        self.lacking: tuple[str, ...] = ()
         self._record = record
         self._made = tables
         self.identification = identification
@@ -265,7 +268,7 @@ class _Import:
         )
         excluded = self._identification.excluded
         deviation = excluded.get(self._design) or parts_from(self._design, self._told)
-        return ImportedRun(
+        run = ImportedRun(
             scenario,
             summary,
             record=record,
@@ -275,6 +278,8 @@ class _Import:
             source=self._provenance(offset_ns, deviation),
             measured=measured,
         )
+        run.lacking = tuple(lacking(self._told))
+        return run
 
     # ---- events --------------------------------------------------------------------------------
 

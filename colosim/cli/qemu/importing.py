@@ -83,7 +83,7 @@ def _describe(run: ImportedRun) -> list[str]:
     from colosim.runs.wording import in_words
     from colosim.trace.fields import value_of
 
-    lines = [described(log) for log in run.source["logs"]]
+    lines = [*(described(log) for log in run.source["logs"]), *run.lacking]
     if run.source["clock_offset_ns"]:
         ahead = in_words("offset_ns", abs(run.source["clock_offset_ns"]))
         way = "ahead" if run.source["clock_offset_ns"] > 0 else "behind"
