@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from colosim.trace import events as ev
 from colosim.trace.events import COMMITTED, PRIMARY
 from colosim.trace.purpose import Purpose
-from colosim.trace.steps import BITMAP_SYNC, FAILOVER, START, STOP, step_of
+from colosim.trace.steps import BITMAP_SYNC, FAILOVER, START, STOP
 
 if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
@@ -150,8 +150,8 @@ def _of_side(event: ev.OnSide, value: int) -> str:  # noqa: C901, PLR0912 - a ca
             return f"{step} begins: {size(value)}"
         case ev.StreamBroken(_, step):
             return f"the send of the {step} fails"
-        case ev.StepDone(side, step) if step_of(side, step) is not None:
-            return f"{step}, {duration(value)}"
+        case ev.StepDone(_, step):
+            return f"{step}, {duration(value)}" if value else step
         case ev.PagesCounted(_, "dirty"):
             return f"{value} dirty pages"
         case ev.PagesCounted(_, "flushed"):

@@ -125,13 +125,17 @@ def _folded(table: list[list[str]], width: int) -> list[list[str]]:
     """Return the table with its heads, and the first column, folded as far as it takes.
 
     A part of a name in the first column that is still too wide is folded behind ``-`` and ``=``.
+    Where not even that makes the table fit, a quarter of the width is left for the names.
     """
     first, *others = zip(*table, strict=True)
     columns = [list(first)]
     for head, *cells in others:
         columns.append([_filled(_AT_PLUS, head, max(map(_width, cells), default=0)), *cells])
     left = width - sum(_GAP + max(map(_width, column)) for column in columns[1:])
-    columns[0] = [_filled(_AT_PLUS, cell, left, _BEHIND_DASH) for cell in first]
+    names = [_filled(_AT_PLUS, cell, left, _BEHIND_DASH) for cell in first]
+    if max(map(_width, names)) > left:
+        names = [_filled(_AT_PLUS, cell, width // 4, _BEHIND_DASH) for cell in first]
+    columns[0] = names
     return [list(row) for row in zip(*columns, strict=True)]
 
 

@@ -48,16 +48,11 @@ def connect(
 ) -> Connection:
     """Return the disk's connection, over the same link.
 
-    QEMU sets TCP_NODELAY on it (nbd_client_connect, nbd_client_new; read).  Assumed: it takes
-    nothing from the migration's share of the link, which is idle while the disk is waited for.
+    Assumed: it takes nothing from the migration's share of the link, which is idle while the disk
+    is waited for.
     """
-    own = {
-        "nagle": False,
-        "send_buffer_bytes": model.send_buffer_bytes or network.send_buffer_bytes,
-        "receive_buffer_bytes": model.receive_buffer_bytes or network.receive_buffer_bytes,
-    }
-    network = network.model_copy(update=own)
-    return Connection(env, record, network, ack_phase_ns, direction, instance=BLOCK_NODE)
+    own = model.over(network)
+    return Connection(env, record, own, ack_phase_ns, direction, instance=BLOCK_NODE)
 
 
 def _wait(event: Event) -> Steps:

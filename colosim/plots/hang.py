@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
@@ -63,6 +65,7 @@ _FILLS = {
     _FILLED: Fill(Colour.BLUE, "", is_dark=True),
 }
 _HEIGHT = 0.72
+_COMMANDS_A_LINE = 2
 _AFTER = 0.16
 """How much of the axis lies behind the last event: there stands what never ends."""
 _BEFORE = 0.05
@@ -162,7 +165,7 @@ def figure(runs: Sequence[Run]) -> Figure:
     """
     rows = [_rows(run) for run in runs]
     every = [row for own in rows for row in own]
-    lanes = _lanes_of(every)
+    lanes = _lanes_of(*rows)
     made = Figure(figsize=(7.2, 0.7 + (0.65 + 0.21 * len(lanes)) * len(runs)))
     panels = made.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
     span = _span(runs)
@@ -174,9 +177,16 @@ def figure(runs: Sequence[Run]) -> Figure:
     return made
 
 
-def _lanes_of(rows: list[Row]) -> list[str]:
-    used = {row.lane for row in rows}
-    return [lane for lane in LANES if lane in used]
+def _lanes_of(*runs: list[Row]) -> list[str]:
+    """Return the lanes that are used, those of many commands with room below for their words."""
+    used = [Counter(row.lane for row in rows) for rows in runs]
+    lanes = []
+    for lane in LANES:
+        most = max(rows[lane] for rows in used)
+        lanes += [lane] * (most > 0)
+        if lane.startswith("command"):
+            lanes += [""] * ((most - 1) // _COMMANDS_A_LINE)
+    return lanes
 
 
 def _span(runs: Sequence[Run]) -> tuple[int, int]:
@@ -201,9 +211,12 @@ class _Panel:
         self.fault_ns = fault_of(run)
         self.unit = time_unit(span[1] - span[0])
         self.left, self.right = (end / self.unit.size for end in span)
-        network = conditions_of(run.scenario, run.design).network
-        sizes = network.send_buffer_bytes, network.receive_buffer_bytes
-        self.capacity = dict(zip(BUFFERS, sizes, strict=True))
+        conditions = conditions_of(run.scenario, run.design)
+        networks = [conditions.network]
+        if conditions.disk is not None:
+            networks.append(conditions.disk.over(conditions.network))
+        sizes = [(one.send_buffer_bytes, one.receive_buffer_bytes) for one in networks]
+        self.capacity = dict(zip(BUFFERS, chain(*sizes), strict=False))
 
     def draw(self) -> None:
         """Draw lanes, bars, levels and marks."""
@@ -253,14 +266,16 @@ class _Panel:
                 clip_on=False,
                 zorder=6,
             )
-        text = "; ".join(f"{row.what}: {_served(row)}" for row in rows)
+        words = [f"{row.what}: {_served(row)}" for row in rows]
         bars = [self._drawn(row) for row in rows]
         left, right = min(bar.left for bar in bars), max(bar.right for bar in bars)
-        if len(bars) == 1 and fits(self.axes, text, right - left):
-            write_in(self.axes, bars[0], y, text)
+        if len(bars) == 1 and fits(self.axes, words[0], right - left):
+            write_in(self.axes, bars[0], y, words[0])
             return
         before = left - self.left > self.right - right
-        self._beside((left if before else right, y), text, 6, before=before)
+        for line, first in enumerate(range(0, len(words), _COMMANDS_A_LINE)):
+            text = "; ".join(words[first : first + _COMMANDS_A_LINE])
+            self._beside((left if before else right, y + line), text, 6, before=before)
 
     def _beside(self, place: tuple[float, float], text: str, gap_pt: int, *, before: bool) -> None:
         """Write text before or behind a place."""

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 BUFFERS: Final = {
     "primary send buffer": (PRIMARY, "socket_send_buffer"),
     "secondary receive buffer": (SECONDARY, "socket_receive_buffer"),
+    "primary disk buffer": (PRIMARY, "disk_send_buffer"),
+    "secondary disk buffer": (SECONDARY, "disk_receive_buffer"),
 }
 """Lanes of socket buffers, and the accounts of memory that say how full they are."""
 

@@ -249,12 +249,13 @@ def lines(
 ) -> Axes:
     """Draw the sum of one host's accounts, a line a run, with its peak.
 
-    `cache`: whether the RAM cache, which is as large as the guest, counts.
+    `cache`: whether the RAM cache, which is as large as the guest, counts; if not, the scale is
+    that of both hosts.
     """
     axes = axes_or_new(axes)
-    table = totals(data(runs), cache=cache)
-    table = table[table["side"] == side]
-    scale = _Scale.of(table, int(table["level_bytes"].max()))
+    both = totals(data(runs), cache=cache)
+    table = both[both["side"] == side]
+    scale = _Scale.of(table, int((table if cache else both)["level_bytes"].max()))
     few = len(runs) <= _FEW and all(len(name) <= _SHORT for name in labels(runs))
     for (name, _, look), peak in zip(looks(runs), rows_of(peaks(table)), strict=True):
         part = table[table["run"] == name]

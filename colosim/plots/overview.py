@@ -70,7 +70,5 @@ def figure(runs: Sequence[Run], checkpoint: int | None = None) -> Figure:
         axes.set_title(f"{side}{note}")
     if cache is not None:
         panels[1].set_ylabel("")
-        panels[0].set_ylim(0, max(axes.get_ylim()[1] for axes in panels))
-    if memory.legend_in(runs):
-        made.draw_without_rendering()  # the layout settles: taller panels have more ticks
+    made.draw_without_rendering()  # the layout settles: taller panels have more ticks
     return made

@@ -124,6 +124,7 @@ class Service:
         """
         if self.fault_ns is None:
             return None
-        if not self.serving and (self._origin_ns is not None or self._lost_ns is None):
+        lost = self._origin_ns is not None or self._lost_ns is None or self.stopped_open
+        if not self.serving and lost:
             return None
         return self._lost_ns or 0

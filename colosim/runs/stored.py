@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from colosim.errors import RunDirectoryError
 from colosim.files import read_file
 from colosim.runs.columns import COLUMNS, REQUESTS
-from colosim.runs.run import Run
+from colosim.runs.run import NoTablesError, Run
 from colosim.scenario import loads
 from colosim.trace.sentences import parse
 
@@ -62,9 +62,8 @@ class StoredTables:
     def _file(self, table: str) -> Path:
         names = [name for name in (f"{table}.csv", f"{table}.parquet") if name in self._files]
         if not names:
-            raise RunDirectoryError(
-                f"{self.path} has no {table}.csv: it was written without tables"
-            )
+            without = "--requests" if table == REQUESTS else "tables"
+            raise NoTablesError(f"{self.path} has no {table}.csv: it was written without {without}")
         path = self.path / names[0]
         _verify(path, self._files[names[0]])
         return path
@@ -72,6 +71,7 @@ class StoredTables:
     def frame(self, table: str) -> pd.DataFrame:
         """Return a table.
 
+        :raises NoTablesError: if the run was written without it.
         :raises RunDirectoryError: if its file is missing or not what was written.
         """
         if table not in self._frames:
@@ -87,6 +87,7 @@ class StoredTables:
     def events(self) -> Iterator[tuple[int, Event, int]]:
         """Yield (time_ns, event, value) of every event.
 
+        :raises NoTablesError: if the run was written without them.
         :raises RunDirectoryError: if the file is missing or not what was written, or has an event
             that this version does not know.
         """

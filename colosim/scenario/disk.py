@@ -13,6 +13,8 @@ from colosim.scenario.section import Forms, Section
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from colosim.scenario.network import Network
+
 _Buffer = Annotated[int | None, Measure(units.SIZE, 1 << 16, 1 << 40)]
 DISK: Final = "disk"
 """The connection of the disk, as what faults strike."""
@@ -84,6 +86,19 @@ class Disk(Section):
     def _says_once_what_is_in_flight(self) -> Iterator[str]:
         if self.writes is not None and self.in_flight_bytes:
             yield "in_flight follows from writes; expected one of them"
+
+    def over(self, network: Network) -> Network:
+        """Return a pair's network as the disk's connection has it: with buffers of its own.
+
+        QEMU sets TCP_NODELAY on it (nbd_client_connect, nbd_client_new; read).
+        """
+        return network.model_copy(
+            update={
+                "nagle": False,
+                "send_buffer_bytes": self.send_buffer_bytes or network.send_buffer_bytes,
+                "receive_buffer_bytes": self.receive_buffer_bytes or network.receive_buffer_bytes,
+            }
+        )
 
 
 class _NoDisk(Reader):

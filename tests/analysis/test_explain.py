@@ -299,7 +299,7 @@ def test_the_package_explains() -> None:
         ("faults end", 0, Phrase("fault", "all faults end")),
         ("checkpoint aborted", 3, Phrase("pair", "checkpoint 3 aborted")),
         ("primary: a step of one's own", 0, Phrase("primary", "a step of one's own")),
-        ("primary: a step of one's own", 5, Phrase("primary", "a step of one's own (5)")),
+        ("primary: a step of one's own", 5000, Phrase("primary", "a step of one's own, 0.005 ms")),
     ],
 )
 def test_events_are_told_in_words(name: str, value: int, told: Phrase | None) -> None:

@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from colosim.designs.guest_writes import REQUEST_BYTES
 from colosim.plots import hang
 from colosim.plots.style import FigureError
+from colosim.runs.run import simulate
+from colosim.scenario import loads
+from tests.runs.conftest import PLAIN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +79,24 @@ def test_a_panel_says_what_happened(frozen_pair: list[Run]) -> None:
     assert "x-colo-lost-heartbeat: never served" in texts[1]
     assert {"freeze secondary", "full: 256 KiB", "full: 1.00 MiB"} <= set(texts[1])
     assert made.axes[1].get_xlabel() == "time since the fault (s)"
+
+
+def test_a_disk_has_its_buffers_and_many_commands_room_for_their_words() -> None:
+    """The disk's connection has two lanes of its own; words of four commands stay in the figure."""
+    disk = """
+disk: {replication: nbd, writes: {rate: 500 /s, size: 8 KiB}, receive_buffer: 64 KiB}
+manager: {policy: yank-then-lost-heartbeat, failover: documented}
+faults: [{freeze: secondary, at: 150 ms}]
+"""
+    run = simulate(loads(f"{PLAIN}{disk}"), "qemu-5.1")
+    stands = of(hang.data([run]), "qemu-5.1", "secondary disk buffer").iloc[-1]
+    assert stands["begin_bytes"] == 8192 + 2 * REQUEST_BYTES  # a write, and what came behind it
+    assert stands.isna()["end_ns"]
+    made = hang.figure([run])
+    made.draw_without_rendering()
+    words = [text for text in made.axes[0].texts if "served" in text.get_text()]
+    assert sum(text.get_text().count("served") for text in words) == 4
+    assert all(text.get_window_extent().x0 >= 0 for text in words)
 
 
 def test_one_run_fits_one_axes(frozen_pair: list[Run]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from colosim.plots import memory
+from colosim.plots import memory, overview
 from colosim.plots.curves import polylines
 
 if TYPE_CHECKING:
@@ -61,6 +61,14 @@ def test_lines_are_the_totals(pair: list[Run]) -> None:
     for name, part in totals.groupby("run"):
         (line,) = [line for line in axes.lines if line.get_label() == name]
         assert np.asarray(line.get_ydata()) * 2**20 == pytest.approx(part["level_bytes"].to_numpy())
+
+
+def test_hosts_without_their_caches_have_one_scale(pair: list[Run]) -> None:
+    """The higher of both hosts' peaks is inside both panels of the overview."""
+    top = memory.totals(memory.data(pair), cache=False)["level_bytes"].max()
+    panels = overview.figure(pair).axes[-2:]
+    assert panels[0].get_ylim() == panels[1].get_ylim()
+    assert panels[0].get_ylim()[1] > top / 2**20
 
 
 def test_a_cache_can_be_left_out(pair: list[Run]) -> None:

@@ -82,3 +82,14 @@ def test_a_guest_that_is_away_to_the_end_has_no_time() -> None:
     run = simulate("split", slow, WAIT)
     assert run.service.time_to_guest_ns is None
     assert run.service.stopped_open
+
+
+def test_a_guest_that_came_back_and_stands_for_good_is_not_back() -> None:
+    """A fault in a pause that ends by itself, and then a failover that waits for the disk."""
+    run = simulate(
+        "split",
+        "{freeze: secondary, at: {checkpoint: 1, step: 'secondary: after VMSTATE_LOADED'}}",
+        "disk: {replication: nbd}\nmanager: {policy: lost-heartbeat, timeout: 3 s}",
+    )
+    assert run.service.stopped_open
+    assert run.service.time_to_guest_ns is None
