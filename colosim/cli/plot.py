@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Drawing = tuple[Callable[[], Figure], Callable[[], pd.DataFrame]]
 
-_OF_RUNS = ("overview", "memory", "gantt", "distribution", "hang")
+_OF_RUNS = ("overview", "memory", "gantt", "distribution", "hang", "clients")
 _OF_TABLES = ("validation", "heatmap")
 _KINDS = (*_OF_RUNS, "against", *_OF_TABLES, "sweep")
 _PARAMETERS = ("dirty-pages", "bandwidth", "latency", "checkpoint-delay")
@@ -104,6 +104,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     distribution  how pauses and lock holds are distributed, p50 and p99 marked
     against       pause and peak memory against a parameter (one scenario)
     hang          lock holder, waiters, buffers, guests, commands around a fault
+    clients       what clients see: distribution of latencies, latency over time
     validation    simulated against measured pause, from a CSV file with the
                   columns design, measured_ns, simulated_ns
     heatmap       verdicts of faults at protocol steps, from a CSV file with the
@@ -134,8 +135,9 @@ def command(  # noqa: PLR0913 - click hands every option over by name
             figure, data = _against(sources[0], overrides, designs, parameter, progression)
         else:
             runs: list[Run] = []
+            watch = progression.watch
             for source in sources:
-                runs += runs_of(source, designs, seed, overrides, progression.watch)
+                runs += runs_of(source, designs, seed, overrides, watch, requests=kind == "clients")
             figure, data = _of_runs(kind, runs, checkpoint)
         made, table = figure(), data() if data_file is not None else None
     save(made, target)

@@ -22,8 +22,12 @@ def runs_of(
     seed: int | None,
     overrides: Sequence[str],
     prepare: Callable[[Simulation], None] | None = None,
+    *,
+    requests: bool = False,
 ) -> list[Run]:
     """Return the runs of one source: read from directories, or made from a scenario.
+
+    `requests`: whether what is made has the table of clients' requests.
 
     :raises click.UsageError: if an option is given that a stored run cannot follow.
     """
@@ -34,7 +38,7 @@ def runs_of(
     if not stored:
         scenario = as_scenario(source, overrides)
         return [
-            simulate(scenario, design, seed=seed, prepare=prepare)
+            simulate(scenario, design, seed=seed, prepare=prepare, requests=requests)
             for design in designs or scenario.designs
         ]
     if overrides or seed is not None:

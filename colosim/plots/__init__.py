@@ -8,6 +8,7 @@
 `hang`          who holds and wants the lock, buffer levels, guests and commands around a fault
 `validation`    simulated against measured pause
 `heatmap`       the verdict of each fault at each protocol step
+`clients`       what clients see: how latencies are distributed, and latency over time
 `sweep`         a quantity over the axes of a sweep
 
 Every module has `data`, a DataFrame of what is drawn in integers of ns and bytes; `draw`, which
@@ -26,6 +27,7 @@ KINDS = (
     "distribution",
     "against",
     "hang",
+    "clients",
     "validation",
     "heatmap",
     "sweep",

@@ -13,8 +13,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from colosim.plots.style import FigureError, axes_or_new, legend_below, line_of, styled
-from colosim.plots.units import plain_log, time_unit
+from colosim.plots.style import (
+    FigureError,
+    axes_or_new,
+    labels,
+    legend_below,
+    line_of,
+    styled,
+)
+from colosim.plots.units import Unit, plain_log, time_unit
 from colosim.runs.run import as_scenario, simulate
 
 if TYPE_CHECKING:
@@ -22,10 +29,23 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import FigureBase
 
+    from colosim.runs.run import Run
     from colosim.scenario import Scenario
 
-__all__ = ["QUANTITIES", "Quantity", "against", "over_time", "saw_tooth", "shares", "sweep"]
+__all__ = [
+    "QUANTITIES",
+    "Quantity",
+    "against",
+    "answers_of",
+    "data",
+    "figure",
+    "over_time",
+    "saw_tooth",
+    "shares",
+    "sweep",
+]
 
 
 class Quantity(NamedTuple):
@@ -80,26 +100,32 @@ def shares(answers: Mapping[str, pd.DataFrame], axes: Axes | None = None) -> Axe
     return axes
 
 
+def _sent(answers: pd.DataFrame, begin_ns: int, end_ns: int | None) -> pd.DataFrame:
+    """Return the answers to requests of a time."""
+    kept = answers[answers["sent_ns"] >= begin_ns]
+    return kept if end_ns is None else kept[kept["sent_ns"] < end_ns]
+
+
 @styled
 def saw_tooth(
     answers: pd.DataFrame,
     begin_ns: int = 0,
     end_ns: int | None = None,
     axes: Axes | None = None,
+    unit: Unit | None = None,
     **look: Any,
 ) -> Axes:
     """Draw the latency of each request against when it was sent, from `begin_ns` to `end_ns`.
 
-    What a pause collects is a tooth: the first request of it waits longest.
+    What a pause collects is a tooth: the first request of it waits longest.  Panels with one scale
+    need one `unit`; else it is that of the longest latency.
 
     :raises FigureError: if no answer is to a request of that time.
     """
-    kept = answers[answers["sent_ns"] >= begin_ns]
-    if end_ns is not None:
-        kept = kept[kept["sent_ns"] < end_ns]
+    kept = _sent(answers, begin_ns, end_ns)
     _latencies({"": kept})
     axes = axes_or_new(axes)
-    unit = time_unit(int(kept["latency_ns"].max()))
+    unit = unit or time_unit(int(kept["latency_ns"].max()))
     style = {"marker": ".", "markersize": 2.5, "linestyle": "", "color": line_of("qsb").colour}
     axes.plot(kept["sent_ns"] / 1e9, kept["latency_ns"] / unit.size, **{**style, **look})
     axes.set_ylim(bottom=0)
@@ -116,13 +142,56 @@ def over_time(
 
     :raises FigureError: if no answer of one is to a request of that time.
     """
-    made = Figure(figsize=(7.2, 0.5 + 1.25 * len(answers)))
+    made = Figure(figsize=(7.2, _teeth_in(answers)))
+    _teeth(made, answers, begin_ns, end_ns)
+    return made
+
+
+def _teeth_in(answers: Mapping[str, pd.DataFrame]) -> float:
+    """Return how high the panels of `_teeth` are, in inches."""
+    return 0.5 + 1.25 * len(answers)
+
+
+def _teeth(
+    made: FigureBase, answers: Mapping[str, pd.DataFrame], begin_ns: int, end_ns: int | None
+) -> None:
     panels = made.subplots(len(answers), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    shown = pd.concat([_sent(table, begin_ns, end_ns) for table in answers.values()])
+    _latencies({"": shown})
+    longest_ns = int(shown["latency_ns"].max())
+    unit = time_unit(longest_ns)
     for index, (axes, (label, table)) in enumerate(zip(panels, answers.items(), strict=True)):
         look = line_of(label.partition(",")[0], index)
-        saw_tooth(table, begin_ns, end_ns, axes, color=look.colour)
+        saw_tooth(table, begin_ns, end_ns, axes, unit, color=look.colour)
         axes.set_title(label, loc="left")
         axes.label_outer()
+    panels[0].set_ylim(0, 1.05 * longest_ns / unit.size)
+
+
+def data(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the answered requests of runs.
+
+    Columns: ``run`` (its label), then those of `Run.requests`.
+
+    :raises FigureError: if a run has no clients.
+    :raises NoTablesError: if a run has no table of requests.
+    """
+    return pd.concat(answers_in(runs), names=["run"]).reset_index("run").reset_index(drop=True)
+
+
+@styled
+def figure(runs: Sequence[Run]) -> Figure:
+    """Return how the latencies of runs are distributed, above the latencies over time.
+
+    :raises FigureError: if a run has no clients, or no client got an answer.
+    :raises NoTablesError: if a run has no table of requests.
+    """
+    answers = answers_in(runs)
+    heights = (3.0, _teeth_in(answers))
+    made = Figure(figsize=(7.2, sum(heights)))
+    top, bottom = made.subfigures(2, 1, height_ratios=heights, squeeze=False).flat
+    shares(answers, top.subplots())
+    _teeth(bottom, answers, 0, None)
     return made
 
 
@@ -204,18 +273,27 @@ def against(
     return made
 
 
+def answers_in(runs: Sequence[Run]) -> dict[str, pd.DataFrame]:
+    """Return the requests of each run that were answered, in the order of sending, by its label.
+
+    :raises FigureError: if a run has no clients.
+    :raises NoTablesError: if a run has no table of requests.
+    """
+    for run in runs:
+        if run.scenario.service is None:
+            raise FigureError(f"{run.scenario.name} has no clients (service)")
+    return {
+        label: run.requests.dropna(subset="latency_ns").sort_values("sent_ns", ignore_index=True)
+        for label, run in zip(labels(runs), runs, strict=True)
+    }
+
+
 def answers_of(
     scenario: str | PathLike[str] | Scenario, designs: Sequence[str] | None = None
 ) -> dict[str, pd.DataFrame]:
-    """Return the requests that were answered (`Run.requests`) of each design, by its name.
+    """Run a scenario, and return the requests that were answered, by design.
 
     :raises FigureError: if the scenario has no clients.
     """
     base = as_scenario(scenario)
-    if base.service is None:
-        raise FigureError(f"{base.name} has no clients (service)")
-    runs = {design: simulate(base, design, requests=True) for design in designs or base.designs}
-    return {
-        design: run.requests.dropna(subset="latency_ns").sort_values("sent_ns", ignore_index=True)
-        for design, run in runs.items()
-    }
+    return answers_in([simulate(base, design, requests=True) for design in designs or base.designs])

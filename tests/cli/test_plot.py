@@ -22,6 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Go to a folder with two scenarios and tables of the kinds that are not drawn from runs."""
     (tmp_path / "plain.yaml").write_text(PLAIN)
     (tmp_path / "frozen.yaml").write_text(FROZEN)
+    (tmp_path / "clients.yaml").write_text(f"{PLAIN}service: {{arrivals: {{regular: 20 /s}}}}\n")
     (tmp_path / "validation.csv").write_text("design,measured_ns,simulated_ns\nqsb,100,105\n")
     (tmp_path / "heatmap.csv").write_text(
         "design,side,step,fault,verdict\nqsb,primary,stop,kill secondary,failed_over\n"
@@ -40,6 +41,7 @@ def test_every_kind_writes_figure_and_numbers(
     """Each kind is drawn from its source, and its numbers go beside it as CSV."""
     source = {
         "hang": "frozen.yaml",
+        "clients": "clients.yaml",
         "validation": "validation.csv",
         "heatmap": "heatmap.csv",
         "sweep": "swept",
@@ -73,6 +75,7 @@ def test_a_stored_run_gives_the_same_figure_as_its_scenario(folder: Path) -> Non
         (["plain.yaml", "--checkpoint", "77"], "no checkpoint 77"),
         (["plain.yaml", "--kind", "memory", "--checkpoint", "1"], "--checkpoint is for"),
         (["plain.yaml", "frozen.yaml", "--kind", "against"], "takes one source"),
+        (["plain.yaml", "--kind", "clients"], "plain has no clients"),
         (["validation.csv", "--kind", "heatmap"], "columns design, side, step"),
         (["nowhere.csv", "--kind", "heatmap"], "no CSV file that can be read"),
         (["."], "no run directory"),

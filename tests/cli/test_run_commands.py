@@ -169,6 +169,17 @@ def test_a_long_design_breaks_no_word_of_a_run(
     assert sum("failed_over" in line for line in table) == 2
 
 
+def test_clients_make_a_table_of_blocks_whose_names_stay_whole(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a table is in blocks anyway, a name that fits a quarter of the width is not folded."""
+    clients = "service={arrivals: {regular: 20 /s}}"
+    arguments = ["run", "plain.yaml", "--design", "qsb,qemu-5.1", "--tables", "none"]
+    assert main([*arguments, "--set", clients]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("qemu-5.1  ") for line in lines) == 2
+
+
 def test_replayed_choices_keep_the_design_that_was_named(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

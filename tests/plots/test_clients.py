@@ -58,6 +58,10 @@ def test_latencies_over_time_fall_within_an_epoch(answers: dict[str, pd.DataFram
         assert epoch["latency_ns"].is_monotonic_decreasing
     figure = clients.over_time(answers, 200_000_000, 600_000_000)
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["unprotected", "remus"]
+    assert {axes.get_ylabel() for axes in figure.axes} == {"latency (ms)"}
+    drawn = [np.asarray(axes.lines[0].get_ydata()).max() for axes in figure.axes]
+    assert max(drawn) < figure.axes[0].get_ylim()[1]
+    assert drawn[0] == pytest.approx(answers["unprotected"]["latency_ns"].max() / 1e6)
     sent = np.asarray(figure.axes[1].lines[0].get_xdata())
     assert 0.2 <= sent.min() < sent.max() < 0.6
 
