@@ -132,3 +132,11 @@ def test_the_three_commands(
     assert main(["run", "idle", "--set", "hosts.preset=./my-host.yaml", "--tables", "none"]) == 0
     assert main(["qemu", "fit", "runs", "qemu111/*"]) == 2
     assert "no run directory; your own runs are fitted by themselves" in capsys.readouterr().err
+
+
+def test_times_beyond_measure_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs whose stages the fit misses by more than it should are of no one pair."""
+    run = imported(tmp_path, "1gbit", LINK)
+    monkeypatch.setattr("colosim.measured.own_fit.BEYOND_MEASURE", 0.05)
+    with pytest.raises(LogError, match="they are not of one pair of hosts"):
+        fit_own([run], base=BASE)
