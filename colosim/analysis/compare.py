@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colosim.designs.registry import design_of
+from colosim.runs import html
 from colosim.runs.run import as_scenario, simulate
 from colosim.runs.stored import MANIFEST, read_run
-from colosim.runs.wording import lasts
+from colosim.runs.wording import lasts, value_in_words
 from colosim.trace.fields import value_of
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Row:
     measured: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Runs of several designs under one scenario and one seed: the same draws, the same faults."""
 
@@ -147,6 +148,20 @@ class Comparison:
                 "measured": pd.array([row.measured for row in rows], dtype="Int64"),
             }
         )
+
+    def __repr__(self) -> str:
+        """Return scenario, designs and their verdicts."""
+        ended = ", ".join(f"{design} {verdict}" for design, verdict in self.verdicts.items())
+        return f"<Comparison {self.scenario.name}: {ended}>"
+
+    def _repr_html_(self) -> str:
+        """Return its quantities, a design a column, for notebooks."""
+        rows = [["", *self.runs], ["verdict", *self.verdicts.values()]]
+        for quantity, what in LABELS.items():
+            words = [value_in_words(run.summary, quantity) for run in self.runs.values()]
+            if set(words) != {"-"}:
+                rows.append([what, *words])
+        return html.table(self.scenario.name, rows)
 
     def summaries(self) -> list[dict[str, Any]]:
         """Return each run's summary, with its ratios to the first design and measured medians."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 _WENT_ON = {COMPLETED, NOT_APPLICABLE}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """Why a run of one design ended as it did; `str()` is the text for people.
 
@@ -76,6 +77,14 @@ class Explanation:
     def __str__(self) -> str:
         """Return the text."""
         return self.text
+
+    def __repr__(self) -> str:
+        """Return scenario, design, seed and verdict."""
+        return f"<Explanation {self.scenario}/{self.design} seed {self.seed}: {self.verdict}>"
+
+    def _repr_html_(self) -> str:
+        """Return the text as it stands, for notebooks."""
+        return f"<pre>{escape(self.text)}</pre>"
 
     @property
     def title(self) -> str:

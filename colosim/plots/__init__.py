@@ -18,6 +18,12 @@ writes a figure, byte for byte the same every time.  Nothing here uses pyplot or
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 __all__ = ["KINDS"]
 
 KINDS = (
@@ -33,3 +39,21 @@ KINDS = (
     "sweep",
 )
 """Every kind of figure; each is a module of this package."""
+
+
+def _svg(figure: Figure) -> str:
+    from colosim.plots.notebook import svg  # noqa: PLC0415 - only where a figure is shown
+
+    return svg(figure)
+
+
+def _show_in_notebooks() -> None:
+    """Let an IPython shell show figures as SVG; ``%load_ext colosim.plots.notebook`` does more."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    if shell is not None:
+        formatter = shell.display_formatter.formatters["image/svg+xml"]
+        formatter.for_type_by_name("matplotlib.figure", "Figure", _svg)
+
+
+_show_in_notebooks()

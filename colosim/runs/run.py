@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from colosim.designs.registry import DesignNames
 from colosim.errors import ColosimError, DesignError
 from colosim.runs.columns import COLUMNS, REQUEST_COLUMNS, REQUESTS, checkpoint_columns
+from colosim.runs.html import table
 from colosim.runs.lock_choice import judge_both_ways
 from colosim.runs.simulation import Simulation
 from colosim.runs.summary import summarise
 from colosim.runs.verdict import without_steps
+from colosim.runs.wording import value_in_words
 from colosim.scenario import Scenario, load
 from colosim.trace.record import DIGEST_FORMAT
 from colosim.trace.sentences import parse
@@ -27,6 +29,18 @@ if TYPE_CHECKING:
     from colosim.runs.taps import Tap
     from colosim.trace.columns import Table
     from colosim.trace.events import Event
+
+
+_HEADLINES = {
+    "checkpoints.completed": "checkpoints completed",
+    "pause_ns.p50": "pause, median",
+    "pause_ns.p99": "pause, 99%",
+    "lock_hold_ns.primary.p50": "lock hold, primary, median",
+    "memory_peak_bytes.primary.extra_total": "extra memory, primary",
+    "memory_peak_bytes.secondary.extra_total": "extra memory, secondary",
+    "time_to_guest_ns": "guest back after",
+}
+"""What a notebook shows of a run."""
 
 
 class NoTablesError(ColosimError):
@@ -120,6 +134,13 @@ class Run:
     def __repr__(self) -> str:
         """Return scenario, design, seed and verdict."""
         return f"<Run {self.scenario.name}/{self.design} seed {self.seed}: {self.verdict}>"
+
+    def _repr_html_(self) -> str:
+        """Return its headlines as a table, for notebooks."""
+        rows = [("", self.design)]
+        rows += [(what, value_in_words(self.summary, key)) for key, what in _HEADLINES.items()]
+        title = f"{self.scenario.name}, seed {self.seed}: {self.verdict}"
+        return table(title, rows, (self.reason,))
 
     # ---- tables --------------------------------------------------------------------------------
 

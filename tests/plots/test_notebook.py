@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from matplotlib.figure import Figure
 
+from colosim import plots
 from colosim.plots import memory, notebook
 
 if TYPE_CHECKING:
@@ -47,3 +50,14 @@ def test_the_extension_shows_figures_and_axes(
         assert mpl.rcParams["axes.titlelocation"] == "left"
         assert formatter(memory.figure(pair[:1])) == first
         assert formatter(memory.draw(pair[0])).startswith("<?xml")
+
+
+def test_figures_show_without_a_magic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a shell that runs when colosim.plots is imported, a cell that ends in one shows it."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    shell = InteractiveShell()  # type: ignore[no-untyped-call]
+    assert shell.display_formatter is not None
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    importlib.reload(plots)
+    figure = Figure()
+    assert shell.display_formatter.formatters["image/svg+xml"](figure) == notebook.svg(figure)
