@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCRIPTS = execution.scripts()
-NAMES = {"clients", "hang", "latency", "memory", "validation", "your-own-design"}
+NAMES = {"clients", "hang", "latency", "memory", "study", "validation", "your-own-design"}
 BYTES_MAX = 400 << 10
 IN_A_KERNEL = execution.FOLDER / "your-own-design.py"
 """The one that is executed in a kernel, as all are by a reader."""
