@@ -51,6 +51,7 @@ WRITERS = {
     ],
     "check": ["check", "compare", "--design", "split", "--record", "HERE/a.yaml"],
     "review": ["review", *REVIEWED, "--jobs", "1", "-o", "HERE/a.md"],
+    "sensitivity": ["sensitivity", *SHORT, "-o", "HERE/a.svg"],
     "init": ["init", "HERE/a"],
     "qemu fit": ["qemu", "fit", "qemu25/qio*", "-o", "HERE/a.yaml"],
     "qemu validate --plot": ["qemu", "validate", "qemu25/old-fault-kill*", "--plot", "HERE/a.svg"],
