@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from colosim.analysis.held_back import held_back
 from colosim.analysis.timeline import MS, duration, moment_of, place, seconds, size
 from colosim.analysis.wait_for import SIDES
 from colosim.scenario.faults import RandomMoment
@@ -47,6 +48,8 @@ def facts(simulation: Simulation, excerpt: Excerpt) -> list[tuple[str, str]]:
             ),
         ),
     ]
+    if (waited := held_back(simulation, excerpt)) is not None:
+        rows.append(("Wait", waited))
     rows += [("Operator", text) for text in _typed(simulation, excerpt)]
     struck = simulation.injector.struck
     for index, (at_ns, fault) in enumerate(struck[:FAULTS_MAX]):

@@ -15,7 +15,7 @@ from colosim.errors import ScenarioError, ScenarioFault
 from colosim.scenario.checks import conflicts
 from colosim.scenario.document import Mapping, Sequence, place, plain
 from colosim.scenario.fields import MarkedReader, Reader
-from colosim.scenario.section import Each, Forms, FromPreset, Section, all_keys
+from colosim.scenario.section import Each, Forms, FromPreset, Section, all_keys, measure_of
 from colosim.scenario.units import nearest, show
 
 if TYPE_CHECKING:
@@ -157,7 +157,9 @@ class Reading:
             is_there = name in values or name in start
             if not is_there and model.model_fields[name].is_required():
                 needs = f"{_dotted(path) or model.called} needs the key {show(key)}"
-                self.report((*path, key), node, f"{needs}, which is missing")
+                measure = measure_of(model.model_fields[name])
+                such_as = f", such as '{key}: {measure.kind.example}'" if measure else ""
+                self.report((*path, key), node, f"{needs}, which is missing{such_as}")
         values = {name: value for name, value in values.items() if value is not _WRONG}
         return model.model_construct(set(values), **{**start, **values})
 
@@ -215,6 +217,9 @@ class Reading:
         paths = () if in_list else (found for found in all_keys(self._model) if found[-1] == key)
         if elsewhere := next(iter(paths), None):
             belongs = f"it belongs under another key: {'.'.join(elsewhere)!r}"
+            own = [one for one in list(model.keys()) if one.endswith(f"_{key}")]
+            if own:
+                belongs = f"did you mean {own[0]!r}, or {'.'.join(elsewhere)!r}?"
             return f"{what} is unknown{where}; {belongs}"
         if near := nearest(key, model.keys()):
             return f"{what} is unknown{where}; did you mean {near!r}?"

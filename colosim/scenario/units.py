@@ -240,6 +240,8 @@ def number(text: str) -> Fraction:
         raise UnitError(f"{show(text)} is not a finite number")
     if not _NUMBER.fullmatch(text):
         hint = "; write digits without separators" if re.fullmatch(r"[0-9][0-9,_.]*", text) else ""
+        if re.fullmatch(r"\.[0-9]+", text):
+            hint = f"; write 0{text}"
         raise UnitError(f"{show(text)} is not a number{hint}")
     mantissa, _, exponent = text.lower().partition("e")
     if (

@@ -305,3 +305,13 @@ def test_the_package_explains() -> None:
 def test_events_are_told_in_words(name: str, value: int, told: Phrase | None) -> None:
     """Each event of the record reads as a sentence's end; bookkeeping is left out."""
     assert describe(parse(name), value) == told
+
+
+def test_the_wait_for_a_delayed_ack_is_told() -> None:
+    """How long VMSTATE_LOADED stood, and the pause without, as a run with +nodelay has it."""
+    told = str(explain("compare", "split"))
+    assert "Wait      VMSTATE_LOADED stood for 34.503 ms in the secondary's kernel:" in told
+    nodelay = colosim.run("compare", "split+nodelay", tables=False).summary["pause_ns"]["p50"]
+    words = f"with +nodelay the median pause is {nodelay / 1e6:.3f} ms, not 87.584 ms"
+    assert words in " ".join(told.split())
+    assert "\nWait " not in str(explain("compare", "split+nodelay"))
