@@ -57,7 +57,14 @@ OF_CLIENTS = {
 }
 """Those that it shows as well where the scenario has a service."""
 
-LABELS = {**QUANTITIES, **OF_CLIENTS}
+OF_DISK = {
+    "disk.latency_ns.p50": "disk write p50",
+    "disk.latency_ns.p99": "disk write p99",
+    "disk.unreplicated": "not replicated",
+}
+"""Those that it shows as well where the guest writes to a disk."""
+
+LABELS = {**QUANTITIES, **OF_CLIENTS, **OF_DISK}
 
 MEASURED = {
     "pause_ns.p50": "pause_ns",
@@ -69,6 +76,16 @@ MEASURED = {
     "wire_bytes_per_checkpoint.p50": "wire_bytes",
 }
 """Which measured median stands beside which key."""
+
+
+def quantities_of(*scenarios: Scenario) -> dict[str, str]:
+    """Return what a comparison of runs under these scenarios shows: keys and what they are called.
+
+    Clients and a disk that one of them has are enough.
+    """
+    clients = any(scenario.service for scenario in scenarios)
+    disk = any(scenario.disk and scenario.disk.writes for scenario in scenarios)
+    return QUANTITIES | (OF_CLIENTS if clients else {}) | (OF_DISK if disk else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +117,7 @@ class Comparison:
         return tuple(self._rows())
 
     def _rows(self) -> Iterator[Row]:
-        for quantity in LABELS if self.scenario.service else QUANTITIES:
+        for quantity in quantities_of(self.scenario, *(run.scenario for run in self.runs.values())):
             base: int | None = None
             for index, (design, run) in enumerate(self.runs.items()):
                 value = self.value(run, quantity)

@@ -13,7 +13,7 @@ from math import ceil, isfinite
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
 
-from colosim.analysis.compare import LABELS, QUANTITIES, Comparison
+from colosim.analysis.compare import Comparison, quantities_of
 from colosim.runs.run import Run, as_scenario, simulate
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class OverSeeds:
 
         rows = []
         first, *_ = self.runs
-        for quantity in LABELS if self.scenario.service else QUANTITIES:
+        for quantity in quantities_of(self.scenario):
             base = self.scatter(first, quantity)
             for design in self.runs:
                 own = self.scatter(design, quantity)

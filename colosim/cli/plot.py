@@ -53,7 +53,9 @@ _PARAMETERS = ("dirty-pages", "bandwidth", "latency", "checkpoint-delay")
     help="What the kind 'against' varies.",
 )
 @click.option("--x", metavar="AXIS", help="Along which axis a sweep is drawn.")
-@click.option("--y", metavar="KEY", help="Its quantity; or an axis, for a map.  [default: pause]")
+@click.option(
+    "--y", metavar="KEY", help="Its quantity; or an axis, for a map.  [default: pause_ns.p50]"
+)
 @click.option(
     "--by",
     metavar="AXIS,...",

@@ -27,7 +27,7 @@ def compare_seeds(
     form: str,
 ) -> int:
     """Run designs under each seed and print them side by side; return the exit status."""
-    from colosim.analysis.compare import LABELS, QUANTITIES
+    from colosim.analysis.compare import quantities_of
     from colosim.analysis.over_seeds import over_seeds
     from colosim.cli.outcome import status_of
     from colosim.cli.show import print_table
@@ -40,8 +40,8 @@ def compare_seeds(
     else:
         names = list(found.runs)
         rows = [["verdict", *(_verdicts(found, design) for design in names)]]
-        for quantity in LABELS if found.scenario.service else QUANTITIES:
-            rows += _lines(found, quantity, LABELS[quantity])
+        for quantity, label in quantities_of(found.scenario).items():
+            rows += _lines(found, quantity, label)
         print_table(f"{found.scenario.name}, {len(seeds)} seeds", ["", *names], rows)
         _print_methods()
     return max(map(status_of, each))

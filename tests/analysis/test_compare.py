@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 import colosim
+from colosim.analysis.compare import OF_DISK, beside
+from colosim.runs.run import simulate
 from colosim.scenario import loads
 
 TEXT = """
@@ -46,3 +48,14 @@ def test_designs_may_be_chosen() -> None:
     """The caller's designs stand in place of the scenario's, in the caller's order."""
     comparison = colosim.compare(loads(TEXT), ["qemu-5.1", "flat"], tables=False)
     assert list(comparison.runs) == ["qemu-5.1", "flat"]
+
+
+def test_a_disk_of_either_run_is_compared() -> None:
+    """With and without a disk beside each other: the guest's writes are shown, of one that has."""
+    text = "{name: x, designs: [split], checkpoints: 2"
+    disk = ", disk: {replication: nbd, writes: {rate: 500 /s, size: 4 KiB}}"
+    runs = [simulate(loads(f"{text}{one}}}"), "split") for one in ("", disk)]
+    write = [row.value for row in beside(runs).rows if row.quantity == "disk.latency_ns.p50"]
+    assert write == [None, runs[1].summary["disk"]["latency_ns"]["p50"]]
+    without = {row.quantity for row in beside(runs[:1]).rows}
+    assert not without & OF_DISK.keys()
