@@ -21,7 +21,7 @@ from colosim.host.failover import BY_COMMAND
 from colosim.runs.simulation import protocol_of
 from colosim.trace import events as ev
 from colosim.trace.events import COMMITTED, PRIMARY, SECONDARY
-from colosim.trace.steps import RAM_LOAD, START, STOP
+from colosim.trace.steps import BITMAP_SYNC, CACHE_FLUSH, RAM_LOAD, START, STOP
 
 if TYPE_CHECKING:
     from colosim.analysis.ways_out import Release
@@ -225,8 +225,8 @@ _WAITS: Final = {
     "bytes": "bytes of its peer",
 }
 _VISIBLE: Final = {
-    PRIMARY: {STOP, "bitmap sync", START},
-    SECONDARY: {STOP, RAM_LOAD, "cache flush", START},
+    PRIMARY: {STOP, BITMAP_SYNC, START},
+    SECONDARY: {STOP, RAM_LOAD, CACHE_FLUSH, START},
 }
 """Steps that logs show beside the messages, in capitals."""
 

@@ -79,7 +79,7 @@ def test_what_a_dying_peer_could_not_say_is_made_up_for(design: str, error: str)
 
     With RAM unread what is sent again meets no socket; else the end of its stream is sent again.
     """
-    faults = "{vanish: secondary, at: 2.27 s, for: 1 s}, {kill: secondary, at: 2.3 s}"
+    faults = "{vanish: secondary, at: 2.25 s, for: 1 s}, {kill: secondary, at: 2.3 s}"
     run = simulate(design, faults)
     assert judge(run).verdict == "failed_over"
     failed = when(run, f"primary: receive fails ({error})")
