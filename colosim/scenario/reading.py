@@ -15,6 +15,7 @@ from colosim.errors import ScenarioError, ScenarioFault
 from colosim.scenario.checks import conflicts
 from colosim.scenario.document import Mapping, Sequence, place, plain
 from colosim.scenario.fields import MarkedReader, Reader
+from colosim.scenario.not_simulated import not_simulated
 from colosim.scenario.section import Each, Forms, FromPreset, Section, all_keys, measure_of
 from colosim.scenario.units import nearest, show
 
@@ -208,6 +209,8 @@ class Reading:
         where = f" under {_dotted(path)}" if path else ""
         if advice := model.advice(key):
             return f"{what} {advice}"
+        if why := not_simulated(key):
+            return f"{what} is unknown{where}; {why}"
         groups = forms.exclusive if forms else ()
         if any(key in group for group in groups):
             others = [other for group in groups if key not in group for other in group]
