@@ -49,7 +49,8 @@ def simulate_points(grid: Grid, source: str, numbers: Sequence[int]) -> list[Row
         what = point.design, point.settings
         try:
             if varied[0] != what:  # the seeds of a point stand together
-                settings: dict[str, object] = {"designs": [point.design], **dict(point.settings)}
+                # What one of the designs has no use for stands for the others, as in `run`.
+                settings: dict[str, object] = {"designs": grid.designs, **dict(point.settings)}
                 varied = what, grid.scenario.vary(settings)
             scenario = varied[1]
             assert scenario is not None  # noqa: S101 - varied above

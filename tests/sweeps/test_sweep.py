@@ -22,6 +22,7 @@ from colosim.cli.main import main
 from colosim.errors import ColosimError, WriteError
 from colosim.executors.engines import Processes, opened
 from colosim.runs.run import simulate
+from colosim.scenario import loads
 from colosim.sweeps import points
 from colosim.sweeps.points import KILLED, Failed, simulate_points
 from colosim.sweeps.store import Store
@@ -343,3 +344,11 @@ def test_failed_is_told_apart(grid: Grid) -> None:
     """Each run of a batch is done or has failed for itself."""
     outcomes = simulate_points(grid, grid.source_digest, [0, 60])
     assert [isinstance(outcome, Failed) for outcome in outcomes] == [False, True]
+
+
+def test_what_one_design_has_no_use_for_stands_for_the_others() -> None:
+    """Clients with divergence: Remus compares nothing, and is swept beside who does."""
+    text = "{name: x, duration: 1 s, service: {arrivals: {regular: 20 /s}, divergence: 1%}}"
+    frame = colosim.sweep(loads(text), {"design": ["remus", "qemu-5.1"]}, seeds=[1])
+    assert not frame.attrs["failures"]
+    assert frame["design"].tolist() == ["remus", "qemu-5.1"]
