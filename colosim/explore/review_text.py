@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from colosim.explore.review import Finding, Review, Turned
 
 WIDTH: Final = 78
-HEADLINES: Final = tuple(
-    LABELS[key]
-    for key in ("pause_ns.p50", "memory_peak_bytes.primary.extra_total", "service.latency_ns.p99")
+HEADLINES: Final = (
+    "verdict",
+    LABELS["pause_ns.p50"],
+    LABELS["memory_peak_bytes.primary.extra_total"],
+    LABELS["service.latency_ns.p99"],
 )
 """What a summary shows of what got better."""
 _STEPS_SHOWN: Final = 4
@@ -51,11 +53,12 @@ def text_of(review: Review, *, markdown: bool = False) -> str:
 def summary_of(review: Review) -> str:
     """Return the review in few lines: what got worse, of what got better the headlines."""
     under = review.explored.scenario.name
-    lines = [_title(review), "Worse", *_table(_found(review, 1)), *_why(review), ""]
+    worse = [*_table(_found(review, 1)), *_why(review)]
+    lines = [_title(review), "Worse", *(worse or ["  nothing"]), ""]
     lines += [_wrapped(_many(turned, under)) for turned in review.turned if turned.worse]
     better = _found(review, -1)
     shown = {one.label: one for one in reversed(better) if one.label in HEADLINES}
-    headlines = [one for one in better if one in shown.values()]
+    headlines = [one for one in better if one in shown.values()] or better[:_STEPS_SHOWN]
     lines += ["Better", *_table(headlines)]
     lines.append(f"  and {len(better) - len(headlines)} more; {len(_found(review, 0))} are equal")
     lines += [_wrapped(_many(turned, under)) for turned in review.turned if turned.better]
