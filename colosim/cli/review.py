@@ -68,6 +68,7 @@ def command(
             parent,
             scenarios,
             faults=faults,
+            named=(design, *(under or UNDER)),
             jobs=jobs,
             progress=lambda done, total: bar.show(done * _SHARES // total, "faults"),
         )

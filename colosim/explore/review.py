@@ -135,6 +135,7 @@ def review(
     scenarios: Sequence[Scenario],
     *,
     faults: Sequence[str] = (),
+    named: Sequence[str] = (),
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Review:
@@ -143,6 +144,7 @@ def review(
     Every fault is tried under the first scenario that has one, else under the last.
 
     :param faults: words such as ``freeze`` or ``vanish 30 s``; none means all kinds.
+    :param named: the design and each scenario as their user named them, for commands that replay.
     :param jobs: how many processes; the result does not depend on it.
     :param progress: is told how many cases are finished, and how many there are.
     :raises DesignError: if there is no such design.
@@ -150,8 +152,12 @@ def review(
     findings = [one for scenario in scenarios for one in _findings(scenario, design, parent)]
     order = ["verdict", *LABELS.values()]
     findings.sort(key=lambda one: order.index(one.label))
-    faulty = next((one for one in scenarios if one.faults), scenarios[-1])
-    space = Space(faulty, (parent, design), faults)
+    place = next((place for place, one in enumerate(scenarios) if one.faults), len(scenarios) - 1)
+    given, *sources = named or (design, *(one.name for one in scenarios))
+    own = () if given == design else ("--design", given)
+    space = Space(
+        scenarios[place], (parent, design), faults, 1, ("colosim", "run", sources[place], *own)
+    )
     explored = explore_space(space, jobs=jobs, progress=progress)
     explanations = tuple(explain(scenario, design) for scenario in scenarios)
     return Review(design, parent, tuple(findings), explanations, explored)
