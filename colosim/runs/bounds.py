@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 def most_bytes(transfers: tuple[Transfer, ...]) -> tuple[int, int]:
     """Return what transfers that meet in the send and the receive buffer fill of either at most.
 
-    The closed form rounds bytes down: each number of it is taken for one more.
+    The closed form rounds bytes down: each number of it is taken for one more.  It does not see a
+    window that closes between two transfers.
     """
     first, *others = transfers
     size = sum(one.size_bytes for one in transfers)
@@ -25,6 +26,8 @@ def most_bytes(transfers: tuple[Transfer, ...]) -> tuple[int, int]:
         sending = max(sending, one.size_bytes + sum(_unsent(other, filled) for other in before))
         receiving = max(receiving, _receiving_behind(one, before))
         before.append(one)
+    if receiving > first.receive_buffer_bytes:
+        return most  # the window may close: what then stays behind is in the send buffer
     return min(sending, most[0]), min(receiving, most[1])
 
 

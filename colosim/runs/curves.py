@@ -8,9 +8,10 @@ Messages of a few bytes are booked only where a fluid follows them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from colosim.network.fluid import Fluid, Point
@@ -119,38 +120,17 @@ def _shape(transfer: Transfer, begin_ns: int) -> tuple[int, ...]:
 def curves_of(shape: Shape) -> tuple[Curve, Curve]:
     """Return the levels of send and receive buffer under a stretch; like ones share them."""
     transfers, cut, last = shape
-    found = [(one[0], _alone(None if cut is None else cut - one[0], *one[1:])) for one in transfers]
-    sending, receiving = (
-        _sum([[Point(at + begin, *line) for at, *line in curves[end]] for begin, curves in found])
-        for end in (0, 1)
+    # The rate of the largest is what rounding to a ns has changed least.
+    _, _, size, _, link_ns, latency_ns, send_buffer_bytes, receive_buffer_bytes, *_ = max(
+        transfers, key=itemgetter(2)
     )
-    return _before(sending, cut, last=last), _before(receiving, cut, last=last)
-
-
-def _alone(  # noqa: PLR0913, PLR0917 - what a shape has of a transfer
-    until: Fraction | None,
-    hold_ns: int,
-    size: int,
-    write_ns: int,
-    link_ns: int,
-    latency_ns: int,
-    send_buffer_bytes: int,
-    receive_buffer_bytes: int,
-    head_bytes: int,
-    read_ns: int,
-    reader_ns: int,
-) -> tuple[Curve, Curve]:
-    """Return the levels under one transfer alone, in time since its write.
-
-    `hold_ns`: until when nothing leaves; `until`: where to end if the reader has not come.
-    """
     fluid = Fluid(
         0,
         latency_ns=latency_ns,
         send_buffer_bytes=send_buffer_bytes,
         receive_buffer_bytes=receive_buffer_bytes,
         link=Fraction(size, link_ns) if link_ns else None,
-        head_bytes=head_bytes,
+        head_bytes=transfers[0][8],
     )
     curves: tuple[Curve, Curve] = ([], [])
 
@@ -159,18 +139,30 @@ def _alone(  # noqa: PLR0913, PLR0917 - what a shape has of a transfer
             join(curve, point)
 
     fluid.on_levels = see
-    fluid.writes.add(size, write_ns)
-    if hold_ns:
-        fluid.hold(0, hold_ns)
-    if reader_ns < 0:
-        assert until is not None  # noqa: S101 - nobody reads it: somewhere it is cut
-        fluid.advance(until)
-    else:
-        fluid.advance(reader_ns)
-        fluid.reads.add(size, read_ns)
-        end = fluid.ends()[1]
-        fluid.advance(reader_ns if end is None else end)
-    return curves
+    for at_ns, begin in _begins(fluid, transfers):
+        fluid.advance(at_ns)
+        begin()
+    end = cut if any(one[-1] < 0 for one in transfers) else fluid.ends()[1]
+    fluid.advance(fluid.now if end is None else max(fluid.now, end))
+    sending, receiving = curves
+    return _before(sending, cut, last=last), _before(receiving, cut, last=last)
+
+
+def _begins(
+    fluid: Fluid, transfers: Iterable[tuple[int, ...]]
+) -> list[tuple[int, Callable[[], None]]]:
+    """Return when each write and each read begins, and what begins it."""
+    found: list[tuple[int, Callable[[], None]]] = []
+    ahead = held_until = 0
+    for filled_ns, hold_ns, size, write_ns, *_, read_ns, reader_ns in transfers:
+        if hold_ns and filled_ns >= held_until:
+            held_until = filled_ns + hold_ns
+            found.append((filled_ns, partial(fluid.hold, ahead, held_until)))
+        found.append((filled_ns, partial(fluid.writes.add, size, write_ns)))
+        if reader_ns >= 0:
+            found.append((filled_ns + reader_ns, partial(fluid.reads.add, size, read_ns)))
+        ahead += size
+    return sorted(found, key=itemgetter(0))
 
 
 def join(curve: Curve, point: Point) -> None:
@@ -184,26 +176,6 @@ def join(curve: Curve, point: Point) -> None:
             join(curve, point)
             return
     curve.append(point)
-
-
-def _sum(curves: Iterable[Curve]) -> Curve:
-    """Return the sum of curves that are zero before their first point."""
-    changes: list[tuple[Fraction, Fraction, Fraction]] = []
-    for curve in curves:
-        at, level, slope = Fraction(0), Fraction(0), Fraction(0)
-        for point in curve:
-            before = level + slope * (point.at - at)
-            changes.append((point.at, point.level - before, point.slope - slope))
-            at, level, slope = point
-    changes.sort(key=lambda change: change[0])
-    total: Curve = []
-    at, level, slope = Fraction(0), Fraction(0), Fraction(0)
-    for time, jump, bend in changes:
-        level += slope * (time - at) + jump
-        slope += bend
-        at = time
-        join(total, Point(at, level, slope))
-    return total
 
 
 def _before(curve: Curve, cut: Fraction | None, *, last: bool) -> Curve:

@@ -84,15 +84,7 @@ def test_values_by_dotted_keys() -> None:
     assert found == [1, 2, None, None]
 
 
-_PEAK = pytest.mark.xfail(
-    strict=True,
-    reason="split, where links come and go: the table's receive buffer is 6 kB above the peak",
-)
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=_PEAK) if one == "unreliable" else one for one in shipped()]
-)
+@pytest.mark.parametrize("name", shipped())
 def test_a_summary_says_what_its_tables_say(name: str) -> None:
     """Each figure that both have is the same in every design of every shipped scenario."""
     scenario = as_scenario(name)
