@@ -143,7 +143,6 @@ def test_an_exploration_takes_its_processes_with_it(
         text=True,
         cwd=tmp_path,
         start_new_session=True,
-        timeout=60,
     )
     cases, *lines = done.stderr.splitlines()
     assert cases.endswith(" cases")

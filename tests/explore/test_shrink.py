@@ -55,6 +55,7 @@ def test_a_verdict_that_every_value_shows_is_said_so(conditions: Scenario) -> No
     assert str(found) == "guest.dirty: hung at every value tried, 0 pages to 32768 pages"
 
 
+@pytest.mark.slow
 def test_no_run_is_tried_that_is_too_long(conditions: Scenario) -> None:
     """A verdict that every length shows is looked for up to ten thousand checkpoints."""
     far = conditions.vary({"horizon": "100000 s"})

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -258,13 +259,13 @@ for host in {hosts}:
 """
 
 
-def written_by_kernels(*, jackknife: bool) -> dict[str, str]:
-    """Return both presets as each kernel that this processor can run writes them."""
+def written_by_kernels(hosts: Sequence[str], *, jackknife: bool) -> dict[str, str]:
+    """Return presets as each kernel that this processor can run writes them."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
     found: dict[str, str] = {}
     for kernel in KERNELS:
         ran = subprocess.run(
-            [sys.executable, "-c", FIT.format(jackknife=jackknife, hosts=[*LABS, *NEW_LABS])],
+            [sys.executable, "-c", FIT.format(jackknife=jackknife, hosts=hosts)],
             env=plain | {"OPENBLAS_CORETYPE": kernel, "OPENBLAS_VERBOSE": "2"},
             capture_output=True,
             text=True,
@@ -287,15 +288,15 @@ def assert_the_same(written: dict[str, str]) -> None:
         pytest.skip(f"numpy's linear algebra has no two kernels here, only {list(written)}")
 
 
-def test_every_kernel_of_linear_algebra_writes_the_same_presets() -> None:
-    """The presets without standard errors are the same bytes under each of OpenBLAS's kernels."""
-    assert_the_same(written_by_kernels(jackknife=False))
+def test_every_kernel_of_linear_algebra_writes_the_same_preset() -> None:
+    """A preset without standard errors is the same bytes under each of OpenBLAS's kernels."""
+    assert_the_same(written_by_kernels(["lab-qemu25"], jackknife=False))
 
 
 @pytest.mark.slow
 def test_every_kernel_of_linear_algebra_writes_the_same_standard_errors() -> None:
-    """So they are with each run left out in turn."""
-    assert_the_same(written_by_kernels(jackknife=True))
+    """So are all of them, with each run left out in turn."""
+    assert_the_same(written_by_kernels([*LABS, *NEW_LABS], jackknife=True))
 
 
 @pytest.mark.parametrize("off", [-1e-10, 0, 1e-10])

@@ -30,6 +30,9 @@ SVG = "image/svg+xml"
 PUBLIC = ("colosim.plots", "colosim.designs", "colosim.measured", "colosim.scenario")
 """What the notebooks import beside `colosim` itself."""
 
+LONG = {"clients", "latency", "study", "validation"}
+"""Notebooks that take many seconds: `.ci/run` executes them beside the suite."""
+
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 
 
@@ -53,7 +56,13 @@ def differences(old: nbformat.NotebookNode, new: nbformat.NotebookNode) -> Itera
         yield f"cell {cell}, {kind}:\n{text[:2000] if kind != SVG else 'the drawing'}"
 
 
-@every_script
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(script, id=script.stem, marks=[pytest.mark.slow] * (script.stem in LONG))
+        for script in SCRIPTS
+    ],
+)
 def test_outputs_are_fresh(
     script: Path,
     tmp_path: Path,

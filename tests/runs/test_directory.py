@@ -251,5 +251,5 @@ def test_tables_that_were_not_kept(plain: Scenario, tmp_path: Path) -> None:
     with pytest.raises(NoTablesError):
         _ = simulate(plain, "split", tables=False).checkpoints
     run_into(tmp_path / "a", plain, "split", tables="none")
-    with pytest.raises(RunDirectoryError, match="without tables"):
+    with pytest.raises(NoTablesError, match="without tables"):
         _ = read_run(tmp_path / "a").checkpoints
