@@ -21,7 +21,8 @@ from tests.random.holding import hold, tabulate
 from tests.random.scenarios import scenarios
 
 FOUND = Path(__file__).parents[1] / "scenarios" / "found"
-EVERYTHING = settings(suppress_health_check=list(HealthCheck))
+SAMPLE = 3 * settings().max_examples // 5
+EVERYTHING = settings(max_examples=SAMPLE, suppress_health_check=list(HealthCheck))
 TIMES_THE_SAMPLE = 10
 
 
