@@ -10,11 +10,13 @@ nobody takes a writer on another machine for one that has ended.  Where no kerne
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -45,6 +47,15 @@ _UNKNOWN = "any"
 """The kernel that does not say who it is."""
 _partials: list[Path] = []
 """What this process is writing."""
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as CSV, its header first, a line feed behind each row."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def reason(error: OSError) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from colosim.analysis.compare import LABELS
 from colosim.errors import ScenarioError, ScenarioFault
 from colosim.scenario.bounds import Expectations
-from colosim.scenario.document import DOCUMENT_BYTES_MAX, Mapping, decode, read
+from colosim.scenario.document import Mapping, read, text_of_file
 from colosim.scenario.units import SIZE, TIME, text_of
 from colosim.trace.fields import BYTES, NS, SUMMARY_KEYS, value_of
 
@@ -78,13 +78,7 @@ def expectations_in(path: Path) -> Recorded:
     :raises ScenarioError: with every fault of the file.
     """
     file = str(path)
-    try:
-        with path.open("rb") as stream:
-            text = decode(stream.read(DOCUMENT_BYTES_MAX + 1), file)
-    except OSError as error:
-        fault = ScenarioFault(file, 1, 1, f"the file cannot be read: {error.strerror}")
-        raise ScenarioError([fault]) from None
-    root, faults = read(text, file)
+    root, faults = read(text_of_file(path), file)
 
     def report(_path: object, at: Node, message: str) -> None:
         faults.append(ScenarioFault(file, at.line, at.column, message))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -116,16 +115,13 @@ def command(  # noqa: PLR0913 - click hands every option over by name
 
     The same figure is the same bytes every time.
     """  # noqa: D301 - click reads \b as: do not rewrap
-    from colosim.cli.sources import check_output, name_of, runs_of
+    from colosim.cli.sources import check_outputs, name_of, runs_of
     from colosim.files import write_file
     from colosim.plots.style import check_path, save
 
     target = output or Path(f"{name_of(sources[0])}-{kind}.svg")
     check_path(target)
-    for path in [target] if data_file is None else [target, data_file]:
-        check_output(path, sources)
-    if data_file is not None and os.path.realpath(data_file) == os.path.realpath(target):
-        raise click.UsageError("--data and --output name the same file")
+    check_outputs(sources, target, data_file)
     if kind in {"against", *_OF_TABLES, "sweep"} and len(sources) > 1:
         raise click.UsageError(f"the kind {kind!r} takes one source")
     with Progression() as progression:

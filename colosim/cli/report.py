@@ -38,12 +38,12 @@ def command(
     file needs no network and nothing beside it: how each run ended, what it cost, why it hung,
     figures, checkpoints, and what it was made of. The same runs are the same bytes.
     """
-    from colosim.cli.sources import check_output, name_of, runs_of
+    from colosim.cli.sources import check_outputs, name_of, runs_of
     from colosim.files import write_file
     from colosim.plots.report import report
 
     target = output or Path(f"{name_of(sources[0])}-report.html")
-    check_output(target, sources)
+    check_outputs(sources, target)
     runs: list[Run] = []
     with Progression() as progression:
         for source in sources:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,11 +55,10 @@ def command(
     sums that the fit determined, any other from half to double. The largest swing is first.
     """
     from colosim.analysis.sensitivity import COLUMNS, sensitivity
-    from colosim.cli.sources import check_output
-    from colosim.files import write_file
+    from colosim.cli.sources import check_outputs
+    from colosim.files import csv_text, write_file
 
-    for path in filter(None, (data_file, output)):
-        check_output(path, [scenario])
+    check_outputs([scenario], output, data_file)
     if output is not None:
         from colosim.plots.style import check_path
 
@@ -78,11 +75,8 @@ def command(
         save(tornado.figure(found), output)
         click.echo(f"{output}: written")
     if data_file is not None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(effect.row() for effect in found.effects)
-        write_file(data_file, text.getvalue().encode())
+        text = csv_text(COLUMNS, (effect.row() for effect in found.effects))
+        write_file(data_file, text.encode())
         click.echo(f"{data_file}: written")
 
 

@@ -94,14 +94,21 @@ def name_of(source: str) -> str:
     return path.stem if path.suffix else path.name
 
 
-def check_output(path: Path, sources: Sequence[str]) -> None:
-    """Refuse to write over what is read.
+def check_outputs(
+    sources: Sequence[str], output: Path | None, data_file: Path | None = None
+) -> None:
+    """Refuse to write over what is read, and a figure and its data into one file.
 
-    :raises click.UsageError: if the path is a source, or a file of a run directory.
+    :raises click.UsageError: if a path is a source or a file of a run directory, or both are one.
     """
     from colosim.runs.stored import FILES, MANIFEST
 
-    place = Path(os.path.realpath(path))
-    of_run = place.name in FILES and (place.parent / MANIFEST).exists()
-    if of_run or str(place) in map(os.path.realpath, sources):
-        raise click.UsageError(f"{path} is what would be read; write to another file")
+    read, places = {*map(os.path.realpath, sources)}, []
+    for path in filter(None, (output, data_file)):
+        place = Path(os.path.realpath(path))
+        of_run = place.name in FILES and (place.parent / MANIFEST).exists()
+        if of_run or str(place) in read:
+            raise click.UsageError(f"{path} is what would be read; write to another file")
+        places.append(place)
+    if len(set(places)) < len(places):
+        raise click.UsageError("--data and --output name the same file")

@@ -38,12 +38,11 @@ def command(
     arrow to its receipt; likewise a request of a client, in a run directory with a table of them
     (`colosim run --requests`). Times are exact, in ns; the same run is the same bytes.
     """
-    from colosim.cli.sources import check_output, name_of, run_of
+    from colosim.cli.sources import check_outputs, name_of, run_of
     from colosim.files import write_file
     from colosim.plots.timeline import timeline
 
-    if output is not None:
-        check_output(output, [source])
+    check_outputs([source], output)
     run = run_of(source, design, seed, overrides)
     name = name_of(source)
     stem = name if name == run.design else f"{name}-{run.design}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from colosim.files import write_file, writing
+from colosim.files import csv_text, write_file, writing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,14 +36,6 @@ _FAULT_COLUMNS = ("id", "design", "fault", "victim", "when", "what", "measured",
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.{_DIGITS}f}"
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def tables(runs: Sequence[ValidatedRun]) -> dict[str, str]:
@@ -98,13 +89,13 @@ def tables(runs: Sequence[ValidatedRun]) -> dict[str, str]:
         if run.second_stalls is not None and run.second_stalls[0]
     ]
     return {
-        "second-stalls.csv": _csv(
+        "second-stalls.csv": csv_text(
             ("id", "design", "checkpoints", "stalled_measured", "stalled_simulated"), stalls
         ),
-        "runs.csv": _csv(_STAGE_COLUMNS, stages),
-        "faults.csv": _csv(_FAULT_COLUMNS, faults),
+        "runs.csv": csv_text(_STAGE_COLUMNS, stages),
+        "faults.csv": csv_text(_FAULT_COLUMNS, faults),
         "overall.csv": errors(runs),
-        "pause.csv": _csv(("id", "design", "measured_ns", "simulated_ns"), pause),
+        "pause.csv": csv_text(("id", "design", "measured_ns", "simulated_ns"), pause),
     }
 
 
@@ -122,7 +113,7 @@ def errors(runs: Sequence[ValidatedRun]) -> str:
         for loop, closed in (("open", False), ("closed", True))
         for stage, (count, median, p90) in overall(own, faulty=faulty, closed=closed).items()
     ]
-    return _csv(("lab", "runs", "loop", "stage", "count", "median", "p90"), rows)
+    return csv_text(("lab", "runs", "loop", "stage", "count", "median", "p90"), rows)
 
 
 def pauses(runs: Sequence[ValidatedRun]) -> pd.DataFrame:

@@ -31,6 +31,7 @@ from colosim.errors import ScenarioError, ScenarioFault
 from colosim.scenario.units import show
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import TypeAlias
 
 DOCUMENT_BYTES_MAX: Final = 1 << 20
@@ -125,6 +126,22 @@ def decode(data: bytes, file: str) -> str:
         column = len(before.rpartition(b"\n")[2].decode("utf-8", "replace")) + 1
         message = f"byte 0x{data[error.start]:02x} is not UTF-8 text; expected a YAML file in UTF-8"
         raise _error(file, line, column, message) from None
+
+
+def text_of_file(path: Path, *, what: str = "file") -> str:
+    """Return the text of a scenario file, or of another document of its kind.
+
+    ``what`` it is called where it cannot be read.
+
+    :raises ScenarioError: if it cannot be read, or `decode` refuses it.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(DOCUMENT_BYTES_MAX + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _error(str(path), 1, 1, f"the {what} cannot be read: {reason}") from None
+    return decode(data, str(path))
 
 
 def read(

@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
 from colosim.errors import ScenarioError, ScenarioFault
-from colosim.scenario.document import DOCUMENT_BYTES_MAX, Mapping, Scalar, Sequence, decode, read
+from colosim.scenario.document import Mapping, Scalar, Sequence, read, text_of_file
 from colosim.scenario.model import Scenario
 from colosim.scenario.overrides import override
 from colosim.scenario.reading import Reading
@@ -37,17 +37,9 @@ def load(
     :raises ScenarioError: with every fault of the file and of the overrides.
     """
     path = find(path_or_name)
-    file = str(path)
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(DOCUMENT_BYTES_MAX + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        fault = ScenarioFault(file, 1, 1, f"the file cannot be read: {reason}")
-        raise ScenarioError([fault]) from None
     return loads(
-        decode(data, file),
-        file=file,
+        text_of_file(path),
+        file=str(path),
         overrides=overrides,
         known_designs=known_designs,
         folder=path.parent,

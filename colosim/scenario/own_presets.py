@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import PydanticCustomError
 
 from colosim.errors import ScenarioError, ScenarioFault
-from colosim.scenario.document import DOCUMENT_BYTES_MAX, Mapping, Scalar, decode, plain, read
+from colosim.scenario.document import Mapping, Scalar, plain, read, text_of_file
 from colosim.scenario.presets import ACCELERATORS, KVM, Family, Preset, PresetValue, preset_names
 from colosim.scenario.spread import STAGES, StageSpread, parse_stage
 from colosim.scenario.units import meant, nearest, show
@@ -69,14 +69,7 @@ def read_preset_file(file: Path, readers: MappingOf[str, Any]) -> Preset:
     :raises ScenarioError: with every fault of the file.
     """
     shown = str(file)
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(DOCUMENT_BYTES_MAX + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        message = f"the preset cannot be read: {reason}"
-        raise ScenarioError([ScenarioFault(shown, 1, 1, message)]) from None
-    root, faults = read(decode(data, shown), shown)
+    root, faults = read(text_of_file(file, what="preset"), shown)
     return _Reader(shown, faults, readers).preset(root)
 
 

@@ -24,7 +24,7 @@ from colosim.runs.run import as_scenario
 from colosim.runs.source import source_digest
 from colosim.scenario.canonical import plain_keys
 from colosim.scenario.checks import Conflict, check
-from colosim.scenario.document import DOCUMENT_BYTES_MAX, Entry, Mapping, Scalar, decode, read
+from colosim.scenario.document import Entry, Mapping, Scalar, read, text_of_file
 from colosim.scenario.fields import Text
 from colosim.scenario.model import Scenario
 from colosim.scenario.overrides import Setting
@@ -162,13 +162,7 @@ def load_grid(path: Path) -> Grid:
     :raises ScenarioError: with every fault of the file, or of its scenario.
     """
     file = str(path)
-    try:
-        with path.open("rb") as stream:
-            text = decode(stream.read(DOCUMENT_BYTES_MAX + 1), file)
-    except OSError as error:
-        fault = ScenarioFault(file, 1, 1, f"the file cannot be read: {error.strerror or error}")
-        raise ScenarioError([fault]) from None
-    root, faults = read(text, file)
+    root, faults = read(text_of_file(path), file)
     if not isinstance(root, Mapping):
         expected = "expected a sweep: scenario: and axes:"
         raise ScenarioError([*faults, ScenarioFault(file, root.line, root.column, expected)])

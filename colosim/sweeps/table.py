@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from colosim.files import csv_text
 from colosim.trace.fields import SENTENCE, SUMMARY_KEYS, WORD, YES_NO
 
 if TYPE_CHECKING:
@@ -112,10 +112,8 @@ def as_parquet(table: pa.Table) -> bytes:
 
 def as_csv(grid: Grid, failed: Mapping[int, str]) -> str:
     """Return the failures: the values of the axes, the seed, why, and the command that runs it."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*(axis.key for axis in grid.axes), "seed", "message", "command"])
-    for number in sorted(failed):
-        point = grid.point(number)
-        writer.writerow([*point.values, point.seed, failed[number], grid.command(point)])
-    return text.getvalue()
+    points = ((grid.point(number), failed[number]) for number in sorted(failed))
+    return csv_text(
+        [*(axis.key for axis in grid.axes), "seed", "message", "command"],
+        ([*point.values, point.seed, why, grid.command(point)] for point, why in points),
+    )

@@ -134,6 +134,7 @@ def test_every_command_and_everything_that_the_system_may_refuse(run: Path) -> N
         ["plot", "RUN", "--kind", "memory", "-o", "HERE/a.svg", "--data", "RUN/memory.csv"],
         ["report", "HERE/a.yaml", "-o", "HERE/a.yaml"],
         ["plot", "RUN", "--kind", "memory", "-o", "HERE/a.svg", "--data", "HERE/./a.svg"],
+        ["sensitivity", *SHORT, "-o", "HERE/a.svg", "--data", "HERE/./a.svg"],
     ],
 )
 def test_what_is_read_is_not_written_over(arguments: list[str], run: Path, tmp_path: Path) -> None:
