@@ -91,10 +91,13 @@ def command(  # noqa: PLR0913 - an option each
     from colosim.analysis.recorded import record_of
     from colosim.cli.junit import junit as junit_of
     from colosim.cli.progress import Progression
+    from colosim.cli.sources import check_outputs
     from colosim.designs import load_design
     from colosim.runs.check import outcomes_of
     from colosim.runs.run import simulate
 
+    check_outputs(scenarios, record)
+    check_outputs(scenarios, junit)
     each = each_seed(seed, seeds)
     for name in designs:
         load_design(name)

@@ -50,12 +50,15 @@ def command(
     Faults are tried under the first scenario that has one. With -o the text goes there, and a
     summary is printed. The exit status is 1 if any verdict got worse.
     """
+    from colosim.cli.sources import check_outputs
     from colosim.designs import DesignNames, load_design
     from colosim.explore.review import UNDER, review
     from colosim.explore.review_text import summary_of, text_of
     from colosim.files import write_file
     from colosim.runs.run import as_scenario
 
+    files = [one.partition(":")[0] for one in (design, against)]
+    check_outputs([*files, *under], output)
     name, parent = map(DesignNames().resolved, (design, against))
     if name == parent:
         raise click.UsageError(f"{design} is {parent}; hold it against another: --against DESIGN")
