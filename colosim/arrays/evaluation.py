@@ -18,6 +18,7 @@ from colosim.designs.design import Design
 from colosim.designs.foreign import own_names
 from colosim.designs.registry import OWN
 from colosim.designs.remedies import with_remedies
+from colosim.scenario.checks import conflicts
 from colosim.scenario.spread import MEASURED
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 GROUPS: Final = 20
 """So many ways through a design's code are followed, and one more for each four points: beyond that
 simulations are faster."""
+IMPOSSIBLE: Final = "values that cannot stand together"
 
 
 @dataclass
@@ -134,6 +136,8 @@ def evaluate(design: type[Design], columns: Columns) -> Answers:
 
 def _run(design: type[Design], columns: Columns, places: Ints, answers: Answers) -> None:
     scenario = with_remedies(columns.put_together(), design.traits.remedies)
+    if _is_impossible(scenario):
+        raise Refused(IMPOSSIBLE)
     pair = Pair(scenario, design(), own_names(design), len(columns))
     pair.run()
     summary = Summary(pair)
@@ -143,3 +147,11 @@ def _run(design: type[Design], columns: Columns, places: Ints, answers: Answers)
         answers.refuse(places[np.asarray(mask)], why)
     for key, values in keys.items():
         answers.put(key, places, np.asarray(values))
+
+
+def _is_impossible(scenario: Scenario) -> bool:
+    """Whether the numbers that are columns cannot stand together, by the scenario's own checks."""
+    try:
+        return any(conflicts(scenario))
+    except Refused:  # it has something to say of a number
+        return True

@@ -93,7 +93,8 @@ def command(  # noqa: PLR0913 - an option each
     before, begun_s = store.done, time.monotonic()
     if engine == AUTO and retry is None:
         refused = answer_on_arrays(store)
-        click.echo(f"{store.done - before:,} on arrays in {_since(begun_s)}", err=True)
+        if answered := store.done - before:
+            click.echo(f"{answered:,} on arrays in {_since(begun_s)}", err=True)
         for why, count in refused.most_common():
             click.echo(f"{count:,} refused: {why}", err=True)
     before, begun_s = store.done + len(store.failed), time.monotonic()

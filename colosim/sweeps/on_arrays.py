@@ -6,12 +6,13 @@ What only a simulation has is in no row, unless it is asked for: `answered` tell
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from colosim.arrays.evaluation import evaluate
+from colosim.arrays.evaluation import IMPOSSIBLE, evaluate
 from colosim.arrays.grid import COMPARED_MAX, compare
 from colosim.arrays.points import columns_of
 from colosim.designs.registry import design_of
@@ -21,9 +22,11 @@ from colosim.scenario.units import meant, show
 from colosim.trace.fields import SUMMARY_KEYS
 
 if TYPE_CHECKING:
+    from colosim.arrays.points import Columns
     from colosim.sweeps.grid import Grid
     from colosim.sweeps.points import Row
 
+_Point: TypeAlias = "dict[str, object]"
 _ALWAYS: Row = {
     "verdict": "completed",
     "survivor": None,
@@ -82,21 +85,37 @@ def rows_on_arrays(grid: Grid, numbers: Iterable[int]) -> tuple[dict[int, Row], 
     for name, own in by_design.items():
         design = design_of(name)
         runs = [grid.point(number) for number in own]
-        points: list[dict[str, object]] = [{**dict(run.settings), "seed": run.seed} for run in runs]
-        try:
-            parts = list(columns_of(grid.scenario, points))
-            for part in parts:
-                if len(part) < _WORTH_IT:
-                    refused["too few points alike"] += len(part)
-                    continue
-                answers = evaluate(design, part)
-                compare(design, grid.scenario, part, answers, points)
-                refused.update(why for why in answers.why if why)
-                accepted = np.array([not why for why in answers.why])
-                columns = {key: found.tolist() for key, found in answers.numbers.items()}
-                for place in np.nonzero(accepted)[0].tolist():
-                    row = {key: found[place] for key, found in columns.items() if found[place] >= 0}
-                    rows[own[part.index[place]]] = _ALWAYS | row
-        except ScenarioError:
-            refused["values that cannot stand together"] += len(own)
+        points: list[_Point] = [{**dict(run.settings), "seed": run.seed} for run in runs]
+        for part in _columns(grid, points, range(len(points)), refused):
+            if len(part) < _WORTH_IT:
+                refused["too few points alike"] += len(part)
+                continue
+            answers = evaluate(design, part)
+            compare(design, grid.scenario, part, answers, points)
+            refused.update(why for why in answers.why if why)
+            accepted = np.array([not why for why in answers.why])
+            columns = {key: found.tolist() for key, found in answers.numbers.items()}
+            for place in np.nonzero(accepted)[0].tolist():
+                row = {key: found[place] for key, found in columns.items() if found[place] >= 0}
+                rows[own[part.index[place]]] = _ALWAYS | row
     return rows, refused
+
+
+def _columns(
+    grid: Grid, points: Sequence[_Point], places: Sequence[int], refused: Counter[str]
+) -> list[Columns]:
+    """Return points as columns; a value of an axis that cannot stand with others is left out."""
+    try:
+        parts = list(columns_of(grid.scenario, [points[place] for place in places]))
+    except ScenarioError:
+        for key in points[places[0]]:
+            groups: dict[object, list[int]] = {}
+            for place in places:
+                groups.setdefault(points[place][key], []).append(place)
+            if len(groups) > 1:
+                return [
+                    part for own in groups.values() for part in _columns(grid, points, own, refused)
+                ]
+        refused[IMPOSSIBLE] += len(places)
+        return []
+    return [replace(part, index=np.array(places)[part.index]) for part in parts]

@@ -71,6 +71,22 @@ def test_few_points_are_simulated() -> None:
     assert rows_on_arrays(grid, range(6)) == ({}, {"too few points alike": 6})
 
 
+def test_what_cannot_stand_together_fails_as_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values of two axes, or of one beside the rest of the scenario: the others stay on arrays."""
+    monkeypatch.setattr(on_arrays, "_WORTH_IT", 1)
+    axes = {
+        "design": "split",
+        "guest.ram": ["16 MiB", "512 MiB"],
+        "guest.dirty.pages": [3000, 7000, 900_000],
+        "checkpoints": 3,
+    }
+    auto, simulated = (sweep("compare", axes, engine=engine) for engine in ("auto", "simulate"))
+    assert auto.attrs["refused"] == {"values that cannot stand together": 3}
+    assert len(auto.attrs["failures"]) == 3
+    assert auto.attrs["failures"] == simulated.attrs["failures"]
+    assert auto.equals(simulated)
+
+
 def test_what_only_a_simulation_gives_is_asked_for_by_name() -> None:
     """A key or what is above it; then every run is simulated, and an unknown key is told."""
     axes = {"design": "split", "guest.dirty.pages": range(1000, 1040), "checkpoints": 3}
