@@ -54,6 +54,8 @@ class Connection:
         self.to_primary.reverse = self.to_secondary
         self.to_secondary.instance = self.to_primary.instance = instance
         self.down = False
+        self.frozen: set[str] = set()
+        """Sides whose threads are frozen at their end."""
         self.on_change: Callable[[], None] = _nothing
         """Is called when something has happened to the connection, but for its bytes."""
         self.channels = tuple(
@@ -94,6 +96,7 @@ class Connection:
     def freeze(self, side: str, *, frozen: bool) -> None:
         """Freeze or thaw the threads at `side`'s ends; its kernel goes on."""
         outgoing, incoming = self.of(side)
+        (self.frozen.add if frozen else self.frozen.discard)(side)
         outgoing.disturb().freeze(WRITE, frozen=frozen)
         incoming.disturb().freeze(READ, frozen=frozen)
         if not frozen:

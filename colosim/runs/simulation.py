@@ -30,6 +30,7 @@ from colosim.host.reference_lock import ReferenceLock
 from colosim.host.spread import Spread
 from colosim.network.connection import Connection, ack_phase_ns
 from colosim.network.direction import Direction
+from colosim.network.ends import CHARDEV
 from colosim.network.reference import ReferenceDirection
 from colosim.runs.liveness import LATE, Liveness
 from colosim.runs.peaks import Peaks
@@ -37,7 +38,9 @@ from colosim.runs.service import Service
 from colosim.runs.statistics import Quantiles
 from colosim.runs.tally import Tally
 from colosim.runs.taps import taps
+from colosim.scenario.disk import DISK
 from colosim.scenario.presets import spread_of
+from colosim.scenario.service import COMPARED, SOCKETS
 from colosim.scenario.spread import MEASURED
 from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import ABORTED, COMMITTED, PRIMARY, SECONDARY, CheckpointEnded
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     from colosim.runs.clients import Clients
     from colosim.runs.taps import Tap
     from colosim.scenario.model import Scenario
+    from colosim.service.sockets import ProxySockets
 
 SIDES = (PRIMARY, SECONDARY)
 MODELS: dict[str, tuple[type[IothreadLock], type[Ends]]] = {
@@ -101,7 +105,7 @@ class Simulation:
 
             self.clients = Clients(
                 scenario,
-                scenario.mode_of(self.design.name.partition("+")[0]),
+                self._output_mode,
                 self.seed,
                 primary=self.primary,
                 secondary=self.secondary,
@@ -109,6 +113,7 @@ class Simulation:
                 effects=self.injector.effects,
                 guests=self.service,
             )
+            self.clients.sockets = self.sockets
         self.committed = 0
         self._checkpoints = scenario.checkpoints
         self.end_ns = 0
@@ -146,14 +151,16 @@ class Simulation:
                 frees_cache=traits.main_loop_frees_cache,
             ),
         }
-        effects = Effects(
-            self.env,
-            self.record,
-            self.hosts,
-            self.connection,
-            None if self.disk is None else self.disk.connection,
-            drops_commands=traits.drops_commands,
-        )
+        parts = {} if self.disk is None else {DISK: self.disk.connection}
+        self.sockets: ProxySockets | None = None
+        if self.scenario.service is not None and self._output_mode == COMPARED:
+            from colosim.service.sockets import ProxySockets  # noqa: PLC0415 - few runs have them
+
+            self.sockets = ProxySockets(self.scenario, self.hosts, parts, (phase, direction))
+        drops, pair = traits.drops_commands, (self.hosts, self.connection)
+        effects = Effects(self.env, self.record, *pair, parts, drops_commands=drops)
+        if self.sockets is not None:
+            effects.reopen = self.sockets.reopen
         self.injector = Injector(self.env, self.record, effects)
         self.service = Service(self.env, self.hosts, self.failovers, effects)
         if self.disk is not None and self.disk.writes is not None:
@@ -164,6 +171,8 @@ class Simulation:
         for failover in self.failovers.values():
             failover.on_takeover = self._look_again
             failover.by = traits.failover
+            if self.sockets is not None:
+                failover.instances[CHARDEV] = self.sockets
         self.manager = ClusterManager(
             self.env,
             self.record,
@@ -200,6 +209,10 @@ class Simulation:
         self.primary.disk = self.secondary.disk = self.disk
         self.primary.on_end = self._transaction_ends
 
+    @property
+    def _output_mode(self) -> str:
+        return self.scenario.mode_of(self.design.name.partition("+")[0])
+
     def taps(self) -> tuple[Tap, ...]:
         """Listen from now on to every direction that has levels to tell of."""
         return taps(self.connection, None if self.disk is None else self.disk.connection)
@@ -215,6 +228,7 @@ class Simulation:
         planned = (*self.scenario.faults, *self.scenario.commands)
         traits = self.design.traits
         lacks = {CHANNEL: not traits.channels, "shutdown": not traits.sends_guest_shutdown}
+        lacks |= dict.fromkeys(SOCKETS, self.sockets is None)
         missing = [
             f"'{one.kind}: {one.target}'"
             for one in planned
@@ -373,6 +387,7 @@ class Simulation:
             any(host.frozen or host.dead for host in self.hosts.values())
             or self.connection.down
             or (self.disk is not None and self.disk.connection.down)
+            or (self.sockets is not None and any(one.stands for one in self.sockets.both))
             or bool(self.injector.gone)
         )
 

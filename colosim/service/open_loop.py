@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from colosim.scenario.service import (
-    BUFFERED,
-    COMPARED,
-    DIRECT,
-    HELD,
-)
-from colosim.service.arrivals import BLOCK, Arrivals
+from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, HELD
+from colosim.service.arrivals import BLOCK, FAR_NS, Arrivals
 from colosim.service.comparison import MISMATCH, NEVER
 from colosim.service.requests import Requests, Served, no_requests
 from colosim.service.room import TAP_FRAMES, Room, served
@@ -26,7 +21,6 @@ from colosim.service.room import TAP_FRAMES, Room, served
 if TYPE_CHECKING:
     from colosim.service.draws import Times
     from colosim.service.room import Settings
-
 
 _CHUNK: Final = 256
 """Most often the comparison asks for a checkpoint after few frames."""
@@ -138,6 +132,18 @@ class OpenLoop(Room):
         mirrored[:taken] = -1  # these copies came before
         return Served(primary, secondary, mirrored, done[taken:end])
 
+    def copies_by(self, at_ns: int) -> int:
+        """Return how many requests this epoch has mirrored up to then."""
+        self._make_until(at_ns)
+        return max(0, int(np.searchsorted(self._open.arrived, at_ns, "right")) - self._taken)
+
+    def copy_at(self, index: int) -> int | None:
+        """Return when this epoch mirrors its request `index`, None if that is not known to come."""
+        while len(self._open) <= self._taken + index:
+            self._open = self._open.and_then(self._block())
+        arrived = int(self._open.arrived[self._taken + index])
+        return None if arrived >= FAR_NS else max(self.run_ns, arrived)
+
     # ---- comparing -----------------------------------------------------------------------------
 
     def forces(self, until_ns: int) -> tuple[int, str] | None:
@@ -173,8 +179,7 @@ class OpenLoop(Room):
             known.secondary <= secondary_cut_ns, known.secondary + self.echo_ns, NEVER
         )
         surplus = known.surplus[known.surplus <= secondary_cut_ns] + self.echo_ns
-        if not self.newest_first:
-            surplus = surplus[:0]  # bytes that were compared before are freed
+        surplus = surplus if self.newest_first else surplus[:0]  # bytes that are known are freed
         leaves = np.maximum(mine, theirs)
         settled = 0
         if not len(surplus):
@@ -304,8 +309,7 @@ class OpenLoop(Room):
         stop = self.stop_ns
         self._answer_in_parts(stop)
         known = self._serve(stop, stop)
-        self._epoch_ns = max(1, stop - self.run_ns)
-        self._served = None
+        self._epoch_ns, self._served = max(1, stop - self.run_ns), None
         comparison = self.comparison
         comparison.clear()
         requests = self._open
@@ -319,6 +323,7 @@ class OpenLoop(Room):
                 self.dropped += int(lost.sum())
                 left[lost] = -1
                 self.lose(requests.where(slice(done)).where(lost))
+            self.copied += came - self._taken
             self._note_replays(known, requests, came)
         else:
             left = self._left_uncompared(known.primary[:done])
@@ -396,8 +401,7 @@ class OpenLoop(Room):
         self._held, self._held_ns = no_requests(), np.zeros(0, np.int64)
 
     def _begin(self) -> None:
-        run = self.run_ns
-        self._served = None
+        run, self._served = self.run_ns, None
         self._clean_ns = self._free_ns = run
         self._make_until(run)
         requests = self._open
@@ -423,8 +427,7 @@ class OpenLoop(Room):
         self.lose(self._open.where(self._open.arrived <= until_ns))
         self._open = self._open.where(self._open.arrived > until_ns)
         self._held, self._again, self._taken = no_requests(), no_requests(), 0
-        self._held_ns = np.zeros(0, np.int64)
-        self._again_mirrored = np.zeros(0, np.int64)
+        self._held_ns = self._again_mirrored = np.zeros(0, np.int64)
 
     def close(self, end_ns: int) -> None:
         """Count requests and answers up to the end of the run."""

@@ -119,6 +119,8 @@ class Room:
         """Whether the comparison forced the last stop."""
         self.on_over: Callable[[Requests, Times], None] | None = None
         """Is told of requests that are over, and when their answers left, -1 for never."""
+        self.copied = 0
+        """Requests that were mirrored in epochs that are over."""
         self.requests = self.answered = self.dropped = 0
         self.met_pause = self.held_peak = 0
 
@@ -146,6 +148,14 @@ class Room:
 
     def close(self, end_ns: int) -> None:
         """Count requests and answers up to the end of the run."""
+        raise NotImplementedError
+
+    def copies_by(self, at_ns: int) -> int:
+        """Return how many requests this epoch has mirrored up to then."""
+        raise NotImplementedError
+
+    def copy_at(self, index: int) -> int | None:
+        """Return when this epoch mirrors its request `index`, None if that is not known to come."""
         raise NotImplementedError
 
     def lag_at(self, begun_ns: int) -> int:
