@@ -31,7 +31,6 @@ _COLUMNS: Final = (
     ("network",),
     ("disk",),
     ("hosts", "primary", "channel_lead_ppm"),
-    ("hosts", "secondary", "channel_lead_ppm"),
     ("hosts", "primary", "costs"),
     ("hosts", "secondary", "costs"),
 )

@@ -134,15 +134,11 @@ def _loaded(
 ) -> list[Scenario]:
     """Return the scenarios, also those of a folder, with what was recorded as what they expect."""
     from colosim.analysis.recorded import expectations_in, held_to
-    from colosim.runs import published
     from colosim.runs.run import as_scenario
     from colosim.scenario.shipped_scenarios import in_folder
 
-    loaded: list[Scenario] = []
-    for name in sources:
-        loaded += [as_scenario(one, overrides) for one in in_folder(name) or [name]]
-        if name.rstrip("/") == published.FOLDER and not designs:
-            loaded += [row.held(overrides) for row in published.rows()]
+    named = [one for name in sources for one in in_folder(name) or [name]]
+    loaded = [as_scenario(one, overrides) for one in named]
     if against is None:
         return loaded
     recorded = expectations_in(against)

@@ -14,7 +14,7 @@ from colosim.service.closed_loop import ClosedClients
 from colosim.service.comparison import CAUSES
 from colosim.service.open_loop import OpenLoop
 from colosim.service.requests import MET, MET_FORCED
-from colosim.service.room import Settings
+from colosim.service.workload import Settings
 from colosim.trace.columns import IntColumn
 from colosim.trace.events import PRIMARY, SECONDARY
 
@@ -29,15 +29,14 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
     from colosim.service.draws import Times
     from colosim.service.requests import Requests
-    from colosim.service.room import Room
-    from colosim.service.sockets import ProxySockets
+    from colosim.service.workload import Workload
     from colosim.trace.columns import Table
 
 NS_PER_S = 10**9
 
 
 class Clients:
-    """Stands between the pair and the room of its clients, and counts what these see."""
+    """Stands between the pair and its workload, and counts what clients see."""
 
     def __init__(
         self,
@@ -60,13 +59,11 @@ class Clients:
             link_bytes_per_s=network.bandwidth_bytes_per_s,
         )
         open_ = service.outstanding is None and not isinstance(service.arrivals, ClosedLoop)
-        self.room: Room = (OpenLoop if open_ else ClosedClients)(settings, self._take)
+        self.workload: Workload = (OpenLoop if open_ else ClosedClients)(settings, self._take)
         self._env = primary.env
         self._primary, self._secondary = primary, secondary
         self._hosts = {PRIMARY: primary.host, SECONDARY: secondary.host}
         self._connection, self._effects, self._guests = connection, effects, guests
-        self.sockets: ProxySockets | None = None
-        """The proxy's, if output is compared."""
         self._response_bytes = service.response_bytes
         self._leaves_comparison = scenario.manager.comparison == "leave"
         self._epoch = 0
@@ -75,13 +72,13 @@ class Clients:
         self._answered_ns = 0
         self.outage_longest_ns = 0
         self.time_to_client_ns: int | None = None
-        primary.on_acknowledged = lambda: self.room.commit(self._env.now)
+        primary.on_acknowledged = lambda: self.workload.commit(self._env.now)
 
     # ---- what the pair does --------------------------------------------------------------------
 
     def enter(self) -> None:
         """Begin with COLO: both guests are alike and run."""
-        self.room.begin(0, 0, loaded=False)
+        self.workload.begin(0, 0, loaded=False)
         self._plan()
         guest = self._primary.host.guest
         told = guest.on_change
@@ -94,103 +91,90 @@ class Clients:
         guest.on_change = changed
 
     def _stop(self) -> None:
-        if not self.room.running:
+        if not self.workload.running:
             return
         self._epoch += 1
         secondary, now = self._secondary, self._env.now
-        if self.sockets is not None and self.sockets.mirror.fills_ns == now:
-            now = max(self.room.run_ns, now - 1)  # that request is not in the guest yet
         stopped = now
         if secondary.traits.secondary_runs:
             if not secondary.host.guest.running:
                 stopped = secondary.host.guest.since_ns
         else:
             stopped = secondary.received_at_ns.get(CHECKPOINT_REQUEST.name, now)
-        asked_ns = self.room.stop(now, stopped)
-        self._plan_sockets()
+        asked_ns = self.workload.stop(now, stopped)
         if asked_ns is not None:
             self._primary.arm_timer(min(asked_ns, now))
 
     def _resume(self) -> None:
-        room, now = self.room, self._env.now
-        if room.running or self._lost(PRIMARY):
+        workload, now = self.workload, self._env.now
+        if workload.running or self._lost(PRIMARY):
             return
         if self._primary.failover.requested:
-            room.serve_alone(now, anew=False, compared=self._leaves_comparison)
-            self._plan_sockets()
+            workload.serve_alone(now, anew=False, compared=self._leaves_comparison)
             return
         received = self._primary.received_at_ns.get(VMSTATE_RECEIVED.name, -1)
-        loaded = received > room.stop_ns
+        loaded = received > workload.stop_ns
         if loaded:
-            room.commit(received)
+            workload.commit(received)
         secondary = self._secondary
         runs = secondary.sent_at_ns.get(VMSTATE_LOADED.name, now)
         if secondary.traits.secondary_runs:
             runs = secondary.host.guest.since_ns
-        if loaded and not self._lost(SECONDARY):
-            room.mute_ns = None
-        room.begin(now, runs, loaded=loaded)
+        if not self._lost(SECONDARY):
+            workload.mute_ns = None
+        workload.begin(now, runs, loaded=loaded)
         self._plan()
 
     def _plan(self) -> None:
         """Find out when the comparison asks for a checkpoint, if the timer does not come first."""
         self._epoch += 1
-        found = self.room.forces(self._env.now + self._primary.delay_ns)
+        found = self.workload.forces(self._env.now + self._primary.delay_ns)
         if found is not None:
             at_ns, cause = found
             force = partial(self._force, self._epoch, cause)
             self._env.call_at(max(at_ns, self._env.now), force, onlooker=True)
-        self._plan_sockets()
-
-    def _plan_sockets(self) -> None:
-        """Let the proxy's sockets find out when they are full, or that they will not be."""
-        if self.sockets is not None:
-            self.sockets.plan(self.room)
 
     def _force(self, epoch: int, cause: str) -> None:
         if epoch == self._epoch and self._primary.notified():
             self.forced[cause] += 1
-            self.room.was_forced = True
+            self.workload.was_forced = True
 
     # ---- what goes wrong -----------------------------------------------------------------------
 
     def _lost(self, side: str) -> bool:
         host = self._hosts[side]
         gone = side in self._effects.gone
-        sockets = self.sockets
-        cut = side == SECONDARY and (
-            self._connection.down or (sockets is not None and sockets.loses)
-        )
+        cut = side == SECONDARY and self._connection.down
         return host.frozen or host.dead or gone or cut
 
     def update(self) -> None:
         """Look again at who is lost, and who serves alone."""
-        room, now = self.room, self._env.now
+        workload, now = self.workload, self._env.now
         if self._secondary.failover.done:
-            if self._guests.serves(SECONDARY) and not room.running:
-                room.serve_alone(now, anew=True, compared=False)
+            if self._guests.serves(SECONDARY) and not workload.running:
+                workload.serve_alone(now, anew=True, compared=False)
             return
         if self._lost(PRIMARY):
             self._stop()
-        elif self._primary.host.guest.running and not room.running:
+        elif self._primary.host.guest.running and not workload.running:
             self._resume()
-        elif self._primary.failover.done and room.mode == HELD:
+        elif self._primary.failover.done and workload.mode == HELD:
             self._stop()  # it goes on alone as it runs: what was held leaves
             self._resume()
-        if self._lost(SECONDARY) and room.mute_ns is None:
+        if self._lost(SECONDARY) and workload.mute_ns is None:
             self.cut_copies()
 
     def cut_copies(self) -> None:
         """Lose the secondary's answers from now on, if nothing else to the next checkpoint."""
-        self.room.secondary_lost(self._env.now)
-        if self.room.running:
+        self.workload.secondary_lost(self._env.now)
+        if self.workload.running:
             self._plan()
 
     # ---- what clients see ----------------------------------------------------------------------
 
     def _take(self, at_ns: Times, latencies_ns: Times) -> None:
         self.latencies.add_array(latencies_ns)
-        times = np.sort(at_ns)
+        times = np.sort(at_ns, kind="stable")  # they come nearly in order
         gaps = np.diff(times, prepend=self._answered_ns)
         self.outage_longest_ns = max(self.outage_longest_ns, int(gaps.max()))
         self._answered_ns = max(self._answered_ns, int(times[-1]))
@@ -202,7 +186,7 @@ class Clients:
 
     def log(self, write: Callable[[Table], object]) -> None:
         """Let `write` have the rows of the table ``requests``, as requests are over."""
-        latency_ns = self.room.latency_ns
+        latency_ns = self.workload.latency_ns
 
         def tell(some: Requests, left: Times) -> None:
             known = left >= 0
@@ -220,25 +204,25 @@ class Clients:
                 }
             )
 
-        self.room.on_over = tell
+        self.workload.on_over = tell
 
     def close(self, end_ns: int) -> None:
         """Count up to the end of the run."""
-        self.room.close(end_ns)
+        self.workload.close(end_ns)
         self.outage_longest_ns = max(self.outage_longest_ns, end_ns - self._answered_ns)
 
     def summary(self, end_ns: int) -> dict[str, Any]:
         """Return what the summary has under ``service``."""
-        room = self.room
+        workload = self.workload
         return {
-            "requests": room.requests,
-            "answered": room.answered,
-            "dropped": room.dropped,
-            "unanswered": room.requests - room.answered - room.dropped,
-            "throughput_per_s": room.answered * NS_PER_S // max(1, end_ns),
+            "requests": workload.requests,
+            "answered": workload.answered,
+            "dropped": workload.dropped,
+            "unanswered": workload.requests - workload.answered - workload.dropped,
+            "throughput_per_s": workload.answered * NS_PER_S // max(1, end_ns),
             "latency_ns": self.latencies.summary(),
             "forced": dict(self.forced),
-            "met_pause": room.met_pause,
-            "held_peak_bytes": room.held_peak * self._response_bytes,
+            "met_pause": workload.met_pause,
+            "held_peak_bytes": workload.held_peak * self._response_bytes,
             "outage_ns_longest": self.outage_longest_ns,
         }

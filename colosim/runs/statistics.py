@@ -9,6 +9,7 @@ mean (rounded half up) and maximum stay exact.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,11 +24,14 @@ BIN_BITS = 10
 class Quantiles:
     """The distribution of one quantity."""
 
-    __slots__ = ("_bins", "_exact", "count", "highest", "total")
+    __slots__ = ("_bins", "_counts", "_exact", "count", "highest", "total")
 
     def __init__(self) -> None:
         self._exact: array[int] | None = array("q")
         self._bins: dict[int, int] = {}
+        """Values by the lower end of their bin."""
+        self._counts: NDArray[np.int64] | None = None
+        """Those that came in arrays, by the number of their bin."""
         self.count = 0
         self.total = 0
         self.highest = 0
@@ -77,9 +81,11 @@ class Quantiles:
         # Exact: a value of a run has less than 53 bits.
         bits = np.frexp(values.astype(np.float64))[1].astype(np.int64)
         shift = np.maximum(0, bits - BIN_BITS - 1)
-        keys, counts = np.unique(values >> shift << shift, return_counts=True)
-        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
-            self._bins[key] = self._bins.get(key, 0) + count
+        counts = np.bincount((shift << BIN_BITS) + (values >> shift))
+        if self._counts is not None:
+            counts, fewer = sorted((self._counts, counts), key=len, reverse=True)
+            counts[: len(fewer)] += fewer
+        self._counts = counts
 
     def quantile(self, percent: int) -> int:
         """Return the nearest-rank quantile at `percent`, 0 if there are no values."""
@@ -88,9 +94,13 @@ class Quantiles:
         rank = max(1, -(-self.count * percent // 100))
         if self._exact is not None:
             return sorted(self._exact)[rank - 1]
-        seen = 0
-        for key in sorted(self._bins):
-            seen += self._bins[key]
+        bins, seen = Counter(self._bins), 0
+        if self._counts is not None:
+            for index in self._counts.nonzero()[0].tolist():
+                shift = max(0, (index >> BIN_BITS) - 1)
+                bins[index - (shift << BIN_BITS) << shift] += int(self._counts[index])
+        for key in sorted(bins):
+            seen += bins[key]
             if seen >= rank:
                 shift = max(0, key.bit_length() - BIN_BITS - 1)
                 return min(self.highest, key + (1 << shift) - 1)

@@ -11,7 +11,6 @@ from colosim.scenario.fields import Choice, Side
 COMMANDS: Final = (
     *("x-colo-lost-heartbeat", "yank", "stop", "cont", "query-status"),
     *DISK_COMMANDS,
-    "yank chardev",
 )
 
 

@@ -13,7 +13,7 @@ from colosim.service.draws import PER_RATE, Draws, exponential
 
 if TYPE_CHECKING:
     from colosim.service.draws import Times
-    from colosim.service.room import Settings
+    from colosim.service.workload import Settings
 
 BLOCK: Final = 4096
 FAR_NS: Final = 1 << 60

@@ -7,7 +7,10 @@ on from there, or from the resume if that lies behind.
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
@@ -16,18 +19,81 @@ import numpy as np
 from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, ClosedLoop
 from colosim.service.arrivals import BLOCK, Arrivals
 from colosim.service.comparison import NEVER
-from colosim.service.room import TAP_FRAMES, Room
-from colosim.service.waiting import FREES, SENDS, Draw, Request, State, as_arrays
+from colosim.service.requests import Requests, no_requests
+from colosim.service.workload import TAP_FRAMES, Workload
 
 if TYPE_CHECKING:
-    from colosim.service.draws import Times
-    from colosim.service.room import Settings
+    from colosim.service.draws import Divergence, Times, Works
+    from colosim.service.workload import Settings
+
+SENDS, FREES = range(2)
+_KEPT_BLOCKS: Final = 64
+
+Event = tuple[int, int, int]
+"""When by the clock of the tap, what, and of which connection."""
 
 
-NS_PER_S: Final = 10**9
+@dataclass(slots=True)
+class Request:
+    """A request that has come to the tap."""
+
+    number: int
+    connection: int
+    arrived: int
+    left: int
+    """What the primary still has to do."""
+    whole: int
+    """What it is in all to the secondary, which gets a copy of it."""
+    met: int = 0
+    free_ns: int = 0
+    """When the primary was free for it."""
 
 
-class ClosedClients(Room):
+@dataclass(slots=True)
+class State:
+    """All that goes on from epoch to epoch."""
+
+    clients: list[Event] = field(default_factory=list)
+    """When a connection sends, or may send again."""
+    busy: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    """Requests of a connection that wait for an answer."""
+    unsent: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    """Requests of a connection that wait to be sent."""
+    queue: list[Request] = field(default_factory=list)
+    """What the primary has not done, in order."""
+    made: int = 0
+    odd: set[int] = field(default_factory=set)
+    """Connections whose next answer differs."""
+
+    def copied(self) -> State:
+        """Return a copy that an epoch may change."""
+        busy, unsent = defaultdict(int, self.busy), defaultdict(int, self.unsent)
+        return State(
+            list(self.clients), busy, unsent, list(map(copy, self.queue)), self.made, set(self.odd)
+        )
+
+
+class Draw:
+    """What belongs to a request by its number; old blocks are forgotten."""
+
+    def __init__(self, works: Works, divergence: Divergence) -> None:
+        self._works, self._divergence = works, divergence
+        self._blocks: deque[tuple[list[int], list[int], list[bool]]] = deque(maxlen=_KEPT_BLOCKS)
+        self._drawn = 0
+
+    def of(self, number: int) -> tuple[int, int, bool]:
+        """Return how long a request takes either guest, and whether its answers differ."""
+        block, index = divmod(number, BLOCK)
+        while block >= self._drawn:
+            differing = self._divergence.take(self._drawn * BLOCK, BLOCK)
+            times, own = self._works.take(BLOCK)
+            self._blocks.append((times.tolist(), own.tolist(), differing.tolist()))
+            self._drawn += 1
+        work, whole, differs = self._blocks[block - self._drawn]
+        return work[index], whole[index], differs[index]
+
+
+class ClosedClients(Workload):
     """Clients of a closed loop, or of an open one that lets few requests of a connection wait."""
 
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
@@ -120,38 +186,12 @@ class ClosedClients(Room):
             for answered, guest_ns in held:
                 self._leave_or_wait(answered, guest_ns + self.shift_ns)
 
-    def _tell(self) -> None:
+    def _answer_all(self) -> None:
         if self._out:
             left = np.array([left_ns for _, left_ns in self._out], np.int64)
-            over = as_arrays([request for request, _ in self._out])
+            over = _as_arrays([request for request, _ in self._out])
             self._out.clear()
-            self.answer(over, left)
-
-    def copies_by(self, at_ns: int) -> int:
-        """Return how many requests this epoch has mirrored up to then."""
-        return len(self._copies_until(at_ns))
-
-    def copy_at(self, index: int) -> int | None:
-        """Return when this epoch mirrors its request `index`, None if that is not known to come."""
-        found, ahead_ns = -1, NS_PER_S
-        while True:
-            copies = self._copies_until(self.run_ns + ahead_ns)
-            if len(copies) > index:
-                return copies[index]
-            if len(copies) == found:
-                return None  # every client waits (assumed, if none sends for that long)
-            found, ahead_ns = len(copies), 8 * ahead_ns
-
-    def _copies_until(self, until_ns: int) -> list[int]:
-        """Return when requests are mirrored up to then, if nothing stops the guests."""
-        self._go_back()
-        self._plan_until(until_ns)
-        self._before = self._state.copied(), list(self._held)
-        self._start(until_ns, NEVER if self.mute_ns is None else self.mute_ns)
-        self._go_through()
-        self._go_back()
-        copies = (came_ns - self.mirror_ns for _, came_ns in self._mirrored)
-        return [max(self.run_ns, at_ns) for at_ns in copies if at_ns <= until_ns]
+            self.answer(over, slice(None), left - self.hop_ns)
 
     # ---- an epoch ------------------------------------------------------------------------------
 
@@ -220,8 +260,8 @@ class ClosedClients(Room):
         self._drifted.clear()
         queue, state.queue = state.queue, []
         self._stop_at, self._secondary_stop_at = stop_ns, secondary_stop_ns
-        self._free_ns, self._secondary_free_ns = run, self.secondary_run_ns
-        self._copies = 0
+        self._free_ns = run
+        self.start_copies()
         for request in queue[: self._taken]:
             self._execute_copy(request, self.secondary_run_ns, request.left)
         for request, came_ns in self._again:
@@ -294,14 +334,7 @@ class ClosedClients(Room):
         """Let the secondary serve a request, as far as it comes before its stop."""
         if self.mode != COMPARED:
             return
-        free, pace = self._secondary_free_ns, self.pace_ns
-        begun = max(came_ns, free if pace is None else self.secondary_run_ns)
-        lag_ns = self.lag_at(begun) if not self._copies else self.later_ns
-        done = max(begun + work_ns + lag_ns, free)
-        if self._copies == 1:
-            done += self.second_ns
-        self._copies += 1
-        self._secondary_free_ns = done + (pace or 0)
+        done = self.execute_copy(came_ns, work_ns)
         if done <= self._secondary_stop_at and not (surplus and not self.newest_first):
             self._send(done + self.echo_ns, 1, request)
 
@@ -335,7 +368,7 @@ class ClosedClients(Room):
     def _stop(self) -> None:
         self._go_to_stop()
         self.dropped += len(self.comparison.dropped)
-        self.lose(as_arrays([self._sent.pop(number) for number in self.comparison.dropped]))
+        self.lose(_as_arrays([self._sent.pop(number) for number in self.comparison.dropped]))
         self._held += [(request, 0) for request in self._sent.values()]
         flushed = (request.connection for request in self._sent.values())
         for connection in self.stream.out_of_step(flushed):
@@ -347,9 +380,8 @@ class ClosedClients(Room):
                 self._differs.add(following.number)
         self.held_peak = max(self.held_peak, len(self._held))
         self._taken = len(self._state.queue)
-        self.copied += len(self._mirrored)
         self._again = [one for one in self._mirrored if one[1] > self.copies_until_ns]
-        self._tell()
+        self._answer_all()
 
     def _let_go(self, at_ns: int) -> None:
         if self.mode == BUFFERED:
@@ -365,7 +397,7 @@ class ClosedClients(Room):
                 self._leave(request, left_ns)
                 left_ns += self.tap_ns
         self._held.clear()
-        self._tell()
+        self._answer_all()
 
     def _begin(self) -> None:
         state, run, self._before = self._state, self.run_ns, None
@@ -376,7 +408,7 @@ class ClosedClients(Room):
                 continue
             if len(state.queue) > self._taken + TAP_FRAMES:
                 self.dropped += 1
-                self.lose(as_arrays([request]))
+                self.lose(_as_arrays([request]))
             else:
                 state.queue.append(request)
         if self.stop_ns >= 0:
@@ -399,12 +431,19 @@ class ClosedClients(Room):
         self._held.clear()
         self._again, self._taken = [], 0
 
-    def close(self, end_ns: int) -> None:
-        """Count requests and answers up to the end of the run."""
-        if self.running:
-            self.stop(end_ns, end_ns)
+    def _close(self, end_ns: int) -> None:  # noqa: ARG002 - they send when they are answered
         self._lose_all()
         self.requests = self._state.made
 
     def _lose_all(self) -> None:
-        self.lose(as_arrays([*self._state.queue, *(request for request, _ in self._held)]))
+        self.lose(_as_arrays([*self._state.queue, *(request for request, _ in self._held)]))
+
+
+def _as_arrays(some: list[Request]) -> Requests:
+    """Return what is to be told of requests that are over."""
+    over = no_requests()
+    over.number = np.array([one.number for one in some], np.int64)
+    over.arrived = np.array([one.arrived for one in some], np.int64)
+    over.connection = np.array([one.connection for one in some], np.int64)
+    over.met = np.array([one.met for one in some], np.int64)
+    return over

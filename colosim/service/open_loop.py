@@ -1,32 +1,30 @@
 """Clients that send whether or not they are answered, an epoch at a time as arrays.
 
-Both guests serve one request after the other, so each epoch is a cumulative maximum.  As long as
-both sides' frames of a connection come in the same order, the comparison is one, too; from the
-first frame on that is out of order it goes frame by frame (`colosim.service.comparison`).
+Both guests serve one request after the other, so each epoch is a cumulative maximum; so is the
+comparison, as long as both sides' frames come in the same order (`colosim.service.frames`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, HELD
-from colosim.service.arrivals import BLOCK, FAR_NS, Arrivals
+from colosim.service.arrivals import BLOCK, Arrivals
 from colosim.service.comparison import MISMATCH, NEVER
-from colosim.service.requests import Requests, Served, no_requests
-from colosim.service.room import TAP_FRAMES, Room, served
+from colosim.service.frames import Frame, Frames
+from colosim.service.requests import Planned, Requests, no_requests
+from colosim.service.server import Fifo, paced
+from colosim.service.workload import SLOW, TAP_FRAMES, Workload
 
 if TYPE_CHECKING:
     from colosim.service.draws import Times
-    from colosim.service.room import Settings
-
-_CHUNK: Final = 256
-"""Most often the comparison asks for a checkpoint after few frames."""
+    from colosim.service.workload import Settings
 
 
-class OpenLoop(Room):
+class OpenLoop(Workload):
     """Requests that arrive by themselves."""
 
     part = 4 * BLOCK
@@ -34,115 +32,111 @@ class OpenLoop(Room):
 
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
         super().__init__(settings, on_answers)
-        self._planned = Arrivals(settings)
-        self._open = no_requests()
-        """Requests that are not done yet, and those that are still to come."""
+        self._arrivals = Arrivals(settings)
+        self._planned = Planned(self._block, self._of_copies)
         self._taken = 0
-        """How many of them the primary's guest had at its last stop."""
-        self._again = no_requests()
-        self._again_mirrored = np.zeros(0, np.int64)
-        """What the secondary executes once more, and when its copies came."""
+        """How many the primary's guest had at its last stop."""
+        self._again: list[tuple[int, int, int, int]] = []
+        """What the secondary executes once more: when the copy came, what it takes, of which
+        request and connection."""
         self._held = no_requests()
         self._held_ns = np.zeros(0, np.int64)
         """Done, and to leave when the pair lets them; those that do not come from a flush not
         before they are through the loopback."""
+        self._met_open = self._met_held = 0
+        """How many that are not done have met a pause; how many that are held will as it ends."""
         self._epoch_ns = 10**7
-        self._served: tuple[int, Served] | None = None
         self._free_ns = 0
         """When the primary's guest is free to serve what is open."""
-        self._clean_ns = -1
-        """Up to when each frame of this epoch has met its equal in order."""
+        self._served_ns = -1
+        """Up to when requests have come of which this is known:"""
+        self._done = self._held_ns
+        self._frames: Frames | None = None
+        self._odd_ns: int | None = None
+        """When the primary's guest has done them, the frames of both, and from when on those are
+        out of order, if nothing stops the guests."""
 
     # ---- requests ------------------------------------------------------------------------------
 
-    def _make_until(self, until_ns: int) -> None:
-        """Draw requests until one comes after `until_ns`."""
-        made: list[Requests] = []
-        last = int(self._open.arrived[-1]) if len(self._open) else -1
-        while last <= until_ns:
-            made.append(self._block())
-            last = int(made[-1].arrived[-1])
-        if made:
-            self._open = self._open.and_then(*made)
-
     def _block(self) -> Requests:
-        number, sent = self._planned.block()
-        service = self.settings.service
+        number, sent = self._arrivals.block()
         work, whole = self.works.take(BLOCK)
+        connections = self.settings.service.connections
         return Requests(
             number,
             sent + self.latency_ns,
-            number % service.connections,
-            work,
+            number % connections if connections > 1 else np.zeros_like(number),
+            work.copy(),
             whole,
             self.divergence.take(int(number[0]), BLOCK),
             np.zeros(BLOCK, np.int64),
         )
 
+    def _of_copies(self, requests: Requests) -> Fifo:
+        came, work = requests.arrived + self.mirror_ns, requests.whole + self.later_ns
+        return Fifo(came, work, self.echo_ns)
+
     # ---- serving -------------------------------------------------------------------------------
 
-    def _serve(self, needed_ns: int, until_ns: int) -> Served:
-        """Return when what has come up to `needed_ns` is served, if nothing stops the guests.
-
-        What comes up to `until_ns` is served along with it.
-        """
-        if self._served is not None and self._served[0] >= needed_ns:
-            return self._served[1]
-        self._make_until(until_ns)
-        count = int(np.searchsorted(self._open.arrived, until_ns, "right"))
-        some, run = self._open.where(slice(count)), self.run_ns
-        primary = served(np.maximum(some.arrived, run), some.work, self._free_ns, self.pace_ns)
-        nothing = np.zeros(0, np.int64)
-        result = Served(primary, nothing, nothing, nothing)
+    def _serve(self, until_ns: int) -> None:
+        """Find out when what comes up to `until_ns` is served, if nothing stops the guests."""
+        planned, self._served_ns = self._planned, until_ns
+        end, free_ns = planned.came(until_ns), max(self._free_ns, self.run_ns)
+        which = slice(planned.first, end)
+        if self.pace_ns is None:
+            self._done = planned.primary.done(which.start, end, free_ns)
+        else:
+            came = np.maximum(planned.all.arrived[which], self.run_ns)
+            self._done = paced(came, planned.all.work[which], free_ns, self.pace_ns)
         if self.mode == COMPARED:
-            result = self._serve_twice(some, primary)
-        self._served = (until_ns, result)
-        return result
+            theirs, surplus = self._serve_copies(which.start, end)
+            drifted = len(theirs)
+            if self.drifted_ns < NEVER:
+                drifted = int(self._done.searchsorted(self.drifted_ns))
+            mine = self._done + self.hop_ns
+            self._frames = Frames(planned.all, which, mine, theirs, self._taken, surplus, drifted)
 
-    def _serve_twice(self, some: Requests, primary: Times) -> Served:
-        """Return when the secondary, too, has served them.
+    def _serve_copies(self, first: int, end: int) -> tuple[Times, list[Frame]]:
+        """Return when the secondary's answers come, and those to what it executes once more.
 
         It first goes on with what was in the state, then takes the copies that came while it was
         stopped and are in the state already, then what has come since: the first request of the
         pause was mirrored at once, the others as the primary's guest ran.
         """
-        taken, run = self._taken, self.run_ns
-        mirrored = np.maximum(some.arrived, run)
-        if len(some) > taken:
-            mirrored[taken] = some.arrived[taken]
-        mirrored += self.mirror_ns
-        again = np.maximum(self._again_mirrored, self.secondary_run_ns)
-        came = np.concatenate(
-            (np.full(taken, self.secondary_run_ns), again, mirrored[taken:]), dtype=np.int64
-        )
-        work = np.concatenate((some.work[:taken], self._again.whole, some.whole[taken:]))
-        work = work + self.later_ns
-        if len(work):
-            begun = max(int(came[0]), self.secondary_run_ns)
-            work[0] += self.lag_at(begun) - self.later_ns
-        secondary_run = self.secondary_run_ns
-        came = np.maximum(came, secondary_run)
-        if len(work) > 1:
-            free = came[0] + work[0] + (self.pace_ns or 0)
-            came[1] = max(came[1], free - work[1])
-            work[1] += self.second_ns
-        done = served(came, work, secondary_run, self.pace_ns)
-        end = taken + len(again)
-        secondary = np.concatenate((done[:taken], done[end:]))
-        mirrored[:taken] = -1  # these copies came before
-        return Served(primary, secondary, mirrored, done[taken:end])
-
-    def copies_by(self, at_ns: int) -> int:
-        """Return how many requests this epoch has mirrored up to then."""
-        self._make_until(at_ns)
-        return max(0, int(np.searchsorted(self._open.arrived, at_ns, "right")) - self._taken)
-
-    def copy_at(self, index: int) -> int | None:
-        """Return when this epoch mirrors its request `index`, None if that is not known to come."""
-        while len(self._open) <= self._taken + index:
-            self._open = self._open.and_then(self._block())
-        arrived = int(self._open.arrived[self._taken + index])
-        return None if arrived >= FAR_NS else max(self.run_ns, arrived)
+        echo_ns, run, requests = self.echo_ns, self.run_ns, self._planned.all
+        frames = np.empty(end - first, np.int64)
+        surplus: list[Frame] = []
+        self.start_copies()
+        at = taken = first + self._taken
+        for index, work in enumerate(memoryview(requests.work[first:taken])):  # type: ignore[arg-type]
+            done = self.execute_copy(self.secondary_run_ns, work)
+            frames[index] = done + echo_ns
+            if done > self._served_ns:
+                frames[index + 1 :] = NEVER
+                return frames, surplus
+        for came_ns, work, number, connection in self._again:
+            done = self.execute_copy(came_ns, work)
+            if self.newest_first:  # bytes that were compared before are freed
+                surplus.append((done + echo_ns, number, connection, 1))
+        while at < end and (at == taken or self.copies < SLOW):
+            came_ns = requests.arrived.item(at)
+            if at > taken:
+                came_ns = max(came_ns, run)
+            done = self.execute_copy(came_ns + self.mirror_ns, requests.whole.item(at))
+            frames[at - first] = done + echo_ns
+            at += 1
+        if at < end:
+            free_ns, rest = self.copies_free_ns, frames[at - first :]
+            if self.pace_ns is not None:
+                came = np.maximum(requests.arrived[at:end], run) + self.mirror_ns
+                np.maximum(came, self.secondary_run_ns, out=came)
+                whole = requests.whole[at:end] + self.later_ns
+                rest[:] = paced(came, whole, free_ns, self.pace_ns) + echo_ns
+            else:
+                if requests.arrived.item(at) <= run:
+                    free_ns = max(free_ns, run + self.mirror_ns)
+                self._planned.copies.done(at, end, free_ns, out=rest)
+        return frames, surplus
 
     # ---- comparing -----------------------------------------------------------------------------
 
@@ -150,311 +144,252 @@ class OpenLoop(Room):
         """Return when the comparison asks for a checkpoint, up to `until_ns`, and why."""
         if self.mode != COMPARED:
             return None
-        horizon = self._clean_ns = self.run_ns
-        step = 2 * self._epoch_ns
+        horizon, step = self.run_ns, 2 * self._epoch_ns
         while horizon < until_ns:
             horizon = min(until_ns, horizon + step)
             step *= 2
             # The guests stop a little after that, and what is served up to there is used again.
-            known = self._serve(horizon, horizon + (horizon - self.run_ns) // 8)
-            cut = NEVER if self.mute_ns is None else self.mute_ns
-            found = self._compare(known, NEVER, cut, horizon, first=True)[1]
-            if found is not None:
-                return found
+            self._serve(horizon + (horizon - self.run_ns) // 8)
+            frames = self._frames
+            assert frames is not None  # noqa: S101 - where answers are compared
+            if self.mute_ns is not None:
+                frames = frames.up_to(len(frames.mine), self.mute_ns + self.echo_ns)
+            odd_ns, notifies = self._first_odd(frames, self._served_ns)
+            self._odd_ns = odd_ns if self.mute_ns is None else None
+            if odd_ns > horizon:
+                continue
+            if notifies:
+                return odd_ns, MISMATCH
+            self._one_by_one(frames, odd_ns, horizon, first=True)
+            notified = self.comparison.notified
+            if notified and notified[0][0] <= horizon:
+                return notified[0]
         return None
 
-    def _compare(
-        self, known: Served, cut_ns: int, secondary_cut_ns: int, until_ns: int, *, first: bool
-    ) -> tuple[Times, tuple[int, str] | None]:
-        """Return when each of the primary's answers leaves the comparison, `NEVER` if it waits.
+    def _first_odd(self, frames: Frames, until_ns: int) -> tuple[int, bool]:
+        output, connections = self.settings.output, self.settings.service.connections
+        return frames.first_odd(output, connections, until_ns, newest_first=self.newest_first)
 
-        Only what was done up to the cuts has come.  With `first` only the first request for a
-        checkpoint counts, which is returned beside.
-        """
-        some = self._open.where(slice(len(known.primary)))
-        if self.drifted_ns < NEVER:
-            some.differs = some.differs | (known.primary >= self.drifted_ns)
-        mine = np.where(known.primary <= cut_ns, known.primary + self.hop_ns, NEVER)
-        theirs = np.where(
-            known.secondary <= secondary_cut_ns, known.secondary + self.echo_ns, NEVER
-        )
-        surplus = known.surplus[known.surplus <= secondary_cut_ns] + self.echo_ns
-        surplus = surplus if self.newest_first else surplus[:0]  # bytes that are known are freed
-        leaves = np.maximum(mine, theirs)
-        settled = 0
-        if not len(surplus):
-            clean_ns = min(self._clean_ns, cut_ns, secondary_cut_ns)
-            settled = int(np.searchsorted(leaves, clean_ns, "right"))
-        rest = slice(settled, None)
-        odd_ns, notifies = self._first_odd(
-            some.where(rest), mine[rest], theirs[rest], surplus, until_ns
-        )
-        if first:
-            self._clean_ns = min(until_ns, odd_ns - 1)
-        if first and (odd_ns > until_ns or notifies):
-            return leaves, (odd_ns, MISMATCH) if odd_ns <= until_ns else None
-        leaves[leaves >= odd_ns] = NEVER
-        found = None
-        if odd_ns < NEVER:
-            found = self._compare_each(some, mine, theirs, surplus, leaves, odd_ns, until_ns, first)
-        return leaves, found
-
-    def _first_odd(
-        self, some: Requests, mine: Times, theirs: Times, surplus: Times, until_ns: int
-    ) -> tuple[int, bool]:
-        """Return from when on frames must be compared one by one, and if that notifies at once."""
-        limits = self.settings.output
-        leaves = np.maximum(mine, theirs)
-        asks = NEVER
-        if some.differs.any():
-            asks = int(np.min(leaves[some.differs], initial=NEVER))
-        order: Times | slice = slice(None)
-        if self.settings.service.connections > 1:
-            order = np.argsort(some.connection, kind="stable")
-        connection, own, other = some.connection[order], mine[order], theirs[order]
-        if self.newest_first and len(own) > 1:
-            later = (own[1:] <= other[:-1]) & (connection[1:] == connection[:-1])
-            later &= own[1:] < NEVER
-            asks = min(asks, int(np.min(other[:-1][later], initial=NEVER)))
-        rest = NEVER
-        if len(surplus):
-            # It waits, and meets the next of the primary's frames that comes before its copy.
-            begins = int(surplus[0])
-            ahead = mine <= theirs
-            rest = int(np.min(mine[ahead & (mine >= begins)], initial=NEVER))
-            if (ahead & (mine <= begins) & (theirs >= begins)).any():
-                rest = begins
-            if begins < until_ns - limits.timeout_ns:
-                rest = min(rest, begins + limits.timeout_ns)
-        came = np.minimum(mine, theirs)
-        old = (leaves - came > limits.timeout_ns) & (came < until_ns - limits.timeout_ns)
-        if old.any():
-            rest = min(rest, int(np.min(came[old])) + limits.timeout_ns)
-        full = max(0, limits.queue - len(surplus))
-        if len(own) > full + 1:
-            apart = connection[full + 1 :] == connection[: -full - 1]
-            for ones, others, tie in ((own, other, 0), (other, own, 1)):
-                # It comes before its `full` + 1st predecessor has left, so that many wait.
-                comes, matched = ones[full + 1 :], others[: -full - 1]
-                found = apart & (comes < NEVER) & (matched >= comes + tie)
-                rest = min(rest, int(np.min(comes[found], initial=NEVER)))
-        return min(asks, rest), asks < rest
-
-    def _compare_each(
+    def _one_by_one(
         self,
-        some: Requests,
-        mine: Times,
-        theirs: Times,
-        surplus: Times,
-        leaves: Times,
+        frames: Frames,
         odd_ns: int,
         until_ns: int,
-        first: bool,  # noqa: FBT001
-    ) -> tuple[int, str] | None:
-        """Compare frame by frame from `odd_ns` on; fill in when each of the rest leaves."""
+        only: tuple[int | None, int] = (None, NEVER),
+        *,
+        first: bool,
+    ) -> None:
+        """Compare frame by frame from `odd_ns` on; with `first` until it asks for a checkpoint.
+
+        `only`: so many of the primary's, and the secondary's up to then.
+        """
         comparison = self.comparison
         comparison.clear()
-        differs = set(some.number[some.differs].tolist())
-        numbers, connections = some.number, some.connection
-        for i in np.flatnonzero((mine < odd_ns) & (theirs >= odd_ns)).tolist():
-            comparison.primary[int(connections[i])].append((int(mine[i]), int(numbers[i])))
-        taken, again = self._taken, self._again
-        secondary = (
-            _spliced(taken, theirs, surplus),
-            _spliced(taken, numbers, again.number[: len(surplus)]),
-            _spliced(taken, connections, again.connection[: len(surplus)]),
-        )
-        waits = np.concatenate((mine[:taken], np.full(len(surplus), NEVER), mine[taken:]))
-        waits = (secondary[0] < odd_ns) & (waits >= odd_ns)
-        for at, number, connection in zip(
-            *(part[waits].tolist() for part in secondary), strict=True
-        ):
-            comparison.secondary[connection].append((at, number))
-        last_ns = odd_ns - 1
-        for at_ns, side, number, connection in _frames(
-            (mine, numbers, connections), secondary, odd_ns
-        ):
+        differs, last_ns = frames.differing(odd_ns), odd_ns - 1
+        for at_ns, number, connection, secondary in frames.since(odd_ns, *only):
+            if at_ns < odd_ns:
+                waits = comparison.secondary if secondary else comparison.primary
+                waits[connection].append((at_ns, number))
+                continue
             if first and (at_ns > until_ns or comparison.notified):
                 break
             comparison.scan(last_ns, min(at_ns - 1, until_ns))
-            take = comparison.secondary_frame if side else comparison.primary_frame
+            take = comparison.secondary_frame if secondary else comparison.primary_frame
             take(at_ns, number, connection, differs)
             last_ns = at_ns - 1
         if not (first and comparison.notified):
             comparison.scan(last_ns, until_ns)
-        if comparison.released:
-            at, released = np.array(comparison.released, np.int64).T
-            leaves[np.searchsorted(numbers, released)] = at
-        found = comparison.notified[0] if comparison.notified else None
-        return found if found is not None and found[0] <= until_ns else None
+
+    def _leaves(self, done: int) -> Times:
+        """Return when the first answers leave the comparison up to the stop, `NEVER` if not.
+
+        Up to the last of the secondary's frames the stops change nothing of what was found before.
+        """
+        frames, output, stop = self._frames, self.settings.output, self.stop_ns
+        assert frames is not None  # noqa: S101 - where answers are compared
+        last_ns, odd_ns = self.secondary_stop_ns + self.echo_ns, self._odd_ns
+        came = min(done, int(frames.theirs.searchsorted(last_ns, "right")))
+        if odd_ns is None or odd_ns > min(last_ns, stop + self.hop_ns):
+            waits_ns = stop - frames.mine.item(came) if came < done else 0
+            waits = done - came > output.queue or waits_ns > output.timeout_ns
+            known = odd_ns is not None and odd_ns > max(last_ns, stop + self.hop_ns)
+            if known and not frames.surplus and not waits:
+                odd_ns = NEVER
+            else:
+                frames = frames.up_to(done, last_ns)
+                odd_ns = self._first_odd(frames, stop)[0]
+        if odd_ns < NEVER:
+            self._one_by_one(frames, odd_ns, stop, (done, last_ns), first=False)
+            return frames.left(odd_ns, self.comparison.released)[:done]
+        leaves = frames.leaves[:done]
+        leaves[came:] = NEVER
+        return leaves
 
     # ---- stop, commit, begin -------------------------------------------------------------------
 
-    def _answer_in_parts(self, stop: int) -> None:
+    def _answer_in_parts(self) -> None:
         """Answer at once what waits for nothing, so that a long epoch needs little memory."""
+        planned = self._planned
         while self.mode == DIRECT and self.pace_ns is None:
-            while len(self._open) < self.part and self._open.arrived[-1:].max(initial=0) <= stop:
-                self._open = self._open.and_then(self._block())
-            if len(self._open) < self.part or self._open.arrived[self.part - 1] > stop:
+            end = planned.came(self.stop_ns, self.part)
+            if end - planned.first < self.part:
                 return
-            some = self._open.where(slice(self.part))
-            done = served(np.maximum(some.arrived, self.run_ns), some.work, self._free_ns, None)
-            if int(done[-1]) > stop:
+            end = planned.first + self.part
+            done = planned.primary.done(planned.first, end, max(self._free_ns, self.run_ns))
+            if int(done[-1]) > self.stop_ns:
                 return
-            self.answer(some, done)
-            self._free_ns, self._served = int(done[-1]), None
-            self._open = self._open.where(slice(len(some), None))
+            self.answer(planned.all, slice(planned.first, end), done)
+            self._free_ns, planned.first = int(done[-1]), end
 
     def _stop(self) -> None:
-        stop = self.stop_ns
-        self._answer_in_parts(stop)
-        known = self._serve(stop, stop)
-        self._epoch_ns, self._served = max(1, stop - self.run_ns), None
-        comparison = self.comparison
-        comparison.clear()
-        requests = self._open
-        came = int(np.searchsorted(requests.arrived, stop, "right"))
-        done = int(np.searchsorted(known.primary, stop, "right"))
+        stop, planned = self.stop_ns, self._planned
+        self.comparison.clear()
+        self._answer_in_parts()
+        if self._served_ns < stop:
+            self._serve(stop)
+            self._odd_ns = None
+        self._epoch_ns = max(1, stop - self.run_ns)
+        first, came = planned.first, planned.came(stop)
+        done = int(self._done.searchsorted(stop, "right"))
         if self.mode == COMPARED:
-            leaves, _ = self._compare(known, stop, self.secondary_stop_ns, stop, first=False)
-            left = leaves[:done] + self.hop_ns
-            if comparison.dropped:
-                lost = np.isin(requests.number[:done], comparison.dropped)
-                self.dropped += int(lost.sum())
-                left[lost] = -1
-                self.lose(requests.where(slice(done)).where(lost))
-            self.copied += came - self._taken
-            self._note_replays(known, requests, came)
+            leaves = self._leaves(done)
+            if self.comparison.dropped:
+                lost = planned.all.number[first:came].searchsorted(self.comparison.dropped)
+                leaves[lost] = -1
+                self.dropped += len(lost)
+                self.lose(planned.all, first + lost)
+            self._send_out(first, leaves)
+            self._note_replays(first + self._taken, came)
+        elif self.mode == HELD:
+            self._send_out(first, np.full(done, NEVER))
         else:
-            left = self._left_uncompared(known.primary[:done])
-        self._send_out(requests, left, stop)
-        if done < came:
-            work = requests.work.copy()
-            if self.pace_ns is not None:
-                worked = stop - np.maximum(requests.arrived[done:came], self.run_ns)
-                work[done:came] = np.maximum(0, work[done:came] - worked)
-            else:
-                begun = int(known.primary[done] - work[done])
-                work[done] -= max(0, stop - begun)
-            requests.work = work
-            if self.stream.tail_ns:
-                requests.differs = requests.differs.copy()
-                requests.differs[done:came] |= self.stream.under_way(work[done:came])
-        if self.mode == COMPARED:
-            self._go_out_of_step(requests, done, np.flatnonzero(left >= NEVER))
-        self._open = requests.where(slice(done, None))
-        self._taken = came - done
+            self._send_out(first, self.tick_after(self._done[:done]))
+        planned.first += done
+        self._met_open = max(0, self._met_open - done)
+        self._taken = came - planned.first
+        if self._taken:
+            self._leave_undone(slice(planned.first, came), self._done.item(done))
+        if self.mode == COMPARED and self.stream.tail_ns:
+            flushed = planned.all.connection[first : planned.first][leaves == NEVER]
+            self._go_out_of_step(flushed.tolist())
 
-    def _send_out(self, requests: Requests, left: Times, stop: int) -> None:
-        """Answer the first requests whose answers have left by the stop, and hold the others."""
-        done = len(left)
+    def _send_out(self, first: int, leaves: Times) -> None:
+        """Answer what is out of the tap by the stop, and hold the others.
+
+        `leaves`: when the first ones leave whatever they wait for, `NEVER` for the checkpoint.
+        """
+        last, requests, met = self.stop_ns - self.hop_ns, self._planned.all, self._met_open
         if self.mode == BUFFERED and len(self._held):
-            out = self._held_ns <= stop - self.shift_ns
-            self.answer(self._held.where(out), self._held_ns[out] + self.shift_ns)
-            self._held, self._held_ns = self._held.where(~out), self._held_ns[~out]
-        out = (left >= 0) & (left <= stop)
-        gone = int(np.count_nonzero(out))
-        if out[:gone].all():
-            self.answer(requests.where(slice(gone)), left[:gone])
+            due = self._held_ns <= self.stop_ns - self.shift_ns
+            self.answer(self._held, due, self._held_ns[due] + self.shift_ns)
+            self._held, self._held_ns = self._held.where(~due), self._held_ns[~due]
+        if self.comparison.released or self.comparison.dropped:  # in any order
+            out, waits = (leaves >= 0) & (leaves <= last), np.flatnonzero(leaves > last)
+            self.answer(requests, first + np.flatnonzero(out), leaves[out])
+            fresh = int(np.count_nonzero(waits >= met))
+            leaves, held = leaves[waits], requests.where(first + waits)
         else:
-            self.answer(requests.where(slice(done)).where(out), left[out])
-        if gone < done:
-            waits = np.flatnonzero(left > stop)
-            self._held = self._held.and_then(requests.where(waits))
-            through = np.where(left[waits] < NEVER, left[waits] - self.shift_ns, 0)
-            self._held_ns = np.concatenate((self._held_ns, through))
+            gone, done = int(leaves.searchsorted(last, "right")), len(leaves)
+            self.answer(requests, slice(first, first + gone), leaves[:gone])
+            if gone == done:
+                return
+            fresh = done - max(gone, met)
+            leaves, held = leaves[gone:], requests.where(slice(first + gone, first + done))
+        self._met_held += max(0, fresh)
+        self._held = self._held.and_then(held)
+        through = np.where(leaves < NEVER, leaves + (self.hop_ns - self.shift_ns), 0)
+        self._held_ns = np.concatenate((self._held_ns, through))
         self.held_peak = max(self.held_peak, len(self._held))
 
-    def _go_out_of_step(self, requests: Requests, done: int, flushed: Times) -> None:
+    def _leave_undone(self, which: slice, done_ns: int) -> None:
+        """Let the primary's guest go on later with what it has not done by the stop.
+
+        `done_ns`: when the first of that would have been done.
+        """
+        some, stop = self._planned.all, self.stop_ns
+        if self.pace_ns is not None:
+            worked = stop - np.maximum(some.arrived[which], self.run_ns)
+            some.work[which] = np.maximum(0, some.work[which] - worked)
+        else:
+            work = some.work.item(which.start)
+            some.work[which.start] = work - max(0, stop - (done_ns - work))
+        if self.stream.tail_ns:
+            some.differs[which] |= self.stream.under_way(some.work[which])
+
+    def _go_out_of_step(self, flushed: list[int]) -> None:
         """Let the next answer differ on connections that the flush leaves out of step."""
-        for connection in self.stream.out_of_step(requests.connection[flushed].tolist()):
-            later = np.flatnonzero(requests.connection[done:] == connection)
+        planned, first = self._planned.all, self._planned.first
+        for connection in self.stream.out_of_step(flushed):
+            later = np.flatnonzero(planned.connection[first:] == connection)
             if len(later):
-                requests.differs = requests.differs.copy()
-                requests.differs[done + later[0]] = True
+                planned.differs[first + later[0]] = True
 
-    def _left_uncompared(self, done: Times) -> Times:
-        """Return when answers leave that are not compared, `NEVER` if with the checkpoint."""
-        if self.mode == HELD:
-            return np.full(len(done), NEVER)
-        return done if self.mode == DIRECT else self.tick_after(done)
+    def _note_replays(self, begin: int, came: int) -> None:
+        """Note which copies came to the stopped secondary, their requests in the state already.
 
-    def _note_replays(self, known: Served, requests: Requests, came: int) -> None:
-        """Note which copies came to the stopped secondary, their requests in the state already."""
-        first = int(np.searchsorted(known.mirrored[:came], self.copies_until_ns, "right"))
-        late = slice(first, came)
-        self._again = requests.where(late)
-        self._again_mirrored = known.mirrored[late]
+        `begin`: behind those that the secondary had from its load on.
+        """
+        requests, run, late = self._planned.all, self.run_ns, begin
+        on_time = self.copies_until_ns - self.mirror_ns
+        if on_time >= run:
+            late = max(late, int(requests.arrived.searchsorted(on_time, "right")))
+        elif late < came:
+            late += requests.arrived.item(late) <= on_time
+        self._again = []
+        if late < came:
+            some = requests.where(slice(late, came))
+            copied = np.maximum(some.arrived, run)
+            if late == begin:
+                copied[0] = some.arrived[0]
+            copied += self.mirror_ns
+            parts = (copied, some.whole, some.number, some.connection)
+            self._again = list(zip(*(part.tolist() for part in parts), strict=True))
 
     def _let_go(self, at_ns: int) -> None:
-        if self.mode == BUFFERED:
+        if self.mode == BUFFERED or not len(self._held):
             return
         held, left = self._held, np.maximum(self._held_ns, at_ns)
-        together = np.flatnonzero(left == at_ns)
-        order = np.lexsort(
-            self.leaving_order(
-                held.number[together], held.connection[together], self._held_ns[together]
+        if self.tap_ns:
+            together = np.flatnonzero(left == at_ns)
+            order = np.lexsort(
+                self.leaving_order(
+                    held.number[together], held.connection[together], self._held_ns[together]
+                )
             )
-        )
-        left[together[order]] += self.tap_ns * np.arange(len(together), dtype=np.int64)
-        self.answer(held, left)
+            left[together[order]] += self.tap_ns * np.arange(len(together), dtype=np.int64)
+        self.answer(held, slice(None), left - self.hop_ns)
         self._held, self._held_ns = no_requests(), np.zeros(0, np.int64)
 
     def _begin(self) -> None:
-        run, self._served = self.run_ns, None
-        self._clean_ns = self._free_ns = run
-        self._make_until(run)
-        requests = self._open
-        came = int(np.searchsorted(requests.arrived, run, "right"))
-        full = self._taken + 1 + TAP_FRAMES
+        run, planned = self.run_ns, self._planned
+        self._served_ns, self._free_ns = -1, run
+        came, full = planned.came(run), planned.first + self._taken + 1 + TAP_FRAMES
         if came > full:
             self.dropped += came - full
-            self.lose(requests.where(slice(full, came)))
-            gone = np.arange(full, came)
-            self._open = requests = requests.where(np.delete(np.arange(len(requests)), gone))
-            came = full
+            self.lose(planned.drop(full, came))
+            came = planned.first + self._taken + 1 + TAP_FRAMES
         if self.stop_ns >= 0:
-            requests.met = requests.met.copy()
-            for some in (self._held.met, requests.met[:came]):
-                self.met_pause += int((some == 0).sum())
-                np.bitwise_or(some, self.met, out=some)
+            self.met_pause += came - planned.first - self._met_open + self._met_held
+            self._met_open, self._met_held = came - planned.first, 0
+            if self.on_over is not None:
+                planned.all.met[planned.first : came] |= self.met
+                self._held.met |= self.met
         if self.committed:
             self._let_go(run)
 
     def _forget(self, until_ns: int) -> None:
-        self._make_until(until_ns)
+        planned = self._planned
         self.lose(self._held)
-        self.lose(self._open.where(self._open.arrived <= until_ns))
-        self._open = self._open.where(self._open.arrived > until_ns)
-        self._held, self._again, self._taken = no_requests(), no_requests(), 0
-        self._held_ns = self._again_mirrored = np.zeros(0, np.int64)
+        came = planned.came(until_ns)
+        self.lose(planned.all, slice(planned.first, came))
+        planned.first = came
+        self._held, self._again, self._taken = no_requests(), [], 0
+        self._met_open = self._met_held = 0
+        self._held_ns = np.zeros(0, np.int64)
 
-    def close(self, end_ns: int) -> None:
-        """Count requests and answers up to the end of the run."""
-        if self.running:
-            self.stop(end_ns, end_ns)
-        self._make_until(end_ns)
-        later = self._open.arrived - self.latency_ns > end_ns
-        self.requests = self._planned.made - int(later.sum())
+    def _close(self, end_ns: int) -> None:
+        planned = self._planned
+        came = planned.came(end_ns + self.latency_ns)
+        self.requests = self._arrivals.made - (len(planned.all) - came)
         self.lose(self._held)
-        self.lose(self._open.where(~later))
-
-
-def _frames(
-    primary: tuple[Times, ...], secondary: tuple[Times, ...], from_ns: int
-) -> Iterator[tuple[int, int, int, int]]:
-    """Yield the frames of both sides from then on: when each comes, side, number, connection."""
-    at, number, connection = (np.concatenate(pair) for pair in zip(primary, secondary, strict=True))
-    side = np.repeat((0, 1), (len(primary[0]), len(secondary[0])))
-    order = np.lexsort((side, at))
-    begin, end = np.searchsorted(at[order], (from_ns, NEVER)).tolist()
-    for chunk in range(begin, end, _CHUNK):
-        some = order[chunk : min(chunk + _CHUNK, end)]
-        yield from zip(
-            *(part[some].tolist() for part in (at, side, number, connection)), strict=True
-        )
-
-
-def _spliced(at: int, whole: Times, part: Times) -> Times:
-    """Return a whole with a part in it."""
-    return np.concatenate((whole[:at], part, whole[at:]))
+        self.lose(planned.all, slice(planned.first, came))

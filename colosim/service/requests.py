@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from colosim.service.comparison import NEVER
+from colosim.service.server import Fifo
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from colosim.service.draws import Times
 
+    Index = slice | Times | NDArray[np.bool_]
 
 MET: Final = 1
 MET_FORCED: Final = 2
@@ -36,7 +42,7 @@ class Requests:
         """Return how many there are."""
         return len(self.number)
 
-    def where(self, index: slice | Times | NDArray[np.bool_]) -> Requests:
+    def where(self, index: Index) -> Requests:
         """Return some of them."""
         return Requests(
             self.number[index],
@@ -67,15 +73,45 @@ def no_requests() -> Requests:
     return Requests(numbers, numbers, numbers, numbers, numbers, flags, numbers)
 
 
-@dataclass(slots=True)
-class Served:
-    """When both sides have served the first requests, as far as they are known.
+class Planned:
+    """The requests of an open loop that are not done, and those to come."""
 
-    `mirrored`: when the copy of each came to the secondary; `surplus`: when the secondary answers
-    what it executes once more.
-    """
+    def __init__(self, draw: Callable[[], Requests], of_copies: Callable[[Requests], Fifo]) -> None:
+        self._draw, self._of_copies = draw, of_copies
+        self._last_ns = -1
+        self._set(no_requests())
 
-    primary: Times
-    secondary: Times
-    mirrored: Times
-    surplus: Times
+    def _set(self, requests: Requests) -> None:
+        self.all = requests
+        self._known = (-1, 0)
+        self.first = 0
+        """The first that is not done; those before it go when more are drawn."""
+        self.primary = Fifo(requests.arrived, requests.work)
+        self.copies = self._of_copies(requests)
+
+    def came(self, until_ns: int, most: int = NEVER) -> int:
+        """Return behind which one those end that come up to `until_ns`; draw them if need be.
+
+        At least up to `most` of them that are not done.
+        """
+        if until_ns == self._known[0]:
+            return self._known[1]
+        drawn: list[Requests] = []
+        count = len(self.all) - self.first
+        while self._last_ns <= until_ns and count < most:
+            drawn.append(self._draw())
+            count += len(drawn[-1])
+            self._last_ns = int(drawn[-1].arrived[-1])
+        if drawn:
+            self._set(self.all.where(slice(self.first, None)).and_then(*drawn))
+        came = int(self.all.arrived.searchsorted(until_ns, "right"))
+        if self._last_ns > until_ns:
+            self._known = until_ns, came
+        return came
+
+    def drop(self, begin: int, end: int) -> Requests:
+        """Take some of them out."""
+        lost = self.all.where(slice(begin, end))
+        before, behind = slice(self.first, begin), slice(end, None)
+        self._set(self.all.where(before).and_then(self.all.where(behind)))
+        return lost

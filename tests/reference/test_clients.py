@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from colosim.scenario.service import ClosedLoop, Output, Poisson, Service
-from colosim.service.closed_loop import ClosedClients
+from colosim.service.closed_loop import SENDS, ClosedClients, Draw
 from colosim.service.open_loop import OpenLoop
 from colosim.service.requests import Requests
-from colosim.service.room import Room, Settings
 from colosim.service.stream import ByteStream
-from colosim.service.waiting import SENDS, Draw
+from colosim.service.workload import Settings, Workload
 from tests.reference.clients import Case, Outcome, Reference
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class GivenStream(ByteStream):
         return [self.case.stays[(first + one) % len(self.case.stays)] for one in range(count)]
 
 
-class OfCase(Room):
+class OfCase(Workload):
     """Clients whose lags and scan are those of a case."""
 
     case: Case
@@ -147,30 +146,31 @@ class GivenOfFew(OfCase, ClosedClients):
             ]
 
 
-def by_rooms(room: OfCase, case: Case) -> Outcome:
+def by_epochs(workload: OfCase, case: Case) -> Outcome:
     """Run a case, epoch by epoch."""
     out = Outcome()
-    room.begin(0, 0, loaded=False)
+    workload.begin(0, 0, loaded=False)
     base = flushed = now = 0
     while True:
         due = max(base + ((flushed - base) // case.delay_ns + 1) * case.delay_ns, now)
-        found = room.forces(min(due, case.end_ns - 1))
+        found = workload.forces(min(due, case.end_ns - 1))
         if found is not None and found[0] <= due:
             out.forced.append(found)
             base = due = found[0]
         stop = due + case.message_ns + case.stop_gap_ns
         if stop >= case.end_ns:
-            room.stop(case.end_ns - 1, due + case.message_ns)
+            workload.stop(case.end_ns - 1, due + case.message_ns)
             break
-        base = room.stop(stop, due + case.message_ns) or base
+        base = workload.stop(stop, due + case.message_ns) or base
         flushed = stop + case.save_ns
-        room.loads += 1
+        workload.loads += 1
         now = flushed + case.load_ns + case.resume_gap_ns
         if now >= case.end_ns:
             break
-        room.commit(flushed)
-        room.begin(now, flushed + case.load_ns)
+        workload.commit(flushed)
+        workload.begin(now, flushed + case.load_ns)
         out.checkpoints += 1
+    workload.tell()
     return out
 
 
@@ -234,16 +234,16 @@ def closed(seed: int) -> Case:
     return replace(case, arrived=[], think_ns=rng.randint(50, 400), queue=1000, end_ns=3000)
 
 
-def differences(room: OfCase, case: Case) -> list[str]:
-    """Return where a room differs from the reference."""
+def differences(workload: OfCase, case: Case) -> list[str]:
+    """Return where a workload differs from the reference."""
     reference = Reference(case)
-    expected, found = reference.run(), by_rooms(room, case)
+    expected, found = reference.run(), by_epochs(workload, case)
     left = sorted((reference.arrived[number], at) for number, at in expected.left.items())
-    answers = sorted(one for one in room.answers if one[1] < case.end_ns)
+    answers = sorted(one for one in workload.answers if one[1] < case.end_ns)
     pairs = {
         "checkpoints": (found.checkpoints, expected.checkpoints),
         "forced": (found.forced, expected.forced),
-        "dropped": (room.dropped, len(expected.dropped)),
+        "dropped": (workload.dropped, len(expected.dropped)),
         "answers": (answers, left),
     }
     return [f"{name}: {a} != {b}" for name, (a, b) in pairs.items() if a != b]
@@ -272,7 +272,7 @@ def test_a_closed_loop_is_a_process_a_client(seed: int) -> None:
     """
     for one in range(seed, seed + 10):
         case = closed(one)
-        room = GivenOfFew(case)
-        found = differences(room, case)
-        sent = [arrived for arrived, _ in room.answers]
+        workload = GivenOfFew(case)
+        found = differences(workload, case)
+        sent = [arrived for arrived, _ in workload.answers]
         assert found == [] or len(set(sent)) < len(sent), one

@@ -192,7 +192,7 @@ def test_answers_that_are_held_leave_newest_first() -> None:
     def prepare(simulation: Simulation) -> None:
         clients = simulation.clients
         assert clients is not None
-        clients.room.on_answers = lambda at, latencies: found.extend(
+        clients.workload.on_answers = lambda at, latencies: found.extend(
             zip(at.tolist(), (at - latencies).tolist(), strict=True)
         )
 

@@ -1,11 +1,10 @@
 """What open and closed loops of clients have in common: settings, counts, and answers on their way.
 
-The pair tells of its life in four calls, an epoch after the other, each with a time in ns:
-`Room.begin` (both guests run again), `Room.stop` (both have stopped), `Room.commit` (the checkpoint
-is acknowledged), and in between `Room.forces`, which says when the comparison will ask for a
-checkpoint, if nothing stops the guests before.  What happens in one ns happens in this order: the
-primary's frames, the secondary's, old frames are looked for, the guests stop; an arrival in the ns
-of the stop is before it.
+The pair tells of its life in four calls, an epoch after the other, each with a time in ns: `begin`
+(both guests run again), `stop` (both have stopped), `commit` (the checkpoint is acknowledged), and
+in between `forces`, which says when the comparison will ask for a checkpoint, if nothing stops the
+guests before.  What happens in one ns happens in this order: the primary's frames, the secondary's,
+old frames are looked for, the guests stop; an arrival in the ns of the stop is before it.
 """
 
 from __future__ import annotations
@@ -26,8 +25,10 @@ from colosim.service.stream import ByteStream
 if TYPE_CHECKING:
     from colosim.scenario.service import Output, Service
     from colosim.service.draws import Times
-    from colosim.service.requests import Requests
+    from colosim.service.requests import Index, Requests
 
+SLOW: Final = 2
+"""How many requests the secondary serves slowly after a load."""
 TAP_FRAMES: Final = 1000
 """Frames that the kernel keeps for a tap that is not read (its default txqueuelen)."""
 NAGLE_WAYS: Final = 3
@@ -35,6 +36,8 @@ NAGLE_WAYS: Final = 3
 
 TAP_NS: Final = 15_000
 """Between frames that leave the tap together (measured: 10 to 36 us in the median)."""
+AT_ONCE: Final = 1 << 14
+"""Answers that are told of together."""
 SECOND_SHARE: Final = 16
 """Of the median lag of the first request after a load, what the second takes longer (measured: in
 bursts it is answered 3.9 and 4.4 ms behind the first, for lags of 57 and 76 ms)."""
@@ -63,8 +66,8 @@ class Settings:
         return self.link_ns * (1 if self.output.nodelay else NAGLE_WAYS) + bytes_ns
 
 
-class Room:
-    """The clients of one run: counts, and whom to tell of answers (times of arrival, latencies)."""
+class Workload:
+    """Clients of one run: counts, and whom to tell of answers (times of arrival, latencies)."""
 
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
         service, output = settings.service, settings.output
@@ -119,10 +122,12 @@ class Room:
         """Whether the comparison forced the last stop."""
         self.on_over: Callable[[Requests, Times], None] | None = None
         """Is told of requests that are over, and when their answers left, -1 for never."""
-        self.copied = 0
-        """Requests that were mirrored in epochs that are over."""
-        self.requests = self.answered = self.dropped = 0
-        self.met_pause = self.held_peak = 0
+        self._untold: list[tuple[Times, Times]] = []
+        """When requests arrived and their answers left, of which nobody was told yet."""
+        self._told = 0
+        self.copies = self.copies_free_ns = 0
+        """How many requests the secondary's guest has done since it runs; when it is free."""
+        self.requests = self.answered = self.dropped = self.met_pause = self.held_peak = 0
 
     # ---- for each kind of loop -----------------------------------------------------------------
 
@@ -146,16 +151,8 @@ class Room:
         """Lose every request that has come up to `until_ns` and is not answered."""
         raise NotImplementedError
 
-    def close(self, end_ns: int) -> None:
-        """Count requests and answers up to the end of the run."""
-        raise NotImplementedError
-
-    def copies_by(self, at_ns: int) -> int:
-        """Return how many requests this epoch has mirrored up to then."""
-        raise NotImplementedError
-
-    def copy_at(self, index: int) -> int | None:
-        """Return when this epoch mirrors its request `index`, None if that is not known to come."""
+    def _close(self, end_ns: int) -> None:
+        """Count requests up to the end of the run, and lose those that are not answered."""
         raise NotImplementedError
 
     def lag_at(self, begun_ns: int) -> int:
@@ -230,6 +227,7 @@ class Room:
         """
         if anew:
             self._forget(at_ns)
+        self.tell()
         if anew or not (compared or self.mode == BUFFERED):
             self.mode, self.hop_ns, self.committed = DIRECT, 0, True
         self.begin(at_ns, at_ns, loaded=False)
@@ -244,44 +242,58 @@ class Room:
         sign = 1 - 2 * (flushed * self.newest_first)
         return sign * number, connection, flushed
 
+    def close(self, end_ns: int) -> None:
+        """Count requests and answers up to the end of the run."""
+        if self.running:
+            self.stop(end_ns, end_ns)
+        self._close(end_ns)
+        self.tell()
+
+    # ---- the secondary's guest -----------------------------------------------------------------
+
+    def start_copies(self) -> None:
+        """Let the secondary's guest begin with what it has loaded."""
+        self.copies, self.copies_free_ns = 0, self.secondary_run_ns
+
+    def execute_copy(self, came_ns: int, work_ns: int) -> int:
+        """Return when the secondary has done its next request, the first two slower than others."""
+        pace, free_ns = self.pace_ns, self.copies_free_ns
+        begun = max(came_ns, free_ns if pace is None else self.secondary_run_ns)
+        lag_ns = self.later_ns if self.copies else self.lag_at(begun)
+        done = max(begun + work_ns + lag_ns, free_ns)
+        if self.copies == 1:
+            done += self.second_ns
+        self.copies += 1
+        self.copies_free_ns = done + (pace or 0)
+        return done
+
     # ---- answers -------------------------------------------------------------------------------
 
-    def answer(self, some: Requests, left: Times) -> None:
-        """Answers to some requests leave the tap."""
-        if len(left):
-            self.answered += len(left)
-            self.on_answers(left + self.latency_ns, left - some.arrived + 2 * self.latency_ns)
+    def answer(self, some: Requests, index: Index, leaves: Times) -> None:
+        """Answers to some of these leave what they waited for then, and the tap a hop later."""
+        if len(leaves):
+            self.answered += len(leaves)
+            self._untold.append((some.arrived[index], leaves))
+            if self.answered - self._told >= AT_ONCE:
+                self.tell()
             if self.on_over is not None:
-                self.on_over(some, left)
+                self.on_over(some.where(index), leaves + self.hop_ns)
 
-    def lose(self, some: Requests) -> None:
-        """Some requests are never answered."""
-        if self.on_over is not None and len(some):
+    def tell(self) -> None:
+        """Tell of the answers that have left, many at once."""
+        if self._untold:
+            arrived, left = map(np.concatenate, zip(*self._untold, strict=True))
+            self._untold.clear()
+            self._told = self.answered
+            left += self.hop_ns + self.latency_ns
+            self.on_answers(left, left - arrived + self.latency_ns)
+
+    def lose(self, some: Requests, index: Index = slice(None)) -> None:
+        """Some of these requests are never answered."""
+        if self.on_over is not None and len(some := some.where(index)):
             self.on_over(some, np.full(len(some), -1))
 
     @property
     def met(self) -> int:
         """What a request has met that was under way in the last pause."""
         return MET | (MET_FORCED * self.was_forced)
-
-
-def served(arrived: Times, work: Times, free_ns: int, pace_ns: int | None) -> Times:
-    """Return when a server has done each request: all at once if it has a pace, else one by one.
-
-    Either way in their order.  `free_ns`: when it is free at first.
-    """
-    if pace_ns is not None:
-        start = np.maximum(arrived, free_ns)
-        start += work
-        steps = np.arange(len(start), dtype=np.int64) * pace_ns
-        start -= steps
-        np.maximum.accumulate(start, out=start)
-        start += steps
-        return start
-    done = np.cumsum(work)
-    start = arrived - done
-    start += work
-    np.maximum.accumulate(start, out=start)
-    np.maximum(start, free_ns, out=start)
-    start += done
-    return start

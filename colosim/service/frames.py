@@ -1,0 +1,167 @@
+"""The answers of both guests in an epoch, as arrays, and from when on their order is not the same.
+
+As long as both sides' frames of a connection come in the same order and are equal, an answer leaves
+when the later of its two frames comes; from the first frame on for which that is not so it goes
+frame by frame (`colosim.service.comparison`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import merge
+from itertools import chain, repeat, takewhile
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from colosim.service.comparison import NEVER
+
+if TYPE_CHECKING:
+    from colosim.scenario.service import Output
+    from colosim.service.draws import Times
+    from colosim.service.requests import Requests
+
+Frame = tuple[int, int, int, int]
+"""When it comes, of which request and connection, and whether the secondary sends it."""
+
+
+class Frames:
+    """When the answers to some requests come to the comparison, `NEVER` if they do not.
+
+    Both guests keep the order of the requests.  `taken`: how many of them were in the state that
+    the secondary loaded; `surplus`: what it answers once more, after those; `drifted`: from which
+    one on every answer differs.
+    """
+
+    def __init__(
+        self,
+        requests: Requests,
+        which: slice,
+        mine: Times,
+        theirs: Times,
+        taken: int,
+        surplus: list[Frame],
+        drifted: int,
+    ) -> None:
+        self._requests, self._which = requests, which
+        self.mine, self.theirs = mine, theirs
+        self.surplus, self._taken, self._drifted = surplus, taken, drifted
+        self.leaves = np.maximum(mine, theirs)
+
+    def up_to(self, mine: int, theirs_ns: int) -> Frames:
+        """Return only so many frames of the primary, and the secondary's up to then."""
+        own, other = self.mine.copy(), self.theirs.copy()
+        own[mine:] = NEVER
+        other[int(other.searchsorted(theirs_ns, "right")) :] = NEVER
+        surplus = [frame for frame in self.surplus if frame[0] <= theirs_ns]
+        parts = (own, other, self._taken, surplus, self._drifted)
+        return Frames(self._requests, self._which, *parts)
+
+    def first_odd(
+        self, limits: Output, connections: int, until_ns: int, *, newest_first: bool
+    ) -> tuple[int, bool]:
+        """Return from when on they must be compared one by one, and if that notifies at once."""
+        mine, theirs, leaves = self.mine, self.theirs, self.leaves
+        differs = self._requests.differs[self._which]
+        asks, rest, old_ns = NEVER, NEVER, until_ns - limits.timeout_ns
+        count = len(mine)
+        differing = int(differs.argmax()) if count else 0
+        if not count or not differs[differing]:
+            differing = count
+        differing = min(differing, self._drifted)
+        if differing < count:
+            asks = leaves.item(differing)
+        if newest_first and count > connections:
+            later, earlier = self._apart(connections, 1)
+            before = theirs[earlier]
+            swapped = mine[later] <= before
+            if swapped[swapped.argmax()]:
+                asks = min(asks, int(before[swapped].min()))
+        if self.surplus:
+            rest = self._meets_surplus()
+            if self.surplus[0][0] < old_ns:
+                rest = min(rest, self.surplus[0][0] + limits.timeout_ns)
+        if count and min(mine.item(0), theirs.item(0)) < old_ns:
+            came = np.minimum(mine, theirs)
+            old = (leaves - came > limits.timeout_ns) & (came < old_ns)
+            if old.any():
+                rest = min(rest, int(came[old].min()) + limits.timeout_ns)
+        rest = min(rest, self._full(max(0, limits.queue - len(self.surplus)), connections))
+        return min(asks, rest), asks < rest
+
+    def _meets_surplus(self) -> int:
+        """Return when a frame of the primary meets the surplus, which waits, before its copy."""
+        begins, mine, theirs = self.surplus[0][0], self.mine, self.theirs
+        ahead = mine <= theirs
+        if (ahead & (mine <= begins) & (theirs >= begins)).any():
+            return begins
+        return int(np.min(mine[ahead & (mine >= begins)], initial=NEVER))
+
+    def _full(self, full: int, connections: int) -> int:
+        """Return when more than so many frames of a side wait on a connection."""
+        found = NEVER
+        if len(self.mine) > full + 1:
+            later, earlier = self._apart(connections, full + 1)
+            for ones, others, tie in ((self.mine, self.theirs, 0), (self.theirs, self.mine, 1)):
+                # It comes before its `full` + 1st predecessor has left, so that many wait.
+                comes = ones[later]
+                waits = (comes < NEVER) & (others[earlier] >= comes + tie)
+                found = min(found, int(np.min(comes[waits], initial=NEVER)))
+        return found
+
+    def _apart(self, connections: int, steps: int) -> tuple[Times | slice, Times | slice]:
+        """Return which requests come so many behind which others of their connection."""
+        number = self._requests.number[self._which]
+        connection, count = self._requests.connection[self._which], len(number)
+        if connections == 1 or int(number[-1]) - int(number[0]) == count - 1:
+            steps *= connections  # which are used in turn
+            return slice(steps, None), slice(max(0, count - steps))
+        order = np.argsort(connection, kind="stable")
+        later, earlier = order[steps:], order[:-steps]
+        same = connection[later] == connection[earlier]
+        return later[same], earlier[same]
+
+    # ---- one by one ----------------------------------------------------------------------------
+
+    def since(self, at_ns: int, mine: int | None = None, theirs_ns: int = NEVER) -> Iterator[Frame]:
+        """Yield the frames that wait then or come later, in the order in which they come.
+
+        Only so many of the primary, and the secondary's up to `theirs_ns`.
+        """
+        begin, taken = int(self.leaves.searchsorted(at_ns)), self._taken
+        end = int(self.theirs.searchsorted(theirs_ns, "right"))
+        theirs = chain(
+            self._of(self.theirs, slice(begin, min(taken, end)), 1),
+            (frame for frame in self.surplus if frame[0] <= theirs_ns),
+            self._of(self.theirs, slice(max(begin, taken), end), 1),
+        )
+        both = merge(self._of(self.mine, slice(begin, mine), 0), theirs, key=itemgetter(0))
+        return takewhile(lambda frame: frame[0] < NEVER, both)
+
+    def _of(self, at_ns: Times, which: slice, secondary: int) -> Iterator[Frame]:
+        number = self._requests.number[self._which]
+        connection = self._requests.connection[self._which]
+        parts = (_ints(part[which]) for part in (at_ns, number, connection))
+        return zip(*parts, repeat(secondary))
+
+    def left(self, odd_ns: int, released: list[tuple[int, int]]) -> Times:
+        """Return when each has left: in order before `odd_ns`, then as they were released."""
+        leaves = self.leaves
+        leaves[int(leaves.searchsorted(odd_ns)) :] = NEVER
+        if released:
+            at_ns, numbers = np.array(released, np.int64).T
+            leaves[self._requests.number[self._which].searchsorted(numbers)] = at_ns
+        return leaves
+
+    def differing(self, since_ns: int) -> set[int]:
+        """Return the numbers of the requests whose answers differ and leave from then on, if so."""
+        begin = int(self.leaves.searchsorted(since_ns))
+        number = self._requests.number[self._which]
+        differs = np.flatnonzero(self._requests.differs[self._which][begin:]) + begin
+        return {*number[differs].tolist(), *number[max(begin, self._drifted) :].tolist()}
+
+
+def _ints(values: Times) -> Iterator[int]:
+    """Iterate over an array without making a list of it."""
+    return iter(memoryview(values))  # type: ignore[arg-type]
