@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from colosim.runs.verdict import NOT_APPLICABLE
-from colosim.scenario.service import COMPARED
+from colosim.scenario.service import SOCKETS
 from colosim.trace.events import (
     COMMITTED,
     SECONDARY,
     CheckpointEnded,
+    FaultEnded,
     PoweredOff,
     ProcessChanged,
     StreamBegan,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from colosim.analysis.timeline import Excerpt
     from colosim.runs.simulation import Simulation
     from colosim.runs.verdict import Judgement
+    from colosim.trace.events import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,10 @@ LEFT_OUT = (
     ),
     LeftOut(
         "proxy-sockets",
-        "the sockets of the proxy, which fill when their other end reads no more",
-        "answers were compared, and the secondary, its host or the network fell silent",
-        "the primary's main loop or a vCPU may stall, with the lock, in a write that finds no room",
-        "read: filter_send in net/filter-mirror.c polls until its frame is written",
+        "requests that wait in the mirror's socket over a checkpoint, and are executed late",
+        "answers were compared, and the secondary or a socket of the proxy came back",
+        "each is executed twice, and its surplus answer forces a checkpoint more, or many",
+        "inferred: the state that is loaded has them, and the socket still brings them",
     ),
     LeftOut(
         "congestion-control",
@@ -149,9 +151,8 @@ def left_out_of(
         "clients": simulation.scenario.service is None
         and bool(struck)
         and simulation.service.serving,
-        "proxy-sockets": simulation.clients is not None
-        and simulation.clients.workload.settings.mode == COMPARED
-        and any(one.kind in _SILENT and one.target in {SECONDARY, "network"} for one in struck),
+        "proxy-sockets": simulation.sockets is not None
+        and any(_comes_back(event) for _, event, _ in excerpt.marks),
         "congestion-control": any(
             isinstance(event, ProcessChanged) and event.state == "thawed"
             for _, event, _ in excerpt.marks
@@ -161,6 +162,16 @@ def left_out_of(
         "resident": any(one.kind == "kill" for one in struck),
     }
     return tuple(one for one in LEFT_OUT if applies[one.id])
+
+
+def _comes_back(event: Event) -> bool:
+    """Whether the secondary, or what is between it and the primary, goes on."""
+    match event:
+        case ProcessChanged(side, "thawed"):
+            return side == SECONDARY
+        case FaultEnded(where):
+            return where in {SECONDARY, "network", *SOCKETS}
+    return False
 
 
 def _might_fit(excerpt: Excerpt) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from colosim.scenario.service import SOCKETS
 from colosim.trace import events as ev
 from colosim.trace.events import COMMITTED, PRIMARY
 from colosim.trace.purpose import Purpose
@@ -57,6 +58,7 @@ _FAULT_WORDS = {
     "thaw": "the {0}'s process is to go on",
     "kill": "the {0}'s process is killed",
     "vanish": "{1} vanishes: nothing comes back from it",
+    "close": "{1} is closed",
     "heal": "{1} heals",
     "slow": "{1} gets slow",
     "fail": "a function of the {0} is to fail",
@@ -65,6 +67,7 @@ _FAULT_WORDS = {
     "shutdown": "the {0} powers itself off",
     "disconnect": "the cluster manager loses its connection to the {0}'s monitor",
 }
+_SOCKET_WORDS = {"freeze": "{1} is read no more", "thaw": "{1} is to be read again"}
 _PURPOSES = {
     Purpose.STOP: "stop the guest",
     Purpose.START: "start the guest",
@@ -74,6 +77,7 @@ _PURPOSES = {
     Purpose.LOAD: "load the state",
     Purpose.RECEIVE: "receive RAM",
     Purpose.DISK: "wait for the disk",
+    Purpose.PROXY: "write to the proxy's socket",
     Purpose.BUSY: "do work of its own",
 }
 _CHANGES = {
@@ -95,6 +99,8 @@ def place(where: str) -> str:
         "network": "the network",
         "channel": "a channel",
         "disk": "the connection of the disk",
+        "mirror": "the mirror's socket",
+        "compare": "the comparison's socket",
     }
     return links.get(where, f"the {where}'s host")
 
@@ -116,7 +122,8 @@ def describe(event: ev.Event, value: int) -> Phrase | None:  # noqa: C901 - a ca
         case ev.OnSide(side):
             return Phrase(side, _of_side(event, value))
         case ev.FaultStruck(kind, where):
-            words = _FAULT_WORDS.get(kind, f"{kind} {where}")
+            own = _SOCKET_WORDS if where in SOCKETS else {}
+            words = (_FAULT_WORDS | own).get(kind, f"{kind} {where}")
             return Phrase("fault", words.format(where, place(where)))
         case ev.FaultEnded(where):
             return Phrase("fault", f"{place(where)} is as before")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from colosim.analysis.buffers import buffer_levels
 from colosim.analysis.graph import Edge, Kind, Node, WaitForGraph
-from colosim.analysis.timeline import purpose_of
+from colosim.analysis.timeline import place, purpose_of
 from colosim.host.failover import BY_COMMAND, BY_CONNECTION, COMMAND, NO_FAILOVER
 from colosim.trace import events as ev
 from colosim.trace.events import OTHER, PRIMARY, SECONDARY
-from colosim.trace.steps import DISK_STEPS
+from colosim.trace.steps import DISK_STEPS, PROXY_WRITE
 
 if TYPE_CHECKING:
     from colosim.designs.side import Side
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SIDES = (PRIMARY, SECONDARY)
 NETWORK, _MANAGER = "network", "cluster manager"
 FROZEN, KILLED, VANISHED, POWERED_OFF = "frozen", "killed", "vanished", "powered off"
+LOST = "carries nothing"
 _STANDS = "stands still, whatever query-status said last"
 _WORST_FIRST = (POWERED_OFF, KILLED, VANISHED, FROZEN)
 
@@ -186,7 +187,7 @@ class _Builder:
         if guest.running:
             return
         loop = self.simulation.hosts[side].monitor.thread
-        if side == PRIMARY and loop.waits_for in DISK_STEPS:
+        if side == PRIMARY and loop.waits_for in {*DISK_STEPS, PROXY_WRITE}:
             self.add(key, Kind.GUEST, side, "the primary's guest", _STANDS)
             label = "waits for the lock that is held by"
             self.edge(key, self.thread(side, loop), label, guest.since_ns)
@@ -218,6 +219,8 @@ class _Builder:
             self.edge(key, self.lock(side), f"waits, to {purpose_of(wanted[0])}, for", since_ns)
         elif wait is not None and wait.step in DISK_STEPS:
             self.edge(key, self.disk(), f"waits, with the lock, for the {wait.step} of", since_ns)
+        elif wait is not None and wait.step == PROXY_WRITE:
+            self.edge(key, self.socket(side), "waits, with the lock, for room in", since_ns)
         elif thread is host.monitor.thread:
             if self.simulation.failovers[side].joining:
                 self.edge(key, self.colo_thread(side), "waits for the end of", since_ns)
@@ -268,11 +271,35 @@ class _Builder:
         if self.simulation.connection.down:
             self.silence(key, SECONDARY, "gets no answer from")
         elif disk.connection.down:
-            self.add("network: disk", Kind.NETWORK, None, "its connection", "carries nothing")
+            self.add("network: disk", Kind.NETWORK, None, "its connection", LOST)
             self.edge(key, "network: disk", "gets no answer over")
         else:
             loop = self.thread(SECONDARY, self.simulation.hosts[SECONDARY].monitor.thread)
             self.edge(key, loop, "is to be answered by")
+        return key
+
+    def socket(self, side: str) -> str:
+        """Return the proxy's socket that a side writes to, which its peer has to read."""
+        sockets = self.simulation.sockets
+        assert sockets is not None  # noqa: S101 - it is waited for
+        one, peer = (sockets.mirror if side == PRIMARY else sockets.compare), OTHER[side]
+        key = f"{side}: {one.where}"
+        if not self.add(key, Kind.BUFFER, side, place(one.where), "full"):
+            return key
+        if self.simulation.connection.down:
+            self.silence(key, peer, "gets no acknowledgement from")
+        elif one.connection.down:
+            self.add(f"network: {one.where}", Kind.NETWORK, None, "its connection", LOST)
+            self.edge(key, f"network: {one.where}", "gets no acknowledgement over")
+        elif peer in self.losses:
+            self.lost(key, peer, "has to be read by")
+        elif side == PRIMARY and sockets.compare.stands:
+            self.edge(key, self.lock(peer), "has to be read by a main loop that waits for")
+        else:
+            self.add(
+                f"{peer}: reader of {one.where}", Kind.PEER, peer, "its reader", "reads no more"
+            )
+            self.edge(key, f"{peer}: reader of {one.where}", "has to be read by")
         return key
 
     def send_buffer(self, direction: Ends) -> str:
@@ -311,7 +338,7 @@ class _Builder:
         if peer in self.losses and peer in self.simulation.injector.gone:
             self.lost(key, peer, label)
             return
-        self.add("network: link", Kind.NETWORK, None, "the network", "carries nothing")
+        self.add("network: link", Kind.NETWORK, None, "the network", LOST)
         loss = self.losses.get(NETWORK)
         self.edge(key, "network: link", label, None if loss is None else loss.since_ns)
 

@@ -19,7 +19,9 @@ from colosim.analysis.wait_for import (
 )
 from colosim.host.failover import COMMAND
 from colosim.network.tcp import give_up_ns
+from colosim.scenario.disk import DISK
 from colosim.scenario.faults import HealFault, KillFault, ThawFault
+from colosim.scenario.service import SOCKETS
 from colosim.trace import events as ev
 from colosim.trace.events import OTHER
 from colosim.trace.purpose import Purpose
@@ -290,10 +292,9 @@ class Ways:
         again = f"the next {self._retry} gets through, "
         ways: dict[ev.Event, tuple[str, str]] = {
             ev.ProcessChanged(peer, "thawed"): (self._goes_on_event, self._peer_does),
-            ev.FaultEnded(peer): (f"{place(peer)} comes back", again),
-            ev.FaultEnded("network"): (f"{place('network')} comes back", again),
-            ev.FaultEnded("disk"): (f"{place('disk')} comes back", again),
         }
+        for where in (peer, "network", DISK, *SOCKETS):
+            ways[ev.FaultEnded(where)] = (f"{place(where)} comes back", again)
         for event, (words, first) in ways.items():
             at_ns = time_of(before, event)
             if at_ns is not None:

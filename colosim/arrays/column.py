@@ -7,7 +7,6 @@ an integer could do and a column cannot do exactly is `Refused`, never silently 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -112,23 +111,6 @@ class Column(np.ndarray[Any, Any]):
     __float__ = _refuses("calculates with fractions")
     __str__ = __format__ = _refuses("makes a text of a number")
     __class__ = property(_refuses("asks for the type of a number"))
-
-    @staticmethod
-    def smaller(a: Any, b: Any) -> Any:
-        """Return the smaller of two numbers at each point."""
-        return np.minimum(a, b)
-
-    @staticmethod
-    def each(function: Callable[[int, int], int], a: Any, b: Any) -> Any:
-        """Return what a function of two integers gives at each point."""
-        pairs = list(zip(*(one.tolist() for one in np.broadcast_arrays(a, b)), strict=True))
-        known = {pair: function(*pair) for pair in dict.fromkeys(pairs)}
-        return column([known[pair] for pair in pairs])
-
-    @staticmethod
-    def larger(a: Any, b: Any) -> Any:
-        """Return the larger of two numbers at each point."""
-        return np.maximum(a, b)
 
 
 def _most(number: Any) -> int:

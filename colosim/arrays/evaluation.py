@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colosim.arrays.column import Diverged, OutOfRange, Refused
-from colosim.arrays.draws import ack_phase_ns
-from colosim.arrays.pair import DEAF, NONE, Pair
+from colosim.arrays.pair import Pair
+from colosim.arrays.summary import NONE, Summary
 from colosim.designs.design import Design
 from colosim.designs.foreign import own_names
 from colosim.designs.registry import OWN
 from colosim.designs.remedies import with_remedies
+from colosim.scenario.checks import conflicts
 from colosim.scenario.spread import MEASURED
-from colosim.trace.quantities import HOLDS, SPANS, WIRE_BYTES
 
 if TYPE_CHECKING:
     from colosim.arrays.column import Ints
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 GROUPS: Final = 20
 """So many ways through a design's code are followed, and one more for each four points: beyond that
 simulations are faster."""
-PPM: Final = 10**6
+IMPOSSIBLE: Final = "values that cannot stand together"
 
 
 @dataclass
@@ -136,55 +136,22 @@ def evaluate(design: type[Design], columns: Columns) -> Answers:
 
 def _run(design: type[Design], columns: Columns, places: Ints, answers: Answers) -> None:
     scenario = with_remedies(columns.put_together(), design.traits.remedies)
-    pair = Pair(
-        scenario,
-        design(),
-        own_names(design),
-        points=len(columns),
-        ack_phase_ns=ack_phase_ns(scenario),
-    )
+    if _is_impossible(scenario):
+        raise Refused(IMPOSSIBLE)
+    pair = Pair(scenario, design(), own_names(design), len(columns))
     pair.run()
-    quantities = pair.quantities()
+    summary = Summary(pair)
+    keys = dict(summary.keys(scenario.warmup))
     pair.env.refuse(np.asarray(pair.ends[-1]) > scenario.horizon_ns, "past the horizon")
     for why, mask in pair.env.refused.items():
         answers.refuse(places[np.asarray(mask)], why)
-    for key, values in _summary(pair, quantities, scenario.warmup):
+    for key, values in keys.items():
         answers.put(key, places, np.asarray(values))
 
 
-def _summary(pair: Pair, quantities: dict[str, Ints], warmup: int) -> Iterator[tuple[str, Any]]:
-    """Yield what a summary says of a run without faults, in whole numbers."""
-    names = {name: name for name in SPANS}
-    names |= {of: f"lock_hold_ns.{side}" for side, of in HOLDS.items()}
-    names |= {WIRE_BYTES: "wire_bytes_per_checkpoint", DEAF: DEAF}
-    yield "checkpoints.completed", len(pair.ends)
-    yield "checkpoints.aborted", 0
-    for of, name in names.items():
-        for statistic, values in _distribution(quantities[of][warmup:]):
-            yield f"{name}.{statistic}", values
-    end = pair.ends[-1]
-    stopped = [ran - stop for stop, ran in zip(pair.seen.stops, pair.seen.runs[1:], strict=True)]
-    yield "wire_bytes", pair.seen.sent
-    yield "end_ns", end
-    yield "guest_stopped_ns_longest", np.max(stopped, axis=0)
-    yield "guest_running_share", (end - sum(stopped)) * PPM // np.maximum(end, 1)
-    yield "monitor_deaf_ns_longest", pair.deaf_longest()
-    for side in (pair.primary, pair.secondary):
-        for account, peak in side.host.ledger.levels.items():
-            yield f"memory_peak_bytes.{side.name}.{account}", peak
-
-
-def _distribution(values: Ints) -> Iterator[tuple[str, Any]]:
-    """Yield what `colosim.runs.statistics.Quantiles.summary` says, at each point."""
-    there = values != NONE
-    count = there.sum(axis=0)
-    ordered = np.sort(values, axis=0)
-    total = np.where(there, values, 0).sum(axis=0)
-    yield "count", count
-    yield "mean", (2 * total + count) // np.maximum(2 * count, 1)
-    rows, places = len(values), np.arange(values.shape[1])
-    for percent in (50, 90, 99):
-        rank = np.maximum(1, -(-count * percent // 100))
-        row = np.minimum(rows - count + rank, rows) - 1
-        yield f"p{percent}", np.maximum(ordered[row, places], 0)
-    yield "max", np.maximum(ordered[-1], 0)
+def _is_impossible(scenario: Scenario) -> bool:
+    """Whether the numbers that are columns cannot stand together, by the scenario's own checks."""
+    try:
+        return any(conflicts(scenario))
+    except Refused:  # it has something to say of a number
+        return True

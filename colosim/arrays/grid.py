@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _CORNERS_MAX = 16
 _BETWEEN = 4
 """How many corners are simulated at most, and how many points between, of each design."""
+COMPARED_MAX = _CORNERS_MAX + _BETWEEN
 
 
 def grid(

@@ -1,48 +1,29 @@
-"""What a side asks of its QEMU process, at many points at once, as long as nothing fails."""
+"""One side's QEMU process at many points at once, as long as nothing fails."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from colosim.arrays.column import Refused
 from colosim.arrays.threads import Thread
+from colosim.host.host import Host
+from colosim.host.lock import IothreadLock
 
 if TYPE_CHECKING:
-    from colosim.arrays.column import Column
-    from colosim.arrays.threads import Environment, Event
+    from colosim.trace.purpose import Purpose
 
 CONTENDED = "two threads want the iothread lock"
 
 
-class Stub:
-    """A part of the pair that a run without faults asks only for what it is given."""
-
-    def __init__(self, name: str, **given: Any) -> None:
-        self.__dict__.update(given, _name=name)
-
-    def __getattr__(self, name: str) -> Any:
-        """Refuse what only the simulation has."""
-        raise Refused(f"a design that uses {self._name}.{name}")
-
-
-class Lock:
+class Lock(IothreadLock):
     """The iothread lock, as long as no two threads want it at once."""
 
-    def __init__(self, env: Environment) -> None:
-        self._env = env
-        self.owner: Thread | None = None
-        self.purpose: Any = None
-        self.since = env.begin
-        self.queue = ()
-        self.holds: list[tuple[Any, Column, Column]] = []
-        """Purpose, begin and end of every hold."""
-        self._last: Thread | None = None
-        self.on_release: Callable[[Thread, Column], None] | None = None
+    _last: Any = None
+    _free_since: Any = 0
 
-    def acquire(self, thread: Thread, purpose: Any) -> Sequence[Event]:
+    def acquire(self, thread: Any, purpose: Purpose) -> Any:
         """Take the lock.
 
         :raises Refused: if a thread has it.
@@ -50,55 +31,32 @@ class Lock:
         if self.owner is not None:
             raise Refused(CONTENDED)
         if self._last not in {None, thread}:
-            self._env.refuse(self.holds[-1][2] >= thread.now, CONTENDED)
-        self.owner, self.purpose, self.since = thread, purpose, thread.now
-        return ()
+            thread.env.refuse(self._free_since >= thread.now, CONTENDED)
+        return super().acquire(thread, purpose)
 
-    def release(self, thread: Thread, *, sleeps: bool = False) -> None:  # noqa: ARG002 - nobody waits
-        """Give it back.
-
-        :raises Refused: if `thread` lacks it.
-        """
-        if self.owner is not thread:
-            raise Refused("a design that releases a lock that it lacks")
-        self.owner, self._last = None, thread
-        self.holds.append((self.purpose, self.since, thread.now))
-        if self.on_release is not None:
-            self.on_release(thread, self.since)
+    def release(self, thread: Any, *, sleeps: bool = False) -> None:
+        """Give it back."""
+        super().release(thread, sleeps=sleeps)
+        self._last, self._free_since = thread, thread.now
 
 
-class Ledger:
-    """The accounts of a host, which never fall as long as nothing fails."""
+class ArrayHost(Host):
+    """One side of the pair."""
 
-    def __init__(self) -> None:
-        self.levels: dict[str, Any] = {}
-
-    def hold(self, account: str, level_bytes: Any) -> None:
-        """Set an account to a level."""
-        self.levels[account] = np.maximum(self.levels.get(account, 0), level_bytes)
-
-
-class Host(Stub):
-    """One side's QEMU process."""
-
-    def thread(self, name: str) -> Thread:
+    def thread(self, name: str) -> Any:
         """Return a new thread of the process."""
         return Thread(self, name)
 
     @staticmethod
     def remembered(function: Any) -> Any:
-        """Return `function` with a memory of its latest answer, as a simulation's host does."""
+        """Return `function` with a memory of its latest answer: columns cannot be looked up."""
         latest: tuple[Any, ...] = ()
         answer: Any = None
 
         def remembering(*given: Any) -> Any:
             nonlocal latest, answer
-            if not latest or not all(map(_same, given, latest)):
+            if not latest or not all(map(np.array_equal, given, latest)):
                 latest, answer = given, function(*given)
             return answer
 
         return remembering
-
-
-def _same(one: Any, other: Any) -> bool:
-    return one is other or np.array_equal(one, other)

@@ -31,6 +31,7 @@ _COLUMNS: Final = (
     ("network",),
     ("disk",),
     ("hosts", "primary", "channel_lead_ppm"),
+    ("hosts", "secondary", "channel_lead_ppm"),
     ("hosts", "primary", "costs"),
     ("hosts", "secondary", "costs"),
 )

@@ -164,7 +164,7 @@ class Thread:
             if event is not None:
                 at: Any = event.at
                 if event.begun is not self.now:  # it may have happened before
-                    at = Column.larger(self.now, at)
+                    at = np.maximum(self.now, at)
                 self.now, value = at, event.value
             try:
                 event = self._body.send(value)

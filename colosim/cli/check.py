@@ -134,11 +134,15 @@ def _loaded(
 ) -> list[Scenario]:
     """Return the scenarios, also those of a folder, with what was recorded as what they expect."""
     from colosim.analysis.recorded import expectations_in, held_to
+    from colosim.runs import published
     from colosim.runs.run import as_scenario
     from colosim.scenario.shipped_scenarios import in_folder
 
-    named = [one for name in sources for one in in_folder(name) or [name]]
-    loaded = [as_scenario(one, overrides) for one in named]
+    loaded: list[Scenario] = []
+    for name in sources:
+        loaded += [as_scenario(one, overrides) for one in in_folder(name) or [name]]
+        if name.rstrip("/") == published.FOLDER and not designs:
+            loaded += [row.held(overrides) for row in published.rows()]
     if against is None:
         return loaded
     recorded = expectations_in(against)

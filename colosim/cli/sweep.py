@@ -41,9 +41,16 @@ if TYPE_CHECKING:
 @click.option(
     "--engine",
     type=click.Choice(["auto", "simulate"]),
-    default="simulate",
+    default="auto",
     show_default=True,
-    help="Answer on arrays what can be, with the keys that these have; or simulate every run.",
+    help="Answer on arrays what can be, and simulate the others; or all. The rows are the same.",
+)
+@click.option(
+    "--with",
+    "with_keys",
+    multiple=True,
+    metavar="KEY",
+    help="A key that only a simulation gives, such as digest or memory_peak_bytes.",
 )
 @click.option("--dry-run", is_flag=True, help="Say how many runs there are and are done, and stop.")
 @click.option(
@@ -58,6 +65,7 @@ def command(  # noqa: PLR0913 - an option each
     executor: str | None,
     scheduler: str | None,
     engine: str,
+    with_keys: tuple[str, ...],
     dry_run: bool,
     retry: str | None,
     stop_at_first_failure: bool,
@@ -72,23 +80,24 @@ def command(  # noqa: PLR0913 - an option each
     from colosim.executors.engines import opened
     from colosim.sweeps.grid import load_grid
     from colosim.sweeps.store import Store
-    from colosim.sweeps.sweep import answer_on_arrays, run_sweep
+    from colosim.sweeps.sweep import AUTO, answer_on_arrays, run_sweep
 
     if scheduler is not None and executor == "local":
         raise click.UsageError("--scheduler is for --executor dask")
     folder = out or Path("sweeps") / file.stem
-    store = Store(load_grid(file), folder, on_arrays=engine == "auto")
+    store = Store(load_grid(file), folder, with_keys)
     if dry_run:
         _estimate(store, file.stem, jobs)
         return 0
     click.echo(_counts(store, file.stem), err=True)
     before, begun_s = store.done, time.monotonic()
-    refused = answer_on_arrays(store)
-    if store.on_arrays:
-        answered_s = time.monotonic() - begun_s
-        click.echo(f"{store.done - before:,} answered on arrays in {answered_s:,.1f} s", err=True)
+    if engine == AUTO and retry is None:
+        refused = answer_on_arrays(store)
+        if answered := store.done - before:
+            click.echo(f"{answered:,} on arrays in {_since(begun_s)}", err=True)
         for why, count in refused.most_common():
-            click.echo(f"{count:,} to simulate: {why}", err=True)
+            click.echo(f"{count:,} refused: {why}", err=True)
+    before, begun_s = store.done + len(store.failed), time.monotonic()
     which = executor or ("local" if scheduler is None else "dask")
     with (
         opened(which, jobs, scheduler) as workers,
@@ -101,7 +110,13 @@ def command(  # noqa: PLR0913 - an option each
             stop_at_first_failure=stop_at_first_failure,
             progress=lambda: pace.show(store.done, len(store.failed)),
         )
+    if simulated := store.done + len(store.failed) - before:
+        click.echo(f"{simulated:,} simulated in {_since(begun_s)}", err=True)
     return _print(store, table, folder)
+
+
+def _since(begun_s: float) -> str:
+    return f"{time.monotonic() - begun_s:,.1f} s"
 
 
 def _counts(store: Store, name: str) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from colosim.designs.remedied import RemediedPrimary, RemediedSecondary
 from colosim.engine.clock import larger, per_byte_ns, per_page_ns, smaller
+from colosim.engine.streams import Streams
 from colosim.host.host import PAGE_BYTES
 from colosim.network.ends import READ, WRITE
 from colosim.network.section import Section
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from colosim.designs.side import Side, Steps
     from colosim.host.host import Host
     from colosim.network.ends import Ends
+    from colosim.scenario.model import Scenario
 
+PPM = 1_000_000
 PACKET_PAGES = 128
 PACKET_BYTES = 1344
 """Header of a packet: 320 bytes, and 8 for each of its page slots, used or not."""
@@ -45,6 +48,17 @@ Inferred: Linux's slice of 1.4 ms on two CPUs, at 0.12 ms a packet.  Of 30 to 33
 that blocked had taken 10 or more, with 4 channels as with 8 (both sides' queues, qemu111)."""
 LEAD = "multifd lead"
 """The random stream, one for each checkpoint, that says whether one channel goes ahead."""
+
+
+def leads(scenario: Scenario, seed: int) -> Callable[[int], bool]:
+    """Return whether one channel goes ahead of the others in a checkpoint, by its number.
+
+    Behind a link a channel takes its next packet as its socket has room: all alike.
+    """
+    if scenario.network.bandwidth_bytes_per_s is not None:
+        return lambda _checkpoint: False
+    streams, lead_ppm = Streams(seed), scenario.hosts.primary.channel_lead_ppm
+    return lambda checkpoint: streams.below(f"{LEAD} {checkpoint}", PPM) < lead_ppm
 
 
 def shares(

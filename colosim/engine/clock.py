@@ -7,6 +7,7 @@ duration is rounded up, so that nothing ever finishes before it could have.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
 
 NS_PER_S = 1_000_000_000
@@ -16,25 +17,39 @@ def smaller(a: int, b: int) -> int:
     """Return the smaller of two numbers, point by point where one is a column of many points."""
     if type(a) is int is type(b):
         return min(a, b)
-    return cast("int", _column(a, b).smaller(a, b))
+    return cast("int", _numpy().minimum(a, b))
 
 
 def larger(a: int, b: int) -> int:
     """Return the larger of two numbers, as `smaller` does the smaller."""
     if type(a) is int is type(b):
         return max(a, b)
-    return cast("int", _column(a, b).larger(a, b))
+    return cast("int", _numpy().maximum(a, b))
 
 
 def each(function: Callable[[int, int], int], a: int, b: int) -> int:
     """Return what a function of two numbers gives, point by point as `smaller`."""
     if type(a) is int is type(b):
         return function(a, b)
-    return cast("int", _column(a, b).each(function, a, b))
+    pairs = list(zip(*(one.tolist() for one in _numpy().broadcast_arrays(a, b)), strict=True))
+    known = {pair: function(*pair) for pair in dict.fromkeys(pairs)}
+    of: Any = b if type(a) is int else a
+    return cast("int", _numpy().array([known[pair] for pair in pairs]).view(type(of)))
 
 
-def _column(a: int, b: int) -> Any:
-    return b if type(a) is int else a
+def anywhere(condition: Any) -> bool:
+    """Return whether a condition holds, of a column at any of its points."""
+    if type(condition) is bool:
+        return condition
+    return bool(_numpy().count_nonzero(condition))
+
+
+@cache
+def _numpy() -> Any:
+    """Return numpy, which is slow to load: only columns need it."""
+    import numpy  # noqa: PLC0415, ICN001
+
+    return numpy
 
 
 def duration_ns(amount: int, rate_per_s: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from colosim.engine.clock import anywhere
 from colosim.trace.events import MemoryLevel
 from colosim.trace.record import Codes
 
@@ -25,7 +26,7 @@ class Ledger:
 
     def hold(self, account: str, level_bytes: int) -> None:
         """Set an account to `level_bytes`, now."""
-        if self.levels.get(account) != level_bytes:
+        if anywhere(self.levels.get(account) != level_bytes):
             self.levels[account] = level_bytes
             self._record.add(self._codes[MemoryLevel, account], level_bytes)
 

@@ -12,6 +12,7 @@ from decimal import Context, Decimal
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from colosim.engine.clock import each
 from colosim.engine.pcg64 import pcg64
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 _DIGITS = 40
 _BITS = 64
+
+
+def _stream(seed: int, name: str) -> Iterator[int]:
+    return pcg64(seed, (zlib.crc32(name.encode()), len(name)))
 
 
 class Streams:
@@ -33,7 +38,7 @@ class Streams:
         Raw integers, not distributions: numpy, whose they are too, keeps a bit generator's output
         the same from release to release, its distributions not.
         """
-        return pcg64(self._seed, (zlib.crc32(name.encode()), len(name)))
+        return _stream(self._seed, name)
 
     def raw(self, name: str, count: int) -> list[int]:
         """Return the first `count` raw 64-bit integers of the stream `name`."""
@@ -41,7 +46,7 @@ class Streams:
 
     def below(self, name: str, bound: int) -> int:
         """Return one integer in ``[0, bound)`` of the stream `name`."""
-        return next(self.endless(name)) * bound >> 64
+        return each(lambda seed, top: next(_stream(seed, name)) * top >> _BITS, self._seed, bound)
 
 
 def exponential_ns(raw: Iterator[int], mean_ns: Fraction) -> Iterator[int]:

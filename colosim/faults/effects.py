@@ -11,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from colosim.scenario.disk import DISK
-from colosim.trace.events import PRIMARY, FaultEnded
+from colosim.scenario.service import COMPARE, MIRROR, SOCKETS
+from colosim.trace.events import OTHER, PRIMARY, SECONDARY, FaultEnded
 
 if TYPE_CHECKING:
     from colosim.cluster.manager import ClusterManager
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 PPM = 1_000_000
 NETWORK, CHANNEL = "network", "channel"
 _STOPS_SERVICE = ("freeze", "kill", "vanish", "power-off")
-_THAWS, _HEALS, _CONNECTS = ("freeze",), ("vanish", "slow"), ("disconnect",)
+_THAWS, _HEALS, _CONNECTS, _OPENS = ("freeze",), ("vanish", "slow"), ("disconnect",), ("close",)
+_READERS = {MIRROR: SECONDARY, COMPARE: PRIMARY}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,24 +49,33 @@ class Effects:
         record: Record,
         hosts: dict[str, Host],
         connection: Connection,
-        disk: Connection | None = None,
+        parts: dict[str, Connection],
         *,
         drops_commands: bool,
     ) -> None:
         self.env = env
         self.record = record
         self.hosts = hosts
-        self._parts = dict(zip((CHANNEL,), connection.channels, strict=False))
-        """What a fault can strike apart from the rest of the link."""
-        if disk is not None:
-            self._parts[DISK] = disk
-        self._connections = (connection,) if disk is None else (connection, disk)
+        self._connection, self._others = connection, parts
+        """The migration's, and other connections that a fault can strike apart."""
+        self._channels = dict(zip((CHANNEL,), connection.channels, strict=False))
+        self.reopen: Callable[[str], None] | None = None
+        """Connects a socket of the proxy anew."""
         self.drops_commands = drops_commands
         """Whether a monitor that loses its client loses what that has sent too."""
         self.manager: ClusterManager | None = None
         self.gone: list[str] = []
         """Hosts that nothing comes back from."""
         self._active: list[Effect] = []
+
+    @property
+    def _connections(self) -> tuple[Connection, ...]:
+        return self._connection, *self._others.values()
+
+    @property
+    def _parts(self) -> dict[str, Connection]:
+        """What a fault can strike apart from the rest of the link."""
+        return self._channels | self._others
 
     def stops_service_since_ns(self, after_ns: int) -> int | None:
         """Since when something is in effect that may stop a guest's service, None if nothing is.
@@ -111,6 +122,7 @@ class Effects:
                 "vanish": self._vanish,
                 "slow": self._set_factors,
                 "disconnect": self._disconnect,
+                "close": self._close,
             }
             begins[kind](where)
             return effect
@@ -126,7 +138,9 @@ class Effects:
         for side in self.hosts:
             self._end(self._in_effect((*_THAWS, *_CONNECTS), side))
             self.hosts[side].monitor.be_idle()
-        for where in (NETWORK, CHANNEL, DISK, *self.hosts):
+        for where in SOCKETS:
+            self._end(self._in_effect((*_THAWS, *_OPENS), where))
+        for where in (NETWORK, CHANNEL, DISK, *SOCKETS, *self.hosts):
             self._end(self._in_effect(_HEALS, where))
 
     def _end(self, effects: list[Effect]) -> None:
@@ -136,22 +150,29 @@ class Effects:
             if effect.kind in _HEALS:
                 self._heal(effect)
             elif not self._in_effect((effect.kind,), effect.where):
-                back = self._thaw if effect.kind in _THAWS else self._connect
-                back(effect.where)
+                backs = {"freeze": self._thaw, "disconnect": self._connect, "close": self._open}
+                backs[effect.kind](effect.where)
 
     # ---- processes -----------------------------------------------------------------------------
 
     def _freeze(self, side: str) -> None:
+        if side in _READERS:
+            self._freeze_ends(_READERS[side])
+            return
         self.hosts[side].freeze()
-        self._freeze_ends(side, frozen=True)
+        self._freeze_ends(side)
         self._silence(side)
 
     def _thaw(self, side: str) -> None:
+        if side in _READERS:
+            self._freeze_ends(_READERS[side])
+            self.record.note(FaultEnded(side))
+            return
         host = self.hosts[side]
         if host.dead:
             return
         host.thaw()
-        self._freeze_ends(side, frozen=False)
+        self._freeze_ends(side)
         self._speak(side)
 
     def _kill(self, side: str) -> None:
@@ -159,7 +180,7 @@ class Effects:
         if host.dead:
             return
         host.kill()
-        self._freeze_ends(side, frozen=True)
+        self._freeze_ends(side)
         self._silence(side)
         for connection in self._connections:
             gone = partial(connection.process_gone, side)
@@ -171,7 +192,7 @@ class Effects:
         if not host.dead:
             host.kill()
         self._active.append(Effect("power-off", side, self.env.now))
-        self._freeze_ends(side, frozen=True)
+        self._freeze_ends(side)
         self._cut()
         if side not in self.gone:
             self.gone.append(side)
@@ -187,9 +208,31 @@ class Effects:
                 host.abort = partial(self._kill, side)
                 host.guest.stop()
 
-    def _freeze_ends(self, side: str, *, frozen: bool) -> None:
+    def _freeze_ends(self, side: str) -> None:
+        """Let the ends at `side` stand or go on with its process, a socket's with its reader."""
         for connection in self._connections:
-            connection.freeze(side, frozen=frozen)
+            connection.freeze(side, frozen=self._stands_at(side, connection))
+
+    def _stands_at(self, side: str, connection: Connection) -> bool:
+        alone = (one.where for one in self._in_effect(_THAWS) if _READERS.get(one.where) == side)
+        return self.hosts[side].frozen or any(self._others[one] is connection for one in alone)
+
+    def _close(self, where: str) -> None:
+        self._others[where].shutdown(_READERS[where])
+        self._others[where].shutdown(OTHER[_READERS[where]])
+
+    def _open(self, where: str) -> None:
+        """Connect a closed socket anew, if both processes live; what else strikes it lasts."""
+        if self.reopen is None or any(host.dead for host in self.hosts.values()):
+            return
+        self.reopen(where)
+        self.record.note(FaultEnded(where))
+        connection = self._others[where]
+        for side in self.hosts:
+            if self._stands_at(side, connection):
+                connection.freeze(side, frozen=True)
+        if self._in_effect(("vanish", "power-off"), where) or self._connection.down:
+            connection.cut()
 
     # ---- host and link -------------------------------------------------------------------------
 

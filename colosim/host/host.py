@@ -12,6 +12,8 @@ from colosim.host.guest import Guest
 from colosim.host.lock import IothreadLock
 from colosim.host.monitor import Monitor
 from colosim.host.process import Process
+from colosim.scenario.presets import KVM
+from colosim.trace.events import OTHER
 
 if TYPE_CHECKING:
     from colosim.engine.environment import Environment
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from colosim.scenario.costs import Costs
     from colosim.scenario.guest import Guest as GuestModel
     from colosim.scenario.memory import Memory
+    from colosim.scenario.model import Scenario
     from colosim.trace.record import Record
 
 P = ParamSpec("P")
@@ -103,6 +106,31 @@ class Host(Process):
     def cache_bytes(self) -> int:
         """What the RAM cache holds, 0 if there is none."""
         return self.ledger.levels.get("ram_cache", 0)
+
+
+def hosts_of(
+    scenario: Scenario,
+    env: Environment,
+    record: Record,
+    lock: type[IothreadLock] = IothreadLock,
+    kind: type[Host] = Host,
+) -> dict[str, Host]:
+    """Return the hosts of both sides as a scenario has them."""
+    hosts = {}
+    for side in OTHER:
+        model = getattr(scenario.hosts, side)
+        hosts[side] = kind(
+            side,
+            env,
+            record,
+            model.costs,
+            scenario.guest,
+            scenario.memory,
+            lock,
+            barging=scenario.lock == "barging",
+        )
+        hosts[side].kvm = model.accelerator == KVM
+    return hosts
 
 
 def bitmap_bytes(ram_bytes: int) -> int:

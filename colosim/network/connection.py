@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colosim.engine.clock import larger
+from colosim.engine.streams import Streams
 from colosim.network.direction import Direction
 from colosim.network.ends import MIGRATION, READ, WRITE
 from colosim.trace.events import PRIMARY, SECONDARY
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from colosim.network.ends import Ends
     from colosim.scenario.network import Network
     from colosim.trace.record import Record
+
+
+def ack_phase_ns(network: Network, seed: int) -> int:
+    """Return where the ticks lie on which kernels send delayed ACKs: drawn if that is not given."""
+    if network.ack_tick_phase_ns is not None:
+        return network.ack_tick_phase_ns
+    return Streams(seed).below("ack tick phase", network.ack_tick_ns)
 
 
 def _nothing() -> None:
@@ -46,6 +54,8 @@ class Connection:
         self.to_primary.reverse = self.to_secondary
         self.to_secondary.instance = self.to_primary.instance = instance
         self.down = False
+        self.frozen: set[str] = set()
+        """Sides whose threads are frozen at their end."""
         self.on_change: Callable[[], None] = _nothing
         """Is called when something has happened to the connection, but for its bytes."""
         self.channels = tuple(
@@ -86,6 +96,7 @@ class Connection:
     def freeze(self, side: str, *, frozen: bool) -> None:
         """Freeze or thaw the threads at `side`'s ends; its kernel goes on."""
         outgoing, incoming = self.of(side)
+        (self.frozen.add if frozen else self.frozen.discard)(side)
         outgoing.disturb().freeze(WRITE, frozen=frozen)
         incoming.disturb().freeze(READ, frozen=frozen)
         if not frozen:

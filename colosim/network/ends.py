@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from colosim.trace.record import Record
 
 WRITE, READ = "write", "read"
-MIGRATION, BLOCK_NODE = "migration", "block-node"
+MIGRATION, BLOCK_NODE, CHARDEV = "migration", "block-node", "chardev"
 """Connections, by QEMU's names for what can be yanked."""
 RETRANSMISSION, WINDOW_PROBE, KEEPALIVE_PROBE = "retransmission", "window probe", "keepalive probe"
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
     from colosim.service.draws import Times
     from colosim.service.requests import Requests
+    from colosim.service.sockets import ProxySockets
     from colosim.service.workload import Workload
     from colosim.trace.columns import Table
 
@@ -64,6 +65,8 @@ class Clients:
         self._primary, self._secondary = primary, secondary
         self._hosts = {PRIMARY: primary.host, SECONDARY: secondary.host}
         self._connection, self._effects, self._guests = connection, effects, guests
+        self.sockets: ProxySockets | None = None
+        """The proxy's, if output is compared."""
         self._response_bytes = service.response_bytes
         self._leaves_comparison = scenario.manager.comparison == "leave"
         self._epoch = 0
@@ -95,6 +98,8 @@ class Clients:
             return
         self._epoch += 1
         secondary, now = self._secondary, self._env.now
+        if self.sockets is not None and self.sockets.mirror.fills_ns == now:
+            now = max(self.workload.run_ns, now - 1)  # that request is not in the guest yet
         stopped = now
         if secondary.traits.secondary_runs:
             if not secondary.host.guest.running:
@@ -102,6 +107,7 @@ class Clients:
         else:
             stopped = secondary.received_at_ns.get(CHECKPOINT_REQUEST.name, now)
         asked_ns = self.workload.stop(now, stopped)
+        self._plan_sockets()
         if asked_ns is not None:
             self._primary.arm_timer(min(asked_ns, now))
 
@@ -111,6 +117,7 @@ class Clients:
             return
         if self._primary.failover.requested:
             workload.serve_alone(now, anew=False, compared=self._leaves_comparison)
+            self._plan_sockets()
             return
         received = self._primary.received_at_ns.get(VMSTATE_RECEIVED.name, -1)
         loaded = received > workload.stop_ns
@@ -120,7 +127,7 @@ class Clients:
         runs = secondary.sent_at_ns.get(VMSTATE_LOADED.name, now)
         if secondary.traits.secondary_runs:
             runs = secondary.host.guest.since_ns
-        if not self._lost(SECONDARY):
+        if loaded and not self._lost(SECONDARY):
             workload.mute_ns = None
         workload.begin(now, runs, loaded=loaded)
         self._plan()
@@ -133,6 +140,12 @@ class Clients:
             at_ns, cause = found
             force = partial(self._force, self._epoch, cause)
             self._env.call_at(max(at_ns, self._env.now), force, onlooker=True)
+        self._plan_sockets()
+
+    def _plan_sockets(self) -> None:
+        """Let the proxy's sockets find out when they are full, or that they will not be."""
+        if self.sockets is not None:
+            self.sockets.plan(self.workload)
 
     def _force(self, epoch: int, cause: str) -> None:
         if epoch == self._epoch and self._primary.notified():
@@ -144,7 +157,10 @@ class Clients:
     def _lost(self, side: str) -> bool:
         host = self._hosts[side]
         gone = side in self._effects.gone
-        cut = side == SECONDARY and self._connection.down
+        sockets = self.sockets
+        cut = side == SECONDARY and (
+            self._connection.down or (sockets is not None and sockets.loses)
+        )
         return host.frozen or host.dead or gone or cut
 
     def update(self) -> None:

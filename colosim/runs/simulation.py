@@ -13,11 +13,8 @@ from colosim.cluster.manager import ClusterManager
 from colosim.designs.disk import Disk, connect
 from colosim.designs.foreign import blame, own_names
 from colosim.designs.frame import primary_thread, secondary_thread
-from colosim.designs.multifd import LEAD, MultifdPrimary, MultifdSecondary
-from colosim.designs.primary import Primary
 from colosim.designs.registry import OWN, design_of
 from colosim.designs.remedies import with_remedies
-from colosim.designs.secondary import Secondary
 from colosim.designs.sides import sides_of
 from colosim.engine.environment import Environment
 from colosim.engine.streams import Streams
@@ -27,13 +24,13 @@ from colosim.faults.injection import Injector
 from colosim.faults.steps import Step, StepList, moment
 from colosim.host.failover import STEPS, PrimaryFailover, SecondaryFailover
 from colosim.host.guest import dirty_pages
-from colosim.host.host import Host, bitmap_bytes
+from colosim.host.host import hosts_of
 from colosim.host.lock import IothreadLock
-from colosim.host.process import Thread
 from colosim.host.reference_lock import ReferenceLock
 from colosim.host.spread import Spread
-from colosim.network.connection import Connection
+from colosim.network.connection import Connection, ack_phase_ns
 from colosim.network.direction import Direction
+from colosim.network.ends import CHARDEV
 from colosim.network.reference import ReferenceDirection
 from colosim.runs.liveness import LATE, Liveness
 from colosim.runs.peaks import Peaks
@@ -41,7 +38,9 @@ from colosim.runs.service import Service
 from colosim.runs.statistics import Quantiles
 from colosim.runs.tally import Tally
 from colosim.runs.taps import taps
-from colosim.scenario.presets import KVM, spread_of
+from colosim.scenario.disk import DISK
+from colosim.scenario.presets import spread_of
+from colosim.scenario.service import COMPARED, SOCKETS
 from colosim.scenario.spread import MEASURED
 from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import ABORTED, COMMITTED, PRIMARY, SECONDARY, CheckpointEnded
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from colosim.runs.clients import Clients
     from colosim.runs.taps import Tap
     from colosim.scenario.model import Scenario
+    from colosim.service.sockets import ProxySockets
 
 SIDES = (PRIMARY, SECONDARY)
 MODELS: dict[str, tuple[type[IothreadLock], type[Ends]]] = {
@@ -85,24 +85,13 @@ class Simulation:
         self.seed = scenario.seed if seed is None else seed
         self.env = env = Environment()
         self.record = record = Record(env, keep=keep, own=own_names(type(self.design)))
-        self.hosts = {}
         lock, direction = MODELS[scenario.model]
-        for side in SIDES:
-            host = getattr(scenario.hosts, side)
-            self.hosts[side] = Host(
-                side,
-                env,
-                record,
-                host.costs,
-                scenario.guest,
-                scenario.memory,
-                lock,
-                barging=scenario.lock == "barging",
-            )
-            self.hosts[side].kvm = host.accelerator == KVM
-            if scenario.spread == MEASURED:
-                self.hosts[side].spread = Spread(side, self.seed, spread_of(host.preset))
-                self.hosts[side].guest.dirty_after = dirty_pages(scenario.guest, Streams(self.seed))
+        self.hosts = hosts_of(scenario, env, record, lock)
+        if scenario.spread == MEASURED:
+            for side, host in self.hosts.items():
+                preset = getattr(scenario.hosts, side).preset
+                host.spread = Spread(side, self.seed, spread_of(preset))
+                host.guest.dirty_after = dirty_pages(scenario.guest, Streams(self.seed))
         self._connect(direction)
         self.tally = Tally(scenario.warmup)
         self.peaks = Peaks(self.taps())
@@ -116,7 +105,7 @@ class Simulation:
 
             self.clients = Clients(
                 scenario,
-                scenario.mode_of(self.design.name.partition("+")[0]),
+                self._output_mode,
                 self.seed,
                 primary=self.primary,
                 secondary=self.secondary,
@@ -124,6 +113,7 @@ class Simulation:
                 effects=self.injector.effects,
                 guests=self.service,
             )
+            self.clients.sockets = self.sockets
         self.committed = 0
         self._checkpoints = scenario.checkpoints
         self.end_ns = 0
@@ -139,9 +129,7 @@ class Simulation:
 
     def _connect(self, direction: type[Ends]) -> None:
         network = self.scenario.network
-        phase = network.ack_tick_phase_ns
-        if phase is None:
-            phase = Streams(self.seed).below("ack tick phase", network.ack_tick_ns)
+        phase = ack_phase_ns(network, self.seed)
         traits = self.design.traits
         self.connection = Connection(
             self.env, self.record, network, phase, direction, traits.channels
@@ -163,14 +151,16 @@ class Simulation:
                 frees_cache=traits.main_loop_frees_cache,
             ),
         }
-        effects = Effects(
-            self.env,
-            self.record,
-            self.hosts,
-            self.connection,
-            None if self.disk is None else self.disk.connection,
-            drops_commands=traits.drops_commands,
-        )
+        parts = {} if self.disk is None else {DISK: self.disk.connection}
+        self.sockets: ProxySockets | None = None
+        if self.scenario.service is not None and self._output_mode == COMPARED:
+            from colosim.service.sockets import ProxySockets  # noqa: PLC0415 - few runs have them
+
+            self.sockets = ProxySockets(self.scenario, self.hosts, parts, (phase, direction))
+        drops, pair = traits.drops_commands, (self.hosts, self.connection)
+        effects = Effects(self.env, self.record, *pair, parts, drops_commands=drops)
+        if self.sockets is not None:
+            effects.reopen = self.sockets.reopen
         self.injector = Injector(self.env, self.record, effects)
         self.service = Service(self.env, self.hosts, self.failovers, effects)
         if self.disk is not None and self.disk.writes is not None:
@@ -181,6 +171,8 @@ class Simulation:
         for failover in self.failovers.values():
             failover.on_takeover = self._look_again
             failover.by = traits.failover
+            if self.sockets is not None:
+                failover.instances[CHARDEV] = self.sockets
         self.manager = ClusterManager(
             self.env,
             self.record,
@@ -205,45 +197,21 @@ class Simulation:
             self.clients.update()
 
     def _staff(self) -> None:
-        """Give each side its COLO thread, staging buffer and RAM cache, and enter COLO."""
-        scenario, design = self.scenario, self.design
-        kinds = sides_of(design.traits, scenario.guest.late_writes_pages_per_s)
-        sides = {}
-        for side, kind in zip(SIDES, kinds, strict=True):
-            host = self.hosts[side]
-            name = "checkpoint thread" if side == PRIMARY else "COLO incoming thread"
-            outgoing, incoming = self.connection.of(side)
-            staging = design.traits.staging(host.ledger, flat=design.traits.flat_staging)
-            sides[side] = kind(
-                design.traits,
-                host,
-                Thread(host, name),
-                outgoing,
-                incoming,
-                staging,
-                self.failovers[side],
-            )
-        primary, secondary = sides[PRIMARY], sides[SECONDARY]
-        assert isinstance(primary, Primary)  # noqa: S101 - made above
-        assert isinstance(secondary, Secondary)  # noqa: S101 - made above
-        self.primary, self.secondary = primary, secondary
-        primary.disk = secondary.disk = self.disk
-        if isinstance(primary, MultifdPrimary) and isinstance(secondary, MultifdSecondary):
-            channels = self.connection.all_of(self.connection.to_secondary)[1:]
-            # Behind a link a channel takes its next packet as its socket has room: all alike.
-            limited = scenario.network.bandwidth_bytes_per_s is not None
-            lead_ppm = 0 if limited else scenario.hosts.primary.channel_lead_ppm
-            streams = Streams(self.seed)
-            primary.open_channels(
-                channels, lambda checkpoint: streams.below(f"{LEAD} {checkpoint}", 10**6) < lead_ppm
-            )
-            secondary.open_channels(channels)
-        primary.delay_ns = scenario.checkpoint_delay_ns
-        primary.on_end = self._transaction_ends
-        ledger = self.hosts[SECONDARY].ledger
-        if design.traits.ram_cache:
-            ledger.hold("ram_cache", scenario.guest.ram_bytes)
-            ledger.hold("cache_bitmap", bitmap_bytes(scenario.guest.ram_bytes))
+        """Make both sides, and enter COLO."""
+        self.primary, self.secondary = sides_of(
+            self.design.traits,
+            self.scenario,
+            self.seed,
+            self.hosts,
+            self.connection,
+            self.failovers,
+        )
+        self.primary.disk = self.secondary.disk = self.disk
+        self.primary.on_end = self._transaction_ends
+
+    @property
+    def _output_mode(self) -> str:
+        return self.scenario.mode_of(self.design.name.partition("+")[0])
 
     def taps(self) -> tuple[Tap, ...]:
         """Listen from now on to every direction that has levels to tell of."""
@@ -260,6 +228,7 @@ class Simulation:
         planned = (*self.scenario.faults, *self.scenario.commands)
         traits = self.design.traits
         lacks = {CHANNEL: not traits.channels, "shutdown": not traits.sends_guest_shutdown}
+        lacks |= dict.fromkeys(SOCKETS, self.sockets is None)
         missing = [
             f"'{one.kind}: {one.target}'"
             for one in planned
@@ -418,6 +387,7 @@ class Simulation:
             any(host.frozen or host.dead for host in self.hosts.values())
             or self.connection.down
             or (self.disk is not None and self.disk.connection.down)
+            or (self.sockets is not None and any(one.stands for one in self.sockets.both))
             or bool(self.injector.gone)
         )
 

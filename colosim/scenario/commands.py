@@ -11,6 +11,7 @@ from colosim.scenario.fields import Choice, Side
 COMMANDS: Final = (
     *("x-colo-lost-heartbeat", "yank", "stop", "cont", "query-status"),
     *DISK_COMMANDS,
+    "yank chardev",
 )
 
 

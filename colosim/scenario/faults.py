@@ -25,6 +25,7 @@ from colosim.scenario.fields import (
     reject,
 )
 from colosim.scenario.section import Forms, Section
+from colosim.scenario.service import SOCKETS
 from colosim.scenario.units import meant, show
 from colosim.trace.steps import DEVICE_LOAD, DEVICE_SAVE
 
@@ -36,8 +37,11 @@ _TIME: Final = Measure(units.TIME, 0, TIME_NS_MAX)
 _PLACES: Final = ("primary", "secondary", "network", DISK)
 _Place = Annotated[str, Choice(_PLACES, "a side, the network or the disk")]
 _Silent = Annotated[
-    str, Choice((*_PLACES, "channel"), "a side, the network, the disk or a channel")
+    str,
+    Choice((*_PLACES, "channel", *SOCKETS), "a side, the network, the disk, a channel or a socket"),
 ]
+_Socket = Annotated[str, Choice(SOCKETS, "a socket of the proxy")]
+_Reader = Annotated[str, Choice(("primary", "secondary", *SOCKETS), "a side or a socket")]
 
 
 class StepMoment(Section):
@@ -168,8 +172,9 @@ class FreezeFault(Fault):
     """The threads of a QEMU process stop; its host's TCP goes on acknowledging."""
 
     kind = "freeze"
-    freeze: Side
-    """Side that freezes."""
+    freeze: _Reader
+    """Side that freezes; or a socket of the proxy, ``mirror`` or ``compare``, that is read no more.
+    """
     lasting_ns: TimeOrNone = Field(default=None, alias="for")
     """Thaws by itself after this time."""
 
@@ -178,8 +183,8 @@ class ThawFault(Fault):
     """The threads of a frozen QEMU process go on."""
 
     kind = "thaw"
-    thaw: Side
-    """Side that thaws."""
+    thaw: _Reader
+    """Side that thaws, or socket that is read again."""
 
 
 class KillFault(Fault):
@@ -196,10 +201,21 @@ class VanishFault(Fault):
     kind = "vanish"
     vanish: _Silent
     """What vanishes; ``disk`` is the connection of the replicated disk, ``channel`` the first
-    multifd channel, of designs that have one.
+    multifd channel, of designs that have one, ``mirror`` and ``compare`` the proxy's sockets.
     """
     lasting_ns: TimeOrNone = Field(default=None, alias="for")
     """Heals by itself after this time."""
+
+
+class CloseFault(Fault):
+    """A socket of the proxy is closed: what would go over it is lost."""
+
+    kind = "close"
+    close: _Socket
+    """Socket that is closed: ``mirror``, of requests, or ``compare``, of the secondary's answers.
+    """
+    lasting_ns: TimeOrNone = Field(default=None, alias="for")
+    """Is connected again after this time (a second with the documented ``reconnect=1``)."""
 
 
 class HealFault(Fault):
@@ -318,6 +334,7 @@ AnyFault = Annotated[
     | ThawFault
     | KillFault
     | VanishFault
+    | CloseFault
     | HealFault
     | SlowFault
     | FailFault

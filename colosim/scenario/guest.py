@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _Need: TypeAlias = tuple[Path, int, str]
-"""Key, pages of RAM that it needs, and how a message begins that has not so many."""
+"""Key, pages of RAM that it needs, and how the message begins if there are not so many of them."""
 _PageRate = Annotated[int, Measure(units.DIRTY_RATE, 0, 10**12)]
 
 
@@ -35,8 +35,11 @@ class WriteLoad(Section):
 
     def needs(self) -> Iterator[_Need]:
         """Yield what has to fit into RAM."""
-        pages = self.working_set_pages
-        yield ("working_set",), pages, f"a working set of {pages} pages does not fit into"
+        yield (
+            ("working_set",),
+            self.working_set_pages,
+            "a working set of {} pages does not fit into",
+        )
 
 
 class FixedDirty(Section):
@@ -49,7 +52,7 @@ class FixedDirty(Section):
 
     def needs(self) -> Iterator[_Need]:
         """Yield what has to fit into RAM."""
-        yield ("pages",), self.pages, f"{self.pages} dirty pages do not fit into"
+        yield ("pages",), self.pages, "{} dirty pages do not fit into"
 
 
 class RateDirty(WriteLoad):
@@ -70,8 +73,7 @@ class HotColdDirty(Section):
             for path, pages, words in load.needs():
                 yield (key, *path), pages, words
         both = self.hot.working_set_pages + self.cold.working_set_pages
-        words = f"hot and cold set together have {both} pages, more than"
-        yield ("cold", "working_set"), both, words
+        yield ("cold", "working_set"), both, "hot and cold set together have {} pages, more than"
 
 
 class MeasuredDirty(FromColumn):
@@ -87,8 +89,7 @@ class MeasuredDirty(FromColumn):
 
     def needs(self) -> Iterator[_Need]:
         """Yield what has to fit into RAM."""
-        most = max(self.measured_pages)
-        yield ("csv",), most, f"the measured {most} dirty pages do not fit into"
+        yield ("csv",), max(self.measured_pages), "the measured {} dirty pages do not fit into"
 
 
 def _form(value: object) -> type[Section]:
@@ -138,6 +139,10 @@ class Guest(Section):
         """Guest RAM in pages of 4 KiB."""
         return self.ram_bytes // units.PAGE_BYTES
 
+    @property
+    def _shown_ram(self) -> str:
+        return f"the guest's RAM of {text_of(self.ram_bytes, units.SIZE)} ({self.ram_pages} pages)"
+
     @check("ram")
     def _is_whole_pages(self) -> Iterator[str]:
         if self.ram_bytes % units.PAGE_BYTES:
@@ -146,9 +151,8 @@ class Guest(Section):
 
     @check("ram", "dirty")
     def _holds_what_is_dirtied(self) -> Iterator[Conflict]:
-        shown = f"RAM of {text_of(self.ram_bytes, units.SIZE)} ({self.ram_pages} pages)"
         found = [
-            Conflict(f"{words} the guest's {shown}", (("dirty", *path), ("ram",)))
+            Conflict(f"{words.format(pages)} {self._shown_ram}", (("dirty", *path), ("ram",)))
             for path, pages, words in self.dirty.needs()
             if pages > self.ram_pages
         ]

@@ -12,7 +12,7 @@ from colosim.scenario.fields import Choice, Switch, Time, TimeAbove0, TimeOrNone
 from colosim.scenario.section import Example, Section
 from colosim.scenario.units import TIME, text_of
 
-_Instance = Annotated[str, Choice(("migration", "block-node"), "what can be yanked")]
+_Instance = Annotated[str, Choice(("migration", "block-node", "chardev"), "what can be yanked")]
 
 
 class Watch(Section):
@@ -47,7 +47,8 @@ class Manager(Section):
         default=("migration",), min_length=1
     )
     """What it yanks, and an agent on a host does, where it is to yank at all: connections by QEMU's
-    names (query-yank). A disk has one on the primary, 'block-node'.
+    names (query-yank). A disk has one on the primary, 'block-node'; 'chardev' is every socket of
+    the proxy.
     """
     failover: Annotated[str, Choice(("short", "documented"), "a failover")] = "short"
     """What it tells a survivor: the command alone, or first, as documented for a disk,

@@ -56,7 +56,7 @@ from colosim.scenario.presets import (
 )
 from colosim.scenario.reading import Reading
 from colosim.scenario.section import Example, Section
-from colosim.scenario.service import COMPARED, DIRECT, HELD, Output, Service
+from colosim.scenario.service import COMPARED, DIRECT, HELD, SOCKETS, Output, Service
 from colosim.scenario.spread import KINDS, MEASURED, NONE
 from colosim.scenario.units import text_of
 from colosim.trace.fields import SEED_MAX
@@ -266,6 +266,18 @@ class Scenario(Section):
         if self.manager.failover == "documented":
             message = f"a documented failover needs a disk; expected disk: {Disk.example}"
             yield Conflict(message, (("manager", "failover"), ("disk",)))
+
+    @check("service", "output", "designs")
+    def _has_the_sockets_that_are_meant(self) -> Iterator[Conflict]:
+        modes = {self.mode_of(design) for _, design in entries(self.designs)}
+        if self.service is not None and COMPARED in modes:
+            return
+        for path, planned in self._planned:
+            if planned.target in SOCKETS or planned.concerns == "yank chardev":
+                yield Conflict(
+                    f"{planned.kind} {planned.target} needs a service whose output is compared",
+                    (path, ("service",)),
+                )
 
     @check()
     def _random_faults_strike_apart(self) -> Iterator[Conflict]:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 DIRECT, COMPARED, HELD, BUFFERED = "direct", "compared", "held", "filter-buffer"
 MODES = (DIRECT, COMPARED, HELD, BUFFERED)
+MIRROR, COMPARE = "mirror", "compare"
+SOCKETS = (MIRROR, COMPARE)
+"""The connections of the proxy between the hosts, as what faults strike: of the requests' copies to
+the secondary, and of its answers to the comparison."""
 
 _TIME_NS_MAX = 100 * 10**9
 _RequestRate = Annotated[int, Measure(units.REQUEST_RATE, 1, 10**14)]

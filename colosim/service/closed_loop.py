@@ -7,10 +7,7 @@ on from there, or from the resume if that lies behind.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
 from collections.abc import Callable
-from copy import copy
-from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
@@ -19,78 +16,15 @@ import numpy as np
 from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, ClosedLoop
 from colosim.service.arrivals import BLOCK, Arrivals
 from colosim.service.comparison import NEVER
-from colosim.service.requests import Requests, no_requests
+from colosim.service.waiting import FREES, SENDS, Draw, Request, State, as_arrays
 from colosim.service.workload import TAP_FRAMES, Workload
 
 if TYPE_CHECKING:
-    from colosim.service.draws import Divergence, Times, Works
+    from colosim.service.draws import Times
     from colosim.service.workload import Settings
 
-SENDS, FREES = range(2)
-_KEPT_BLOCKS: Final = 64
 
-Event = tuple[int, int, int]
-"""When by the clock of the tap, what, and of which connection."""
-
-
-@dataclass(slots=True)
-class Request:
-    """A request that has come to the tap."""
-
-    number: int
-    connection: int
-    arrived: int
-    left: int
-    """What the primary still has to do."""
-    whole: int
-    """What it is in all to the secondary, which gets a copy of it."""
-    met: int = 0
-    free_ns: int = 0
-    """When the primary was free for it."""
-
-
-@dataclass(slots=True)
-class State:
-    """All that goes on from epoch to epoch."""
-
-    clients: list[Event] = field(default_factory=list)
-    """When a connection sends, or may send again."""
-    busy: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
-    """Requests of a connection that wait for an answer."""
-    unsent: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
-    """Requests of a connection that wait to be sent."""
-    queue: list[Request] = field(default_factory=list)
-    """What the primary has not done, in order."""
-    made: int = 0
-    odd: set[int] = field(default_factory=set)
-    """Connections whose next answer differs."""
-
-    def copied(self) -> State:
-        """Return a copy that an epoch may change."""
-        busy, unsent = defaultdict(int, self.busy), defaultdict(int, self.unsent)
-        return State(
-            list(self.clients), busy, unsent, list(map(copy, self.queue)), self.made, set(self.odd)
-        )
-
-
-class Draw:
-    """What belongs to a request by its number; old blocks are forgotten."""
-
-    def __init__(self, works: Works, divergence: Divergence) -> None:
-        self._works, self._divergence = works, divergence
-        self._blocks: deque[tuple[list[int], list[int], list[bool]]] = deque(maxlen=_KEPT_BLOCKS)
-        self._drawn = 0
-
-    def of(self, number: int) -> tuple[int, int, bool]:
-        """Return how long a request takes either guest, and whether its answers differ."""
-        block, index = divmod(number, BLOCK)
-        while block >= self._drawn:
-            differing = self._divergence.take(self._drawn * BLOCK, BLOCK)
-            times, own = self._works.take(BLOCK)
-            self._blocks.append((times.tolist(), own.tolist(), differing.tolist()))
-            self._drawn += 1
-        work, whole, differs = self._blocks[block - self._drawn]
-        return work[index], whole[index], differs[index]
+NS_PER_S: Final = 10**9
 
 
 class ClosedClients(Workload):
@@ -189,9 +123,35 @@ class ClosedClients(Workload):
     def _answer_all(self) -> None:
         if self._out:
             left = np.array([left_ns for _, left_ns in self._out], np.int64)
-            over = _as_arrays([request for request, _ in self._out])
+            over = as_arrays([request for request, _ in self._out])
             self._out.clear()
             self.answer(over, slice(None), left - self.hop_ns)
+
+    def copies_by(self, at_ns: int) -> int:
+        """Return how many requests this epoch has mirrored up to then."""
+        return len(self._copies_until(at_ns))
+
+    def copy_at(self, index: int) -> int | None:
+        """Return when this epoch mirrors its request `index`, None if that is not known to come."""
+        found, ahead_ns = -1, NS_PER_S
+        while True:
+            copies = self._copies_until(self.run_ns + ahead_ns)
+            if len(copies) > index:
+                return copies[index]
+            if len(copies) == found:
+                return None  # every client waits (assumed, if none sends for that long)
+            found, ahead_ns = len(copies), 8 * ahead_ns
+
+    def _copies_until(self, until_ns: int) -> list[int]:
+        """Return when requests are mirrored up to then, if nothing stops the guests."""
+        self._go_back()
+        self._plan_until(until_ns)
+        self._before = self._state.copied(), list(self._held)
+        self._start(until_ns, NEVER if self.mute_ns is None else self.mute_ns)
+        self._go_through()
+        self._go_back()
+        copies = (came_ns - self.mirror_ns for _, came_ns in self._mirrored)
+        return [max(self.run_ns, at_ns) for at_ns in copies if at_ns <= until_ns]
 
     # ---- an epoch ------------------------------------------------------------------------------
 
@@ -368,7 +328,7 @@ class ClosedClients(Workload):
     def _stop(self) -> None:
         self._go_to_stop()
         self.dropped += len(self.comparison.dropped)
-        self.lose(_as_arrays([self._sent.pop(number) for number in self.comparison.dropped]))
+        self.lose(as_arrays([self._sent.pop(number) for number in self.comparison.dropped]))
         self._held += [(request, 0) for request in self._sent.values()]
         flushed = (request.connection for request in self._sent.values())
         for connection in self.stream.out_of_step(flushed):
@@ -380,6 +340,7 @@ class ClosedClients(Workload):
                 self._differs.add(following.number)
         self.held_peak = max(self.held_peak, len(self._held))
         self._taken = len(self._state.queue)
+        self.copied += len(self._mirrored)
         self._again = [one for one in self._mirrored if one[1] > self.copies_until_ns]
         self._answer_all()
 
@@ -408,7 +369,7 @@ class ClosedClients(Workload):
                 continue
             if len(state.queue) > self._taken + TAP_FRAMES:
                 self.dropped += 1
-                self.lose(_as_arrays([request]))
+                self.lose(as_arrays([request]))
             else:
                 state.queue.append(request)
         if self.stop_ns >= 0:
@@ -436,14 +397,4 @@ class ClosedClients(Workload):
         self.requests = self._state.made
 
     def _lose_all(self) -> None:
-        self.lose(_as_arrays([*self._state.queue, *(request for request, _ in self._held)]))
-
-
-def _as_arrays(some: list[Request]) -> Requests:
-    """Return what is to be told of requests that are over."""
-    over = no_requests()
-    over.number = np.array([one.number for one in some], np.int64)
-    over.arrived = np.array([one.arrived for one in some], np.int64)
-    over.connection = np.array([one.connection for one in some], np.int64)
-    over.met = np.array([one.met for one in some], np.int64)
-    return over
+        self.lose(as_arrays([*self._state.queue, *(request for request, _ in self._held)]))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, HELD
-from colosim.service.arrivals import BLOCK, Arrivals
+from colosim.service.arrivals import BLOCK, FAR_NS, Arrivals
 from colosim.service.comparison import MISMATCH, NEVER
 from colosim.service.frames import Frame, Frames
 from colosim.service.requests import Planned, Requests, no_requests
@@ -138,6 +138,18 @@ class OpenLoop(Workload):
                 self._planned.copies.done(at, end, free_ns, out=rest)
         return frames, surplus
 
+    def copies_by(self, at_ns: int) -> int:
+        """Return how many requests this epoch has mirrored up to then."""
+        planned, self._served_ns = self._planned, -1
+        return max(0, planned.came(at_ns) - planned.first - self._taken)
+
+    def copy_at(self, index: int) -> int | None:
+        """Return when this epoch mirrors its request `index`, None if that is not known to come."""
+        planned, self._served_ns = self._planned, -1
+        planned.came(FAR_NS - 1, self._taken + index + 1)
+        arrived = planned.all.arrived.item(planned.first + self._taken + index)
+        return None if arrived >= FAR_NS else max(self.run_ns, arrived)
+
     # ---- comparing -----------------------------------------------------------------------------
 
     def forces(self, until_ns: int) -> tuple[int, str] | None:
@@ -259,6 +271,7 @@ class OpenLoop(Workload):
                 self.dropped += len(lost)
                 self.lose(planned.all, first + lost)
             self._send_out(first, leaves)
+            self.copied += came - first - self._taken
             self._note_replays(first + self._taken, came)
         elif self.mode == HELD:
             self._send_out(first, np.full(done, NEVER))

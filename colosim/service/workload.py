@@ -124,10 +124,11 @@ class Workload:
         """Is told of requests that are over, and when their answers left, -1 for never."""
         self._untold: list[tuple[Times, Times]] = []
         """When requests arrived and their answers left, of which nobody was told yet."""
-        self._told = 0
-        self.copies = self.copies_free_ns = 0
-        """How many requests the secondary's guest has done since it runs; when it is free."""
-        self.requests = self.answered = self.dropped = self.met_pause = self.held_peak = 0
+        self.copied = self.copies = self.copies_free_ns = 0
+        """Requests mirrored in epochs that are over; how many the secondary's guest has done since
+        it runs; when it is free."""
+        self._told = self.requests = self.answered = 0
+        self.dropped = self.met_pause = self.held_peak = 0
 
     # ---- for each kind of loop -----------------------------------------------------------------
 
@@ -153,6 +154,14 @@ class Workload:
 
     def _close(self, end_ns: int) -> None:
         """Count requests up to the end of the run, and lose those that are not answered."""
+        raise NotImplementedError
+
+    def copies_by(self, at_ns: int) -> int:
+        """Return how many requests this epoch has mirrored up to then."""
+        raise NotImplementedError
+
+    def copy_at(self, index: int) -> int | None:
+        """Return when this epoch mirrors its request `index`, None if that is not known to come."""
         raise NotImplementedError
 
     def lag_at(self, begun_ns: int) -> int:

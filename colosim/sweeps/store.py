@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import colosim
 from colosim.errors import ColosimError
 from colosim.files import read_file, write_file, writing
+from colosim.sweeps.on_arrays import answered, only_simulated
 from colosim.sweeps.points import Failed
 
 if TYPE_CHECKING:
@@ -39,13 +40,14 @@ class Store:
     """The finished runs of a grid: done or failed, all others are unfinished.
 
     :param folder: where they are kept, and found again; None keeps them in memory.
-    :raises ColosimError: if the results of another sweep are there; it says what differs.
+    :param extra: what rows have of the keys that only a simulation gives (`only_simulated`).
+    :raises ColosimError: if the results of another sweep are there, and it says what differs; if
+        a key is none of the summary.
     """
 
-    def __init__(self, grid: Grid, folder: Path | None = None, *, on_arrays: bool = False) -> None:
+    def __init__(self, grid: Grid, folder: Path | None = None, extra: Sequence[str] = ()) -> None:
         self.grid = grid
-        self.on_arrays = on_arrays
-        """Whether what arrays answer is not simulated: then no row has more keys than they do."""
+        self.extra = tuple(only_simulated(sorted(set(extra))))
         self.folder = folder
         self.failed: dict[int, str] = {}
         self._done: set[int] = set()
@@ -53,7 +55,7 @@ class Store:
         self._sweep = {
             **grid.to_dict(),
             "runs": len(grid),
-            **({"engine": "auto"} if on_arrays else {}),
+            **({"with": list(self.extra)} if self.extra else {}),
             "version": {"colosim": colosim.__version__, "source": grid.source_digest},
         }
         self._digest = sha256(json.dumps(self._sweep).encode()).hexdigest()
@@ -91,7 +93,7 @@ class Store:
         :raises WriteError: if they cannot be written.
         """
         rows = {
-            number: row
+            number: {key: value for key, value in row.items() if self._keeps(key)}
             for number, row in zip(numbers, outcomes, strict=True)
             if not isinstance(row, Failed)
         }
@@ -111,6 +113,9 @@ class Store:
             text = json.dumps(batch, separators=(",", ":"))
             write_file(self.folder / _BATCHES / self._name(batch), text.encode())
         self._know(batch)
+
+    def _keeps(self, key: str) -> bool:
+        return answered(key) or any(f"{key}.".startswith(f"{own}.") for own in self.extra)
 
     def table(self) -> pa.Table:
         """Return the rows of the runs that are done, in their order."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from colosim.executors.batches import run_all
 from colosim.executors.engines import INLINE, opened
 from colosim.sweeps.grid import grid_of
-from colosim.sweeps.on_arrays import answered, rows_on_arrays
+from colosim.sweeps.on_arrays import only_simulated, rows_on_arrays
 from colosim.sweeps.points import KILLED, Failed, simulate_points
 from colosim.sweeps.store import Store
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
     from colosim.sweeps.points import Row
 
+AUTO = "auto"
 _KEPT_AT_ONCE = 1000
 _MEASURED_RUNS = 3
 _MEASURED_S = 1.0
@@ -43,7 +44,8 @@ def sweep(  # noqa: PLR0913 - as the command has options
     jobs: int = 1,
     scheduler: str | None = None,
     folder: Path | None = None,
-    engine: str = "simulate",
+    engine: str = AUTO,
+    with_keys: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Run a grid and return a row for each of its runs.
 
@@ -58,14 +60,17 @@ def sweep(  # noqa: PLR0913 - as the command has options
     :param executor: ``inline``, ``local`` (`jobs` processes), ``dask`` (at `scheduler`), or an
         executor of `concurrent.futures`, which is given `jobs` tasks at once.
     :param folder: where finished runs are kept, so that the next call goes on from there.
-    :param engine: ``auto`` answers on arrays what can be (`colosim.sweeps.on_arrays`): the same
-        rows, less the keys that only a simulation has; ``attrs["refused"]`` counts the others.
+    :param engine: ``auto`` answers on arrays what can be (`colosim.sweeps.on_arrays`), and
+        simulates the others; ``simulate`` all.  The rows are the same; ``attrs["refused"]`` counts
+        what was not answered on arrays, by why.
+    :param with_keys: keys of the summary that only a simulation gives, such as ``digest`` or
+        ``memory_peak_bytes``: no row has them else, and with them every run is simulated.
     :raises ScenarioError: if the scenario, an axis or a value is wrong.
-    :raises ColosimError: if the folder has the results of another sweep, or there is no engine.
+    :raises ColosimError: if the folder has the results of another sweep, a key is none of the
+        summary, or there is no engine.
     """
-    grid = grid_of(scenario, axes, seeds=seeds, together=together)
-    store = Store(grid, folder, on_arrays=engine == "auto")
-    refused = answer_on_arrays(store)
+    store = Store(grid_of(scenario, axes, seeds=seeds, together=together), folder, with_keys)
+    refused = answer_on_arrays(store) if engine == AUTO else Counter()
     with opened(executor, jobs, scheduler) as workers:
         frame: pd.DataFrame = run_sweep(store, workers).to_pandas()
     frame.attrs["refused"] = dict(refused)
@@ -77,12 +82,12 @@ def sweep(  # noqa: PLR0913 - as the command has options
 
 
 def answer_on_arrays(store: Store) -> Counter[str]:
-    """Answer what is unfinished on arrays, if the sweep is so; return how many are refused, by why.
+    """Answer what is unfinished on arrays; return how many runs are refused, by why.
 
     :raises GridError: if a run that is simulated to compare differs.
     """
-    if not store.on_arrays:
-        return Counter()
+    if asked := only_simulated(store.extra):
+        return Counter({f"{asked[0]} is asked for": sum(1 for _ in store.unfinished())})
     store.begin()
     rows, refused = rows_on_arrays(store.grid, store.unfinished())
     numbers = iter(rows)
@@ -105,11 +110,11 @@ def run_sweep(
     :param progress: called after each batch.
     :raises WriteError: if results cannot be written; those that were stay.
     """
-    grid, slim = store.grid, store.on_arrays
+    grid = store.grid
     store.begin()
 
     def finished(numbers: Sequence[int], outcomes: Sequence[Row | Failed]) -> bool:
-        store.add(numbers, [_as_answered(outcome) for outcome in outcomes] if slim else outcomes)
+        store.add(numbers, outcomes)
         if progress is not None:
             progress()
         failed = any(isinstance(outcome, Failed) for outcome in outcomes)
@@ -126,13 +131,6 @@ def run_sweep(
     finally:
         table = store.merge()
     return table
-
-
-def _as_answered(outcome: Row | Failed) -> Row | Failed:
-    """Return a row with the keys that arrays answer."""
-    if isinstance(outcome, Failed):
-        return outcome
-    return {key: value for key, value in outcome.items() if answered(key)}
 
 
 def seconds_a_run(store: Store) -> float:

@@ -26,6 +26,8 @@ class Purpose(StrEnum):
     """The main loop serves a monitor command or runs a bottom half."""
     DISK = "disk"
     """The main loop waits for the replicated disk, within a command; no other is served."""
+    PROXY = "proxy"
+    """A thread waits in a write to a full socket of the proxy: no command is served meanwhile."""
     BUSY = "busy"
     """The main loop does work that is none of COLO's; no command is served meanwhile."""
 

@@ -43,6 +43,8 @@ FAILOVER: Final = "failover"
 DISK_DRAIN: Final = "disk drain"
 DISK_FLUSH: Final = "disk flush"
 DISK_STEPS: Final = (DISK_DRAIN, DISK_FLUSH)
+PROXY_WRITE: Final = "proxy write"
+"""A write to a full socket of the proxy, which is no step of a checkpoint."""
 
 
 class Kind(StrEnum):

@@ -55,7 +55,12 @@ def test_a_sweep_prints_verdicts_and_goes_on(
         "sweeps/fine/results.parquet: written\n"
     )
     assert sweep("fine.yaml") == 0
-    assert capsys.readouterr() == (table, "fine: 8 runs, 0 done, 0 failed, 8 to do\n")
+    told, errors = capsys.readouterr()
+    assert told == table
+    counts, refused, simulated = errors.splitlines()
+    assert counts == "fine: 8 runs, 0 done, 0 failed, 8 to do"
+    assert refused == "8 refused: too few points alike"
+    assert simulated.startswith("8 simulated in ")
     assert sweep("fine.yaml") == 0
     assert capsys.readouterr() == (table, "fine: 8 runs, 8 done, 0 failed, 0 to do\n")
     assert sorted(path.name for path in (folder / "sweeps" / "fine").iterdir()) == [
@@ -95,8 +100,10 @@ def test_it_may_end_at_the_first_failure(folder: Path, capsys: pytest.CaptureFix
     """What is not finished then is told; the same command goes on."""
     text = (folder / "failing.yaml").read_text()
     (folder / "failing.yaml").write_text(text.replace("[4 MiB, 128 MiB]", "[128 MiB, 4 MiB]"))
-    assert sweep("failing.yaml", "--stop-at-first-failure") == 1
-    assert capsys.readouterr().err.splitlines() == [
+    assert sweep("failing.yaml", "--stop-at-first-failure", "--engine", "simulate") == 1
+    first, simulated, *others = capsys.readouterr().err.splitlines()
+    assert simulated.startswith("4 simulated in ")
+    assert [first, *others] == [
         "failing: 20 runs, 0 done, 0 failed, 20 to do",
         "16 runs are unfinished; the same command goes on from here",
         "colosim: 4 runs failed; sweeps/failing/failures.csv says why, and how to run each alone",

@@ -102,7 +102,7 @@ class Conversation:
             for side in SIDES
         }
         self.connection = Connection(env, record, scenario.network, 0, direction)
-        effects = Effects(env, record, self.hosts, self.connection, drops_commands=False)
+        effects = Effects(env, record, self.hosts, self.connection, {}, drops_commands=False)
         self.injector = Injector(env, record, effects)
         self.script = script
         self.told = Told()

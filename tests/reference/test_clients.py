@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from colosim.scenario.service import ClosedLoop, Output, Poisson, Service
-from colosim.service.closed_loop import SENDS, ClosedClients, Draw
+from colosim.service.closed_loop import ClosedClients
 from colosim.service.open_loop import OpenLoop
 from colosim.service.requests import Requests
 from colosim.service.stream import ByteStream
+from colosim.service.waiting import SENDS, Draw
 from colosim.service.workload import Settings, Workload
 from tests.reference.clients import Case, Outcome, Reference
 
