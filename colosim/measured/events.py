@@ -7,20 +7,23 @@ of the log that stand around it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from colosim.measured.log import log_events
+from colosim.measured import qmp
+from colosim.measured.log import log_events, of_monitor
 from colosim.measured.rows import Rows
 from colosim.trace.events import (
+    ColoExit,
     CommandServed,
     FailoverChanged,
     FunctionFailed,
     GuestRunning,
     GuestStopped,
     MigrationChanged,
+    OperatorSends,
     PagesCounted,
     Received,
     Sent,
@@ -34,8 +37,10 @@ if TYPE_CHECKING:
     from colosim.measured.log import Log, LogEvent
     from colosim.trace.events import OnSide
 
-TRACE, STAGES = "trace", "stages"
-"""What kind of log: QEMU's own trace events, or the lab's stage lines."""
+TRACE, STAGES, MONITOR = "trace", "stages", "monitor"
+"""What kind of log: QEMU's own trace events, the lab's stage lines, or a monitor's events alone."""
+OF_MONITOR: Final = "events of QEMU's monitor"
+"""The kind of an imported run that shows a monitor's events alone."""
 
 READY: Final = "CHECKPOINT_READY"
 REQUEST: Final = "CHECKPOINT_REQUEST"
@@ -45,9 +50,14 @@ _CODE_BYTES: Final = 4
 _RUN_STATES: Final = {"9": "running", "15": "colo"}
 """QEMU's numbers of run states, where a log has no names (before 4.2)."""
 _ENTRY_STATES: Final = {"setup", "active", "colo"}
+_COMMANDS: Final = {"x-colo-lost-heartbeat", "yank"}
 _SHOWS: Final = {
     "colo_vm_state_change": "guest",
     "runstate_set": "guest",
+    qmp.STOP: "guest",
+    qmp.RESUME: "guest",
+    qmp.MIGRATION: "migration",
+    "migrate_set_state": "migration",
     "migration_bitmap_sync_start": BITMAP_SYNC,
     "migration_bitmap_sync_end": BITMAP_SYNC,
     "ram_load_complete": RAM_LOAD,
@@ -75,9 +85,10 @@ class History:
     """What one side's log tells of one COLO session.
 
     ``shows`` has the kinds of step that this log would show if they happened, beside messages:
-    ``guest``, ``bitmap sync``, ``RAM load``, ``cache flush``.  ``entered``: the log has the entry
-    into COLO, so its first checkpoint is seen from its beginning.  ``timed``: every event of the
-    log has a time.  ``backwards``: the lines at which its clock ran backwards; from there to the
+    ``guest``, ``migration``, ``bitmap sync``, ``RAM load``, ``cache flush``.  ``entered``: the log
+    has the entry into COLO, so its first checkpoint is seen from its beginning.  ``timed``: every
+    event of the log has a time, commands of a transcript apart.  ``backwards``: the lines at which
+    its clock ran backwards; from there to the
     next checkpoint no event has a time.  ``wire_bytes``: by number of the checkpoint, bytes sent to
     the secondary, where the log has them.
     """
@@ -96,6 +107,7 @@ class History:
         """Return what a manifest says of this log; no path of this machine."""
         return {
             "source": Path(self.log.source).name,
+            "monitor": Path(self.log.monitor).name or None,
             "side": self.side,
             "kind": self.kind,
             "lines": self.log.lines,
@@ -136,21 +148,21 @@ def clocked(
 
 
 def of_trace(log: Log, side: str, events: Sequence[LogEvent]) -> History:
-    """Return the history of one side of a trace log, from its events."""
+    """Return the history of one side of a trace log, or of a monitor's events, from its events."""
     names = {event.name for event in events}
     on_clock, backwards = clocked(events, lambda event: event.words == (REQUEST,))
-    decoder = _Decoder(side, shows_guest="colo_vm_state_change" in names)
+    decoder = _Decoder(side, names)
     for event in on_clock:
         if decode := _DECODERS.get(event.name):
             decode(decoder, event)
     return History(
         side=side,
-        kind=TRACE,
+        kind=MONITOR if of_monitor(events) else TRACE,
         log=replace(log, events=()),
         events=decoder.events,
         shows=frozenset(_SHOWS[name] for name in names & _SHOWS.keys()),
         entered=any(_enters(event) for event in events),
-        timed=all(event.time_ns is not None for event in events),
+        timed=all(event.time_ns is not None for event in events if event.name != qmp.COMMAND),
         backwards=backwards,
     )
 
@@ -164,13 +176,18 @@ def _enters(event: LogEvent) -> bool:
 class _Decoder:
     """Turns the events of one side's log into typed events, one after the other.
 
-    `shows_guest`: COLO's own events say when the guest stops and runs.
+    `names` are those of all its events.  When the guest stops and runs is told by COLO's own
+    events; by run states where there are none; by the monitor's where there are no run states.
     """
 
-    def __init__(self, side: str, *, shows_guest: bool) -> None:
+    def __init__(self, side: str, names: Collection[str]) -> None:
         self.events = side_events()
         self._side = side
-        self._shows_guest = shows_guest
+        self._shows_guest = "colo_vm_state_change" in names
+        self._shows_states = self._shows_guest or "runstate_set" in names
+        self._shows_migration = "migrate_set_state" in names
+        self._in_colo = not {qmp.MIGRATION, "migrate_set_state"} & set(names)
+        self._by_operator = False
         self._running_since: int | None = None
         self._last: OnSide | None = None
         self._message_ns: int | None = None
@@ -221,8 +238,42 @@ class _Decoder:
             self.add(event, ServesAlone(self._side))
 
     def migration(self, event: LogEvent) -> None:
-        """The migration's state changed."""
-        self.add(event, MigrationChanged(self._side, event.words[-1]))
+        """The migration's state changed; a failover on the primary completes it."""
+        state = event.words[-1]
+        if event.name == qmp.MIGRATION:
+            if self._shows_migration:
+                return
+            self._failover = self._failover or (self._in_colo and state == "completed")
+        self._in_colo = self._in_colo or state == "colo"
+        self.add(event, MigrationChanged(self._side, state))
+
+    def monitor_guest(self, event: LogEvent) -> None:
+        """The monitor says that the guest stops or runs.
+
+        What is before COLO, or what an operator does, is no checkpoint's.
+        """
+        running = event.name == qmp.RESUME
+        if self._shows_states or not self._in_colo:
+            return
+        if not self._by_operator:
+            self._guest(event, running=running)
+            if running and self._failover:
+                self.add(event, ServesAlone(self._side))
+        self._by_operator = self._by_operator and not running
+
+    def colo_exit(self, event: LogEvent) -> None:
+        """COLO is left; a guest that runs after that serves alone."""
+        mode, reason = event.words
+        if mode in {self._side, "none"}:
+            self._failover = True
+            self.add(event, ColoExit(self._side, reason))
+
+    def command(self, event: LogEvent) -> None:
+        """A command was sent to the monitor."""
+        (command,) = event.words
+        self._by_operator = self._by_operator or command == "stop"
+        if command in _COMMANDS:
+            self.add(event, OperatorSends(self._side, command))
 
     def failover(self, event: LogEvent) -> None:
         """The failover's state changed."""
@@ -284,6 +335,11 @@ _DECODERS: Final[dict[str, Callable[[_Decoder, LogEvent], None]]] = {
     "ram_load_complete": _Decoder.loaded,
     "qmp_enter_x_colo_lost_heartbeat": _Decoder.lost_heartbeat,
     "qmp_enter_yank": _Decoder.yank,
+    qmp.STOP: _Decoder.monitor_guest,
+    qmp.RESUME: _Decoder.monitor_guest,
+    qmp.MIGRATION: _Decoder.migration,
+    qmp.COLO_EXIT: _Decoder.colo_exit,
+    qmp.COMMAND: _Decoder.command,
 }
 
 

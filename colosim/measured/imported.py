@@ -8,13 +8,13 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from colosim.designs.registry import load_design
 from colosim.errors import DesignError, LogError
 from colosim.measured import conditions
 from colosim.measured.conformance import Deviation, Identification, identify, parts_from
-from colosim.measured.events import REQUEST, STAGES
+from colosim.measured.events import MONITOR, OF_MONITOR, REQUEST, STAGES
 from colosim.measured.measurement import WARMUP
 from colosim.measured.merge import (
     KNOWN_LIMIT,
@@ -24,6 +24,7 @@ from colosim.measured.merge import (
     entered,
     entries,
     interleave,
+    leader_of,
     with_waits,
 )
 from colosim.measured.notes import is_run_folder, read_notes
@@ -41,7 +42,7 @@ from colosim.runs.tables import rows_of
 from colosim.scenario import loads
 from colosim.scenario.canonical import as_yaml, plain_keys
 from colosim.scenario.presets import OwnPreset
-from colosim.trace.events import PRIMARY, SECONDARY, Event, Received, Sent
+from colosim.trace.events import PRIMARY, SECONDARY, Event, GuestStopped, OnSide, Received, Sent
 
 if TYPE_CHECKING:
     from colosim.measured.events import History
@@ -49,6 +50,13 @@ if TYPE_CHECKING:
     from colosim.measured.notes import Notes
     from colosim.scenario import Scenario
     from colosim.trace.columns import Table
+
+
+_KINDS: Final = {
+    frozenset({STAGES}): "lab stage lines",
+    frozenset({MONITOR}): OF_MONITOR,
+}
+"""What the logs of a run are by their kinds; of others, traces."""
 
 
 class ImportedRun(Run):
@@ -233,7 +241,7 @@ class _Import:
             )
         self._timed = all(history.timed for history in told)
         self._sides = {history.side: history for history in told}
-        self._leading = PRIMARY if PRIMARY in self._sides else SECONDARY
+        self._leading = leader_of(told)
 
     def run(self) -> ImportedRun:
         """Put the run together."""
@@ -284,10 +292,13 @@ class _Import:
     # ---- events --------------------------------------------------------------------------------
 
     def _from_request(self, offset_ns: int) -> tuple[Sequence[Entry], int]:
-        """Return the events from the first request on, and the time of that."""
+        """Return the events from where the first checkpoint begins, and the time of that."""
         events = interleave(self._told, timed=self._timed, offset_ns=offset_ns)
-        request = (Sent if self._leading == PRIMARY else Received)(self._leading, REQUEST)
-        first = next((index for index, one in enumerate(events) if one.event == request), 0)
+        side = self._leading.side
+        begins: OnSide = GuestStopped(side)
+        if self._leading.kind != MONITOR:
+            begins = (Sent if side == PRIMARY else Received)(side, REQUEST)
+        first = next((index for index, one in enumerate(events) if one.event == begins), 0)
         events = events[first:]
         zero = events[0].time_ns if events and self._timed else 0
         return events, zero
@@ -328,6 +339,7 @@ class _Import:
             dirty_pages={} if self._notes is None else self._notes.dirty_pages,
             wire_bytes=wire_bytes,
             set_back=frozenset(history.side for history in self._told if history.backwards),
+            spoken=self._leading.kind != MONITOR,
         )
 
     # ---- what is said of it --------------------------------------------------------------------
@@ -353,7 +365,7 @@ class _Import:
         if deviation is not None:
             deviation = replace(deviation, source=Path(deviation.source).name)
         return {
-            "kind": "lab stage lines" if kinds == {STAGES} else "QEMU trace log",
+            "kind": _KINDS.get(frozenset(kinds), "QEMU trace log"),
             "run": None if notes is None else notes.name,
             "qemu": None if notes is None else notes.qemu,
             "conditions": None if notes is None else asdict(notes.conditions),
@@ -368,7 +380,7 @@ class _Import:
 def _name_of(log: Path) -> str:
     """Return a name for the run of a plain log: the file's, or its folder's if it names a side."""
     stem = log.name
-    for ending in (".gz", ".log", ".txt"):
+    for ending in (".gz", ".log", ".txt", ".qmp", ".json", ".jsonl"):
         stem = stem.removesuffix(ending)
     if stem in {PRIMARY, SECONDARY}:
         stem = log.resolve().parent.name

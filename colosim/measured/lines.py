@@ -6,6 +6,7 @@ import gzip
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -52,13 +53,17 @@ class Lines:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Lines]:
-    """Open a file for its lines; what a pipe gives is kept, so that it may be read again.
+    """Open a file for its lines, ``-`` for those of standard input.
+
+    What a pipe gives is kept, so that it may be read again.
 
     :raises LogError: if it cannot be read.
     """
     with ExitStack() as files:
         with _reading(path):
-            file: BinaryIO = files.enter_context(path.open("rb"))
+            file: BinaryIO = sys.stdin.buffer
+            if str(path) != "-":
+                file = files.enter_context(path.open("rb"))
             if stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and not file.isatty():
                 raise OSError("it is a device")
             if not file.seekable():

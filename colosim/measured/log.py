@@ -11,28 +11,31 @@ Such a log comes from ``-trace 'colo_*' -trace migrate_set_state -trace 'migrati
 * ``colo_send_message 12.345 pid=13074 msg=b'vmstate-send'``  (simpletrace.py; the number is the
   time since the event before, in microseconds)
 
+Beside trace events, or without any, it may have the monitor's (`colosim.measured.qmp`): their names
+are in capitals.  Lines may be quoted as in a mail (``> ``), and wrapped.
+
 Anything else on a line, before an event or on lines of its own, is not an error: trace events of
-other subsystems and the monitor's own (``{"timestamp": ...}``) are counted, and so are lines that
-are no event at all.  A last line that was cut off in the middle of an event is dropped and
-reported.  Message names of older series (``checkpoint-new``, ``COLO_COMMAND_...``) are given by
-their present names.
+other subsystems are counted, and so are lines that are no event at all.  A last line that was cut
+off in the middle of an event is dropped and reported.  Message names of older series
+(``checkpoint-new``, ``COLO_COMMAND_...``) are given by their present names.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from colosim.errors import LogError
+from colosim.measured import qmp
 from colosim.measured.lines import LINE_BYTES_MAX
 from colosim.measured.rows import Rows
 
 
 class LogEvent(NamedTuple):
-    """An event: its line (1-based), its trace name, where known its time and thread, and its words.
+    """An event: its line (1-based), its name, where known its time and thread, and its words.
 
     ``time_ns`` counts from what the log's clock counts from: the epoch, or with simpletrace.py the
     log's first event.  ``words``: of a message its present name as the designs spell it
@@ -45,6 +48,11 @@ class LogEvent(NamedTuple):
     time_ns: int | None
     thread: int | None
     words: tuple[str, ...] = ()
+
+
+def of_monitor(events: Iterable[LogEvent]) -> bool:
+    """Return whether events are of a monitor alone, none of a trace."""
+    return all(event.name.isupper() for event in events)
 
 
 def log_events(events: Iterable[LogEvent] = ()) -> Rows[LogEvent]:
@@ -65,7 +73,8 @@ class Log:
 
     ``other_events`` counts lines that hold an event of no interest here, ``unknown_lines`` those
     that hold none (blank ones apart); ``unknown`` has the first few of these.  ``multifd``: RAM was
-    sent through channels of its own, as events of theirs show.
+    sent through channels of its own, as events of theirs show.  ``monitor``: the file of whose
+    events of the monitor its own are part.
     """
 
     source: str
@@ -76,8 +85,10 @@ class Log:
     unknown: tuple[UnknownLine, ...]
     truncated: bool
     multifd: bool = False
+    monitor: str = ""
 
 
+_OF_COLO: Final = {qmp.STOP, qmp.RESUME, qmp.COLO_EXIT}
 _UNKNOWN_KEPT: Final = 5
 _NAME_LIMIT: Final = 64
 
@@ -94,9 +105,12 @@ _OTHER: Final = re.compile(
     r"\d+@\d+\.\d+:\w+"
     rf"|^{_DATE.pattern}\s+[a-z]\w*(?!\S)"
     r"|^[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?!\S)"
-    r'|^\{"timestamp": \{'
 )
-"""An event of another subsystem in one of the spellings, or one that the monitor reports."""
+"""An event of another subsystem in one of the spellings."""
+_MARKS: Final = re.compile(r"^(?:\s?>)+ ?")
+"""What a mail puts in front of a line that it quotes."""
+_FRESH: Final = re.compile(rf"\d+@\d|{_DATE.pattern}|\s*$")
+"""How a line begins that does not go on with the one before."""
 _MULTIFD: Final = re.compile(r"\bmultifd_(?:send|recv|new_send)\w*")
 _SIMPLE: Final = re.compile(r"\s*(?P<delta>\d+(?:\.\d+)?)(?:\s+pid=(?P<thread>\d+))?(?P<rest>.*)")
 _QUOTED: Final = re.compile(r"'(?P<word>[^']*)'")
@@ -123,32 +137,43 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
     unknown: list[UnknownLine] = []
     number = other_events = unknown_lines = 0
     truncated = multifd = False
+    begun = ""
     for number, line in enumerate(lines, start=1):
-        text = line[:LINE_BYTES_MAX].rstrip("\r\n")
+        text = _MARKS.sub("", line[:LINE_BYTES_MAX].rstrip("\r\n"))
         whole = line.endswith("\n")
-        found = list(reader.events(number, text, whole=whole))
+        joined = f"{begun} {text.strip()}"
+        if begun and _goes_on(text, joined):
+            text = joined
+        elif begun:
+            other_events += 1  # what was begun is no event that can be read
+        begun = ""
+        found, is_open = reader.events(number, text, whole=whole)
+        if is_open and whole and len(text) < LINE_BYTES_MAX:
+            begun = text
+            continue
         events.extend(found)
         if found or not text.strip():
             continue
         if not whole and reader.looks_cut(text):
             truncated = True
-        elif _OTHER.search(text):
+        elif _OTHER.search(text) or qmp.is_message(text):
             other_events += 1
             multifd = multifd or bool(_MULTIFD.search(text))
         else:
             unknown_lines += 1
             if len(unknown) < _UNKNOWN_KEPT:
                 unknown.append(UnknownLine(number, text[:200]))
-    if not any(event.name.startswith("colo_") for event in events):
+    if not any(event.name.startswith("colo_") or event.name in _OF_COLO for event in events):
         raise LogError(
             f"{source}: no COLO event in {number} lines; "
-            "was QEMU started with -trace 'colo_*' and this file as its -D?"
+            "was QEMU started with -trace 'colo_*' and this file as its -D? Of a monitor's events "
+            "STOP, RESUME and COLO_EXIT tell of COLO"
         )
     return Log(
         source,
         events,
         number,
-        other_events,
+        other_events + bool(begun),
         unknown_lines,
         tuple(unknown),
         truncated,
@@ -156,36 +181,75 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
     )
 
 
+def _goes_on(text: str, joined: str) -> bool:
+    """Whether a line goes on with the event that the one before has begun; `joined` are both."""
+    if _FRESH.match(text) or qmp.begins(text) or _HEAD.search(text):
+        return False
+    heads = list(_HEAD.finditer(joined))
+    return not heads or _words_of(heads[-1], joined[heads[-1].end() :]) is not None
+
+
 class _Reader:
     """Reads lines into events; remembers the clock of simpletrace.py, which counts differences."""
 
     def __init__(self) -> None:
         self._elapsed_ns = 0
+        self._said: qmp.Said | None = None
 
-    def events(self, number: int, text: str, *, whole: bool) -> Iterator[LogEvent]:
-        """Yield the events of a line: mostly none or one, two where writes of two threads met."""
+    def events(self, number: int, text: str, *, whole: bool) -> tuple[list[LogEvent], bool]:
+        """Return the events of a line, and whether the last goes on in the next line.
+
+        Mostly there is none or one; two where writes of two threads met.
+        """
         heads = list(_HEAD.finditer(text))
+        if not heads:
+            return self._monitors(number, text)
+        found: list[LogEvent] = []
         for index, head in enumerate(heads):
             last = index + 1 == len(heads)
             end = len(text) if last else heads[index + 1].start()
             rest = text[head.end() : end].strip()
             if last and not whole and not _closed(rest):
-                return
+                break
             time_ns, thread = _stamp(head, text[: head.start()])
+            elapsed_ns = self._elapsed_ns
             if time_ns is None and (simple := _SIMPLE.fullmatch(rest)):
-                self._elapsed_ns += _decimal_ns(simple["delta"], exponent=3)
-                time_ns = self._elapsed_ns
+                elapsed_ns += _decimal_ns(simple["delta"], exponent=3)
+                time_ns = elapsed_ns
                 thread = int(simple["thread"]) if simple["thread"] else None
                 rest = simple["rest"].strip()
-            name = _NOW.get(head["name"], head["name"])
-            words = _WORDS.get(name, _rest)(rest)
+            words = _words_of(head, rest)
+            if words is None and last:
+                return found, True
+            self._elapsed_ns = elapsed_ns
             if words is not None:
-                yield LogEvent(number, name, time_ns, thread, words)
+                found.append(LogEvent(number, _name_of(head), time_ns, thread, words))
+        return found, False
+
+    def _monitors(self, number: int, text: str) -> tuple[list[LogEvent], bool]:
+        """Return what a monitor says; libvirt writes the same event more than once."""
+        if qmp.is_open(text):
+            return [], True
+        told = qmp.said(text)
+        if told is None or (told == self._said and told.time_ns is not None):
+            return [], False
+        self._said = told
+        time_ns = _date_ns(text) if told.time_ns is None else told.time_ns
+        return [LogEvent(number, told.name, time_ns, None, told.words)], False
 
     @staticmethod
     def looks_cut(text: str) -> bool:
         """Whether a line without its newline is an event, or the head of one, that was cut off."""
-        return bool(_HEAD.search(text) or re.fullmatch(r"\d+(?:@[\d.]*(?::\w*)?)?", text))
+        cut = re.fullmatch(r"\d+(?:@[\d.]*(?::\w*)?)?", text)
+        return bool(_HEAD.search(text) or cut or qmp.is_open(text))
+
+
+def _name_of(head: re.Match[str]) -> str:
+    return _NOW.get(head["name"], head["name"])
+
+
+def _words_of(head: re.Match[str], rest: str) -> tuple[str, ...] | None:
+    return _WORDS.get(_name_of(head), _rest)(rest.strip())
 
 
 def _closed(rest: str) -> bool:
@@ -197,18 +261,23 @@ def _stamp(head: re.Match[str], before: str) -> tuple[int | None, int | None]:
     if head["thread"]:
         fraction = head["fraction"].ljust(9, "0")
         return int(head["seconds"]) * 10**9 + int(fraction), int(head["thread"])
+    return _date_ns(before), None
+
+
+def _date_ns(text: str) -> int | None:
+    """Return the time of the last date in a text, since the epoch, None if it has none."""
     date = None
-    for date in _DATE.finditer(before):  # noqa: B007 - the last date is the event's own
+    for date in _DATE.finditer(text):  # noqa: B007 - the last date is the event's own
         pass
     if date is None:
-        return None, None
+        return None
     try:
         moment = datetime.fromisoformat(date["date"] + (date["zone"] or "+00:00"))
     except ValueError:
-        return None, None
+        return None
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     fraction = (date["fraction"] or "").ljust(9, "0")
-    return (since.days * 86_400 + since.seconds) * 10**9 + int(fraction), None
+    return (since.days * 86_400 + since.seconds) * 10**9 + int(fraction)
 
 
 def _decimal_ns(text: str, exponent: int) -> int:
@@ -245,7 +314,10 @@ def _message(rest: str) -> _Words:
 def _guest(rest: str) -> _Words:
     words = [found["word"] for found in _QUOTED.finditer(rest)]
     states = {"run": "run", "running": "run", "stop": "stop", "stopped": "stop"}
-    return (states[words[-1]],) if words and words[-1] in states else None
+    match words:
+        case [_, new] if new in states:
+            return (states[new],)
+    return None
 
 
 _RUN_STATES: Final = re.compile(

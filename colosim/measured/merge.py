@@ -5,10 +5,11 @@ printed; such a pair is put in the order of cause, each event keeping its own ti
 arrive more than `SKEW_NS` before they were sent, in one direction, the sides' clocks differ; the
 difference that makes both directions equally fast is taken off the secondary's times.
 
-In the record, checkpoints end.  What must have happened but is in no log (the sending of a message
-that the sender's log does not show, the reading of one if the reader's log is missing) is in it
-too, at a time of `UNKNOWN`; so is a value that no log has.  Whatever follows from either is left
-empty in the tables.
+In the record, checkpoints end.  Of a monitor's events alone each stop of the guest in COLO begins
+one, and its running again ends it.  What must have happened but is in no log (the sending of a
+message that the sender's log does not show, the reading of one if the reader's log is missing) is
+in it too, at a time of `UNKNOWN`; so is a value that no log has.  Whatever follows from either is
+left empty in the tables.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from colosim.measured.events import REQUEST, STAGES
+from colosim.measured.events import MONITOR, REQUEST, STAGES
 from colosim.measured.rows import Rows
 from colosim.trace.events import (
     ABORTED,
@@ -29,6 +30,7 @@ from colosim.trace.events import (
     CheckpointEnded,
     ColoExit,
     GuestRunning,
+    GuestStopped,
     LockGot,
     OnSide,
     Received,
@@ -204,15 +206,23 @@ class _Interleaving:
         self._order.append(entry)
 
 
+def leader_of(histories: Collection[History]) -> History:
+    """Return whose events say where checkpoints begin and end: the primary's, if it has messages.
+
+    Else the secondary's, if that has; else the primary's, or the one that there is.
+    """
+    return min(histories, key=lambda history: (history.kind == MONITOR, history.side))
+
+
 # ---- one record ----------------------------------------------------------------------------------
 
 
 def entries(events: Iterable[Entry], histories: Collection[History]) -> Iterator[Entry]:
     """Yield the record of a run from its sides' events in order.
 
-    The primary's messages say where a checkpoint begins and ends, the secondary's if it is alone.
+    What `leader_of` them shows says where a checkpoint begins and ends.
     """
-    checkpoints = _Checkpoints(min(histories, key=lambda history: history.side), len(histories))
+    checkpoints = _Checkpoints(histories)
     for event in events:
         yield from checkpoints.enter(event)
 
@@ -252,10 +262,16 @@ def with_waits(entries: Iterable[Entry]) -> Iterator[Entry]:
 class _Checkpoints:
     """Counts checkpoints, and the messages that are on their way."""
 
-    def __init__(self, leader: History, sides: int) -> None:
+    def __init__(self, histories: Collection[History]) -> None:
+        leader = leader_of(histories)
+        shows = {one.side: one.kind == STAGES or "guest" in one.shows for one in histories}
         self._leading = leader.side
-        self._alone = sides == 1
-        self._shows_guest = leader.kind == STAGES or "guest" in leader.shows
+        self._silent = leader.kind == MONITOR
+        self._alone = sum(one.kind != MONITOR for one in histories) == 1
+        self._resumes = PRIMARY if shows.get(PRIMARY) else ""
+        """The side whose guest's running commits a checkpoint; none if its log does not show it."""
+        if self._silent:
+            self._resumes = leader.side
         self._number = 0
         self._open = False
         self._loaded = False
@@ -265,12 +281,25 @@ class _Checkpoints:
         """Yield what an event enters into the record."""
         time_ns, event, value = entry
         outcome = ""
-        if isinstance(event, OnSide) and event.side == self._leading:
-            if isinstance(event, Sent | Received) and event.message == REQUEST:
+        if isinstance(event, OnSide):
+            if event.side == self._leading and self._begins(event):
                 if self._open:
                     yield self._close(ABORTED, time_ns)
-                self._open, self._loaded = True, False
+                self._open, self._loaded = True, self._silent
+                if self._silent:
+                    yield Entry(UNKNOWN, Sent(PRIMARY, REQUEST), UNKNOWN)
             outcome = self._outcome(event) if self._open else ""
+        yield from self._sending(event, value)
+        if outcome == ABORTED:
+            yield self._close(outcome, time_ns)
+        yield entry
+        if isinstance(event, Sent) and self._alone:
+            yield Entry(UNKNOWN, Received(OTHER[event.side], event.message), value)
+        if outcome == COMMITTED:
+            yield self._close(outcome, time_ns)
+
+    def _sending(self, event: Event, value: int) -> Iterator[Entry]:
+        """Yield the sending of a message that is read, if no log shows it."""
         match event:
             case Sent():
                 self._unread[event] += 1
@@ -280,26 +309,28 @@ class _Checkpoints:
                     self._unread[sending] -= 1
                 else:
                     yield Entry(UNKNOWN, sending, value)
-        if outcome == ABORTED:
-            yield self._close(outcome, time_ns)
-        yield entry
-        if isinstance(event, Sent) and self._alone:
-            yield Entry(UNKNOWN, Received(OTHER[event.side], event.message), value)
-        if outcome == COMMITTED:
-            yield self._close(outcome, time_ns)
+
+    def _begins(self, event: OnSide) -> bool:
+        """Return whether an event of the leading side begins a checkpoint."""
+        if self._silent:
+            return isinstance(event, GuestStopped)
+        return isinstance(event, Sent | Received) and event.message == REQUEST
 
     def _outcome(self, event: OnSide) -> str:
-        """Return how an event of the leading side ends the checkpoint, ``""`` if it does not."""
+        """Return how an event ends the checkpoint, ``""`` if it does not."""
         match event:
+            case GuestRunning(side) if side == self._resumes:
+                if self._loaded:
+                    return COMMITTED
+                self._loaded = side != self._leading  # its peer prints a line after the act
+                return "" if self._loaded else ABORTED
+            case OnSide(side) if side != self._leading:
+                return ""
             case ColoExit() | ServesAlone():
                 return ABORTED
-            case Sent("secondary", "VMSTATE_LOADED"):
-                return COMMITTED
-            case Received("primary", "VMSTATE_LOADED"):
-                self._loaded = True
-                return "" if self._shows_guest else COMMITTED
-            case GuestRunning("primary"):
-                return COMMITTED if self._loaded else ABORTED
+            case Sent("secondary", "VMSTATE_LOADED") | Received("primary", "VMSTATE_LOADED"):
+                ended, self._loaded = self._loaded or not self._resumes, True
+                return COMMITTED if ended else ""
         return ""
 
     def _close(self, outcome: str, time_ns: int) -> Entry:

@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colosim.errors import LogError
+from colosim.measured.events import OF_MONITOR
 from colosim.measured.measurement import LATENCY_NS, Conditions, MeasuredRun, checkpoints_of
+from colosim.measured.recording import options_for
 from colosim.measured.stage_formulas import PAGE_STREAM_BYTES
 from colosim.runs.stored import MANIFEST, read_manifest, read_run
 from colosim.scenario.presets import KVM
 from colosim.scenario.units import BANDWIDTH, text_of
+from colosim.trace.events import PRIMARY
 
 if TYPE_CHECKING:
     from colosim.runs.run import Run
@@ -81,12 +84,18 @@ def run_directories(path: str | PathLike[str]) -> list[Path]:
 def read_own(path: str | PathLike[str]) -> OwnRun:
     """Return the run in the directory of an imported log.
 
-    :raises LogError: if it is the directory of a simulated run.
+    :raises LogError: if it is the directory of a simulated run, or shows pauses alone.
     :raises RunDirectoryError: if it is damaged.
     """
     source = read_manifest(Path(path)).get("source")
     if source is None:
         raise LogError(f"{path} is a simulated run: costs are fitted to real ones")
+    if source["kind"] == OF_MONITOR:
+        options = options_for(PRIMARY)
+        raise LogError(
+            f"{path}: a monitor's events show pauses alone; costs are fitted to traces, of a QEMU "
+            f"started with {options}"
+        )
     run = read_run(path)
     rows = _rows(run)
     for row in rows:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from colosim.designs.messages import SET_UP
 from colosim.designs.registry import load_design, load_designs
 from colosim.host.failover import BY_COMMAND
-from colosim.measured.events import REQUEST, STAGES
+from colosim.measured.events import MONITOR, REQUEST, STAGES
 from colosim.measured.stage_log import SHOWN
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
@@ -78,6 +78,9 @@ class Protocol:
         events = self.events[history.side]
         if history.kind == STAGES:
             return _once(event for event in events if event in SHOWN)
+        if history.kind == MONITOR:
+            guest = (GuestRunning, GuestStopped)
+            return tuple(event for event in events if isinstance(event, guest))
         return _once(event for event in events if _visible(event, history.shows))
 
 

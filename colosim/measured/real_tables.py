@@ -41,12 +41,14 @@ class BesideLog:
 
     `streams_ram`: RAM is streamed, so it is loaded before VMSTATE_SIZE is read.  `dirty_pages`,
     `wire_bytes`: by number of the checkpoint.  `set_back`: the sides whose clock ran backwards.
+    `spoken`: a log shows messages.
     """
 
     streams_ram: bool
     dirty_pages: Mapping[int, int]
     wire_bytes: Mapping[int, int]
     set_back: frozenset[str] = frozenset()
+    spoken: bool = True
 
 
 def tables_of(entries: Sequence[Entry], beside: BesideLog, *, timed: bool) -> dict[str, Table]:
@@ -62,6 +64,8 @@ def tables_of(entries: Sequence[Entry], beside: BesideLog, *, timed: bool) -> di
     found["memory"] = _kept(found["memory"], _seen(found["memory"]["time_ns"]))
     for name in ("checkpoints", "locks", "messages"):
         found[name] = {column: _known(cells) for column, cells in found[name].items()}
+    if not beside.spoken:
+        found["messages"] = {name: column[:0] for name, column in found["messages"].items()}
     _complete(found["checkpoints"], entries, beside)
     if not timed:
         for name in ("checkpoints", "locks", "messages"):

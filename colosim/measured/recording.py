@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from colosim.measured.events import TRACE
+from colosim.measured.events import MONITOR, TRACE
 from colosim.trace.events import PRIMARY, SECONDARY
 from colosim.trace.steps import BITMAP_SYNC, CACHE_FLUSH, RAM_LOAD
 
@@ -27,6 +27,15 @@ _WANTED: Final = {
     ),
 }
 """By side: the kind of step as `History.shows` has it, what it tells, and the option for it."""
+_MESSAGES: Final = "the stages of a checkpoint"
+
+
+def options_for(side: str) -> str:
+    """Return the options of QEMU's command line with which a side's log shows all that it can."""
+    traces = "-trace 'colo_*' -trace migrate_set_state"
+    return " ".join(
+        [f"{_TIMES} -D {side}.log {traces}", *(option for _, _, option in _WANTED[side])]
+    )
 
 
 def lacking(histories: Sequence[History]) -> list[str]:
@@ -35,14 +44,21 @@ def lacking(histories: Sequence[History]) -> list[str]:
 
 
 def _lacking(history: History) -> Iterator[str]:
-    if history.kind != TRACE:
+    name = Path(history.log.source).name
+    if history.kind == MONITOR:
+        wanted = [one for one in _WANTED[history.side] if one is not _GUEST]
+        told, options = [_MESSAGES, *(what for _, what, _ in wanted)], [options_for(history.side)]
+        if "migration" not in history.shows:
+            yield f"{name} does not show the migration's status, so its first pause may be that of"
+            yield "  the migration itself; for that enable its capability 'events' on both sides"
+    elif history.kind == TRACE:
+        missing = [one for one in _WANTED[history.side] if one[0] not in history.shows]
+        told, options = [what for _, what, _ in missing], [option for _, _, option in missing]
+        if not history.timed and not history.backwards:
+            told.append("times")
+            options.append(_TIMES)
+    else:
         return
-    missing = [one for one in _WANTED[history.side] if one[0] not in history.shows]
-    told, options = [what for _, what, _ in missing], [option for _, _, option in missing]
-    if not history.timed and not history.backwards:
-        told.append("times")
-        options.append(_TIMES)
     if told:
-        name = Path(history.log.source).name
         yield f"{name} does not show {', '.join(told)}; for that start QEMU with"
         yield f"  {' '.join(options)}"

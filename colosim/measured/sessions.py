@@ -1,7 +1,8 @@
 """Whose logs these are: files of a real run, the COLO sessions in each, and the sides of a session.
 
-A log may be of one side, or of two processes that write to one file; it may be gzipped; and after a
-failover a process may enter COLO again, perhaps in the other role.  Each session is a run.
+A log may be of one side, or of two processes that write to one file; it may be gzipped; it may be
+what a monitor said, beside a trace or alone; and after a failover a process may enter COLO again,
+perhaps in the other role.  Each session is a run.
 
 A message has a direction, so each one sent or received is a vote for a side.  One vote against many
 is a message on the wrong side, which the check against the protocol reports; many on both sides are
@@ -18,10 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from colosim.errors import LogError
-from colosim.measured import log
-from colosim.measured.events import READY, REQUEST, of_trace
+from colosim.measured import log, qmp
+from colosim.measured.events import READY, of_trace
 from colosim.measured.lines import opened
+from colosim.measured.monitors import named_side, with_monitors
 from colosim.measured.stage_log import of_stages, parse_stages, side_of, streams_ram
+from colosim.measured.whose import MESSAGES, hint, vote
 from colosim.trace.events import PRIMARY, SECONDARY
 
 if TYPE_CHECKING:
@@ -32,22 +35,12 @@ if TYPE_CHECKING:
     """The histories of one session, at most one a side, the primary's first."""
 
 _SIDES: Final = (PRIMARY, SECONDARY)
-_MESSAGES: Final = {"colo_send_message", "colo_receive_message"}
-_FROM_PRIMARY: Final = {REQUEST, "VMSTATE_SEND", "VMSTATE_SIZE", "GUEST_SHUTDOWN"}
-_FROM_SECONDARY: Final = {READY, "CHECKPOINT_REPLY", "VMSTATE_RECEIVED", "VMSTATE_LOADED"}
-_HINTS: Final = {
-    "migration_bitmap_sync_start": PRIMARY,
-    "migration_bitmap_sync_end": PRIMARY,
-    "colo_flush_ram_cache_begin": SECONDARY,
-    "colo_flush_ram_cache_end": SECONDARY,
-    "ram_load_complete": SECONDARY,
-}
-"""Events that are no messages, and the only side on which they happen."""
 _BOTH_LEAST: Final = 4
 """Fewer messages than this of one side do not make a second side."""
 _BOTH_SHARE: Final = 4
 """One message in so many must be of the other side to make it one."""
-_LOGS_MAX: Final = 2
+_LOGS_MAX: Final = 4
+"""A trace of each side, and its monitor's events."""
 
 
 def log_files(folder: Path) -> list[Path]:
@@ -67,24 +60,31 @@ def log_files(folder: Path) -> list[Path]:
 
 
 def sessions(paths: Sequence[str | PathLike[str]]) -> list[Session]:
-    """Return the COLO sessions of one or two logs, in their order.
+    """Return the COLO sessions of the logs of one pair, in their order.
 
-    :raises LogError: if a log cannot be read, has no COLO event, shows no side, if both are of one
+    :raises LogError: if a log cannot be read, has no COLO event, shows no side, if two are of one
         side, or if it is not told which sessions of them belong together.
     """
     if len(paths) > _LOGS_MAX:
-        raise LogError(f"{len(paths)} logs are given; a run has one log a side")
+        raise LogError(
+            f"{len(paths)} logs are given; a run has one log a side, and one of its monitor"
+        )
     of_logs: list[list[Session]] = []
     with ExitStack() as files:
         texts = [(str(path), files.enter_context(opened(Path(path)))) for path in paths]
         staged = [parse_stages(lines, source) for source, lines in texts]
         split = any(map(streams_ram, staged))
+        traced = []
         for (source, lines), stages in zip(texts, staged, strict=True):
             side = side_of(stages)
             if side is None:
-                of_logs.append(sessions_of(log.parse(lines, source)))
+                traced.append(log.parse(lines, source))
             else:
                 of_logs.append([[of_stages(stages, side, split=split)]])
+    of_logs += map(sessions_of, with_monitors(traced))
+    if len(of_logs) > len(_SIDES):
+        sources = ", ".join(own[0][0].log.source for own in of_logs)
+        raise LogError(f"{sources}: no two of these are of one QEMU by their times; a run has two")
     return of_logs[0] if len(of_logs) == 1 else _together(*of_logs)
 
 
@@ -149,16 +149,23 @@ def _cut(events: Sequence[LogEvent]) -> Iterator[Sequence[LogEvent]]:
     """Yield each session's events: one message of each is CHECKPOINT_READY, the first.
 
     What of the next migration stands before it, its set-up, is of the session that it leads to.
+    A monitor alone tells of a new one by its set-up, after COLO was left.
     """
     begin = 0
     spoken, setup = False, None
+    alone = log.of_monitor(events)
     for place, event in enumerate(events):
-        if event.words == (READY,):
+        if alone and spoken and event.words == ("setup",):
+            yield events[begin:place]
+            begin, spoken = place, False
+        elif alone:
+            spoken = spoken or event.name == qmp.COLO_EXIT
+        elif event.words == (READY,):
             if spoken:
                 cut = place if setup is None else setup
                 yield events[begin:cut]
                 begin, spoken = cut, False
-        elif event.name in _MESSAGES:
+        elif event.name in MESSAGES:
             spoken, setup = True, None
         elif setup is None and event.words == ("setup",):
             setup = place
@@ -170,13 +177,15 @@ def _sides(source: str, events: Sequence[LogEvent]) -> list[tuple[str, Sequence[
 
     Of two sides in one file, events of a thread that shows no side are left out.
     """
-    votes = Counter(side for event in events if (side := _vote(event)) is not None)
+    votes = Counter(side for event in events if (side := vote(event)) is not None)
     if not votes:
-        votes = Counter(side for event in events if (side := _hint(event)) is not None)
+        votes = Counter(side for event in events if (side := hint(event)) is not None)
+    if not votes and (named := named_side(source)):
+        return [(named, events)]
     if not votes:
         raise LogError(
             f"{source}: it has COLO events, but none that shows whether the primary or the "
-            "secondary wrote it"
+            "secondary wrote it; give the file a name with that word in it"
         )
     side, most = max(votes.items(), key=lambda item: (item[1], item[0]))
     other = votes.total() - most
@@ -185,7 +194,7 @@ def _sides(source: str, events: Sequence[LogEvent]) -> list[tuple[str, Sequence[
         found = {one: log.log_events() for one in _SIDES}
         for event in events:
             if event.thread is None:
-                own = _vote(event) or _hint(event)
+                own = vote(event) or hint(event)
             else:
                 own = side_of_thread.get(event.thread)
             if own is not None:
@@ -195,33 +204,12 @@ def _sides(source: str, events: Sequence[LogEvent]) -> list[tuple[str, Sequence[
     return [(side, events)]
 
 
-def _vote(event: LogEvent) -> str | None:
-    """Return the side that a message was sent or received by, None for other events."""
-    if event.name not in _MESSAGES:
-        return None
-    sent = event.name == "colo_send_message"
-    if event.words[0] in _FROM_PRIMARY:
-        return PRIMARY if sent else SECONDARY
-    if event.words[0] in _FROM_SECONDARY:
-        return SECONDARY if sent else PRIMARY
-    return None
-
-
-def _hint(event: LogEvent) -> str | None:
-    """Return the only side on which an event that is no message happens."""
-    if event.name == "migrate_set_state" and event.words == ("setup",):
-        return PRIMARY
-    if event.name == "runstate_set" and event.words[0] == "inmigrate":
-        return SECONDARY
-    return _HINTS.get(event.name)
-
-
 def _threads(events: Sequence[LogEvent]) -> dict[int, str]:
     """Return of which side each thread is."""
     by_thread: dict[int, Counter[str]] = {}
     for event in events:
-        side = _vote(event) or _hint(event)
+        side = vote(event) or hint(event)
         if event.thread is not None and side is not None:
             # A message says more than a hint: a thread that speaks is known by its messages.
-            by_thread.setdefault(event.thread, Counter())[side] += 8 if _vote(event) else 1
+            by_thread.setdefault(event.thread, Counter())[side] += 8 if vote(event) else 1
     return {thread: max(votes, key=lambda one: votes[one]) for thread, votes in by_thread.items()}

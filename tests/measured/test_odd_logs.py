@@ -131,7 +131,7 @@ def test_a_design_with_options_is_held_against_the_log_too() -> None:
         "2026-11-29T09:53:12.901384Z migration_cleanup \n",
         "qio_channel_socket_new Socket new ioc=0x55\n",
         "qio_channel_socket_new 12.345 pid=13 ioc=0x55\n",
-        '{"timestamp": {"seconds": 1588276704, "microseconds": 917406}, "event": "RESUME"}\n',
+        '{"timestamp": {"seconds": 1588276704, "microseconds": 917406}, "event": "RTC_CHANGE"}\n',
     ],
 )
 def test_events_of_other_subsystems_are_not_unknown(line: str) -> None:

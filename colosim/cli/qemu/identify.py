@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 def command(*, paths: tuple[Path, ...], form: str) -> int:
     """Say which designs a log can come from.
 
-    One or two LOGs (one a side) are one run, or one each time that COLO was entered; a RUN_DIR is
-    a run of its own. The answer is a set: messages and state changes alone do not tell all designs
-    apart, and no trace shows who holds the iothread lock. The exit status is 1 if no design can
-    have written the logs; then each design's first impossible event is printed.
+    LOGs (one a side, and one of its monitor) are one run, or one each time that COLO was entered; a
+    RUN_DIR is a run of its own. The answer is a set: messages and state changes alone do not tell
+    all designs apart, and no trace shows who holds the iothread lock. The exit status is 1 if no
+    design can have written the logs; then each design's first impossible event is printed.
     """
     from colosim.measured.conformance import identify
     from colosim.measured.sessions import log_files, sessions
@@ -71,7 +71,8 @@ def described(log: dict[str, Any]) -> str:
         notes.append(f"its clock ran backwards (line {lines}), no times from there to the next")
         notes[-1] += " checkpoint"
     notes += ["RAM went through multifd channels"] if log["multifd"] else []
-    return f"{log['source']}: {log['side']}, {', '.join(notes)}"
+    beside = f" with {log['monitor']}" if log["monitor"] else ""
+    return f"{log['source']}{beside}: {log['side']}, {', '.join(notes)}"
 
 
 def _lines(identification: Identification, told: Sequence[History]) -> list[str]:

@@ -44,9 +44,11 @@ def command(
 ) -> int:
     """Turn a real run into a run directory, with the tables that a simulated run has.
 
-    A LOG is what QEMU writes with -trace 'colo_*' -D LOG, of one side or one of each; a RUN_DIR is
-    a folder with primary.log.gz and secondary.log.gz, and each is a run of its own. So is each time
-    that COLO was entered anew. Without --design it is taken to be of a design that it can come
+    A LOG is what QEMU writes with -trace 'colo_*' -D LOG, of one side or one of each, or what its
+    monitor says (STOP, RESUME, COLO_EXIT; of QMP, qmp-shell, virsh qemu-monitor-event), beside
+    those or alone; gzipped or not, - for standard input. A RUN_DIR is a folder with primary.log.gz
+    and secondary.log.gz, and each is a run of its own. So is each time that COLO was entered anew.
+    Without --design it is taken to be of a design that it can come
     from. What no log tells (network, guest RAM, hosts) may be stated, for a fit and for those who
     read the run: --network 10gbe --set guest.ram=8GiB. The exit status is 1 if a log has an event
     that the design cannot produce; its tables are written all the same.
