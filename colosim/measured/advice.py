@@ -10,7 +10,7 @@ _NEXT: Final = (
     (("vm_start", "device_save", "bitmap_sync"), "the primary's log"),
     (("bitmap_sync_ram",), "runs with two sizes of guest RAM (--set guest.ram=... at the import)"),
     (
-        ("page_scan", "socket_write", "stream_start"),
+        ("socket_write", "stream_start"),
         "a run without a bandwidth limit whose checkpoints have 250 to 600 dirty pages",
     ),
     (
@@ -18,9 +18,10 @@ _NEXT: Final = (
         "both sides' logs of a run without a bandwidth limit, of more than 300 dirty pages",
     ),
     (
-        ("cache_flush", "reset", "device_load"),
+        ("cache_flush", "device_load"),
         "the secondary's log, with -trace 'colo_flush_ram_cache_*'",
     ),
+    (("reset",), "the secondary's log of QEMU 11, likewise: it resets the machine at each load"),
     (("cache_flush_first",), "the secondary's log from the entry into COLO on, under KVM"),
     (("channel_write", "channel_read"), "a run with multifd channels (--design qemu-11+multifd=4)"),
 )

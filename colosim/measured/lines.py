@@ -61,12 +61,11 @@ def opened(path: Path) -> Iterator[Lines]:
     """
     with ExitStack() as files:
         with _reading(path):
-            file: BinaryIO = sys.stdin.buffer
-            if str(path) != "-":
-                file = files.enter_context(path.open("rb"))
-            if stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and not file.isatty():
+            piped = str(path) == "-"
+            file: BinaryIO = sys.stdin.buffer if piped else files.enter_context(path.open("rb"))
+            if not piped and stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and not file.isatty():
                 raise OSError("it is a device")
-            if not file.seekable():
+            if piped or not file.seekable():
                 copy = files.enter_context(tempfile.TemporaryFile())
                 shutil.copyfileobj(file, copy)
                 file = copy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +11,7 @@ from colosim.measured.advice import next_runs
 from colosim.measured.conditions import host_preset
 from colosim.measured.cost_file import base_costs, base_preset
 from colosim.measured.fit import fit
-from colosim.measured.own_runs import Link, OwnRun, completed, link_of, read_own
+from colosim.measured.own_runs import Link, OwnRun, completed, links_of, read_own
 from colosim.scenario.presets import DEFAULT_HOST, TCG
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ _WIDTH: Final = 80
 
 def fit_own(
     sources: Sequence[Path], *, base: str | None = None, designs: Sequence[str] = ()
-) -> tuple[Fit, Link | None, list[OwnRun]]:
+) -> tuple[Fit, dict[str, Link], list[OwnRun]]:
     """Fit costs to the run directories of imported logs.
 
     Without a ``base`` what they do not determine is kept as in `DEFAULT_HOST`, of runs that were
-    stated to be under software emulation as in the laboratory's preset of their design.  The link
-    that is estimated comes back with the fit, None if every run states its network.
+    stated to be under software emulation as in the laboratory's preset of their design.  The links
+    that are estimated come back with the fit, by the name of the run.
 
     :raises LogError: if one is no such directory, two have one name, the runs show no checkpoint,
         or a stage's residuals are beyond measure.
@@ -47,11 +47,9 @@ def fit_own(
     if base is None:
         emulated = found[0].accelerator == TCG
         base = host_preset(found[0].run) if emulated else DEFAULT_HOST
-    link = None
-    if unknown := [own.run for own in found if not own.network_known]:
-        link = link_of(unknown, base_costs(base))
+    links = links_of([own.run for own in found if not own.network_known], base_costs(base))
     accelerator = base_preset(base).accelerator
-    made = fit([completed(own, link, accelerator) for own in found], base=base)
+    made = fit([completed(own, links.get(own.run.name), accelerator) for own in found], base=base)
     for residual in made.residuals:
         if residual.median > BEYOND_MEASURE:
             raise LogError(
@@ -59,16 +57,17 @@ def fit_own(
                 f"{residual.runs} runs: they are not of one pair of hosts, or their network, "
                 "design or guest RAM is not what was stated"
             )
-    return made, link, found
+    return made, links, found
 
 
-def notes_of(found: Fit, link: Link | None, runs: Sequence[OwnRun]) -> list[str]:
+def notes_of(found: Fit, links: Mapping[str, Link], runs: Sequence[OwnRun]) -> list[str]:
     """Return what a fit to one's own runs cannot know, and what to record next, as lines."""
     fitted = [key for key, one in found.estimates.items() if not one.undetermined]
     kept = [key for key in base_costs(found.base) if key not in fitted]
     lines = [f"from {found.base}, since the runs do not determine them: {', '.join(kept)}"]
-    if link is not None:
-        lines += link.lines()
+    for link in dict.fromkeys(links.values()):
+        of = ", ".join(name for name, one in links.items() if one == link)
+        lines.append(f"link{'' if len(runs) == 1 else f' of {of}'}: {link}")
     if not all(own.ram_known for own in runs):
         lines.append("guest RAM: not stated, taken as 1 GiB; bitmap_sync_ram alone depends on it")
     if all(own.accelerator is None for own in runs):

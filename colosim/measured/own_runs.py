@@ -35,6 +35,8 @@ SLOWER: Final = 2.0
 """The link is taken for slower than the hosts if a page takes so many times what these need."""
 _APART: Final = 2.0
 """How far apart in pages two checkpoints are, as a ratio, between which a rate is measured."""
+_ONE_LINK: Final = 1.25
+"""Estimates of one link's rate from different runs are not further apart, as a ratio."""
 _MOST: Final = 1_000
 _NS_PER_S: Final = 10**9
 
@@ -53,24 +55,26 @@ class OwnRun:
 class Link:
     """What is assumed of a link that was not named: `bits_per_s`, None if the hosts are slower.
 
-    `exact`: the rate was measured between checkpoints of different sizes.
+    `shown`: some log shows RAM streams.  `exact`: the rate was measured between checkpoints of
+    different sizes.
     """
 
     bits_per_s: int | None
     exact: bool
-    runs: int
+    shown: bool
 
-    def lines(self) -> list[str]:
+    def __str__(self) -> str:
         """Return what is said of it."""
-        if not self.runs:
-            return ["link: not stated, and these logs do not show it: the primary's does"]
+        if not self.shown:
+            return "not stated, and these logs do not show it: the primary's does"
         if self.bits_per_s is None:
-            what = "link: not stated, and RAM moved as fast as hosts do: taken for unlimited"
-            return [f"{what} (state it at the import: --network PRESET)"]
+            what = "not stated, and RAM moved as fast as hosts do: taken for unlimited"
+            return f"{what} (state it at the import: --network PRESET)"
         rate = text_of(self.bits_per_s // 8, BANDWIDTH)
         how = "" if self.exact else " or a little more, since all checkpoints are of about one size"
         scenario = f"network: {{preset: 10gbe, bandwidth: {rate}}}"
-        return [f"link: not stated, estimated as {rate}{how}; in a scenario: {scenario}"]
+        wrong = "if it was faster, the hosts are slow, and that is to be stated (--network PRESET)"
+        return f"not stated, estimated as {rate}{how}; in a scenario: {scenario}; {wrong}"
 
 
 def run_directories(path: str | PathLike[str]) -> list[Path]:
@@ -168,22 +172,37 @@ def _conditions(scenario: Scenario) -> Conditions:
     )
 
 
+def links_of(runs: Sequence[MeasuredRun], costs: Mapping[str, float]) -> dict[str, Link]:
+    """Return the link of each run, by its name; runs whose rates agree have one link.
+
+    Parameters are those of `link_of`.
+    """
+    found = {run.name: link_of([run], costs) for run in runs}
+    rates = sorted((rate, name) for name, link in found.items() if (rate := link.bits_per_s))
+    while rates:
+        least, _ = rates[0]
+        names = [name for rate, name in rates if rate <= _ONE_LINK * least]
+        common = link_of([run for run in runs if run.name in names], costs)
+        found |= dict.fromkeys(names, common)
+        rates = rates[len(names) :]
+    return found
+
+
 def link_of(runs: Sequence[MeasuredRun], costs: Mapping[str, float]) -> Link:
     """Return the link that the RAM streams of runs show; ``costs`` in ns are those of the hosts.
 
     A page takes what the median of the slopes between any two checkpoints is whose sizes differ
     (Theil and Sen's estimate), which no fixed time changes.
     """
-    pages, times, names = [], [], set()
+    pages, times = [], []
     for run in runs:
         for one in run.counted():
             took = one.between("p_synced", "p_received")
             if took and one.dirty_pages:
                 pages.append(one.dirty_pages)
                 times.append(took)
-                names.add(run.name)
     if not pages:
-        return Link(None, exact=False, runs=0)
+        return Link(None, exact=False, shown=False)
     step = -(-len(pages) // _MOST)
     many, took_ns = np.array(pages[::step], float), np.array(times[::step], float)
     apart = many[:, None] >= _APART * many[None, :]
@@ -199,11 +218,11 @@ def link_of(runs: Sequence[MeasuredRun], costs: Mapping[str, float]) -> Link:
         costs["cache_load"] + PAGE_STREAM_BYTES * costs["socket_read"],
     )
     if page_ns <= SLOWER * hosts_ns:
-        return Link(None, exact=exact, runs=len(names))
+        return Link(None, exact=exact, shown=True)
     wire = PAGE_STREAM_BYTES * FRAME_BYTES / PAYLOAD_BYTES
     megabits = 8 * wire * _NS_PER_S / page_ns / 10**6
     digits = 10 ** max(0, len(str(int(megabits))) - 3)
-    return Link(round(megabits / digits) * digits * 10**6, exact=exact, runs=len(names))
+    return Link(round(megabits / digits) * digits * 10**6, exact=exact, shown=True)
 
 
 def completed(own: OwnRun, link: Link | None, accelerator: str) -> MeasuredRun:

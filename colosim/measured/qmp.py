@@ -22,15 +22,19 @@ NEXT_ROUND: Final = "MIGRATION_PASS"
 COMMAND: Final = "EXECUTE"
 """Not an event: a command that was sent."""
 
-_QUOTE: Final = r"u?[\"']"
-_EVENT: Final = re.compile(rf"{_QUOTE}event[\"']\s*:\s*{_QUOTE}(?P<name>[A-Z][A-Z0-9_]*)[\"']")
+_QUOTE: Final = r"u?\\?[\"']"
+"""As QMP, Python, or a message that stands in a string has it."""
+_EVENT: Final = re.compile(rf"{_QUOTE}event{_QUOTE}\s*:\s*{_QUOTE}(?P<name>[A-Z][A-Z0-9_]*)")
 _VIRSH: Final = re.compile(
     r"\bevent '?(?P<name>[A-Z][A-Z0-9_]*)'?"
     r"(?: at (?P<seconds>\d{1,12})\.(?P<fraction>\d{1,9}))? for domain\b"
 )
-_COMMAND: Final = re.compile(rf"{_QUOTE}(?:execute|exec-oob)[\"']\s*:\s*{_QUOTE}(?P<name>[\w-]+)")
+_COMMAND: Final = re.compile(
+    rf"{_QUOTE}(?:execute|exec-oob){_QUOTE}\s*:\s*{_QUOTE}(?P<name>[\w-]+)"
+)
 _MESSAGE: Final = re.compile(
-    rf"\{{\s*{_QUOTE}(?:timestamp|event|execute|exec-oob|return|error|QMP|id)[\"']\s*:"
+    rf"\{{\s*{_QUOTE}"
+    rf"(?:timestamp|event|data|execute|exec-oob|arguments|return|error|QMP|id){_QUOTE}\s*:"
 )
 _FIELDS: Final = {COLO_EXIT: ("mode", "reason"), MIGRATION: ("status",)}
 _KEPT: Final = {STOP, RESUME, NEXT_ROUND, *_FIELDS}
@@ -49,7 +53,6 @@ class Said(NamedTuple):
 
 def said(text: str) -> Said | None:
     """Return what a line says of COLO, None if it is nothing or not whole."""
-    text = text.replace('\\"', '"')
     if found := _EVENT.search(text):
         seconds, micros = _field(text, "seconds"), _field(text, "microseconds")
         known = seconds.isdecimal() and micros.isdecimal()
@@ -83,5 +86,5 @@ def is_open(text: str) -> bool:
 
 
 def _field(text: str, key: str) -> str:
-    found = re.search(rf"{_QUOTE}{key}[\"']\s*:\s*(?:{_QUOTE})?(?P<value>[\w-]{{1,40}})", text)
+    found = re.search(rf"{_QUOTE}{key}{_QUOTE}\s*:\s*(?:{_QUOTE})?(?P<value>[\w-]{{1,40}})", text)
     return found["value"] if found else ""

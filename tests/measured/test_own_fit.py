@@ -47,8 +47,8 @@ def test_logs_alone_predict_other_runs_behind_a_link(tmp_path: Path) -> None:
     Each checkpoint with its measured pages; the median of the errors of a run.
     """
     runs = [imported(tmp_path, "1gbit", LINK), imported(tmp_path, "small", NO_LINK)]
-    found, link, _ = fit_own(runs, base=BASE)
-    assert link is None
+    found, links, _ = fit_own(runs, base=BASE)
+    assert not links
     (tmp_path / "my-host.yaml").write_text(text_of(found, "mine", own=True), "utf-8")
     (tmp_path / "x.yaml").write_text("name: x\nhosts: {preset: ./my-host.yaml}", "utf-8")
     hosts = load(tmp_path / "x.yaml").hosts
@@ -64,14 +64,14 @@ def test_logs_alone_predict_other_runs_behind_a_link(tmp_path: Path) -> None:
 def test_every_cost_says_where_it_is_from(tmp_path: Path) -> None:
     """Each value of the preset is of the runs, or named as the base preset's, with its origin."""
     runs = [imported(tmp_path, "1gbit", LINK), imported(tmp_path, "small", NO_LINK)]
-    found, link, own = fit_own(runs, base=BASE)
+    found, links, own = fit_own(runs, base=BASE)
     text = text_of(found, "mine", own=True)
     assert (
         'cache_flush: {value: "536 ns/page", origin: "fit to 2 of your runs: cache flush"}' in text
     )
     assert 'qsb_write: {value: "440 ns/page", origin: "from lab-qemu72: ' in text
     assert 'page_scan: {value: "402 ns/page", origin: "undetermined by 1 of your runs, ' in text
-    told = " ".join(" ".join(notes_of(found, link, own)).split())
+    told = " ".join(" ".join(notes_of(found, links, own)).split())
     assert (
         "from lab-qemu72, since the runs do not determine them: bitmap_sync_ram, page_scan" in told
     )
@@ -81,18 +81,19 @@ def test_every_cost_says_where_it_is_from(tmp_path: Path) -> None:
 
 
 def test_a_link_that_was_not_named_is_estimated(tmp_path: Path) -> None:
-    """Without --network the rate that the RAM streams show is taken, and said: here 1 Gbit/s.
+    """Without --network the rate that a run's RAM streams show is taken, and said: here 1 Gbit/s.
 
-    Of runs without a limit it is said that hosts, not the link, decide.
+    Of a run without a limit it is said that hosts, not the link, decide; beside the other too.
     """
-    _, link, _ = fit_own([imported(tmp_path, "1gbit", LINK[1:])], base=BASE)
-    assert link is not None
+    runs = [imported(tmp_path, "1gbit", LINK[1:]), imported(tmp_path, "small")]
+    found, links, own = fit_own(runs, base=BASE)
+    (limited, link), (other, no_link) = links.items()
     assert link.bits_per_s == pytest.approx(1.0e9 * 1538 / 1514, rel=0.02)
-    assert "estimated as" in link.lines()[0]
-    _, link, own = fit_own([imported(tmp_path, "small")], base=BASE)
-    assert link is not None
-    assert link.bits_per_s is None
-    assert not own[0].ram_known
+    assert no_link.bits_per_s is None
+    assert not own[1].ram_known
+    told = " ".join(" ".join(notes_of(found, links, own)).split())
+    assert f"link of {limited}: not stated, estimated as" in told
+    assert f"link of {other}: not stated, and RAM moved as fast as hosts do" in told
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,8 @@ def command(
             raise LogError(
                 f"{', '.join(others)}: no run directory; your own runs are fitted by themselves"
             )
-        found, link, runs = fit_own(own, base=base, designs=designs)
-        notes = notes_of(found, link, runs)
+        found, links, runs = fit_own(own, base=base, designs=designs)
+        notes = notes_of(found, links, runs)
     else:
         every, passed_over = select(sources)
         for path in passed_over:
