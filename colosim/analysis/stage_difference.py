@@ -49,6 +49,12 @@ def stage_differences(left: Run, right: Run) -> list[StageDifference]:
 
 def _counted(run: Run) -> pd.DataFrame:
     table = run.checkpoints
+    if run.source is None:  # its bitmap sync has the start of a RAM stream in it, a trace's has not
+        streamed = table.primary_ram_sent_at_ns.notna()
+        start_ns = run.scenario.hosts.primary.costs.stream_start_ns
+        table = table.assign(
+            primary_bitmap_sync_ns=table.primary_bitmap_sync_ns - start_ns * streamed
+        )
     kept = table[table.outcome == COMMITTED]
     warmup = max(run.scenario.warmup, _WARMUP)
     return kept[warmup:] if len(kept) > warmup else kept

@@ -73,7 +73,7 @@ class Link:
         rate = text_of(self.bits_per_s // 8, BANDWIDTH)
         how = "" if self.exact else " or a little more, since all checkpoints are of about one size"
         scenario = f"network: {{preset: 10gbe, bandwidth: {rate}}}"
-        wrong = "if it was faster, the hosts are slow, and that is to be stated (--network PRESET)"
+        wrong = "if it was faster, the hosts are slow: state it (--network PRESET)"
         return f"not stated, estimated as {rate}{how}; in a scenario: {scenario}; {wrong}"
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from colosim.measured.log import LogEvent
 
 DATA = Path(__file__).parent / "data"
-TRACES = [DATA / f"qemu72kvm-{side}.log.gz" for side in ("primary", "secondary")]
-MONITORS = [DATA / f"qemu72kvm-{side}.qmp.gz" for side in ("primary", "secondary")]
+TRACES = [DATA / f"qemu72kvm-small-{side}.log.gz" for side in ("primary", "secondary")]
+MONITORS = [DATA / f"qemu72kvm-small-{side}.qmp.gz" for side in ("primary", "secondary")]
 SAID = gzip.decompress(MONITORS[0].read_bytes()).decode()
 TRACED = gzip.decompress(TRACES[0].read_bytes()).decode()
 
