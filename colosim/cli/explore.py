@@ -14,6 +14,7 @@ from colosim.cli.options import (
     faults_option,
     format_option,
     jobs_option,
+    look_options,
     overrides_option,
 )
 from colosim.cli.progress import Bar
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 )
 @click.option("--count", "only_count", is_flag=True, help="Say how many cases there are, and stop.")
 @format_option
+@look_options
 @overrides_option
 def command(  # noqa: PLR0913 - click hands every option over by name
     *,

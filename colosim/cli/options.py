@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -119,6 +120,32 @@ force_option = click.option(
     expose_value=False,
     help="Without effect: what replaces another run says so.",
 )
+
+
+def _looks(context: click.Context, _option: click.Parameter, value: Path | str | None) -> None:
+    """Let whatever the command draws be so wide, and in that style."""
+    if value is not None:
+        from colosim.plots.look import look
+
+        asked = look(style=value) if isinstance(value, Path) else look(value)
+        context.with_resource(asked)
+
+
+style_option = click.option(
+    "--style",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    callback=_looks,
+    expose_value=False,
+    help="Draw with a document's fonts and sizes: a style file of matplotlib.",
+)
+_width_option = click.option(
+    "--width",
+    metavar="LENGTH",
+    callback=_looks,
+    expose_value=False,
+    help="How wide a figure is, in mm, cm, in or pt, as in 85mm for a column.",
+)
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(1),
@@ -145,6 +172,11 @@ def command_of(source: str, overrides: tuple[str, ...], seed: int | None = None)
 def run_options(command: Decorated) -> Decorated:
     """Give a command --design, --seed and --set."""
     return designs_option(seed_option(overrides_option(command)))
+
+
+def look_options(command: Decorated) -> Decorated:
+    """Give a command that draws --width and --style."""
+    return _width_option(style_option(command))
 
 
 def each_seed(seed: int | None, seeds: Sequence[int]) -> tuple[int | None, ...]:

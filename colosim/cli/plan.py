@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from colosim.cli.main import STATUS_FAILED
-from colosim.cli.options import jobs_option
+from colosim.cli.options import jobs_option, look_options
 
 if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
@@ -53,6 +53,7 @@ class _InOrder(click.Command):
 @click.option("--maximise", metavar="KEY", help="What should be large.  [guest_running_share]")
 @click.option("--spread", is_flag=True, help="Simulate what is left with the measured spread.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
+@look_options
 @jobs_option
 def command(  # noqa: PLR0913 - an option each
     *,

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from colosim.cli.options import (
     designs_option,
+    look_options,
     overrides_option,
     seed_option,
     words_between_commas,
@@ -29,6 +31,15 @@ if TYPE_CHECKING:
 _OF_RUNS = ("overview", "memory", "gantt", "distribution", "hang", "clients")
 _OF_TABLES = ("validation", "heatmap")
 _KINDS = (*_OF_RUNS, "against", *_OF_TABLES, "sweep")
+_OF_SCENARIOS = {*_OF_RUNS, "against"}
+_FOR = {
+    "checkpoint": {"gantt", "overview"},
+    "parameter": {"against"},
+    "seed": _OF_SCENARIOS,
+    "overrides": _OF_SCENARIOS,
+    **{key: {"sweep"} for key in ("x", "y", "by")},
+}
+"""The kinds that an option is for, where not for all."""
 _PARAMETERS = ("dirty-pages", "bandwidth", "latency", "checkpoint-delay")
 
 
@@ -62,6 +73,7 @@ _PARAMETERS = ("dirty-pages", "bandwidth", "latency", "checkpoint-delay")
     callback=words_between_commas,
     help="The axis of its lines; the quantity of its map.  [default: design]",
 )
+@look_options
 @seed_option
 @overrides_option
 @click.option(
@@ -119,6 +131,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     from colosim.files import write_file
     from colosim.plots.style import check_path, save
 
+    _check_options(kind)
     target = output or Path(f"{name_of(sources[0])}-{kind}.svg")
     check_path(target)
     check_outputs(sources, target, data_file)
@@ -130,7 +143,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
         elif kind == "sweep":
             figure, data = _sweep(Path(sources[0]), designs, x, y or "pause_ns.p50", by)
         elif kind == "against":
-            figure, data = _against(sources[0], overrides, designs, parameter, progression)
+            figure, data = _against(sources[0], overrides, seed, designs, parameter, progression)
         else:
             runs: list[Run] = []
             watch = progression.watch
@@ -145,25 +158,38 @@ def command(  # noqa: PLR0913 - click hands every option over by name
         click.echo(f"{data_file}: written")
 
 
+def _check_options(kind: str) -> None:
+    """Refuse what a kind would not heed.
+
+    :raises click.UsageError: if an option was given that is for other kinds.
+    """
+    context = click.get_current_context()
+    for option in context.command.params:
+        kinds = _FOR.get(option.name or "", {kind})
+        given = context.get_parameter_source(option.name or "") == ParameterSource.COMMANDLINE
+        if given and kind not in kinds:
+            known = ", ".join(repr(one) for one in _KINDS if one in kinds)
+            raise click.UsageError(f"{option.opts[0]} is for the kinds {known}, not {kind!r}")
+
+
 def _of_runs(kind: str, runs: Sequence[Run], checkpoint: int | None) -> Drawing:
     drawn = import_module(f"colosim.plots.{kind}")
     if kind in {"overview", "gantt"}:
         return lambda: drawn.figure(runs, checkpoint), lambda: drawn.data(runs, checkpoint)
-    if checkpoint is not None:
-        raise click.UsageError("--checkpoint is for the kinds 'gantt' and 'overview'")
     return lambda: drawn.figure(runs), lambda: drawn.data(runs)
 
 
 def _against(
     source: str,
     overrides: Sequence[str],
+    seed: int | None,
     designs: Sequence[str],
     parameter: str,
     progression: Progression,
 ) -> Drawing:
     from colosim.plots import against
 
-    scenario = _scenario(source, overrides)
+    scenario = _scenario(source, overrides, seed)
     table = against.data(scenario, parameter, designs=designs or None, prepare=progression.watch)
     return lambda: against.figure(table), lambda: table
 
@@ -180,8 +206,7 @@ def _sweep(
         table = pd.read_parquet(folder / RESULTS)
     except (OSError, ValueError) as error:
         raise click.UsageError(f"{folder} has no {RESULTS} of a sweep: {error}") from error
-    if designs:
-        table = table[table["design"].isin(designs)]
+    table = _of_designs(table, designs, folder)
     axes = sweep.axes_of(table)
     along = x or next((axis for axis in axes if axis != "design"), None)
     if along is None:
@@ -189,13 +214,32 @@ def _sweep(
     return lambda: sweep.figure(table, along, y, by), lambda: sweep.data(table, along, y, by)
 
 
-def _scenario(source: str, overrides: Sequence[str]) -> Scenario:
-    """Return a scenario, also that of a run directory."""
+def _scenario(source: str, overrides: Sequence[str], seed: int | None) -> Scenario:
+    """Return a scenario, also that of a run directory, with its seed.
+
+    :raises click.UsageError: if an option is given that a stored run cannot follow.
+    """
     from colosim.cli.sources import stored_runs
     from colosim.runs.run import as_scenario
 
     stored = stored_runs(Path(source))
-    return stored[0].scenario if stored else as_scenario(source, overrides)
+    if stored and (overrides or seed is not None):
+        raise click.UsageError(f"--set and --seed are for scenarios; {source} has run")
+    if stored:
+        return stored[0].scenario.vary({"seed": stored[0].seed})
+    scenario = as_scenario(source, overrides)
+    return scenario if seed is None else scenario.vary({"seed": seed})
+
+
+def _of_designs(table: pd.DataFrame, designs: Sequence[str], path: Path) -> pd.DataFrame:
+    """Return the rows of these designs.
+
+    :raises click.UsageError: if one has none.
+    """
+    known = set(table["design"]) if "design" in table else set()
+    if missing := [design for design in designs if design not in known]:
+        raise click.UsageError(f"{path} has no {', '.join(missing)}")
+    return table[table["design"].isin(designs)] if designs else table
 
 
 def _of_table(kind: str, path: Path, designs: Sequence[str]) -> Drawing:
@@ -205,7 +249,6 @@ def _of_table(kind: str, path: Path, designs: Sequence[str]) -> Drawing:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise click.UsageError(f"{path} is no CSV file that can be read: {error}") from error
-    if designs and "design" in table:
-        table = table[table["design"].isin(designs)]
+    table = _of_designs(table, designs, path)
     drawn = import_module(f"colosim.plots.{kind}")
     return lambda: drawn.figure(table), lambda: drawn.data(table)

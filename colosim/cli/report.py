@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from colosim.cli.options import run_options
+from colosim.cli.options import run_options, style_option
 from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.command("report")
 @click.argument("sources", nargs=-1, required=True, metavar="RUN_DIR|SCENARIO...")
 @run_options
+@style_option
 @click.option(
     "-o",
     "--output",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from colosim.cli.options import design_option, overrides_option
+from colosim.cli.options import design_option, look_options, overrides_option
 from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     help="Of which key of the summary.",
 )
 @overrides_option
+@look_options
 @click.option(
     "--data",
     "data_file",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from colosim.cli.options import design_option, overrides_option, seed_option
+from colosim.cli.options import design_option, look_options, overrides_option, seed_option
 
 _MERMAID = ".mmd"
 
@@ -22,6 +22,7 @@ _MERMAID = ".mmd"
 @design_option
 @seed_option
 @overrides_option
+@look_options
 @click.option(
     "-o",
     "--output",

@@ -7,14 +7,16 @@ from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from colosim.plots.style import FigureError, axes_or_new, legend_below, line_of, styled
+from colosim.plots.look import FigureError
+from colosim.plots.style import axes_or_new, legend_below, line_of, panels, styled
 from colosim.plots.units import plain_log, size_unit, time_unit
 from colosim.runs.run import as_scenario, simulate
+from colosim.scenario.guest import FixedDirty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from colosim.runs.simulation import Simulation
     from colosim.scenario import Scenario
@@ -92,13 +94,18 @@ def data(
     no checkpoint was committed), and ``primary_peak_bytes`` and ``secondary_peak_bytes``, beyond
     the guest's own RAM.
 
-    :raises FigureError: if there is no such parameter.
+    :raises FigureError: if there is no such parameter; if it would replace how the guest writes.
     :raises ScenarioError: if the scenario is wrong with a value.
     """
     if parameter not in PARAMETERS:
         raise FigureError(f"{parameter!r} is none of {', '.join(PARAMETERS)}")
     key = PARAMETERS[parameter].key
     base = as_scenario(scenario)
+    if parameter == "dirty-pages" and not isinstance(base.guest.dirty, FixedDirty):
+        raise FigureError(
+            f"{base.name} says how its guest writes, not how many pages are dirty; for a curve "
+            "against these, set a number: --set guest.dirty.pages=4000"
+        )
     chosen = PARAMETERS[parameter].usual if values is None else values
     if values is None and parameter == "dirty-pages":
         chosen = [pages for pages in chosen if pages * _PAGE_BYTES <= base.guest.ram_bytes]
@@ -157,10 +164,9 @@ def _curves(axes: Axes, table: pd.DataFrame, quantity: str) -> None:
 @styled
 def figure(table: pd.DataFrame) -> Figure:
     """Return pause and peak memory of either side of a table from `data`."""
-    made = Figure(figsize=(7.2, 2.9))
-    panels = made.subplots(1, len(QUANTITIES))
-    for axes, quantity in zip(panels, QUANTITIES, strict=True):
+    made, places = panels(len(QUANTITIES), (2.4, 2.9))
+    for axes, quantity in zip(places, QUANTITIES, strict=True):
         _curves(axes, table, quantity)
-    curves = panels[0].get_legend_handles_labels()[0]
+    curves = places[0].get_legend_handles_labels()[0]
     legend_below(made, curves, len(curves))
     return made

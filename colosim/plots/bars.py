@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _POINTS_A_LETTER = 3.9
 _POINTS_AN_INCH = 72
+NAMES_IN = 1.2
+"""How much of a figure's width the names of its lanes take."""
 
 
 class Bar(NamedTuple):
@@ -77,7 +79,8 @@ def _draw(axes: Axes, y: float, bar: Bar, height: float) -> None:
 def _width(axes: Axes, text: str) -> float:
     """Return about how wide small text is, in units of the x axis."""
     low, high = axes.get_xlim()
-    width_pt = axes.bbox.width / axes.figure.dpi * _POINTS_AN_INCH
+    room = min(axes.bbox.width, axes.figure.bbox.width - NAMES_IN * axes.figure.dpi)
+    width_pt = room / axes.figure.dpi * _POINTS_AN_INCH
     return len(text) * _POINTS_A_LETTER / width_pt * (high - low)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from colosim.plots.style import Colour, FigureError, legend_below, line_of, styled
+from colosim.plots.look import FigureError
+from colosim.plots.style import Colour, legend_below, line_of, panels, styled
 from colosim.plots.sweep import scale_of_axis, scale_of_quantity
 from colosim.plots.units import plain_log
 
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _EVEN = 1.01
 """A design is as good as the best within a hundredth."""
 _CONTOURS = 6
+_EDGE = 0.04
 
 
 def data(table: pd.DataFrame, x: str, y: str, quantity: str) -> pd.DataFrame:
@@ -49,8 +51,7 @@ def figure(table: pd.DataFrame, x: str, y: str, quantities: Sequence[str]) -> Fi
     """
     maps = [data(table, x, y, quantity) for quantity in quantities]
     designs = list(dict.fromkeys(table["design"]))
-    made = Figure(figsize=(3.4 * len(maps), 3.3))
-    places = made.subplots(1, len(maps), sharey=True, squeeze=False)[0]
+    made, places = panels(len(maps), (3.4, 3.3), sharey=True)
     for place, best, quantity in zip(places, maps, quantities, strict=True):
         _map(place, best, (x, y), quantity, designs)
     places[0].set_ylabel(scale_of_axis(y, table[y]).label)
@@ -73,6 +74,7 @@ def _map(
     cells = which.to_numpy(dtype=float)
     worth = best.astype({quantity: float}).pivot_table(quantity, y, x).to_numpy(dtype=float)
     scale = scale_of_quantity(quantity, best[quantity])
+    named: list[Any] = []
     at: tuple[Any, Any] = (across / along.size, up / upward.size)
     for number, name in enumerate(designs):
         own = np.where(cells == number, 1.0, 0.0)
@@ -84,10 +86,14 @@ def _map(
         levels = np.geomspace(max(np.nanmin(worth), 1), np.nanmax(worth), _CONTOURS + 2)[1:-1]
         thin: dict[str, Any] = {"colors": [Colour.INK], "linewidths": 0.5, "linestyles": ":"}
         lines = place.contour(*at, worth / scale.size, levels=levels / scale.size, **thin)
-        place.clabel(lines, fmt="%.3g", fontsize=6)
+        named = place.clabel(lines, fmt="%.3g", fontsize=6)
     place.set_xscale("log")
     place.set_yscale("log")
     plain_log(place.xaxis)
     plain_log(place.yaxis)
+    for text in named:  # one at the edge would stand among the numbers of an axis
+        shown = place.transData.transform(text.get_position())
+        inside = place.transAxes.inverted().transform(shown)
+        text.set_visible(bool(_EDGE <= min(inside) <= max(inside) <= 1 - _EDGE))
     place.set_xlabel(along.label)
     place.set_title(f"least {scale.label}")

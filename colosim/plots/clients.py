@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from colosim.plots.look import FigureError, width_of
 from colosim.plots.style import (
-    FigureError,
     axes_or_new,
     labels,
     legend_below,
     line_of,
+    panels,
     styled,
+    write_title,
 )
 from colosim.plots.units import Unit, plain_log, time_unit
 from colosim.runs.run import as_scenario, simulate
@@ -142,7 +144,7 @@ def over_time(
 
     :raises FigureError: if no answer of one is to a request of that time.
     """
-    made = Figure(figsize=(7.2, _teeth_in(answers)))
+    made = Figure(figsize=(width_of(), _teeth_in(answers)))
     _teeth(made, answers, begin_ns, end_ns)
     return made
 
@@ -163,7 +165,7 @@ def _teeth(
     for index, (axes, (label, table)) in enumerate(zip(panels, answers.items(), strict=True)):
         look = line_of(label.partition(",")[0], index)
         saw_tooth(table, begin_ns, end_ns, axes, unit, color=look.colour)
-        axes.set_title(label, loc="left")
+        write_title(axes, label, width_of() - 0.6, loc="left")
         axes.label_outer()
     panels[0].set_ylim(0, 1.05 * longest_ns / unit.size)
 
@@ -188,7 +190,7 @@ def figure(runs: Sequence[Run]) -> Figure:
     """
     answers = answers_in(runs)
     heights = (3.0, _teeth_in(answers))
-    made = Figure(figsize=(7.2, sum(heights)))
+    made = Figure(figsize=(width_of(), sum(heights)))
     top, bottom = made.subfigures(2, 1, height_ratios=heights, squeeze=False).flat
     shares(answers, top.subplots())
     _teeth(bottom, answers, 0, None)
@@ -246,9 +248,8 @@ def against(
 
     :param label: what stands below; values are divided by `scale`.
     """
-    made = Figure(figsize=(2.4 * len(quantities), 2.9))
-    panels = made.subplots(1, len(quantities), squeeze=False)[0]
-    for axes, quantity in zip(panels, quantities, strict=True):
+    made, places = panels(len(quantities), (2.4, 2.9))
+    for axes, quantity in zip(places, quantities, strict=True):
         for index, (design, part) in enumerate(table.groupby("design", sort=False)):
             look = line_of(str(design), index)
             axes.plot(
@@ -268,7 +269,7 @@ def against(
             axes.set_ylim(bottom=0)
         axes.set_xlabel(label)
         axes.set_ylabel(QUANTITIES[quantity].name)
-    curves = panels[0].get_legend_handles_labels()[0]
+    curves = places[0].get_legend_handles_labels()[0]
     legend_below(made, curves, len(curves))
     return made
 

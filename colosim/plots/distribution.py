@@ -6,24 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from colosim.plots.lanes import counted
-from colosim.plots.style import (
-    Colour,
-    FigureError,
-    axes_or_new,
-    labels,
-    legend_below,
-    looks,
-    styled,
-)
+from colosim.plots.look import FigureError
+from colosim.plots.style import Colour, axes_or_new, labels, legend_below, looks, panels, styled
 from colosim.plots.units import time_unit
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from colosim.runs.run import Run
 
@@ -129,12 +122,12 @@ def figure(runs: Sequence[Run]) -> Figure:
     """
     seen = data(runs)["quantity"]
     shown = [quantity for quantity in QUANTITIES if (seen == quantity).any()] or ["pause_ns"]
-    made = Figure(figsize=(max(3.6, 2.4 * len(shown)), 2.9))
-    panels = made.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    for axes, quantity in zip(panels, shown, strict=True):
+    usual_in = max(3.6, 2.4 * len(shown))
+    made, places = panels(len(shown), (2.4, 2.9), usual_in, sharey=True)
+    for axes, quantity in zip(places, shown, strict=True):
         _curves(axes, runs, quantity)
         axes.label_outer(remove_inner_ticks=False)
         axes.tick_params(labelbottom=True)
-    handles = _legend(panels[0])
+    handles = _legend(places[0])
     legend_below(made, handles, len(handles))
     return made

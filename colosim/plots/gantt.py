@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from colosim.plots.bars import Bar, draw_lane, frame_lanes
+from colosim.plots.bars import NAMES_IN, Bar, draw_lane, frame_lanes
 from colosim.plots.lanes import WAITS, Lanes, request_of, typical_checkpoint, window_of
+from colosim.plots.look import PAGE_IN, width_of
 from colosim.plots.style import (
     Colour,
     Fill,
     axes_or_new,
+    broken,
     handles,
     labels,
     legend_below,
@@ -55,7 +57,11 @@ _FILLS = {
 }
 """Looks of the bars by their kind, in the order of the legend."""
 _HEIGHT = 0.8
-_HEADING = 0.9
+_HEADING, _LINE, _HEAD_PT = 0.9, 0.75, 8
+"""How many lanes a heading takes, and a further line of it; its letters."""
+_LINE_IN, _COLUMNS = 0.13, 5
+_SHORT = max(map(len, LANES))
+"""Up to how long a name stands beside the lanes."""
 _OPEN = 1.04
 """How far a bar without an end is drawn, of the time up to the last event."""
 
@@ -147,8 +153,8 @@ def draw(runs: Sequence[Run], axes: Axes | None = None, checkpoint: int | None =
     axes.set_xlim(0, right)
     ticks, y = [], 0.0
     for label, number, bars in charts:
-        y += _HEADING
-        _head(axes, label, number, y - _HEIGHT)
+        lines = _head(axes, label, number, y + _HEADING - _HEIGHT)
+        y += _HEADING + _LINE * (lines - 1)
         for lane in LANES:
             own = [bar for bar in bars if bar.lane == lane]
             draw_lane(axes, y, [_drawn(bar, unit, right) for bar in own], _HEIGHT)
@@ -158,24 +164,36 @@ def draw(runs: Sequence[Run], axes: Axes | None = None, checkpoint: int | None =
     frame_lanes(axes, ticks)
     axes.set_xlabel(f"time since the checkpoint request ({unit.symbol})")
     shown = handles(_FILLS, {bar.kind for bar in every})
-    legend_below(axes, shown, 5, bbox_to_anchor=(0.5, -0.02), borderaxespad=3.2)
+    is_page = width_of() >= PAGE_IN
+    middle = 0.5 if is_page else 0.5 - NAMES_IN / 2 / (width_of() - NAMES_IN)
+    legend_below(axes, shown, _COLUMNS, bbox_to_anchor=(middle, -0.02), borderaxespad=3.2)
     return axes
 
 
-def _head(axes: Axes, name: str, checkpoint: int, y: float) -> None:
-    """Write a run's name above its lanes' names if it fits there, and which checkpoint it is."""
-    beside = axes.get_yaxis_transform()
-    text = f"checkpoint {checkpoint}"
-    if len(name) > max(map(len, LANES)):
-        write_small(
-            axes, 0, y, f"{name}, {text}", transform=beside, ha="left", weight="bold", fontsize=8
-        )
-    else:
-        write_small(
-            axes, 0, y, f"{name}  ", transform=beside, ha="right", weight="bold", fontsize=8
-        )
-        write_small(axes, 0.002, y, text, transform=beside, ha="left", color=Colour.INK)
+def _head(axes: Axes, name: str, checkpoint: int, y: float) -> int:
+    """Write a run's name above its lanes' names if it fits there, and which checkpoint it is.
+
+    Returned is how many lines that are.
+    """
     axes.axhline(y - 0.1 - _HEADING / 2, color=Colour.GREY, linewidth=0.4)
+    beside: dict[str, Any] = {"transform": axes.get_yaxis_transform()}
+    bold = {**beside, "weight": "bold", "fontsize": _HEAD_PT}
+    head = _heading(name, checkpoint)
+    if len(name) <= _SHORT:
+        write_small(axes, 0, y, f"{name}  ", ha="right", **bold)
+        write_small(axes, 0.002, y, head, ha="left", color=Colour.INK, **beside)
+        return 1
+    more = head.count("\n")
+    write_small(axes, 0, y + _LINE * more / 2, head, ha="left", **bold)
+    return more + 1
+
+
+def _heading(name: str, checkpoint: int) -> str:
+    """Return the words above a run's lanes; a long name is among them."""
+    words = f"checkpoint\N{NO-BREAK SPACE}{checkpoint}"
+    if len(name) <= _SHORT:
+        return f"checkpoint {checkpoint}"
+    return broken(f"{name}, {words}", width_of() - NAMES_IN, _HEAD_PT, "bold")
 
 
 def _drawn(row: Row, unit: Unit, right: float) -> Bar:
@@ -190,12 +208,19 @@ def _drawn(row: Row, unit: Unit, right: float) -> Bar:
     return Bar(row.begin_ns / unit.size, end, _FILLS[row.kind], texts, row.end_ns is None, zorder)
 
 
+def height_in(runs: Sequence[Run], frame_in: float, run_in: float) -> float:
+    """Return how high the chart is: axis and legend, runs, and more where it is narrow."""
+    lines = sum(_heading(name, 0).count("\n") for name in labels(runs))
+    legend = max(0.0, PAGE_IN / width_of() - 1) * len(_FILLS) / _COLUMNS
+    return frame_in + run_in * len(runs) + _LINE_IN * (lines + legend)
+
+
 @styled
 def figure(runs: Sequence[Run], checkpoint: int | None = None) -> Figure:
     """Return the Gantt chart of one checkpoint of each run, one under another.
 
     :raises FigureError: if a run has no such checkpoint.
     """
-    made = Figure(figsize=(7.2, 1.0 + 1.3 * len(runs)))
+    made = Figure(figsize=(width_of(), height_in(runs, 1.0, 1.3)))
     draw(runs, made.subplots(), checkpoint)
     return made

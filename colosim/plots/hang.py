@@ -15,6 +15,7 @@ from colosim.designs.remedies import conditions_of
 from colosim.plots.bars import Bar, draw_lane, fits, frame_lanes, write_in
 from colosim.plots.curves import end_of
 from colosim.plots.lanes import BUFFERS, Lanes, events_of, fault_of
+from colosim.plots.look import PAGE_IN, at_least, width_of
 from colosim.plots.style import (
     SMALL_PT,
     Colour,
@@ -24,6 +25,7 @@ from colosim.plots.style import (
     labels,
     legend_below,
     styled,
+    write_title,
 )
 from colosim.plots.units import short_size, short_time, time_unit
 from colosim.trace.events import OTHER
@@ -65,7 +67,9 @@ _FILLS = {
     _FILLED: Fill(Colour.BLUE, "", is_dark=True),
 }
 _HEIGHT = 0.72
-_COMMANDS_A_LINE = 2
+_NAMES_IN = 1.5
+"""How much of the width the names of lanes take."""
+_NEEDS_IN = 4.7
 _AFTER = 0.16
 """How much of the axis lies behind the last event: there stands what never ends."""
 _BEFORE = 0.05
@@ -163,10 +167,11 @@ def figure(runs: Sequence[Run]) -> Figure:
 
     :raises FigureError: if a run has no fault.
     """
+    at_least(_NEEDS_IN, "what a fault became of")
     rows = [_rows(run) for run in runs]
     every = [row for own in rows for row in own]
     lanes = _lanes_of(*rows)
-    made = Figure(figsize=(7.2, 0.7 + (0.65 + 0.21 * len(lanes)) * len(runs)))
+    made = Figure(figsize=(width_of(), 0.7 + (0.65 + 0.21 * len(lanes)) * len(runs)))
     panels = made.subplots(len(runs), 1, sharex=True, squeeze=False)[:, 0]
     span = _span(runs)
     for axes, run, own in zip(panels, runs, rows, strict=True):
@@ -177,6 +182,10 @@ def figure(runs: Sequence[Run]) -> Figure:
     return made
 
 
+def _commands_a_line() -> int:
+    return 2 if width_of() >= PAGE_IN else 1
+
+
 def _lanes_of(*runs: list[Row]) -> list[str]:
     """Return the lanes that are used, those of many commands with room below for their words."""
     used = [Counter(row.lane for row in rows) for rows in runs]
@@ -185,7 +194,7 @@ def _lanes_of(*runs: list[Row]) -> list[str]:
         most = max(rows[lane] for rows in used)
         lanes += [lane] * (most > 0)
         if lane.startswith("command"):
-            lanes += [""] * ((most - 1) // _COMMANDS_A_LINE)
+            lanes += [""] * ((most - 1) // _commands_a_line())
     return lanes
 
 
@@ -221,7 +230,7 @@ class _Panel:
     def draw(self) -> None:
         """Draw lanes, bars, levels and marks."""
         axes = self.axes
-        axes.set_title(self.title)
+        write_title(axes, self.title, width_of() - _NAMES_IN)
         axes.set_xlim(self.left, self.right)
         axes.set_ylim(len(self.lanes) - 0.4, -1.75)
         frame_lanes(axes, enumerate(self.lanes))
@@ -273,8 +282,9 @@ class _Panel:
             write_in(self.axes, bars[0], y, words[0])
             return
         before = left - self.left > self.right - right
-        for line, first in enumerate(range(0, len(words), _COMMANDS_A_LINE)):
-            text = "; ".join(words[first : first + _COMMANDS_A_LINE])
+        count = _commands_a_line()
+        for line, first in enumerate(range(0, len(words), count)):
+            text = "; ".join(words[first : first + count])
             self._beside((left if before else right, y + line), text, 6, before=before)
 
     def _beside(self, place: tuple[float, float], text: str, gap_pt: int, *, before: bool) -> None:

@@ -13,16 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from colosim.plots.style import (
-    Colour,
-    FigureError,
-    Fill,
-    axes_or_new,
-    broken,
-    legend_below,
-    styled,
-    write_small,
-)
+from colosim.plots.look import FigureError, at_least, width_of
+from colosim.plots.style import Colour, Fill, axes_or_new, broken, legend_below, styled, write_small
 from colosim.plots.units import rows_of
 from colosim.runs.verdict import (
     COMPLETED,
@@ -140,13 +132,16 @@ class _Grid:
         steps: list[str] = []
         by_fault: dict[str, set[str]] = {}
         for _, own in cells.groupby("design", sort=False):
-            place = 0
             for cell in rows_of(own):
                 by_fault.setdefault(str(cell.fault), set()).add(_victim(cell))
-                name = _row(cell)
-                if name not in steps:
-                    steps.insert(place, name)
-                place = steps.index(name) + 1
+            by_what = own.groupby(["fault", *([VICTIM] if VICTIM in own else [])], sort=False)
+            # What strikes at most steps tells most of their order.
+            for _, struck in sorted(by_what, key=lambda group: -len(group[1])):
+                place = 0
+                for name in map(_row, rows_of(struck)):
+                    if name not in steps:
+                        steps.insert(place, name)
+                    place = steps.index(name) + 1
         self.rows = sorted(steps, key=lambda name: name.partition(":")[0])
         self.columns: list[_Column] = []
         left = 0.0
@@ -200,7 +195,7 @@ def _panel(axes: Axes, cells: pd.DataFrame, design: str, grid: _Grid, width_in: 
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(broken(design, width_in / _TITLE_LETTER_IN), fontsize=_TITLE_PT, linespacing=1.1)
+    axes.set_title(broken(design, width_in, _TITLE_PT), fontsize=_TITLE_PT, linespacing=1.1)
 
 
 def _cell(axes: Axes, column: _Column, y: int, parts: dict[str, str]) -> None:
@@ -277,14 +272,17 @@ def figure(table: pd.DataFrame) -> Figure:
     grid = _Grid(cells)
     names_in = _LETTER_IN * max(map(len, grid.rows)) + 0.1
     panel_in = max(grid.width_in, _title_in(designs))
-    across = min(len(designs), max(1, int((_PAGE_IN - names_in) / (panel_in + _BETWEEN_IN))))
+    at_least(names_in + panel_in + _BETWEEN_IN, "a map with these faults and steps")
+    room_in = width_of(_PAGE_IN) - names_in
+    across = min(len(designs), max(1, int(room_in / (panel_in + _BETWEEN_IN))))
     down = -(-len(designs) // across)
-    lines = max(broken(design, panel_in / _TITLE_LETTER_IN).count("\n") + 1 for design in designs)
+    lines = max(broken(design, panel_in, _TITLE_PT).count("\n") + 1 for design in designs)
     faults_in = _LETTER_IN * max(len(column.fault) for column in grid.columns) + 0.1
+    named = 2 if down > 1 and len(designs) % across else 1
     made = Figure(
         figsize=(
-            max(4.0, names_in + across * (panel_in + _BETWEEN_IN)),
-            down * (_ROW_IN * len(grid.rows) + _LINE_IN * lines + 0.15) + faults_in + 0.75,
+            width_of(max(4.0, names_in + across * (panel_in + _BETWEEN_IN))),
+            down * (_ROW_IN * len(grid.rows) + _LINE_IN * lines + 0.15) + faults_in * named + 0.75,
         )
     )
     made.set_layout_engine("constrained", w_pad=0.02, h_pad=0.03, wspace=0, hspace=0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from colosim.plots.curves import curve_of, end_of
-from colosim.plots.style import FigureError
+from colosim.plots.look import FigureError
 from colosim.plots.units import int_or_none, rows_of
 from colosim.trace import events as ev
 from colosim.trace.events import COMMITTED, PRIMARY, SECONDARY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,9 +11,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from colosim.plots.curves import end_of, polylines
+from colosim.plots.look import FigureError, columns_of, width_of
 from colosim.plots.style import (
     Colour,
-    FigureError,
     Fill,
     axes_or_new,
     broken,
@@ -20,6 +21,7 @@ from colosim.plots.style import (
     legend_below,
     looks,
     styled,
+    write_title,
 )
 from colosim.plots.units import Unit, rows_of, short_size, size_unit, time_unit
 
@@ -54,13 +56,14 @@ _HEADROOM = 1.22
 _LATE = 0.55
 _ENTRY_IN = 2.0
 """How wide an entry of the legend can be, in inches."""
-_TITLE_LETTERS = 26
-"""How many letters of a title fit above a panel."""
+_TICKS_IN = 0.6
+"""How much of a column the numbers beside its panel take."""
 _FEW = 2
 """Up to how many peaks are written beside their curves; more are in the legend."""
 _SHORT = 16
 """Up to how long a name is written there."""
-_LEGEND_LETTERS = 44
+_NAME_IN = 2.5
+"""How wide a name of its legend can be."""
 _LINE_IN = 0.13
 
 
@@ -220,17 +223,23 @@ def figure(runs: Sequence[Run]) -> Figure:
     table = data(runs)
     names = list(dict.fromkeys(table["run"]))
     tops = peaks(totals(table)).groupby("side")["peak_bytes"].max()
-    made = Figure(figsize=(max(4.2, 1.2 + 2.0 * len(names)), 4.6))
-    grid = made.subplots(len(SIDES), len(names), sharex=True, sharey="row", squeeze=False)
+    columns = columns_of(len(names), 2.0)
+    bands = -(-len(names) // columns)
+    width = width_of(max(4.2, 1.2 + 2.0 * len(names)))
+    made = Figure(figsize=(width, 4.6 * bands))
+    grid = made.subplots(len(SIDES) * bands, columns, sharex=True, sharey="row", squeeze=False)
     panels = []
-    for row, side in enumerate(SIDES):
+    for (row, side), (place, name) in product(enumerate(SIDES), enumerate(names)):
         scale = _Scale.of(table, int(tops[side]))
-        for axes, name in zip(grid[row], names, strict=True):
-            part = table[(table["run"] == name) & (table["side"] == side)]
-            _stack(axes, part, scale)
-            axes.set_title(broken(f"{name}, {side}", _TITLE_LETTERS))
-            axes.label_outer()
-            panels.append((part, scale.top_bytes))
+        band, column = divmod(place, columns)
+        axes = grid[band * len(SIDES) + row][column]
+        part = table[(table["run"] == name) & (table["side"] == side)]
+        _stack(axes, part, scale)
+        write_title(axes, f"{name}, {side}", width / columns - _TICKS_IN)
+        axes.label_outer()
+        panels.append((part, scale.top_bytes))
+    for axes in grid[-len(SIDES) :, (len(names) - 1) % columns + 1 :].flat:
+        axes.set_visible(False)
     legend_below(made, _legend(*panels), int(made.get_figwidth() / _ENTRY_IN))
     return made
 
@@ -240,7 +249,9 @@ def legend_in(runs: Sequence[Run]) -> float:
     names = labels(runs)
     if all(len(name) <= _SHORT for name in names):
         return 0.0
-    return _LINE_IN * sum(broken(name, _LEGEND_LETTERS).count("\n") + 1 for name in names)
+    return _LINE_IN * sum(
+        broken(name, _NAME_IN, "legend.fontsize").count("\n") + 1 for name in names
+    )
 
 
 @styled
@@ -265,7 +276,7 @@ def lines(
             part["level_bytes"] / scale.size.size,
             color=look.colour,
             linestyle=look.dashes,
-            label=name if few else f"{broken(name, _LEGEND_LETTERS)}: {peaked}",
+            label=name if few else f"{broken(name, _NAME_IN, 'legend.fontsize')}: {peaked}",
         )
         scale.mark_peak(axes, peak, look.colour, f"{name}: {peaked}" if few else "")
     scale.frame(axes)

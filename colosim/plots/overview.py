@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from colosim.plots import gantt, memory
+from colosim.plots.look import columns_of, width_of
 from colosim.plots.style import styled
 from colosim.plots.units import short_size
 
@@ -57,18 +58,20 @@ def figure(runs: Sequence[Run], checkpoint: int | None = None) -> Figure:
     """
     if not _show_memory(runs):
         return gantt.figure(runs, checkpoint)
-    heights = (0.9 + 1.2 * len(runs), 1.9 + 0.08 * len(runs) + memory.legend_in(runs))
-    made = Figure(figsize=(7.2, sum(heights)))
+    beside = columns_of(2, 3.0)
+    below_in = 1.9 + 0.08 * len(runs) + memory.legend_in(runs)
+    heights = (gantt.height_in(runs, 0.9, 1.2), below_in * 2 / beside)
+    made = Figure(figsize=(width_of(), sum(heights)))
     top, bottom = made.subfigures(2, 1, height_ratios=heights, squeeze=False).flat
     gantt.draw(runs, top.subplots(), checkpoint)
     cache = _same_cache(runs)
-    panels = bottom.subplots(1, 2, sharey=cache is not None)
+    panels = bottom.subplots(2 // beside, beside, sharey=cache is not None, squeeze=False).flat
     for axes, side in zip(panels, memory.SIDES, strict=True):
         memory.lines(runs, side, axes, cache=cache is None)
         left_out = cache is not None and side == "secondary"
         note = f", without its RAM cache ({short_size(cache or 0)})" if left_out else ""
         axes.set_title(f"{side}{note}")
-    if cache is not None:
+    if cache is not None and beside > 1:
         panels[1].set_ylabel("")
     made.draw_without_rendering()  # the layout settles: taller panels have more ticks
     return made

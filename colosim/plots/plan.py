@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
-from colosim.plots.style import Colour, legend_below, line_of, styled
+from colosim.plots.look import width_of
+from colosim.plots.style import Colour, broken, legend_below, line_of, styled
 from colosim.plots.sweep import scale_of_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_HEIGHT_IN = 3.6
+
 
 @styled
 def figure(table: pd.DataFrame, x: str, y: str) -> Figure:
     """Draw the points of a ``plan.csv``; those that meet all by design, the chosen ones ringed."""
-    made = Figure(figsize=(5.2, 3.6))
+    made = Figure(figsize=(width_of(5.2), _HEIGHT_IN))
     place = made.subplots()
     known = table.dropna(subset=[x, y])
     across, up = scale_of_quantity(x, known[x]), scale_of_quantity(y, known[y])
@@ -40,7 +43,7 @@ def figure(table: pd.DataFrame, x: str, y: str) -> Figure:
         "label": "chosen",
     }
     place.scatter(best[x] / across.size, best[y] / up.size, **ring)
-    place.set_xlabel(across.label)
-    place.set_ylabel(up.label)
+    place.set_xlabel(broken(across.label, made.get_figwidth() - 0.8, "axes.labelsize"))
+    place.set_ylabel(broken(up.label, _HEIGHT_IN / 2, "axes.labelsize"))
     legend_below(made, place.get_legend_handles_labels()[0], 4)
     return made

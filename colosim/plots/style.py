@@ -10,12 +10,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
+from matplotlib import rcParams
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Patch
 from matplotlib.style import context
+from matplotlib.textpath import TextPath
 
-from colosim.errors import ColosimError
 from colosim.files import write_file
+from colosim.plots.look import FigureError, columns_of, settings, width_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -43,10 +46,6 @@ FORMATS = (".png", ".svg", ".pdf")
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-
-
-class FigureError(ColosimError):
-    """A figure was asked for that its runs or its table cannot give."""
 
 
 class Line(NamedTuple):
@@ -121,6 +120,25 @@ def looks(runs: Sequence[Run]) -> Iterator[tuple[str, Run, Line]]:
         yield label, run, line_of(run.design, index)
 
 
+def panels(
+    count: int, size_in: tuple[float, float], usual_in: float | None = None, **shared: Any
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of so many panels, those beside each other for which its width has room.
+
+    :param size_in: the least width of a panel, and its height.
+    :param usual_in: how wide the figure is if no width was asked for.
+    """
+    panel_in, height_in = size_in
+    columns = columns_of(count, panel_in)
+    rows = -(-count // columns)
+    width = width_of(panel_in * columns if usual_in is None else usual_in)
+    made = Figure(figsize=(width, height_in * rows))
+    places = list(made.subplots(rows, columns, squeeze=False, **shared).flat)
+    for place in places[count:]:
+        place.set_visible(False)
+    return made, places[:count]
+
+
 def handles(
     fills: Mapping[str, Fill], used: Collection[str], linewidth: float = 0.35
 ) -> list[Patch]:
@@ -144,20 +162,48 @@ def legend_below(
         room = owner.figure.bbox.width / (1 if spec is None else spec.get_gridspec().ncols)
     for ncols in range(columns, 0, -1):
         legend = owner.legend(handles=handles, ncols=ncols, **look)
-        if legend.get_window_extent().width <= room or ncols == 1:
-            break
-        legend.remove()
+        if (too_wide := legend.get_window_extent().width - room) <= 0:
+            return
+        if ncols > 1:
+            legend.remove()
+    names = legend.get_texts()
+    widest = max(text.get_window_extent().width for text in names)
+    for text in names:
+        size = text.get_fontsize()
+        text.set_text(broken(text.get_text(), (widest - too_wide) / legend.figure.dpi, size))
 
 
-def broken(name: str, letters: float) -> str:
-    """Return a design's name in lines of so many letters, broken before ``+``."""
+def broken(
+    text: str, room_in: float, size: str | float = "axes.titlesize", weight: str = ""
+) -> str:
+    """Return text in lines that are no longer than so many inches, if its words are not.
+
+    It is broken at spaces and ``_`` and before ``+`` and ``:``.
+
+    :param size: of its letters in points, or the key of the style that says it.
+    """
+    known: Any = rcParams
+    size_pt = known[size] if isinstance(size, str) else size
+    if size == "axes.titlesize":
+        weight = rcParams["axes.titleweight"]
+    font = FontProperties(size=size_pt, weight=weight or "normal")
     lines = [""]
-    for part in re.findall(r"\+?[^+]+", name):
-        if len(lines[-1]) + len(part) <= letters or not lines[-1]:
-            lines[-1] += part
+    for part in re.findall(r"[+:]?[^+:_ ]*[_ ]?", text):
+        longer = lines[-1] + part
+        if not lines[-1] or _width_in(longer.rstrip(), font) <= room_in:
+            lines[-1] = longer
         else:
             lines.append(part)
-    return "\n".join(lines)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _width_in(text: str, font: FontProperties) -> float:
+    return float(TextPath((0, 0), text, prop=font).get_extents().width) / 72 if text else 0.0
+
+
+def write_title(axes: Axes, text: str, room_in: float, **look: Any) -> None:
+    """Write the title of a panel, in as many lines as its width makes it."""
+    axes.set_title(broken(text, room_in), **look)
 
 
 def write_small(axes: Axes, x: float, y: float, text: str, **look: Any) -> None:
@@ -166,11 +212,11 @@ def write_small(axes: Axes, x: float, y: float, text: str, **look: Any) -> None:
 
 
 def styled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Let a function draw in colosim's style, whatever the reader's own settings are."""
+    """Let a function draw in colosim's style and that of `look`, whatever the reader's own is."""
 
     @wraps(function)
     def in_style(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        with context(["default", STYLE]):
+        with context(["default", STYLE, settings()]):
             return function(*args, **kwargs)
 
     return in_style

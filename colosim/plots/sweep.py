@@ -15,9 +15,17 @@ import pandas as pd
 from matplotlib import rcParams
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from colosim.plots.style import FigureError, legend_below, line_of, styled, write_small
+from colosim.plots.look import FigureError, columns_of, width_of
+from colosim.plots.style import (
+    broken,
+    legend_below,
+    line_of,
+    styled,
+    write_small,
+    write_title,
+)
 from colosim.plots.units import plain_log, size_unit, time_unit
 from colosim.scenario.model import Scenario
 from colosim.scenario.section import all_keys, measure_in
@@ -32,6 +40,10 @@ _LOG_FROM = 8
 """From what ratio of largest and smallest on an axis is logarithmic."""
 _COLUMNS_SAID = 4
 """Up to how many columns a map says its numbers."""
+_NUMBERS_IN = 0.6
+"""How much of a panel's width the numbers beside it take."""
+_TICK_IN = 1.0
+"""How long a name beside an axis may be."""
 _SEED = "seed"
 
 
@@ -104,22 +116,24 @@ def figure(table: pd.DataFrame, x: str, y: str, by: Sequence[str] = ()) -> Figur
     kept = {x, y if is_map else None, lined if lined != x else None}
     apart = [name for name in axes if name not in kept]
     panels = list(_panels(drawn, apart))
-    columns = min(_COLUMNS, len(panels))
+    columns = columns_of(min(_COLUMNS, len(panels)), 2.9)
     rows = -(-len(panels) // columns)
-    made = Figure(figsize=(max(3.5, 2.9 * columns), 2.5 * rows + 0.3))
+    made = Figure(figsize=(width_of(max(3.5, 2.9 * columns)), 2.5 * rows + 0.3))
     places = list(made.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
     scale = scale_of_quantity(quantity, drawn["high"])
+    panel_in = made.get_figwidth() / columns
     for place, (title, part) in zip(places, panels, strict=False):
         if is_map:
             _map(place, part, x, y, scale, drawn)
         else:
-            _lines(place, part, x, lined if lined != x else None, scale)
-        place.set_title(title)
+            _lines(place, part, x, lined if lined != x else None, scale, panel_in)
+        write_title(place, title, panel_in - _NUMBERS_IN)
     for place in places[len(panels) :]:
         place.set_visible(False)
     if is_map:
         bar = made.colorbar(places[0].collections[0], ax=places, label=scale.label)
         bar.formatter = FuncFormatter(lambda value, _: f"{value:g}")
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
         made.supylabel(y, fontsize=rcParams["axes.labelsize"])
         return made
     if _is_wide(drawn["median"]):
@@ -150,7 +164,9 @@ def _panels(drawn: pd.DataFrame, apart: Sequence[str]) -> Iterator[tuple[str, pd
         yield ", ".join(words), part
 
 
-def _lines(place: Axes, part: pd.DataFrame, x: str, lined: str | None, scale: _Scale) -> None:
+def _lines(
+    place: Axes, part: pd.DataFrame, x: str, lined: str | None, scale: _Scale, panel_in: float
+) -> None:
     groups: list[tuple[Any, pd.DataFrame]] = (
         [("", part)]
         if lined is None
@@ -174,6 +190,11 @@ def _lines(place: Axes, part: pd.DataFrame, x: str, lined: str | None, scale: _S
     if has_numbers and _is_wide(part[x]):
         place.set_xscale("log")
         plain_log(place.xaxis)
+    elif not has_numbers:
+        named = [str(value) for value in dict.fromkeys(part[x])]
+        room_in = panel_in / len(named) - 0.2
+        tall = [broken(name, room_in, "xtick.labelsize") for name in named]
+        place.set_xticks(range(len(named)), tall)
     place.set_xlabel(along.label)
 
 
@@ -197,8 +218,8 @@ def _map(
         {"norm": LogNorm(low, high)} if _is_wide(every["median"]) else {"vmin": low, "vmax": high}
     )
     drawn = place.pcolormesh(cells, cmap="viridis", **norm)
-    place.set_xticks(np.arange(len(columns)) + 0.5, [_text(x, one) for one in columns], rotation=90)
-    place.set_yticks(np.arange(len(rows)) + 0.5, [_text(y, one) for one in rows])
+    place.set_xticks(np.arange(len(columns)) + 0.5, [_tick(x, one) for one in columns], rotation=90)
+    place.set_yticks(np.arange(len(rows)) + 0.5, [_tick(y, one) for one in rows])
     place.set_xlabel(x)
     if len(columns) <= _COLUMNS_SAID:
         shades = np.asarray(drawn.norm(cells))
@@ -207,6 +228,10 @@ def _map(
                 is_dark = shades[row, column] < 0.5  # noqa: PLR2004 - half way
                 look = {"color": "white" if is_dark else "black"}
                 write_small(place, column + 0.5, row + 0.5, f"{cell:.3g}", **look)
+
+
+def _tick(key: str, value: Any) -> str:
+    return broken(_text(key, value), _TICK_IN, "xtick.labelsize")
 
 
 def _is_wide(values: pd.Series[Any]) -> bool:

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from colosim.analysis.sensitivity import BOTH
-from colosim.plots.style import Colour, FigureError, styled
+from colosim.plots.look import FigureError, width_of
+from colosim.plots.style import Colour, broken, styled
 from colosim.plots.units import Unit, size_unit, time_unit
 from colosim.trace.fields import BYTES, NS, SUMMARY_KEYS
 
@@ -19,6 +20,7 @@ _BARS = 12
 """How many costs are drawn at most."""
 _INCHES = (5.5, 0.9)
 _INCHES_A_BAR = 0.26
+_STAR = "* half to double; others: two standard errors"
 
 
 def _ends(effect: Effect) -> tuple[int, int]:
@@ -50,7 +52,8 @@ def figure(found: Sensitivity) -> Figure:
     if not shown or found.value is None:
         raise FigureError(f"no cost moves {found.quantity} of {found.design}")
     unit = _unit(found.quantity, max(max(_ends(effect)) for effect in shown))
-    width, height = _INCHES
+    usual, height = _INCHES
+    width = width_of(usual)
     made = Figure(figsize=(width, height + _INCHES_A_BAR * len(shown)))
     axes = made.subplots()
     middle = found.value / unit.size
@@ -64,10 +67,11 @@ def figure(found: Sensitivity) -> Figure:
     axes.grid(visible=False, axis="y")
     axes.axvline(middle, color=Colour.BLACK, lw=0.8)
     symbol = unit.symbol and f" ({unit.symbol})"
-    axes.set_xlabel(f"{found.quantity} of {found.design}{symbol}")
+    label = broken(f"{found.quantity} of {found.design}{symbol}", width - 1.6, "axes.labelsize")
     colours = {"cost at its low end": Colour.SKY, "at its high end": Colour.ORANGE}
     patches = [Patch(facecolor=fill, label=label) for label, fill in colours.items()]
     made.legend(handles=patches, loc="outside upper center", ncols=2)
     if not all(effect.range.fitted for effect in shown):
-        made.text(0.01, 0.01, "* half to double; others: two standard errors", fontsize=6.5)
+        label += f"\n{broken(_STAR, width - 1.6, 'axes.labelsize')}"
+    axes.set_xlabel(label)
     return made

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from colosim.plots.style import Colour, FigureError, axes_or_new, line_of, styled
+from colosim.plots.look import FigureError, width_of
+from colosim.plots.style import Colour, axes_or_new, legend_below, line_of, styled
 from colosim.plots.units import plain_log, time_unit
 
 if TYPE_CHECKING:
@@ -82,7 +83,10 @@ def draw(table: pd.DataFrame, axes: Axes | None = None, *, quantity: str = "paus
     axes.set_ylabel(f"simulated {quantity} ({unit.symbol})")
     inside, count = int(points["within"].sum()), len(points)
     axes.set_title(f"{inside} of {count} within {BAND:.0%}", weight="normal")
-    axes.legend(loc="lower right")
+    legend = axes.legend(loc="lower right")
+    if legend.get_window_extent().width > axes.bbox.width / 2:
+        legend.remove()
+        legend_below(axes, axes.get_legend_handles_labels()[0], 2, bbox_to_anchor=(0.5, -0.16))
     return axes
 
 
@@ -92,6 +96,6 @@ def figure(table: pd.DataFrame, *, quantity: str = "pause") -> Figure:
 
     :raises FigureError: as `data`.
     """
-    made = Figure(figsize=(3.6, 3.8))
+    made = Figure(figsize=(width_of(3.6), 3.8))
     draw(table, made.subplots(), quantity=quantity)
     return made

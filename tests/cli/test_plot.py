@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Go to a folder with two scenarios and tables of the kinds that are not drawn from runs."""
     (tmp_path / "plain.yaml").write_text(PLAIN)
+    rate = PLAIN.replace("pages: 3000", "rate: 900 pages/s, working_set: 1 MiB")
+    (tmp_path / "rate.yaml").write_text(rate)
     (tmp_path / "frozen.yaml").write_text(FROZEN)
     (tmp_path / "clients.yaml").write_text(f"{PLAIN}service: {{arrivals: {{regular: 20 /s}}}}\n")
     (tmp_path / "validation.csv").write_text("design,measured_ns,simulated_ns\nqsb,100,105\n")
@@ -74,6 +76,12 @@ def test_a_stored_run_gives_the_same_figure_as_its_scenario(folder: Path) -> Non
         (["plain.yaml", "--kind", "hang"], "no fault struck"),
         (["plain.yaml", "--checkpoint", "77"], "no checkpoint 77"),
         (["plain.yaml", "--kind", "memory", "--checkpoint", "1"], "--checkpoint is for"),
+        (["plain.yaml", "--kind", "memory", "--x", "seed"], "--x is for the kinds 'sweep'"),
+        (["heatmap.csv", "--kind", "heatmap", "--seed", "2"], "--seed is for the kinds"),
+        (["heatmap.csv", "--kind", "heatmap", "--design", "split"], "heatmap.csv has no split"),
+        (["rate.yaml", "--kind", "against"], "says how its guest writes"),
+        (["plain.yaml", "--width", "85 px"], "'85 px' is no width"),
+        (["plain.yaml", "--kind", "memory", "--style", "heatmap.csv"], "heatmap.csv, line 1"),
         (["plain.yaml", "frozen.yaml", "--kind", "against"], "takes one source"),
         (["plain.yaml", "--kind", "clients"], "plain has no clients"),
         (["validation.csv", "--kind", "heatmap"], "columns design, side, step"),
@@ -95,6 +103,7 @@ def test_a_stored_run_takes_no_override(folder: Path, capsys: pytest.CaptureFixt
     """What has run cannot be run differently, nor as a design that has not run."""
     assert main(["run", "plain.yaml", "--design", "split"]) == 0
     assert main(["plot", "runs/plain/split", "--set", "checkpoints=2"]) == 2
+    assert main(["plot", "runs/plain/split", "--kind", "against", "--seed", "2"]) == 2
     assert main(["plot", "runs/plain", "--design", "qsb"]) == 2
     printed = capsys.readouterr().err
     assert "--set and --seed are for scenarios" in printed

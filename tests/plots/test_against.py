@@ -7,7 +7,7 @@ import pytest
 
 import colosim
 from colosim.plots import against
-from colosim.plots.style import FigureError
+from colosim.plots.look import FigureError
 from colosim.scenario import loads
 from tests.runs.conftest import PLAIN
 

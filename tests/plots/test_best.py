@@ -12,7 +12,8 @@ import pytest
 
 import colosim
 from colosim.plots import best
-from colosim.plots.style import FigureError, save
+from colosim.plots.look import FigureError
+from colosim.plots.style import save
 from colosim.runs.run import as_scenario
 
 PICTURE = Path(__file__).parents[2] / "docs" / "best-design.svg"

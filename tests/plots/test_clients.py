@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from colosim.plots import clients
-from colosim.plots.style import FigureError
+from colosim.plots.look import FigureError
 from colosim.runs.run import simulate
 from colosim.scenario import loads
 

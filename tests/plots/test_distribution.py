@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from colosim.plots import distribution
-from colosim.plots.style import FigureError
+from colosim.plots.look import FigureError
 
 if TYPE_CHECKING:
     from colosim.runs.run import Run

@@ -8,7 +8,7 @@ import pytest
 
 from colosim.plots import gantt
 from colosim.plots.lanes import typical_checkpoint
-from colosim.plots.style import FigureError
+from colosim.plots.look import FigureError
 from colosim.plots.units import rows_of
 from colosim.runs.run import simulate
 from colosim.scenario import loads

@@ -8,7 +8,7 @@ import pytest
 
 from colosim.designs.guest_writes import REQUEST_BYTES
 from colosim.plots import hang
-from colosim.plots.style import FigureError
+from colosim.plots.look import FigureError
 from colosim.runs.run import simulate
 from colosim.scenario import loads
 from tests.runs.conftest import PLAIN

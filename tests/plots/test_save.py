@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -13,15 +12,12 @@ import pytest
 from colosim.cli.main import main
 from colosim.errors import WriteError
 from colosim.plots import distribution, gantt, hang, memory, overview
-from colosim.plots.style import FORMATS, FigureError, labels, save
+from colosim.plots.look import FigureError
+from colosim.plots.style import FORMATS, labels, save
 from colosim.plots.units import short_size, short_time, size_unit, time_unit
-from colosim.runs.run import simulate
-from colosim.scenario import loads
-from tests.runs.conftest import PLAIN
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import ModuleType
 
     from colosim.runs.run import Run
 
@@ -112,31 +108,3 @@ def test_units_leave_at_least_two() -> None:
         "2.57 s",
     ]
     assert [short_size(n) for n in (12, 4 << 20, 67_792_896)] == ["12 B", "4.00 MiB", "64.7 MiB"]
-
-
-@pytest.fixture(scope="module")
-def long_names() -> list[Run]:
-    """Return runs of designs with many remedies."""
-    remedies = "send-timeout=5s+user-timeout=5s+nodelay+yank"
-    scenario = loads(PLAIN)
-    return [simulate(scenario, f"{name}+{remedies}") for name in ("qsb", "split", "flat")]
-
-
-@pytest.mark.parametrize("kind", [overview, memory, distribution])
-def test_long_names_neither_collide_nor_leave_the_page(
-    long_names: list[Run], kind: ModuleType
-) -> None:
-    """Legends and titles have as many columns and lines as fit."""
-    made = kind.figure(long_names)
-    made.savefig(BytesIO(), format="png", dpi=made.dpi)
-    legends = [*made.legends, *(axes.get_legend() for axes in made.axes)]
-    boxes = [legend.get_window_extent() for legend in legends if legend is not None]
-    titles = [axes._left_title.get_window_extent() for axes in made.axes]
-    boxes += [box for box in titles if box.width]
-    assert made.get_tightbbox().x0 >= 0
-    assert boxes
-    for index, box in enumerate(boxes):
-        assert box.x0 >= 0
-        assert box.x1 <= made.bbox.x1
-        assert not any(box.overlaps(other) for other in boxes[index + 1 :])
-        assert not any(box.overlaps(axes.xaxis.label.get_window_extent()) for axes in made.axes)

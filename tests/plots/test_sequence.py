@@ -11,7 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from colosim.measured.imported import import_run
 from colosim.plots import sequence
-from colosim.plots.style import FigureError, save
+from colosim.plots.look import FigureError
+from colosim.plots.style import save
 from colosim.plots.units import int_or_none, rows_of
 from colosim.runs.run import simulate
 from colosim.scenario import loads

@@ -10,7 +10,7 @@ import pytest
 
 from colosim.cli.main import main
 from colosim.plots import sweep
-from colosim.plots.style import FigureError
+from colosim.plots.look import FigureError
 
 if TYPE_CHECKING:
     from pathlib import Path

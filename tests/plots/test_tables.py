@@ -12,7 +12,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Rectangle
 
 from colosim.plots import heatmap, validation
-from colosim.plots.style import FigureError, line_of
+from colosim.plots.look import FigureError
+from colosim.plots.style import line_of
 
 MEASURED = pd.DataFrame(
     [("qsb", 100_000_000, 109_000_000), ("qsb", 50_000_000, 44_000_000), ("split", 10**9, 10**9)],
@@ -212,3 +213,18 @@ def test_no_two_designs_look_alike() -> None:
     looks = [line_of(name) for name in ("qsb", "split", "device-first", "flat", "qemu-5.1")]
     for part in zip(*looks, strict=True):
         assert len(set(part)) == len(looks)
+
+
+def test_rows_stand_in_protocol_order_whatever_is_beside_them() -> None:
+    """A table in the order of its faults, one of which strikes at one late step, has that order."""
+    struck = {"fail device save": ["save"], "freeze": ["stop", "save", "start"], "kill": ["start"]}
+    rows = [
+        (design, "primary", step, fault, "hung")
+        for design in ("qsb", "split")
+        for fault, steps in struck.items()
+        for step in steps
+    ]
+    for order in (rows, rows[::-1][3:] + rows):
+        table = pd.DataFrame(order, columns=list(heatmap.COLUMNS)).drop_duplicates()
+        labels = heatmap.figure(table).axes[0].get_yticklabels()
+        assert [label.get_text() for label in labels] == ["P: stop", "P: save", "P: start"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from colosim.cli.main import STATUS_FAILED
-from colosim.cli.options import format_option, jobs_option
+from colosim.cli.options import format_option, jobs_option, look_options
 
 if TYPE_CHECKING:
     from colosim.measured.validation import FaultComparison, StageComparison, ValidatedRun
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Write tables (also of the cross-validation) and figure there.",
 )
+@look_options
 @jobs_option
 def command(
     *,

@@ -13,8 +13,9 @@ from colosim.analysis.explain import explain
 from colosim.errors import ColosimError
 from colosim.plots import distribution, gantt, hang, memory, overview, sequence
 from colosim.plots.lanes import fault_of, typical_checkpoint
+from colosim.plots.look import FigureError
 from colosim.plots.report.drawing import inline
-from colosim.plots.style import FigureError, labels
+from colosim.plots.style import labels
 from colosim.plots.units import int_or_none
 from colosim.runs.directory import versions
 from colosim.runs.stored import read_manifest

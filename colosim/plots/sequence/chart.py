@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
+from colosim.plots.look import at_least, width_of
 from colosim.plots.sequence.lifelines import MESSAGES, PAIR, sequence_of
 from colosim.plots.style import (
     Colour,
@@ -21,6 +22,7 @@ from colosim.plots.style import (
     legend_below,
     styled,
     write_small,
+    write_title,
 )
 from colosim.plots.units import short_size
 from colosim.trace.events import ByManager, FaultEnded, FaultsOver, FaultStruck, StreamBroken
@@ -40,6 +42,7 @@ _LETTERS = 46
 """How many letters fit beside a lifeline, with the time."""
 _GUEST_OFF = 0.045
 _ROW_IN = 0.165
+_NEEDS_IN = 6.5
 _FILLS = {
     "iothread lock held": Fill(Colour.VERMILLION, "//////"),
     "guest stopped": Fill(Colour.DARK_GREY, ""),
@@ -75,7 +78,8 @@ def draw(run: Run, checkpoint: int, axes: Axes | None = None) -> Axes:
     axes.set_xlim(-_EDGE, 1 + _EDGE)
     axes.set_ylim(len(rows) + 0.4, -2.2)
     axes.set_axis_off()
-    axes.set_title(f"{run.scenario.name}, {run.design}: messages of checkpoint {checkpoint}")
+    title = f"{run.scenario.name}, {run.design}: messages of checkpoint {checkpoint}"
+    write_title(axes, title, width_of())
     _draw_heads(axes, len(rows))
     for y, row in enumerate(rows):
         _draw_row(axes, y, row)
@@ -91,8 +95,9 @@ def figure(run: Run, checkpoint: int) -> Figure:
 
     :raises FigureError: if the run has no such checkpoint.
     """
+    at_least(_NEEDS_IN, "a message sequence")
     count = len(list(_rows(sequence_of(run, checkpoint))))
-    made = Figure(figsize=(7.2, 1.0 + _ROW_IN * (count + 2)))
+    made = Figure(figsize=(width_of(), 1.0 + _ROW_IN * (count + 2)))
     draw(run, checkpoint, made.subplots())
     return made
 

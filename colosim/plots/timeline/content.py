@@ -9,7 +9,7 @@ import numpy as np
 
 from colosim.plots.curves import curve_of
 from colosim.plots.lanes import WAITS, Lanes, events_of
-from colosim.plots.style import FigureError
+from colosim.plots.look import FigureError
 from colosim.plots.timeline.trace import Flow, Slice, Thread, Trace, Unit
 from colosim.plots.units import int_or_none
 from colosim.runs.run import NoTablesError
