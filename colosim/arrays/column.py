@@ -45,6 +45,24 @@ def column(values: Any) -> Column:
     return np.asarray(values, np.int64).view(Column)
 
 
+some = np.count_nonzero
+"""At how many points something is so: asked ten times as fast as whether it is at any."""
+
+
+def everywhere(condition: Any) -> bool:
+    """Return whether something is so at every point."""
+    return bool(some(condition) == condition.size)
+
+
+def _operator(ufunc: Any) -> Any:
+    """Return an operator that works on plain arrays: on columns numpy takes five times as long."""
+
+    def operate(self: Any, other: Any) -> Any:
+        return ufunc(self.view(np.ndarray), np.asarray(other)).view(Column)
+
+    return operate
+
+
 def _refuses(what: str) -> Any:
     def refuse(*_: object) -> NoReturn:
         raise Refused(f"a design that {what}")
@@ -80,7 +98,7 @@ class Column(np.ndarray[Any, Any]):
         """
         values = self.view(np.ndarray)
         same = values == values[0]
-        if not same.all():
+        if not everywhere(same):
             raise Diverged(same)
         return int(values[0])
 
@@ -97,9 +115,14 @@ class Column(np.ndarray[Any, Any]):
             beyond = sizes > LIMIT
             if beyond.any():
                 raise OutOfRange(beyond)
-        return np.ndarray.__mul__(self, other)
+        return _product(self, other)
 
     __rmul__ = __mul__
+    __add__ = __radd__ = _operator(np.add)
+    __sub__ = _operator(np.subtract)
+    __floordiv__ = _operator(np.floor_divide)
+    __lt__, __le__ = _operator(np.less), _operator(np.less_equal)
+    __gt__, __ge__ = _operator(np.greater), _operator(np.greater_equal)
     __iadd__ = _as_new("__add__")
     __isub__ = _as_new("__sub__")
     __imul__ = _as_new("__mul__")
@@ -113,10 +136,15 @@ class Column(np.ndarray[Any, Any]):
     __class__ = property(_refuses("asks for the type of a number"))
 
 
+_product = _operator(np.multiply)
+
+
 def _most(number: Any) -> int:
+    """Return what no number is beyond, in size: at most twice the largest."""
     if type(number) is int:
         return abs(number)
     values = np.asarray(number)
     if values.dtype not in (INT64, np.bool_):
         raise Refused("a design that calculates with fractions")
-    return max(int(values.max()), -int(values.min()))
+    bits = int(np.bitwise_or.reduce(values))
+    return bits if bits >= 0 else max(int(values.max()), -int(values.min()))

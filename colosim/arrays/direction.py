@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colosim.arrays.column import Refused, column
+from colosim.arrays.column import Refused, column, everywhere, some
 from colosim.arrays.receiver import Receiver
 from colosim.arrays.threads import Call
 from colosim.arrays.transfer import MOST_BYTES, Transfer, ceil_div, plain
@@ -91,7 +91,7 @@ class Direction:
             rate = by_window + (link - by_window) * by_link
             has_burst = by_link & (window > net.burst_bytes + link * rtt // NS_PER_S)
             burst = zero + net.burst_bytes * NS_PER_S // NS_PER_S * has_burst
-        self._in_no_time = bool((latency == 0).any())
+        self._in_no_time = bool(some(latency == 0))
         self._limited, self._none = plain(rate > 0), plain(zero - 1)
         rate = larger(rate, 1)
         full_window = smaller(window, rate * rtt // NS_PER_S)
@@ -100,7 +100,7 @@ class Direction:
         self._starts_slowly = plain(slow & net.slow_start_after_idle)
         self.latency, self.rtt, self.window = plain(latency), plain(rtt), plain(window)
         self.rate, self.burst, self._first_window = plain(rate), plain(burst), plain(first_window)
-        self._has_burst = bool(self.burst.any())
+        self._has_burst = bool(some(self.burst))
         self.send_buffer = plain(zero + net.send_buffer_bytes)
         self.receive_buffer = plain(zero + net.receive_buffer_bytes)
         self._mss = plain(zero + net.mss_bytes)
@@ -167,7 +167,7 @@ class Direction:
 
     def in_turn(self, late_ns: Ints) -> None:
         """Take points out where the other end has acted after this one does, or in that instant."""
-        if (late_ns >= 0).any():
+        if some(late_ns >= 0):
             self.env.part(late_ns > 0, ORDER)
             self.env.refuse(late_ns == 0, "both ends act in one instant")
 
@@ -180,7 +180,7 @@ class Direction:
             if self.unsure:
                 self._work_out_ack(free & (now < self.arrival + self._ack_within))
             holds = free & (self.acked > now)
-            if holds.any():
+            if some(holds):
                 leaves = np.where(holds, self.acked, leaves)
                 self.drained = np.where(holds, leaves, self.drained)
                 self.held = np.where(holds, leaves, self.held)
@@ -204,7 +204,7 @@ class Direction:
     def _work_out_ack(self, where: Masks) -> None:
         """Work out when the last small segment's ACK comes, if nothing brings it sooner."""
         where = where & (self.acked == UNKNOWN)
-        if not where.any():
+        if not some(where):
             return
         arrived = self.arrival
         if self.network.delayed_ack:
@@ -221,14 +221,14 @@ class Direction:
         if self.network.delayed_ack:
             early = rides & self._receiver.delays & (arrives < self.arrival + self._ack_delay)
             at_once = early & (self.held <= leaves)
-            if at_once.all():
+            if everywhere(at_once):
                 self.acked, self.unsure = arrives, False
                 return
             self.acked = np.where(at_once, arrives, self.acked)
             rides &= ~at_once
         known = self.acked != UNKNOWN
         rides &= early | known | (arrives < self.arrival + self._ack_within)
-        if not rides.any():
+        if not some(rides):
             return
         self._work_out_ack(rides)
         overtaken = self.acked
@@ -238,14 +238,14 @@ class Direction:
 
     def _move_held(self, where: Masks, until: Ints, leaves: Ints) -> None:
         """Let the small writes that were to leave at `until` leave earlier."""
-        if not where.any():
+        if not some(where):
             return
         self.held = np.where(where, 0, self.held)
         late, soon = until + self.latency, leaves + self.latency
         moved = np.zeros_like(where)
         for message in self._messages:
             its = where & (message.arrives == late)
-            if not its.any():
+            if not some(its):
                 continue
             if message.taken:
                 self.env.part(its, "a message that is pushed on after its reader has asked")
@@ -258,7 +258,7 @@ class Direction:
     def _takes_along(self, amount: Ints, now: Ints) -> None:
         """Let a bulk write take along the small writes that Nagle held back before it."""
         pushes = self.held > now
-        if not pushes.any():
+        if not some(pushes):
             return
         until = self.held
         leaves = np.where(amount < TSO_BYTES, np.minimum(until, now + self.rtt), now)
@@ -276,7 +276,7 @@ class Direction:
         env.refuse(amount > MOST_BYTES, "a stream beyond 3 GB, whose square is beyond 63 bits")
         self._takes_along(amount, now)
         behind = self.drained > now
-        any_behind = bool(behind.any())
+        any_behind = bool(some(behind))
         follows = np.zeros_like(behind)
         if before is not None:
             if any_behind:
@@ -284,7 +284,7 @@ class Direction:
                 env.refuse(behind & (amount > fourth), "a large write behind a backlog")
             reading = before.read_end >= now
             large = amount > self.send_buffer
-            if reading.any() and (not behind.all() or large.any()):
+            if some(reading) and (not everywhere(behind) or some(large)):
                 unread = before.size - before.read_bytes(now)
                 fits = unread + amount <= self.receive_buffer
                 env.refuse(
@@ -309,12 +309,12 @@ class Direction:
         self.inbox.append(transfer)
         self._leaves_by_itself = leaves = behind | follows
         needs = transfer.needs_reader() & ~leaves
-        if leaves.any() and (not needs.any() or column(leaves)):
+        if some(leaves) and (not some(needs) or column(leaves)):
             self.drained = np.where(leaves, transfer.left(amount), self.drained)
             call.happen(transfer.written())
             return
         self.unmet = True
-        if column(needs) if self.env.has_channels else needs.any():
+        if column(needs) if self.env.has_channels else some(needs):
             transfer.call = call  # who goes on when its reader has come
         else:
             call.happen(transfer.written())
@@ -323,7 +323,7 @@ class Direction:
         now, write_ns, head = call.now, plain(call.write_ns), None
         write_ns = write_ns if write_ns.ndim else write_ns + np.zeros_like(now)
         start = now
-        if self._starts_slowly.any():
+        if some(self._starts_slowly):
             start = now + self._slow_start(amount, write_ns, now, ~behind)
         link_ns = ceil_div(amount * NS_PER_S, self.rate) * self._limited
         if self._has_burst:
@@ -355,7 +355,7 @@ class Direction:
         halvings = np.maximum(0, now - self.bulk_left) // RTO_MIN_NS
         slow = self._starts_slowly & where & (halvings > 0)
         lost = moved = np.zeros_like(now)
-        if not slow.any():
+        if not some(slow):
             return lost
         rate = np.where(
             write_ns > amount * NS_PER_S // self.rate,
@@ -364,7 +364,7 @@ class Direction:
         )
         window = np.maximum(self._first_window, self.window >> np.minimum(halvings, 60))
         full = np.minimum(self.window, rate * self.rtt // NS_PER_S)
-        while (slow := slow & (window < full) & (moved + window < amount)).any():
+        while some(slow := slow & (window < full) & (moved + window < amount)):
             lost = np.where(slow, lost + self.rtt - window * NS_PER_S // rate, lost)
             moved = np.where(slow, moved + window, moved)
             window = np.where(slow, window * 2, window)
@@ -377,7 +377,7 @@ class Direction:
         least = one.write_ns if self._has_burst else np.maximum(one.write_ns, one.link_ns)
         where = where & (one.start + least < hastened)
         where &= one.size % self._mss != 0
-        if not where.any():
+        if not some(where):
             return
         left = one.left(one.size)
         where &= left < hastened
@@ -392,7 +392,7 @@ class Direction:
         room = now
         for other in self._backlog:
             last = (ahead > 0) & (ahead <= other.ahead)
-            if last.any():
+            if some(last):
                 room = np.where(last, np.maximum(now, other.left(np.maximum(ahead, 1))), room)
             ahead = ahead - other.ahead
         start = np.maximum(room, self.drained - one.write_ns)
@@ -405,7 +405,7 @@ class Direction:
         self.unmet = self.unmet and one is not self._last
         one.reader = reader = np.maximum(one.begun, came)
         late = came > one.begun
-        if late.any():
+        if some(late):
             acted = np.maximum(self.wrote_at, self.reverse.read_at) - reader
             self.in_turn(np.where(late, acted, -1))
             env.refuse(
@@ -439,7 +439,7 @@ class Direction:
         small = one.size % self._mss != 0
         self._receiver.bulk_comes(arrived, small)
         self.arrival = np.where(small, arrived, self.arrival)
-        if small.all():
+        if everywhere(small):
             self.unsure = False
         self.acked = np.where(small, arrived + self.latency, self.acked)
         self.reverse.ack_rides(left, arrived, reader)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colosim.arrays.column import Refused, column
+from colosim.arrays.column import Refused, column, everywhere
 from colosim.arrays.direction import Direction
 from colosim.arrays.host import ArrayHost, Lock
 from colosim.arrays.threads import Environment
@@ -85,7 +85,7 @@ class Pair:
         self._count_next_request(threads[0])
         # Up to the end of the run the secondary still does what counts.
         threads[0].stop()
-        env.drive(lambda: bool((np.asarray(threads[1].now) > self.ends[-1]).all()))
+        env.drive(lambda: everywhere(threads[1].now > self.ends[-1]))
         threads[1].stop()
 
     def _count_next_request(self, thread: Any) -> None:

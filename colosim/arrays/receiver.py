@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from colosim.arrays.column import everywhere, some
 from colosim.arrays.transfer import plain
 from colosim.network.small import QUICK_ACKS
 from colosim.network.tcp import RTO_MIN_NS
@@ -59,15 +60,15 @@ class Receiver:
             ticks = (leaves - self._phase) // tick - (self._came - self._phase) // tick
             soon = (ticks >= 0) & (ticks < -(-self._delay // tick))
             self._interactive = self._interactive | soon
-            self._all_do = bool(self._interactive.all())
+            self._all_do = everywhere(self._interactive)
         self._pending = self._pending & (self._arrival > leaves)
 
     def _expire(self, by: Ints) -> None:
         """Let the timer of an ACK that nothing carried along expire, if it did by then."""
         expired = self._pending & (by >= self._arrival + self._delay)
-        if expired.any():
+        if some(expired):
             expired &= by >= self.delayed(self._arrival)
-            self._all_do = self._all_do and not expired.any()
+            self._all_do = self._all_do and not some(expired)
             self._interactive = self._interactive & ~expired
             self._pending = self._pending & ~expired
 

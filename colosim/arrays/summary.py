@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from colosim.arrays.column import Refused
+from colosim.arrays.column import Refused, everywhere, some
 from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import (
     OTHER,
@@ -160,9 +160,9 @@ class Summary:
         for place in range(self._first, len(self.ends)):
             begin, end = self.begins[place], self.ends[place]
             before, after = at <= begin, at >= end
-            if before.all():
+            if everywhere(before):
                 return
-            if not after.all():
+            if not everywhere(after):
                 self.env.refuse((at == begin) | (at == end), TIE)
                 yield place, ~(before | after)
             elif place == self._first:
@@ -210,7 +210,7 @@ class Summary:
                     np.maximum(rows[place], until - since, out=rows[place], where=here)
             if not hears:
                 self.deaf = np.maximum(self.deaf, np.minimum(until, last) - since)
-            if (until > last).any():
+            if some(until > last):
                 if side != PRIMARY:
                     self.env.refuse(since == last, TIE)
                 is_open = (since <= last) & (until > last)

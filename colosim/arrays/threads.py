@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colosim.arrays.column import INT64, Column, Diverged, Refused, column
+from colosim.arrays.column import INT64, Column, Diverged, Refused, column, everywhere, some
 
 if TYPE_CHECKING:
     from colosim.arrays.column import Ints, Masks
@@ -123,8 +123,8 @@ class Call(Event):
         """
         mine, its = (not one.sends and one.direction.inbox[0] for one in (self, other))
         if mine and not mine.is_stream:
-            pushes = (self.direction.held > other.now).any()
-            return not (other.sends and (pushes or bool((other.now <= mine.arrives).all())))
+            pushes = some(self.direction.held > other.now)
+            return not (other.sends and (pushes or everywhere(other.now <= mine.arrives)))
         if its and not its.is_stream:
             return not other.comes_before(self)
         at = np.maximum(self.now, mine.begun) if mine else self.now
@@ -236,7 +236,7 @@ class Environment:
 
     def refuse(self, mask: Any, why: str) -> None:
         """Take points out; the others go on."""
-        if mask.any():
+        if some(mask):
             self.refused[why] = self.refused.get(why, False) | np.asarray(mask)
 
     def part(self, mask: Any, why: str) -> None:
@@ -244,10 +244,10 @@ class Environment:
 
         :raises Diverged: with those points.
         """
-        if mask.any():
+        if some(mask):
             bad = np.logical_or.reduce(list(self.refused.values())) if self.refused else False
             wrong = mask & ~np.asarray(bad)
-            if wrong.any() and not (wrong | bad).all():
+            if some(wrong) and not everywhere(wrong | bad):
                 raise Diverged(wrong)
             self.refuse(mask, why)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from colosim.arrays.column import some
+
 if TYPE_CHECKING:
     from colosim.arrays.column import Ints, Masks
     from colosim.arrays.threads import Call
@@ -77,7 +79,7 @@ class Transfer:
             carried = ceil_share(carried, amount, size)
         since = self.start + np.maximum(taken, carried)
         over = amount - self.receive_buffer
-        if not (over > 0).any():
+        if not some(over > 0):
             return since
         opened = np.maximum(self.start + self.latency, self.reader) + self.latency
         opened = opened + ceil_share(self.read_ns, over, self.size)
@@ -86,7 +88,7 @@ class Transfer:
     def written(self) -> Ints:
         """When the last byte is in the send buffer."""
         over = self.size - self.send_buffer
-        if not (over > 0).any():
+        if not some(over > 0):
             return self.filled_from + self.write_ns
         blocked = self.left(np.maximum(over, 1)) - self.start
         return self.filled_from + np.where(
