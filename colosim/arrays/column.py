@@ -45,6 +45,11 @@ def column(values: Any) -> Column:
     return np.asarray(values, np.int64).view(Column)
 
 
+def plain(numbers: Any) -> Any:
+    """Return a column as an array, which is faster."""
+    return np.asarray(numbers)
+
+
 some = np.count_nonzero
 """At how many points something is so: asked ten times as fast as whether it is at any."""
 
@@ -121,6 +126,9 @@ class Column(np.ndarray[Any, Any]):
     __add__ = __radd__ = _operator(np.add)
     __sub__ = _operator(np.subtract)
     __floordiv__ = _operator(np.floor_divide)
+    __and__ = __rand__ = _operator(np.bitwise_and)
+    __or__ = __ror__ = _operator(np.bitwise_or)
+    __eq__, __ne__ = _operator(np.equal), _operator(np.not_equal)
     __lt__, __le__ = _operator(np.less), _operator(np.less_equal)
     __gt__, __ge__ = _operator(np.greater), _operator(np.greater_equal)
     __iadd__ = _as_new("__add__")

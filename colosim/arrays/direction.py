@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colosim.arrays.column import Refused, column, everywhere, some
-from colosim.arrays.receiver import Receiver
+from colosim.arrays.column import Refused, column, everywhere, plain, some
+from colosim.arrays.small import SmallSegments
 from colosim.arrays.threads import Call
-from colosim.arrays.transfer import MOST_BYTES, Transfer, ceil_div, plain
+from colosim.arrays.transfer import MOST_BYTES, Transfer, ceil_div
 from colosim.engine.clock import NS_PER_S, larger, smaller
 from colosim.network.calm import TSO_BYTES
 from colosim.network.tcp import INITIAL_WINDOW_SEGMENTS, RTO_MIN_NS
@@ -28,16 +28,18 @@ if TYPE_CHECKING:
     from colosim.network.section import Section
 
 ORDER = "calls out of their order in time"
-UNKNOWN = np.int64(-(1 << 60))
-"""When an ACK comes that was not worked out yet."""
 
 
 @dataclass(eq=False, slots=True)
 class Message:
-    """A small write: when it arrives, when it was written, whether its reader has asked for it."""
+    """A small write: when it arrives, when it was written, whether its reader has asked for it.
+
+    `is_fixed`: whether it arrives then whatever happens, for it left as it was written.
+    """
 
     arrives: Ints
     begun: Ints
+    is_fixed: bool
     taken: bool = False
     is_stream: bool = False
 
@@ -60,17 +62,16 @@ class Direction:
         self.bytes_read: Any = 0
         self.values: deque[Any] = deque()
         self.inbox: deque[Message | Transfer] = deque()
-        self._messages: deque[Message] = deque(maxlen=8)
+        self._movable: deque[Message] = deque(maxlen=8)
+        self.writer: Call | None = None
+        self.reader: Call | None = None
         self._backlog: list[Transfer] = []
         self._last: Transfer | None = None
         self._last_put: Message | Transfer | None = None
         self._leaves_by_itself: Masks = zero > 0
         # When the thread at the sending and at the receiving end last did something.
         self.wrote_at = self.read_at = zero - 1
-        self.drained = self.held = self.bulk_left = self.bucket_full = self.acked = zero
-        self.arrival = zero - 1
-        self._unknown, self.unsure = zero + UNKNOWN, False
-        """No ACK is worked out yet; whether that is so at some points."""
+        self.drained = self.bulk_left = self.bucket_full = zero
         self.unmet = False
         """Whether the reader of the last bulk write has yet to come."""
         self._unproven = False
@@ -93,6 +94,7 @@ class Direction:
             burst = zero + net.burst_bytes * NS_PER_S // NS_PER_S * has_burst
         self._in_no_time = bool(some(latency == 0))
         self._limited, self._none = plain(rate > 0), plain(zero - 1)
+        self._never = plain(zero + (1 << 60))
         rate = larger(rate, 1)
         full_window = smaller(window, rate * rtt // NS_PER_S)
         first_window = zero + INITIAL_WINDOW_SEGMENTS * net.mss_bytes
@@ -104,30 +106,34 @@ class Direction:
         self.send_buffer = plain(zero + net.send_buffer_bytes)
         self.receive_buffer = plain(zero + net.receive_buffer_bytes)
         self._mss = plain(zero + net.mss_bytes)
-        self._ack_delay, self._ack_tick = plain(net.delayed_ack_ns), plain(net.ack_tick_ns)
-        self._receiver = Receiver(net, self.rtt, self._phase)
-        self._ack_within = self._ack_delay + 2 * self._ack_tick + self.rtt
+        self._small = SmallSegments(net, self.latency, self._phase)
 
     # ---- what a thread calls ------------------------------------------------------------------
 
     def send(self, amount: int) -> Call:
         """Write a message and flush it."""
         self.bytes_written = self.bytes_written + amount
-        return Call(self, sends=True, amount=amount)
+        self.writer = Call(self, sends=True, amount=amount)
+        return self.writer
 
     def write(self, section: Section, write_ns: int) -> Call:
         """Write a section."""
         self.bytes_written = self.bytes_written + section.size_bytes
-        return Call(self, sends=True, section=section, write_ns=write_ns)
+        self.writer = Call(self, sends=True, section=section, write_ns=write_ns)
+        return self.writer
 
     def receive(self, amount: int, wake_ns: int) -> Call:
-        """Read a message."""
+        """Read a message: one that nothing can push on any more is taken at once."""
         self.bytes_read = self.bytes_read + amount
-        return Call(self, sends=False, wake_ns=wake_ns)
+        self.reader = call = Call(self, sends=False, wake_ns=wake_ns)
+        if self.inbox and self.inbox[0].is_fixed:
+            self.serve(call)
+        return call
 
     def read(self, price: Callable[[Section], int]) -> Call:
         """Read the next section."""
-        return Call(self, sends=False, price=price)
+        self.reader = Call(self, sends=False, price=price)
+        return self.reader
 
     def wrote(self) -> None:
         """The writer goes on."""
@@ -137,7 +143,9 @@ class Direction:
 
     def serve(self, call: Call) -> None:
         """Do what a thread has called for."""
+        self.env.calls.remove(call)
         if call.sends:
+            self.writer = None
             self._acts(call.now)
             if call.section is None:
                 self._send(call.now)
@@ -145,6 +153,7 @@ class Direction:
             else:
                 self._write(call, call.section)
             return
+        self.reader = None
         item = self.inbox.popleft()
         if call.price is None:
             if isinstance(item, Transfer):
@@ -165,6 +174,10 @@ class Direction:
         self.in_turn(np.maximum(self.reverse.wrote_at, self.read_at) - now)
         self.wrote_at = now
 
+    def may_push(self, now: Ints, message: Message) -> bool:
+        """Whether who acts now at the other end may push a message on."""
+        return bool(some(self._small.held_until > now)) or everywhere(now <= message.arrives)
+
     def in_turn(self, late_ns: Ints) -> None:
         """Take points out where the other end has acted after this one does, or in that instant."""
         if some(late_ns >= 0):
@@ -174,24 +187,25 @@ class Direction:
     # ---- messages -----------------------------------------------------------------------------
 
     def _send(self, now: Ints) -> None:
+        small = self._small
         leaves = np.maximum(self.drained, now)
-        if self.network.nagle:
-            free = leaves == now
-            if self.unsure:
-                self._work_out_ack(free & (now < self.arrival + self._ack_within))
-            holds = free & (self.acked > now)
-            if some(holds):
-                leaves = np.where(holds, self.acked, leaves)
-                self.drained = np.where(holds, leaves, self.drained)
-                self.held = np.where(holds, leaves, self.held)
+        free = leaves == now
+        waits = small.waits(now, free)
+        if waits is not None:
+            leaves = np.where(waits, small.acked, leaves)
+            self.drained = np.where(waits, leaves, self.drained)
+            small.held_until = np.where(waits, leaves, small.held_until)
         arrives = leaves + self.latency
-        self.arrival, self.acked, self.unsure = arrives, self._unknown, True
-        self._receiver.small_comes(arrives)
+        small.left(arrives)
         self.reverse.ack_rides(leaves, arrives, now)
-        message = Message(arrives, now)
+        is_fixed = not small.nagle or (waits is None and everywhere(free))
+        message = Message(arrives, now, is_fixed)
         self.inbox.append(message)
-        self._messages.append(message)
         self._last_put = message
+        if not is_fixed:
+            self._movable.append(message)
+        elif self.reader is not None and len(self.inbox) == 1:
+            self.serve(self.reader)
 
     def _receive(self, call: Call, message: Message) -> None:
         now, arrives = call.now, message.arrives
@@ -201,49 +215,22 @@ class Direction:
         message.taken = True
         call.happen(np.where(arrives <= now, now, arrives + call.wake_ns))
 
-    def _work_out_ack(self, where: Masks) -> None:
-        """Work out when the last small segment's ACK comes, if nothing brings it sooner."""
-        where = where & (self.acked == UNKNOWN)
-        if not some(where):
-            return
-        arrived = self.arrival
-        if self.network.delayed_ack:
-            arrived = np.where(self._receiver.delays, self._receiver.delayed(arrived), arrived)
-        self.acked = np.where(where, arrived + self.latency, self.acked)
-
     def ack_rides(self, leaves: Ints, arrives: Ints, now: Ints) -> None:
-        """A segment the other way brings the ACK of the last small segment along."""
-        self._receiver.answers(leaves)
-        rides = self.arrival <= leaves
-        if self.acked is not self._unknown:
-            rides &= (self.acked == UNKNOWN) | (self.acked > arrives)
-        early = np.zeros_like(rides)
-        if self.network.delayed_ack:
-            early = rides & self._receiver.delays & (arrives < self.arrival + self._ack_delay)
-            at_once = early & (self.held <= leaves)
-            if everywhere(at_once):
-                self.acked, self.unsure = arrives, False
-                return
-            self.acked = np.where(at_once, arrives, self.acked)
-            rides &= ~at_once
-        known = self.acked != UNKNOWN
-        rides &= early | known | (arrives < self.arrival + self._ack_within)
-        if not some(rides):
-            return
-        self._work_out_ack(rides)
-        overtaken = self.acked
-        rides &= overtaken > arrives
-        self.acked = np.where(rides, arrives, overtaken)
-        self._move_held(rides & (self.held == overtaken), overtaken, np.maximum(arrives, now))
+        """A segment the other way brings the ACK of this way's last small segment along."""
+        found = self._small.ack_rides(leaves, arrives)
+        if found is not None:
+            rides, overtaken = found
+            pushed = rides & (self._small.held_until == overtaken)
+            self._move_held(pushed, overtaken, np.maximum(arrives, now))
 
     def _move_held(self, where: Masks, until: Ints, leaves: Ints) -> None:
         """Let the small writes that were to leave at `until` leave earlier."""
         if not some(where):
             return
-        self.held = np.where(where, 0, self.held)
+        self._small.held_until = np.where(where, 0, self._small.held_until)
         late, soon = until + self.latency, leaves + self.latency
         moved = np.zeros_like(where)
-        for message in self._messages:
+        for message in self._movable:
             its = where & (message.arrives == late)
             if not some(its):
                 continue
@@ -257,17 +244,17 @@ class Direction:
 
     def _takes_along(self, amount: Ints, now: Ints) -> None:
         """Let a bulk write take along the small writes that Nagle held back before it."""
-        pushes = self.held > now
+        small = self._small
+        until = small.held_until
+        pushes = until > now
         if not some(pushes):
             return
-        until = self.held
         leaves = np.where(amount < TSO_BYTES, np.minimum(until, now + self.rtt), now)
         sooner = pushes & (leaves < until)
-        self.acked = np.where(sooner, leaves, self.acked)
-        self._receiver.acknowledges(sooner)
+        small.acknowledged(sooner, leaves)
         self._move_held(sooner, until, leaves)
         self.drained = np.where(sooner, leaves, self.drained)
-        self.held = np.where(pushes, 0, self.held)
+        small.held_until = np.where(pushes, 0, small.held_until)
 
     def _write(self, call: Call, section: Section) -> None:
         now, env, before = call.now, self.env, self._last
@@ -342,7 +329,7 @@ class Direction:
             filled_from=start,
             reader=self._none,
             read_ns=self._none + 1,
-            read_end=-self._unknown,
+            read_end=self._never,
             ahead=amount,
             head=head,
         )
@@ -381,9 +368,10 @@ class Direction:
             return
         left = one.left(one.size)
         where &= left < hastened
-        self._work_out_ack(where)
-        waits = np.minimum(self.acked, hastened) - left
-        where &= (self.acked > now) & (waits > 0)
+        small = self._small
+        small.work_out_ack(where)
+        waits = np.minimum(small.acked, hastened) - left
+        where &= (small.acked > now) & (waits > 0)
         one.start = np.where(where, one.start + waits, one.start)
 
     def _fit_in(self, one: Transfer, now: Ints, behind: Masks) -> None:
@@ -436,11 +424,6 @@ class Direction:
         if self._has_burst:
             full = left + self.burst * NS_PER_S // self.rate
             self.bucket_full = np.where((self.burst > 0) & self._limited, full, self.bucket_full)
-        small = one.size % self._mss != 0
-        self._receiver.bulk_comes(arrived, small)
-        self.arrival = np.where(small, arrived, self.arrival)
-        if everywhere(small):
-            self.unsure = False
-        self.acked = np.where(small, arrived + self.latency, self.acked)
+        self._small.bulk_left(arrived, one.size % self._mss != 0)
         self.reverse.ack_rides(left, arrived, reader)
         call.happen(end)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from colosim.arrays.column import Refused, everywhere, some
+from colosim.arrays.column import Refused, everywhere, plain, some
 from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import (
     OTHER,
@@ -57,7 +57,8 @@ class Summary:
 
     def __init__(self, pair: Pair) -> None:
         self.env = pair.env
-        self._shape = (pair.checkpoints, len(pair.env.begin))
+        self._checkpoints = pair.checkpoints
+        self._none = np.full(len(pair.env.begin), NONE)
         self.peaks: dict[str, Any] = {}
         self.sent: Any = 0
         self.begins: list[Any] = []
@@ -99,13 +100,13 @@ class Summary:
             case CheckpointEnded():
                 return self._end
             case GuestStopped("primary"):
-                return lambda at, _: self._stops.append(at)
+                return lambda at, _: self._stops.append(plain(at))
             case GuestRunning("primary"):
-                return lambda at, _: self._runs.append(at)
+                return lambda at, _: self._runs.append(plain(at))
             case MemoryLevel(side, account):
                 return self._grow(f"memory_peak_bytes.{side}.{account}")
             case LockGot(side, _, purpose):
-                return lambda at, _: self._held.update({side: (purpose, at)})
+                return lambda at, _: self._held.update({side: (purpose, plain(at))})
             case LockReleased(side):
                 return lambda at, _: self._release(side, at)
         return None
@@ -117,13 +118,13 @@ class Summary:
         return len(self.ends) if len(self.begins) > len(self.ends) else NONE
 
     def _begin(self, at: Any, _value: Any) -> None:
-        if len(self.ends) < self._shape[0]:
-            self.begins.append(at)
+        if len(self.ends) < self._checkpoints:
+            self.begins.append(plain(at))
             self._sent_before = self.sent
 
     def _end(self, at: Any, _value: Any) -> None:
-        self.ends.append(at)
-        self._wire.append(self.sent - self._sent_before)
+        self.ends.append(plain(at))
+        self._wire.append(plain(self.sent - self._sent_before + self._none) - NONE)
 
     def _send(self, _at: Any, amount: Any) -> None:
         self.sent = self.sent + amount
@@ -137,14 +138,14 @@ class Summary:
     def _reach(self, side: str, name: str, after: Event | None) -> Handler:
         def reach(at: Any, _value: Any) -> None:
             if after is None or after in self._after:
-                since = at if after is None else self._after[after]
-                self._reached.append((name, self._number(side), since, at))
+                since = plain(at if after is None else self._after[after])
+                self._reached.append((name, self._number(side), since, plain(at)))
 
         return reach
 
     def _release(self, side: str, at: Any) -> None:
         purpose, since = self._held.pop(side)
-        self._holds.append((side, self._number(side), purpose, since, at))
+        self._holds.append((side, self._number(side), purpose, since, plain(at)))
 
     # ---- what it comes to ----------------------------------------------------------------------
 
@@ -159,73 +160,79 @@ class Summary:
             return
         for place in range(self._first, len(self.ends)):
             begin, end = self.begins[place], self.ends[place]
-            before, after = at <= begin, at >= end
-            if everywhere(before):
+            inside = (at > begin) & (at < end)
+            if everywhere(inside):
+                yield place, True
                 return
-            if not everywhere(after):
-                self.env.refuse((at == begin) | (at == end), TIE)
-                yield place, ~(before | after)
+            self.env.refuse((at == begin) | (at == end), TIE)
+            if some(inside):
+                yield place, inside
+            elif everywhere(at < end):
+                return
             elif place == self._first:
                 self._first += 1
 
-    def quantities(self) -> dict[str, Ints]:
-        """Return (checkpoint, point) of each quantity; what is open at the end is a row more."""
-        count, points = self._shape
-        names = [*_SUMMED_UP, *_SPANNED, *_DEAF.values()]
-        found = dict(zip(names, np.full((len(names), count + 1, points), NONE), strict=True))
+    def quantities(self) -> dict[str, list[Ints]]:
+        """Return each quantity by checkpoint, a column each, and of what is open at the end."""
+        rows = len(self.ends) + 1
+        found: dict[str, list[Ints]] = {
+            name: [self._none] * rows for name in (*_SUMMED_UP, *_SPANNED, *_DEAF.values())
+        }
         self._first = 0
         for name, number, since, at in self._reached:
             for place, here in self._where(number, at):
                 row = found[name][place]
-                np.copyto(row, at, where=here & (row == NONE) & (since >= self.begins[place]))
+                fresh = here & (row == NONE) & (since >= self.begins[place])
+                found[name][place] = _put(fresh, at, row)
         for name, (begin, ends) in SPANS.items():
             for end in reversed(ends):
-                spent = found[end] - found[begin]
-                known = (found[begin] != NONE) & (found[end] != NONE)
-                self.env.refuse((known & (spent < 0)).any(axis=0), OVERLAPS)
-                np.copyto(found[name], spent, where=known)
-        for place, (stopped, ran) in enumerate(zip(self._stops, self._runs[1:], strict=True)):
-            found[PAUSE][place] = ran - stopped
-        for place, sent in enumerate(self._wire):
-            found[WIRE_BYTES][place] = sent
+                self._span(found[name], found[begin], found[end])
+        pauses = zip(self._stops, self._runs[1:], strict=True)
+        found[PAUSE][:-1] = [ran - stopped for stopped, ran in pauses]
+        found[WIRE_BYTES][:-1] = self._wire
         self._put_holds(found)
-        for side in _DEAF.values():
-            found[DEAF][:] = np.maximum(found[DEAF], found[side])
+        both = zip(*(found[side] for side in _DEAF.values()), strict=True)
+        found[DEAF] = [np.maximum(*held) for held in both]
         return {name: found[name] for name in _SUMMED_UP}
 
-    def _put_holds(self, found: dict[str, Ints]) -> None:
+    def _span(self, rows: list[Ints], begins: list[Ints], ends: list[Ints]) -> None:
+        """Put what is from one point to another, where a checkpoint has reached both."""
+        for place, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+            known = (begin != NONE) & (end != NONE)
+            if some(known):
+                self.env.refuse(known & (end < begin), OVERLAPS)
+                rows[place] = _put(known, end - begin, rows[place])
+
+    def _put_holds(self, found: dict[str, list[Ints]]) -> None:
         """Put the longest hold of each checkpoint, and behind them what is held at the end."""
         last = self.ends[-1]
         for side, (purpose, since) in self._held.items():
             self._holds.append((side, NONE, purpose, since, np.maximum(since, last + 1)))
         for side in _DEAF.values():
-            found[side][:-1] = 0
+            found[side][:-1] = [self._none + 1] * len(self.ends)
         self._first = 0
         for side, number, purpose, since, until in self._holds:
-            hears = purpose is Purpose.MONITOR
             longest = [found[HOLDS[side]]] if purpose.moves_state else []
-            longest += [] if hears else [found[_DEAF[side]]]
-            for place, here in self._where(number, until):
-                for rows in longest:
-                    np.maximum(rows[place], until - since, out=rows[place], where=here)
-            if not hears:
+            if purpose is not Purpose.MONITOR:
+                longest.append(found[_DEAF[side]])
                 self.deaf = np.maximum(self.deaf, np.minimum(until, last) - since)
-            if some(until > last):
-                if side != PRIMARY:
-                    self.env.refuse(since == last, TIE)
-                is_open = (since <= last) & (until > last)
-                for rows in longest:
-                    np.maximum(rows[-1], last - since, out=rows[-1], where=is_open)
+            is_open = (since <= last) & (until > last)
+            if side != PRIMARY:
+                self.env.refuse(since == last, TIE)
+            for rows in longest:
+                for place, here in self._where(number, until):
+                    rows[place] = _put(here, np.maximum(rows[place], until - since), rows[place])
+                if some(is_open):
+                    rows[-1] = _put(is_open, np.maximum(rows[-1], last - since), rows[-1])
 
     def keys(self, warmup: int) -> Iterator[tuple[str, Any]]:
         """Yield what a summary says of a run without faults, in whole numbers."""
-        quantities, count = self.quantities(), self._shape[0]
-        rows = np.stack([*quantities.values()])[:, warmup:]
-        for statistic, values in _distributions(rows):
-            for name, of in zip(_SUMMED_UP.values(), values, strict=True):
-                yield f"{name}.{statistic}", of
-        pauses, end = quantities[PAUSE][:count], self.ends[-1]
-        yield "checkpoints.completed", count
+        quantities = self.quantities()
+        for of, name in _SUMMED_UP.items():
+            for statistic, values in _distribution(np.array(quantities[of][warmup:])):
+                yield f"{name}.{statistic}", values
+        pauses, end = np.array(quantities[PAUSE][:-1]), self.ends[-1]
+        yield "checkpoints.completed", self._checkpoints
         yield "checkpoints.aborted", 0
         yield "wire_bytes", self.sent
         yield "end_ns", end
@@ -235,17 +242,22 @@ class Summary:
         yield from self.peaks.items()
 
 
-def _distributions(values: Ints) -> Iterator[tuple[str, Ints]]:
-    """Yield what `colosim.runs.statistics.Quantiles.summary` says, of (quantity, row, point)."""
+def _put(where: Any, new: Any, old: Any) -> Any:
+    """Return the new number where there is one, else the old."""
+    return new if where is True or everywhere(where) else np.where(where, new, old)
+
+
+def _distribution(values: Ints) -> Iterator[tuple[str, Ints]]:
+    """Yield what `colosim.runs.statistics.Quantiles.summary` says, at each point."""
     there = values != NONE
-    count = there.sum(axis=1)
-    ordered = np.sort(values, axis=1)
-    total = np.where(there, values, 0).sum(axis=1)
+    count = there.sum(axis=0)
+    ordered = np.sort(values, axis=0)
+    total = np.where(there, values, 0).sum(axis=0)
     yield "count", count
     yield "mean", (2 * total + count) // np.maximum(2 * count, 1)
-    rows = values.shape[1]
+    rows, places = len(values), np.arange(values.shape[1])
     for percent in (50, 90, 99):
         rank = np.maximum(1, -(-count * percent // 100))
         row = np.minimum(rows - count + rank, rows) - 1
-        yield f"p{percent}", np.maximum(np.take_along_axis(ordered, row[:, None], 1)[:, 0], 0)
-    yield "max", np.maximum(ordered[:, -1], 0)
+        yield f"p{percent}", np.maximum(ordered[row, places], 0)
+    yield "max", np.maximum(ordered[-1], 0)

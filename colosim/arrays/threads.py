@@ -111,20 +111,27 @@ class Call(Event):
         """Whether what it reads is there, or nobody has yet to come for what was sent before."""
         return not self.direction.unmet if self.sends else bool(self.direction.inbox)
 
-    def meets(self, other: Call) -> bool:
-        """Whether it is made at the other end of the connection that `other` is made at."""
-        same = self.sends is not other.sends
-        return self.direction is (other.direction if same else other.direction.reverse)
+    @property
+    def takes_held(self) -> bool:
+        """Whether it takes a message that somebody may yet push on."""
+        return not self.sends and not self.direction.inbox[0].is_stream
+
+    @property
+    def peer(self) -> Call | None:
+        """The call that is made at the other end of its connection."""
+        one = self.direction
+        found: Call | None = one.reader if self.sends else one.writer
+        return found or (one.reverse.writer if self.sends else one.reverse.reader)
 
     def comes_before(self, other: Call) -> bool:
         """Whether it is before `other` in time; where the points differ, they are parted.
 
         Whoever takes a message changes nothing: it waits only for who may push that on first.
         """
-        mine, its = (not one.sends and one.direction.inbox[0] for one in (self, other))
+        mine = None if self.sends else self.direction.inbox[0]
+        its = None if other.sends else other.direction.inbox[0]
         if mine and not mine.is_stream:
-            pushes = some(self.direction.held > other.now)
-            return not (other.sends and (pushes or everywhere(other.now <= mine.arrives)))
+            return not (other.sends and self.direction.may_push(other.now, mine))
         if its and not its.is_stream:
             return not other.comes_before(self)
         at = np.maximum(self.now, mine.begun) if mine else self.now
@@ -261,7 +268,6 @@ class Environment:
             call = self._next_call()
             if call is None:
                 return False
-            self.calls.remove(call)
             call.direction.serve(call)
         return True
 
@@ -269,15 +275,16 @@ class Environment:
         """Return the call that is to be served next, None if none can be.
 
         On one connection that is the first in time.  One whose other end waits for something else
-        comes last: that end may have a call of its own to make before.
+        comes last: that end may have a call of its own to make before; last of all, whoever takes
+        a message that may be pushed on by that.
         """
         last = None
         for call in self.calls:
             if not call.can_be_served:
                 continue
-            peer = next((one for one in self.calls if one is not call and one.meets(call)), None)
+            peer = call.peer
             if peer is None:
-                last = last or call
+                last = call if last is None or last.takes_held else last
             elif not peer.can_be_served or call.comes_before(peer):
                 return call
         return last

@@ -18,27 +18,30 @@ MOST_BYTES: Final = 3_037_000_499
 """The square of a larger stream is beyond 63 bits."""
 
 
-def plain(numbers: Any) -> Any:
-    """Return a column as an array, which is faster."""
-    return np.asarray(numbers).view(np.ndarray)
-
-
 def ceil_div(a: Ints, b: Ints) -> Ints:
     """Return a / b, rounded up."""
     return -(-a // b)
 
 
+def _shares(whole: Ints, part: Ints, of: Ints) -> tuple[Ints, Ints]:
+    """Return whole * part / of to within 1, and what is left over: exactly, for shares of 50 bits.
+
+    The product may be beyond 63 bits: it and what is taken off it wrap around alike.
+    """
+    share = (whole.astype(float) * part / of).astype(np.int64)
+    return share, whole * part - share * of
+
+
 def ceil_share(whole: Ints, part: Ints, of: Ints) -> Ints:
-    """Return whole * part / of, rounded up: in 63 bits if of * part is, whatever `whole`."""
-    times, rest = np.divmod(whole, of)
-    return times * part - (-(rest * part) // of)
+    """Return whole * part / of, rounded up."""
+    share, rest = _shares(whole, part, of)
+    return share + (rest > 0) + (rest > of)
 
 
 def floor_share(whole: Ints, part: Ints, of: Ints) -> Ints:
-    """Return whole * part / of, rounded down, for a part of `of` and a whole of 32 bits."""
-    high, low = part >> 16, part & 0xFFFF
-    share, rest = np.divmod(whole * high, of)
-    return (share << 16) + ((rest << 16) + whole * low) // of
+    """Return whole * part / of, rounded down."""
+    share, rest = _shares(whole, part, of)
+    return share - (rest < 0) + (rest >= of)
 
 
 @dataclass(eq=False, slots=True)
@@ -66,6 +69,7 @@ class Transfer:
     head: Ints | None = None
     call: Call | None = None
     is_stream: bool = True
+    is_fixed: bool = False
 
     def left(self, amount: Ints) -> Ints:
         """When the first `amount` bytes have left the sender."""

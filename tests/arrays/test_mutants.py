@@ -8,16 +8,19 @@ from types import FunctionType
 
 import pytest
 
-from colosim.arrays import direction, transfer
+from colosim.arrays import direction, small, transfer
 from tests.arrays.own_designs import random_protocol
 from tests.arrays.test_exact import CHANCE, ORDER, of_seed
 
 MUTANTS = [
-    (direction.Direction._send, "self.acked > now", "self.acked > now + 10**7"),
+    (small.SmallSegments.waits, "self.acked > now", "self.acked > now + 10**7"),
     (direction.Direction._send, "leaves + self.latency", "leaves + self.latency + 1"),
     (direction.Direction._receive, "arrives <= now", "arrives < now"),
-    (direction.Direction._work_out_ack, "delayed(arrived)", "delayed(arrived) + 4_000_000"),
-    (direction.Direction.ack_rides, "self.arrival <= leaves", "self.arrival < leaves - 10**6"),
+    (small.SmallSegments.work_out_ack, "self._expiry()", "self._expiry() + 4_000_000"),
+    (small.SmallSegments.ack_rides, "self._arrival <= leaves", "self._arrival < leaves - 10**6"),
+    (small.SmallSegments.left, "self._silence, QUICK_ACKS", "self._silence, 0"),
+    (small.SmallSegments._answered, "ticks >= 0", "ticks > 0"),
+    (small.SmallSegments._expire, "& ~expired", "| expired"),
     (direction.Direction._takes_along, "amount < TSO_BYTES", "amount < 0"),
     (direction.Direction._fit_in, "self.drained - one.write_ns", "self.drained"),
     (direction.Direction._wait_for_ack, "waits > 0", "waits > 10**9"),
