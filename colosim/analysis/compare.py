@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from colosim.analysis.assumed import first_note
 from colosim.designs.registry import design_of
 from colosim.runs import html
 from colosim.runs.run import as_scenario, simulate
@@ -178,7 +179,8 @@ class Comparison:
             words = [value_in_words(run.summary, quantity) for run in self.runs.values()]
             if set(words) != {"-"}:
                 rows.append([what, *words])
-        return html.table(self.scenario.name, rows)
+        note = first_note(self.runs.values())
+        return html.table(self.scenario.name, rows, [note] if note else [])
 
     def summaries(self) -> list[dict[str, Any]]:
         """Return each run's summary, with its ratios to the first design and measured medians."""

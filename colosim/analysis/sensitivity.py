@@ -17,7 +17,8 @@ from colosim.analysis.compare import Comparison
 from colosim.errors import ColosimError
 from colosim.runs.run import as_scenario, simulate
 from colosim.scenario.costs import Costs
-from colosim.scenario.presets import is_unread, preset, sums_of
+from colosim.scenario.hosts import BOTH, each_cost
+from colosim.scenario.presets import sums_of
 from colosim.trace.events import PRIMARY, SECONDARY
 from colosim.trace.fields import NUMERIC_KEYS
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
     from colosim.scenario import Scenario
 
-BOTH: Final = "both"
-"""The side of a cost that the hosts have in common: one preset, so one uncertainty."""
 _ERROR: Final = re.compile(r"\+-([\d.]+ [\w/]+) standard error")
 _IN_A_NS: Final = {"_ps_per_page": 1_000, "_fs_per_byte": 10**6, "_ps_per_chunk": 1_000}
 
@@ -157,22 +156,17 @@ def _with(scenario: Scenario, side: str, costs: Mapping[str, int]) -> Scenario:
 
 def ranges(scenario: Scenario) -> Iterator[Range]:
     """Yield the range of every cost that is not nothing at both ends."""
-    primary, secondary = scenario.hosts.primary, scenario.hosts.secondary
-    alike = (primary.preset, primary.costs) == (secondary.preset, secondary.costs)
-    hosts = {BOTH: primary} if alike else {PRIMARY: primary, SECONDARY: secondary}
-    for side, host in hosts.items():
-        stated = {key for key, name in Costs.keys().items() if name in host.costs.model_fields_set}
-        origins = {} if is_unread(host.preset) else preset("hosts", host.preset).values
-        sums = [one for one in sums_of(host.preset) if not stated & one.keys()]
-        for key, name in Costs.keys().items():
-            value = getattr(host.costs, name)
-            known = key in origins and key not in stated
-            error = _ERROR.search(origins[key].origin) if known else None
-            step = 0 if error is None else 2 * Costs.readers()[name].read(error[1])
-            down, up = (value - value // 2, value) if error is None else (min(step, value), step)
-            if up:
-                low, high = (_along_sums(host.costs, key, by, sums) for by in (-down, up))
-                yield Range(key, side, error is not None, value, low, high)
+    each = list(each_cost(scenario.hosts))
+    for one in each:
+        host = getattr(scenario.hosts, PRIMARY if one.side == BOTH else one.side)
+        own = {other.cost for other in each if other.side == one.side and not other.origin}
+        sums = [amounts for amounts in sums_of(host.preset) if not own & amounts.keys()]
+        error, value = _ERROR.search(one.origin), one.value
+        step = 0 if error is None else 2 * Costs.readers()[Costs.keys()[one.cost]].read(error[1])
+        down, up = (value - value // 2, value) if error is None else (min(step, value), step)
+        if up:
+            low, high = (_along_sums(host.costs, one.cost, by, sums) for by in (-down, up))
+            yield Range(one.cost, one.side, error is not None, value, low, high)
 
 
 def _along_sums(

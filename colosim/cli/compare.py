@@ -81,6 +81,7 @@ def _print(comparison: Comparison) -> None:
     from colosim.cli.show import (
         has_reason_below,
         marked_verdict,
+        print_assumed,
         print_sentence,
         print_table,
         verdict_style,
@@ -101,6 +102,7 @@ def _print(comparison: Comparison) -> None:
         rows += _lines(comparison, quantity, cells)
     styles = {verdict: verdict_style(verdict.rstrip("*")) for verdict in verdicts}
     print_table(comparison.scenario.name, ["", *designs], rows, styles=styles)
+    print_assumed(comparison.runs.values())
     for design, run in comparison.runs.items():
         if has_reason_below(run):
             print_sentence(f"{design}: {run.verdict}, {run.reason}")
@@ -111,6 +113,7 @@ def _print(comparison: Comparison) -> None:
 def _lines(comparison: Comparison, quantity: str, cells: list[Row]) -> list[list[str]]:
     """Return the lines of one quantity: value, ratio, measured; nothing if no design has one."""
     from colosim.analysis.compare import LABELS
+    from colosim.runs.statistics import CONSTANT
     from colosim.runs.wording import in_words, value_in_words
 
     if all(cell.value is None for cell in cells):
@@ -122,6 +125,8 @@ def _lines(comparison: Comparison, quantity: str, cells: list[Row]) -> list[list
         for cell in cells
     )
     lines = [[LABELS[quantity], *values]]
+    if set(lines[0][1:]) == {CONSTANT}:
+        return lines  # the median above has the ratios
     ratios = ["-" if cell.ratio is None else _times(cell.ratio) for cell in cells[1:]]
     if any(cell.ratio not in {None, 1.0} for cell in cells[1:]):
         lines.append(["  ratio", "", *ratios])

@@ -132,7 +132,7 @@ def _named(grid: Grid, point: int) -> str:
 
 
 def _print(grid: Grid, made: Plan, keys: list[str], name: str) -> None:
-    from colosim.cli.show import print_table
+    from colosim.cli.show import print_assumed_costs, print_table
 
     refused = sum(made.refused.values())
     click.echo(f"{name}: {len(grid):,} runs, {made.on_arrays:,} on arrays, {refused:,} refused")
@@ -149,6 +149,7 @@ def _print(grid: Grid, made: Plan, keys: list[str], name: str) -> None:
     ]
     if rows:
         print_table("chosen" if made.chosen else "front", ["point", *keys, *_tried(made)], rows)
+        print_assumed_costs(grid.scenario)
 
 
 def _said(key: str, value: object) -> str:

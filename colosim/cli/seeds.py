@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from colosim.cli.progress import Progression
+from colosim.runs.statistics import CONSTANT
+from colosim.runs.wording import in_words, says_nothing
 
 if TYPE_CHECKING:
     from colosim.analysis.over_seeds import Interval, OverSeeds, Scatter
@@ -43,7 +45,7 @@ def compare_seeds(
         for quantity, label in quantities_of(found.scenario).items():
             rows += _lines(found, quantity, label)
         print_table(f"{found.scenario.name}, {len(seeds)} seeds", ["", *names], rows)
-        _print_methods()
+        _print_methods(each)
     return max(map(status_of, each))
 
 
@@ -59,16 +61,18 @@ def print_seeds(scenario: Scenario, runs: Sequence[Run]) -> None:
     heads = ["design", "verdict", "pause\np50", "pause\np99", "guest\nback after", "seeds\nfor 1%"]
     rows = []
     for design in by_design:
-        cells = [_cell(found.scatter(design, quantity), quantity) for quantity in _SHOWN]
+        cells = [_cell(found, design, quantity) for quantity in _SHOWN]
         pause = found.scatter(design, _SHOWN[0])
         rows.append([design, _verdicts(found, design), *cells, _needed(pause)])
     print_table(f"{scenario.name}, {len(next(iter(by_design.values())))} seeds", heads, rows)
-    _print_methods()
+    _print_methods(runs)
 
 
-def _print_methods() -> None:
+def _print_methods(runs: Sequence[Run]) -> None:
     from colosim.analysis.over_seeds import METHODS
-    from colosim.cli.show import print_sentence
+    from colosim.cli.show import print_assumed, print_sentence
+
+    print_assumed(runs)
 
     print_sentence(f"{METHODS[0].upper()}{METHODS[1:]}.")
 
@@ -80,7 +84,10 @@ def _verdicts(found: OverSeeds, design: str) -> str:
     return "\n".join(f"{count} {verdict}" for verdict, count in counts.items())
 
 
-def _cell(scatter: Scatter | None, quantity: str) -> str:
+def _cell(found: OverSeeds, design: str, quantity: str) -> str:
+    if all(says_nothing(run.summary, quantity) for run in found.runs[design]):
+        return CONSTANT
+    scatter = found.scatter(design, quantity)
     return "-" if scatter is None else _estimate(scatter.mean, quantity)
 
 
@@ -89,8 +96,9 @@ def _lines(found: OverSeeds, quantity: str, label: str) -> Iterator[list[str]]:
     own = {design: found.scatter(design, quantity) for design in found.runs}
     if all(scatter is None for scatter in own.values()):
         return
-    yield [label, *(_cell(scatter, quantity) for scatter in own.values())]
-    if all(scatter is None or scatter.constant for scatter in own.values()):
+    cells = [_cell(found, design, quantity) for design in own]
+    yield [label, *cells]
+    if set(cells) == {CONSTANT} or all(one is None or one.constant for one in own.values()):
         return
     cells = []
     for scatter in own.values():
@@ -107,7 +115,7 @@ def _lines(found: OverSeeds, quantity: str, label: str) -> Iterator[list[str]]:
 
 def _estimate(interval: Interval, quantity: str) -> str:
     """Return an estimate, and below it its interval; or that it is constant."""
-    ends = "constant"
+    ends = CONSTANT
     if interval.low is not None or interval.high is not None:
         low, high = ("?" if end is None else _words(quantity, end) for end in interval.ends)
         ends = f"{low}\nto {high}"
@@ -120,7 +128,5 @@ def _needed(scatter: Scatter | None) -> str:
 
 
 def _words(quantity: str, value: float) -> str:
-    from colosim.runs.wording import in_words
-
     sign = "-" if value < 0 else ""
     return sign + in_words(quantity, round(abs(value)))

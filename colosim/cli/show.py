@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from colosim.runs.run import Run
+    from colosim.scenario import Scenario
 
 _STYLES = {
     "completed": "green",
@@ -40,6 +41,22 @@ def has_reason_below(run: Run) -> bool:
 def print_sentence(text: str) -> None:
     """Print a sentence, folded at 80 columns."""
     click.echo(click.wrap_text(text, width=80, subsequent_indent="  "))
+
+
+def print_assumed(runs: Iterable[Run]) -> None:
+    """Print what assumed costs leave open, by the first of the runs that has any."""
+    from colosim.analysis.assumed import first_note
+
+    if note := first_note(runs):
+        print_sentence(note)
+
+
+def print_assumed_costs(scenario: Scenario) -> None:
+    """Print how many costs are assumed, under a table that has no run to price their ends by."""
+    from colosim.scenario.hosts import assumed_in_words
+
+    if said := assumed_in_words(scenario.hosts):
+        print_sentence(f"{said}.")
 
 
 def print_table(

@@ -17,6 +17,7 @@ from colosim.analysis.explain import explain
 from colosim.explore.cases import Space, case_scenario
 from colosim.explore.explore import explore_space
 from colosim.runs.check import NOBODY_SERVES
+from colosim.runs.statistics import CONSTANT
 from colosim.runs.verdict import COMPLETED, FAILED_OVER, NOT_APPLICABLE, VIOLATED
 from colosim.runs.wording import lasts, value_in_words
 from colosim.trace.fields import VERDICTS
@@ -184,7 +185,7 @@ def _findings(scenario: Scenario, design: str, parent: str) -> Iterator[Finding]
             continue
         change = _change(quantity, before, after, tuple(one.value for one in rows[quantity]))
         words = [value_in_words(run.summary, quantity) for run in (before, after)]
-        if words != ["-", "-"]:
+        if words not in (["-", "-"], [CONSTANT, CONSTANT]):  # then the median says all
             yield Finding(LABELS[quantity], scenario.name, words[0], words[1], row.ratio, change)
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from colosim.analysis.sensitivity import BOTH
 from colosim.plots.look import FigureError, width_of
 from colosim.plots.style import Colour, broken, styled
 from colosim.plots.units import Unit, size_unit, time_unit
+from colosim.scenario.hosts import BOTH
 from colosim.trace.fields import BYTES, NS, SUMMARY_KEYS
 
 if TYPE_CHECKING:

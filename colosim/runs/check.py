@@ -8,6 +8,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from colosim.runs.run import Run, as_scenario, simulate
+from colosim.runs.statistics import CONSTANT
 from colosim.runs.verdict import (
     HUNG,
     NOT_APPLICABLE,
@@ -16,7 +17,7 @@ from colosim.runs.verdict import (
     UNFINISHED,
     UNPROTECTED,
 )
-from colosim.runs.wording import in_words
+from colosim.runs.wording import in_words, says_nothing
 from colosim.trace.fields import value_of
 
 if TYPE_CHECKING:
@@ -39,14 +40,17 @@ class Outcome:
     value: Any
     passed: bool
     seed: int
+    constant: bool = False
+    """Whether it is a p90 or p99 of values that were all the same."""
 
     def __str__(self) -> str:
         """Return it in words: the value, what was expected, pass or FAIL."""
         said = in_words(self.key, self.value)
         if not self.passed and isinstance(self.value, int) and said != str(self.value):
             said += f" ({self.value})"
-        verb = "pass" if self.passed else "FAIL"
-        return f"{verb}  {self.scenario} {self.design}: {self.key} is {said}, expected {self.bound}"
+        verb, at = "pass" if self.passed else "FAIL", f"{CONSTANT} at " if self.constant else ""
+        told = f"{self.key} is {at}{said}, expected {self.bound}"
+        return f"{verb}  {self.scenario} {self.design}: {told}"
 
 
 def bounds_of(scenario: Scenario, design: str) -> dict[str, Bound]:
@@ -65,6 +69,7 @@ def outcomes_of(run: Run) -> list[Outcome]:
             value := value_of(run.summary, key),
             bound.holds(value),
             run.seed,
+            says_nothing(run.summary, key),
         )
         for key, bound in bounds_of(run.scenario, run.design).items()
     ]

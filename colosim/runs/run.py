@@ -17,6 +17,7 @@ from colosim.runs.summary import summarise
 from colosim.runs.verdict import without_steps
 from colosim.runs.wording import value_in_words
 from colosim.scenario import Scenario, load
+from colosim.scenario.hosts import assumed_in_words
 from colosim.trace.record import DIGEST_FORMAT
 from colosim.trace.sentences import parse
 
@@ -140,7 +141,8 @@ class Run:
         rows = [("", self.design)]
         rows += [(what, value_in_words(self.summary, key)) for key, what in _HEADLINES.items()]
         title = f"{self.scenario.name}, seed {self.seed}: {self.verdict}"
-        return table(title, rows, (self.reason,))
+        assumed = "" if self.source else assumed_in_words(self.scenario.hosts)
+        return table(title, rows, (self.reason, *([f"{assumed}."] if assumed else [])))
 
     # ---- tables --------------------------------------------------------------------------------
 

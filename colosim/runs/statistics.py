@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 
 EXACT_LIMIT = 10_000
 BIN_BITS = 10
+CONSTANT = "constant"
+"""What stands for the quantiles beside the median of a quantity that `is_constant`."""
+
+
+def is_constant(distribution: Mapping[str, int] | None) -> bool:
+    """Tell whether all of several values were the same, from what `Quantiles.summary` says.
+
+    A quantile beside the median then says nothing of how the quantity scatters.
+    """
+    if distribution is None or distribution["count"] < 2:  # noqa: PLR2004 - several
+        return False
+    return distribution["mean"] == distribution["p50"] == distribution["max"]
 
 
 class Quantiles:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from colosim.runs.statistics import CONSTANT, is_constant
 from colosim.trace.fields import OPEN, value_of
 
 TIMES: Final = ((10**9, "s"), (10**6, "ms"), (10**3, "us"), (1, "ns"))
@@ -27,7 +28,15 @@ def with_unit(value: int, units: tuple[tuple[int, str], ...]) -> str:
 
 def value_in_words(summary: dict[str, Any], key: str) -> str:
     """Return the value of a dotted key of a summary for people."""
-    return "to the end" if lasts(summary, key) else in_words(key, value_of(summary, key))
+    if lasts(summary, key):
+        return "to the end"
+    return CONSTANT if says_nothing(summary, key) else in_words(key, value_of(summary, key))
+
+
+def says_nothing(summary: dict[str, Any], key: str) -> bool:
+    """Tell whether a key is a p90 or p99 of values that were all the same."""
+    head, _, part = key.rpartition(".")
+    return part in {"p90", "p99"} and is_constant(value_of(summary, head))
 
 
 def lasts(summary: dict[str, Any], key: str) -> bool:

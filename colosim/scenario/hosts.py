@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from colosim.scenario.costs import Costs
 from colosim.scenario.fields import Choice, Measure
-from colosim.scenario.presets import ACCELERATORS, DEFAULT_HOST, preset
+from colosim.scenario.presets import ACCELERATORS, DEFAULT_HOST, is_unread, preset
 from colosim.scenario.section import FromPreset, PresetName, Section
 from colosim.scenario.units import SHARE
 
@@ -75,3 +77,47 @@ class Hosts(FromPreset):
     def filled(cls) -> type[Section]:
         """Return the section of the costs."""
         return Costs
+
+
+BOTH: Final = "both"
+"""The side of a cost that the hosts have in common: one preset, so one uncertainty."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostCost:
+    """A cost of a side, and its origin, ``""`` where the value is not the preset's."""
+
+    cost: str
+    side: str
+    value: int
+    origin: str
+
+    @property
+    def is_assumed(self) -> bool:
+        """Whether the origin says so, before it gives its reason."""
+        return "assumed" in self.origin.partition(":")[0]
+
+
+def each_cost(hosts: Hosts) -> Iterator[HostCost]:
+    """Yield every cost: once where both hosts are alike, else for each."""
+    alike = (hosts.primary.preset, hosts.primary.costs) == (
+        hosts.secondary.preset,
+        hosts.secondary.costs,
+    )
+    sides = {BOTH: hosts.primary} if alike else vars(hosts)
+    for side, host in sides.items():
+        if isinstance(host, Host):
+            unread = is_unread(host.preset)
+            origins = {} if unread else preset("hosts", host.preset).values
+            usual = host.costs if unread else Host.of(host.preset).costs
+            for key, name in Costs.keys().items():
+                value = getattr(host.costs, name)
+                own = key not in origins or value != getattr(usual, name)
+                yield HostCost(key, side, value, "" if own else origins[key].origin)
+
+
+def assumed_in_words(hosts: Hosts) -> str:
+    """Say how many costs are assumed, of those that are not 0; ``""`` if none is."""
+    costs = [one for one in each_cost(hosts) if one.value]
+    assumed = sum(one.is_assumed for one in costs)
+    return f"{assumed} of {len(costs)} costs are assumed" if assumed else ""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from colosim.analysis.assumed import first_note
 from colosim.measured.imported import import_run, write_imported
 from colosim.plots.report import report
 from colosim.runs.run import simulate
@@ -156,6 +157,7 @@ def test_numbers_explanation_and_provenance_are_those_of_the_runs(
     assert "unfinished" in cells
     for run in frozen_pair:
         assert in_words("pause_ns", run.summary["pause_ns"]["p50"]) in cells
+    assert first_note(frozen_pair) in page.texts["p"]
 
 
 def test_a_real_run_is_reported(tmp_path: Path) -> None:

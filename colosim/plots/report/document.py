@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import colosim
+from colosim.analysis.assumed import first_note
 from colosim.analysis.explain import explain
 from colosim.errors import ColosimError
 from colosim.plots import distribution, gantt, hang, memory, overview, sequence
@@ -168,6 +169,7 @@ def report(runs: Sequence[Run]) -> str:
         runs=named,
         simulated=simulated,
         quantities=_quantities(runs),
+        assumed=first_note(runs),
         columns=list(_CHECKPOINTS.values()),
         half=_ROWS_MAX // 2,
         figures=[_drawn(name, *_FIGURES[name], make) for name, make in _plans(simulated)],
