@@ -138,7 +138,7 @@ def _estimate(store: Store, name: str, jobs: int) -> None:
 
 def _print(store: Store, table: pa.Table, folder: Path) -> int:
     """Print the verdicts by design and what was written; return the exit status."""
-    from colosim.cli.show import print_assumed_costs, print_table
+    from colosim.cli.show import print_table
     from colosim.sweeps.store import FAILURES, RESULTS
     from colosim.trace.fields import VERDICTS
 
@@ -155,7 +155,6 @@ def _print(store: Store, table: pa.Table, folder: Path) -> int:
     ]
     heads = ("design", *words, "runs")
     print_table(store.grid.scenario.name, [name.replace("_", "\n") for name in heads], rows)
-    print_assumed_costs(store.grid.scenario)
     click.echo(f"{folder / RESULTS}: written")
     to_do = len(store.grid) - store.done - len(store.failed)
     if to_do:

@@ -23,6 +23,7 @@ from colosim.host.host import GIB, PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
 from colosim.network.section import Section
 from colosim.network.tcp import StreamError
+from colosim.scenario.spread import CHANNELS_HELD, STREAM_HELD
 from colosim.trace.events import CHECKPOINT_TIMER, PRIMARY, PagesCounted, Staged, StreamBroken
 
 if TYPE_CHECKING:
@@ -210,17 +211,32 @@ class Primary(Side):
 
     # ---- RAM and device state ------------------------------------------------------------------
 
-    def sync_dirty_bitmap(self, then_ns: int = 0) -> Steps:
+    def sync_dirty_bitmap(self, *, streams: bool = False) -> Steps:
         """Synchronise the dirty bitmap: from here the dirty pages are known.
 
-        `then_ns`: what setting up the page loop takes on top.
+        `streams`: they are streamed then, and setting up the page loop comes on top.
         """
         guest = self.host.guest
         pages = guest.dirty_after(self.checkpoint, guest.ran_ns)
         self.dirty_pages, self.zero_pages, self.ram_stream_bytes = self._ram_of(pages)
         noted = (_DIRTY, self.dirty_pages)
-        then_ns = self.varied("stream start", then_ns)
+        then_ns = self._stream_start_ns() if streams else 0
         return self.work("bitmap sync", self._sync_ns, noted=noted, then_ns=then_ns)
+
+    def _stream_start_ns(self) -> int:
+        """Return what comes before the first page, and what holds a stream behind a link up.
+
+        Where the threads and the link stand still in a stream is not known: here, at its beginning.
+        """
+        start_ns = self.varied("stream start", self.costs.stream_start_ns)
+        spread, amount = self.host.spread, self.ram_stream_bytes
+        if spread is None or not self.dirty_pages:
+            return start_ns
+        write_ns = self._stream_ns(self.dirty_pages, amount)
+        if self.outgoing.pace.link_ns(amount) <= write_ns:
+            return start_ns
+        stage = CHANNELS_HELD if self.traits.channels else STREAM_HELD
+        return start_ns + spread.beyond(stage, self.checkpoint, write_ns)
 
     def _ram_section_of(self, dirtied: int) -> tuple[int, int, int]:
         """Return how many pages are dirty, how many of them zero, and their RAM section's bytes."""
@@ -244,7 +260,7 @@ class Primary(Side):
         pages where the section does not end with a flush.
         """
         self._tail = None
-        yield from self.sync_dirty_bitmap(self.costs.stream_start_ns)
+        yield from self.sync_dirty_bitmap(streams=True)
         try:
             self.check("RAM save")
         except VmstateError as error:

@@ -48,6 +48,10 @@ class Spread:
         }
         self._latest = dict.fromkeys(stages, (-1, _MILLE))
 
+    def beyond(self, stage: str, checkpoint: int, spent_ns: int) -> int:
+        """Return what a stage takes beside work that costs `spent_ns`, 0 if it does not scatter."""
+        return self.of(stage, checkpoint, spent_ns) if stage in self._stages else 0
+
     def of(self, stage: str, checkpoint: int, spent_ns: int) -> int:
         """Return what work that costs `spent_ns` takes in a checkpoint, none before the last."""
         if stage not in self._stages:

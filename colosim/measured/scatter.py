@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from colosim.designs.registry import load_design
 from colosim.measured.measurement import WARMUP
-from colosim.measured.stage_formulas import rows
+from colosim.measured.stage_formulas import HELD_UP_NS, PAGE_STREAM_BYTES, beyond_link_ns, rows
 from colosim.scenario.spread import (
     CHANNEL_READ,
     CHANNEL_WRITE,
+    CHANNELS_HELD,
     LEVELS_PERCENT,
     MESSAGE,
+    STREAM_HELD,
     STREAM_READ,
     STREAM_START,
     STREAM_WRITE,
@@ -63,6 +66,8 @@ _OF = {
     "limited stream": STREAM_START,
     "stream write": STREAM_WRITE,
     "stream read": STREAM_READ,
+    STREAM_HELD: STREAM_HELD,
+    CHANNELS_HELD: CHANNELS_HELD,
     "channels": CHANNEL_WRITE,
     "channels write": CHANNEL_WRITE,
     "channels read": CHANNEL_READ,
@@ -84,7 +89,7 @@ def scatter(runs: Sequence[MeasuredRun], costs: Mapping[str, float]) -> dict[str
     """
     found: dict[str, list[tuple[str, int, float]]] = {}
     for run in (run for run in runs if run.fault is None):
-        for number, stage, ratio in _ratios(run, costs):
+        for number, stage, ratio in (*_ratios(run, costs), *_held_up(run, costs)):
             found.setdefault(_OF[stage], []).append((f"{run.name} {stage}", number, ratio))
     return {
         stage: _spread(each, f"fit, what it left: {count} checkpoints")
@@ -104,6 +109,20 @@ def _ratios(run: MeasuredRun, costs: Mapping[str, float]) -> Iterator[tuple[int,
                 yield number, row.stage, row.measured_ns / fitted
 
 
+def _held_up(run: MeasuredRun, costs: Mapping[str, float]) -> Iterator[tuple[int, str, float]]:
+    """Yield (checkpoint, stage, ratio) of streams behind a link: beyond it, over writing the pages.
+
+    It is 0 of a stream whose start explains it (`colosim.measured.stage_formulas.HELD_UP_NS`).
+    """
+    held = CHANNELS_HELD if load_design(run.design).traits.channels else STREAM_HELD
+    for number, one in enumerate(run.checkpoints[WARMUP:]):
+        over_ns = beyond_link_ns(run, one)
+        if over_ns is not None and one.dirty_pages:
+            page_ns = costs["page_scan"] + PAGE_STREAM_BYTES * costs["socket_write"]
+            over_ns *= over_ns >= HELD_UP_NS
+            yield number, held, over_ns / (one.dirty_pages * page_ns)
+
+
 def _spread(ratios: list[tuple[str, int, float]], origin: str) -> StageSpread:
     values = np.array([ratio for _, _, ratio in ratios])
     mille = np.rint(np.percentile(values, LEVELS_PERCENT) * _MILLE).astype(int)
@@ -118,4 +137,7 @@ def _spread(ratios: list[tuple[str, int, float]], origin: str) -> StageSpread:
 
 
 def _ranks(values: NDArray[np.float64]) -> list[int]:
-    return list(np.argsort(np.argsort(values, kind="stable")).tolist())
+    """Return twice the rank of each value, of equal ones that of their middle."""
+    ordered = np.sort(values)
+    below, with_equal = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    return list((below + with_equal).tolist())

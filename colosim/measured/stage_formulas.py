@@ -51,8 +51,8 @@ STREAM_WRITE = "stream write"
 _STREAM_ENDS = ("p_ram_sent", "p_size_sent")
 """Where RAM is streamed through the main channel: the first of these that the run shows is the
 stage at which all of it is in the socket."""
-_START_NS_MAX = 2_000_000
-"""A stream that took longer than this beyond its link was held up by something else."""
+HELD_UP_NS = 2_000_000
+"""A stream that took so long beyond its link was held up by something else than its start."""
 
 
 def _bitmap_sync(run: MeasuredRun, begin: str) -> Iterator[Row]:
@@ -144,24 +144,30 @@ def _whole(run: MeasuredRun) -> Iterator[Row]:
         )
 
 
-def _limited(run: MeasuredRun) -> Iterator[Row]:
-    """Give what a stream through a slow link takes beyond the link: its start.
+def beyond_link_ns(run: MeasuredRun, one: MeasuredCheckpoint) -> int | None:
+    """Return what a checkpoint's stream took beyond its link, None if no link was its limit.
 
     The device state that follows rides along with the last pages.  The token bucket lets its
-    burst pass at once.
+    burst pass at once; added latency is there twice.
     """
     conditions = run.conditions
-    if conditions.bandwidth_bits is None or conditions.latency_ns or not _streams(run):
-        return
+    took = one.between("p_synced", "s_ram_loaded")
+    if conditions.bandwidth_bits is None or took is None or one.dirty_pages is None:
+        return None
     burst = conditions.burst_bytes * conditions.payload_bytes // conditions.frame_bytes
+    passing = PAGE_STREAM_BYTES * one.dirty_pages + DEVICE_BYTES
+    beside = run.way_ns + 2 * conditions.latency_ns
+    return took - conditions.link_ns(passing - burst) - beside if passing > burst else None
+
+
+def _limited(run: MeasuredRun) -> Iterator[Row]:
+    """Give what a stream through a slow link takes beyond the link: its start."""
+    if run.conditions.latency_ns or not _streams(run):
+        return
 
     def time(one: MeasuredCheckpoint) -> int | None:
-        took = one.between("p_synced", "s_ram_loaded")
-        if took is None or one.dirty_pages is None:
-            return None
-        passing = PAGE_STREAM_BYTES * one.dirty_pages + DEVICE_BYTES
-        over = took - conditions.link_ns(passing - burst) - run.way_ns
-        return over if passing > burst and over < _START_NS_MAX else None
+        over = beyond_link_ns(run, one)
+        return None if over is None or over >= HELD_UP_NS else over
 
     yield from rows_of(run, "limited stream", time, lambda _n: {"stream_start": 1})
 

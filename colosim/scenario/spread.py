@@ -34,13 +34,19 @@ KINDS: Final = (NONE, MEASURED)
 
 MESSAGE: Final = "message"
 STREAM_START: Final = "stream start"
+STREAM_HELD: Final = "stream held up"
+"""What a stream takes beyond a link slower than its writer, over what writing its pages takes: of
+most nothing.  On the labs' two cores a thread that waits for its core leaves the link idle."""
+CHANNELS_HELD: Final = "channels held up"
+"""The same of a stream over multifd channels."""
 STREAM_WRITE: Final = "stream write"
 STREAM_READ: Final = "stream read"
 VMSTATE_SEND: Final = "vmstate send"
 CHANNEL_WRITE: Final = "channel write"
 CHANNEL_READ: Final = "channel read"
 STAGES: Final = (
-    *(MESSAGE, STREAM_START, STREAM_WRITE, STREAM_READ, VMSTATE_SEND, CHANNEL_WRITE, CHANNEL_READ),
+    *(MESSAGE, STREAM_START, STREAM_HELD, STREAM_WRITE, STREAM_READ),
+    *(CHANNELS_HELD, VMSTATE_SEND, CHANNEL_WRITE, CHANNEL_READ),
     *(STOP, START, BITMAP_SYNC, VMSTATE_SAVE, DEVICE_SAVE, VMSTATE_FILL),
     *(RESET, RAM_LOAD, CACHE_FLUSH, DEVICE_LOAD),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,8 +14,21 @@ from colosim.engine.streams import Streams
 from colosim.errors import ScenarioError
 from colosim.host.guest import drawn_occupied, occupied
 from colosim.host.spread import Spread, ratio_mille
+from colosim.runs.run import simulate
 from colosim.scenario import loads, preset
-from colosim.scenario.spread import LEVELS_PERCENT, STAGES, StageSpread, parse_stage, stage_text
+from colosim.scenario.spread import (
+    CHANNELS_HELD,
+    LEVELS_PERCENT,
+    STAGES,
+    STREAM_HELD,
+    StageSpread,
+    parse_stage,
+    stage_text,
+)
+from colosim.trace.events import PRIMARY
+
+if TYPE_CHECKING:
+    from colosim.runs.simulation import Simulation
 
 SCENARIO = """
 name: scattered
@@ -139,3 +154,34 @@ def test_a_uniform_guest_scatters_with_its_seed_alone() -> None:
     alike = run(loads(text.replace("measured", "none")), "split").checkpoints["dirty_pages"]
     assert scattered[2:].nunique() > 4
     assert alike[2:].max() - alike[2:].min() <= 1
+
+
+@pytest.mark.parametrize("design", ["split", "qemu-11", "qemu-11+multifd=4"])
+@pytest.mark.parametrize(("bandwidth", "held"), [("100 Mbit/s", True), ("unlimited", False)])
+def test_a_stream_is_held_up_behind_a_link_alone(
+    design: str, bandwidth: str, *, held: bool
+) -> None:
+    """By its ratio of what writing its pages takes, before it begins; an empty one never."""
+    scenario = loads(
+        "name: s\ncheckpoints: 2\nguest: {dirty: {csv: c, values: [0 pages, 500 pages]}}\n"
+        f"network: {{bandwidth: {bandwidth}, nagle: false}}\n"
+    )
+    stage = StageSpread((2_000,) * len(LEVELS_PERCENT), 0, "")
+
+    def scatter(simulation: Simulation) -> None:
+        simulation.hosts[PRIMARY].spread = Spread(
+            PRIMARY, 1, {STREAM_HELD: stage, CHANNELS_HELD: stage}
+        )
+
+    plain = run(scenario, design)
+    held_up = simulate(scenario, design, prepare=scatter)
+    costs = scenario.hosts.primary.costs
+    amount = 500 * 4_104
+    write_ns = (
+        500 * costs.page_scan_ps_per_page // 1_000
+        + amount * costs.socket_write_fs_per_byte // 10**6
+    )
+    column = "primary_bitmap_sync_ns"
+    longer = (held_up.checkpoints[column] - plain.checkpoints[column]).tolist()
+    assert longer[0] == 0
+    assert longer[1] == pytest.approx(2 * write_ns * held, rel=0.01)
