@@ -114,11 +114,13 @@ def _held_up(run: MeasuredRun, costs: Mapping[str, float]) -> Iterator[tuple[int
 
     It is 0 of a stream whose start explains it (`colosim.measured.stage_formulas.HELD_UP_NS`).
     """
+    if not {"page_scan", "socket_write"} <= costs.keys():
+        return
+    page_ns = costs["page_scan"] + PAGE_STREAM_BYTES * costs["socket_write"]
     held = CHANNELS_HELD if load_design(run.design).traits.channels else STREAM_HELD
     for number, one in enumerate(run.checkpoints[WARMUP:]):
         over_ns = beyond_link_ns(run, one)
         if over_ns is not None and one.dirty_pages:
-            page_ns = costs["page_scan"] + PAGE_STREAM_BYTES * costs["socket_write"]
             over_ns *= over_ns >= HELD_UP_NS
             yield number, held, over_ns / (one.dirty_pages * page_ns)
 
