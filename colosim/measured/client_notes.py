@@ -107,6 +107,7 @@ class _Reading:
                 "outstanding": None if kind != "tcp" and "win" not in words else 1,
                 "response_bytes": int(words.get("resp", 64)),
                 "divergence": int(Decimal(words.get("div", "0")) * 10**6),
+                **({"opens": True} if words.get("newconn") == "1" else {}),
             },
             output={
                 "mode": {"plain": "direct", "colo": "compared"}.get(config["mode"], "buffered"),

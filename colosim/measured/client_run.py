@@ -54,7 +54,8 @@ class ClientRun:
     """A run of a pair with clients.
 
     `clock_ns`: CLOCK_MONOTONIC of the host as the pair entered COLO.  `service` and `output` are
-    what a scenario says under these names of what the lab set.  `guest_ns`: what requests took the
+    what a scenario says under these names of what the lab set; ``opens``: each request a
+    connection of its own.  `guest_ns`: what requests took the
     primary's guest away from any pause, sorted, empty where hardly any was seen.
     `pages`: dirty pages of each checkpoint.  `cut_ns`: when the secondary's answers were cut off up
     to the next checkpoint.  `sent_ns`: when requests were due, empty where each was sent as the

@@ -52,6 +52,9 @@ PACE_NS: Final = 300_000
 """Between the answers to requests that waited (measured: 0.25 to 0.39 ms in bursts of 200/s)."""
 GUEST_NS: Final = {"p50_ns": 2_100_000, "p90_ns": 4_300_000}
 """What a request takes the guest where a run does not show it (measured, one outstanding)."""
+HANDSHAKE_NS: Final = {"p50_ns": 2_600_000, "p90_ns": 5_000_000}
+"""What a SYN takes the guest, whose kernel answers it by itself (measured of a ping, which it
+answers so, too: the idle run of ICMP)."""
 ALONE_NS: Final = {"p50_ns": 1_300_000, "p90_ns": 2_100_000}
 """Likewise without a pair (measured, 20 datagrams a second; its p90 of the repeat)."""
 WAY_NS: Final = 70_000
@@ -67,6 +70,7 @@ def scenario_of(run: ClientRun) -> Scenario:
     first = FIRST_ICMP_NS if run.service["protocol"] == "icmp" else FIRST_NS
     arrivals: dict[str, Any] = {"clients": 1, "think_ns": 0}
     service = {**run.service}
+    opens = service.pop("opens", False)
     if run.sent_ns:
         arrivals = {"csv": "requests.csv", "values": run.sent_ns}
     else:
@@ -84,6 +88,7 @@ def scenario_of(run: ClientRun) -> Scenario:
             "arrivals": arrivals,
             "time": time,
             "pace_ns": PACE_NS,
+            **({"handshake": {"lognormal": HANDSHAKE_NS}} if opens else {}),
             "latency_ns": WAY_NS,
             **({"own_times": True, "secondary_lag": {"first": first}} if run.compared else {}),
         },

@@ -59,7 +59,8 @@ class Clients:
             *(service, output, mode, network.latency_ns, seed),
             link_bytes_per_s=network.bandwidth_bytes_per_s,
         )
-        open_ = service.outstanding is None and not isinstance(service.arrivals, ClosedLoop)
+        waits = isinstance(service.arrivals, ClosedLoop) or service.handshake is not None
+        open_ = service.outstanding is None and not waits
         self.workload: Workload = (OpenLoop if open_ else ClosedClients)(settings, self._take)
         self._env = primary.env
         self._primary, self._secondary = primary, secondary

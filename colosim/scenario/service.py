@@ -234,6 +234,10 @@ class Service(Section):
     request takes 2.2 ms by itself, but of those that wait at a resume the eighth is answered 2.7
     to 4.7 ms behind the first.)
     """
+    handshake: AnyTime | None = None
+    """If given, each request opens a connection of its own: what the guest takes to answer the SYN,
+    which is compared, too. The request follows as that answer is there (tcp).
+    """
     own_times: Switch = False
     """Whether each guest draws its own time for a request; else both take the same."""
     request_bytes: Size = 200
@@ -252,6 +256,13 @@ class Service(Section):
     """
     secondary_lag: SecondaryLag = SecondaryLag.model_construct()
     """What the secondary needs beyond the primary's time."""
+
+    @check("handshake", "protocol", "connections")
+    def _opens_what_can_be_opened(self) -> Iterator[str]:
+        if self.handshake is not None and self.protocol != "tcp":
+            yield f"{self.protocol} has no handshake; expected protocol: tcp"
+        if self.handshake is not None and self.connections != 1:
+            yield "with a handshake each request has a connection of its own; leave out connections"
 
     @check("arrivals", "connections", "outstanding")
     def _closes_the_loop_once(self) -> Iterator[str]:

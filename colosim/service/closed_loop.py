@@ -16,7 +16,8 @@ import numpy as np
 from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, ClosedLoop
 from colosim.service.arrivals import BLOCK, Arrivals
 from colosim.service.comparison import NEVER
-from colosim.service.waiting import FREES, SENDS, Draw, Request, State, as_arrays
+from colosim.service.draws import Works
+from colosim.service.waiting import FOLLOWS, FREES, SENDS, Draw, Request, State, as_arrays
 from colosim.service.workload import TAP_FRAMES, Workload
 
 if TYPE_CHECKING:
@@ -33,9 +34,14 @@ class ClosedClients(Workload):
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
         super().__init__(settings, on_answers)
         service = settings.service
-        self._draw = Draw(self.works, self.divergence)
+        opening = None
+        if service.handshake is not None:
+            like = service.model_copy(update={"time": service.handshake})
+            opening = Works(like, settings.seed, 0, stall=False, of="handshake")
+        self._opens = opening is not None
+        self._draw = Draw(self.works, self.divergence, opening)
         self._state = State()
-        self._window = service.outstanding or 1
+        self._window = service.outstanding or NEVER
         self._think_ns: int | None = None
         self._planned: Arrivals | None = None
         if isinstance(service.arrivals, ClosedLoop):
@@ -46,8 +52,8 @@ class ClosedClients(Workload):
         else:
             self._planned = Arrivals(settings)
         self._taken = 0
-        self._again: list[tuple[Request, int]] = []
-        """What the secondary executes once more, and when its copy came."""
+        self._again: list[tuple[Request, int, int]] = []
+        """What the secondary executes once more, when its copy came, and what that takes."""
         self._held: list[tuple[Request, int]] = []
         """What waits for the pair, and when it is through the loopback."""
         self._differs: set[int] = set()
@@ -58,6 +64,8 @@ class ClosedClients(Workload):
         """What was at the resume, while this epoch is gone through ahead of time."""
         self._latest_ns = self._last_ns = 0
         """When the last event came that was gone through, and up to when scans were."""
+        self._left_ns = 0
+        """When an answer left last in this epoch."""
         self._out: list[tuple[Request, int]] = []
         self._clear()
 
@@ -67,7 +75,7 @@ class ClosedClients(Workload):
         self._count = 0
         self._sent: dict[int, Request] = {}
         """Answered by the primary's guest, and still in the comparison."""
-        self._mirrored: list[tuple[Request, int]] = []
+        self._mirrored: list[tuple[Request, int, int]] = []
 
     # ---- clients -------------------------------------------------------------------------------
 
@@ -81,6 +89,10 @@ class ClosedClients(Workload):
         """Take the next event of clients; return the request that comes to the tap, if one does."""
         state = self._state
         at_ns, kind, connection = heappop(state.clients)
+        if kind == FOLLOWS:
+            request = state.opened.pop(connection)
+            request.came = at_ns
+            return self._opening(request) if request.opens else self._asks(request)
         if kind == FREES:
             if not state.unsent[connection]:
                 state.busy[connection] -= 1
@@ -93,16 +105,33 @@ class ClosedClients(Workload):
             state.busy[connection] += 1
         number = state.made
         state.made += 1
-        work, whole, differs = self._draw.of(number)
-        if differs or connection in state.odd:
+        if self._opens:
+            return self._opening(Request(number, connection, number, at_ns, at_ns, opens=True))
+        return self._asks(Request(number, connection, connection, at_ns, at_ns))
+
+    def _opening(self, request: Request) -> Request:
+        """Let a request be the SYN of its connection."""
+        request.left, request.whole = self._draw.opening(request.number)
+        return request
+
+    def _asks(self, request: Request) -> Request:
+        """Let a request be for what it is for."""
+        number, odd = request.number, self._state.odd
+        request.left, request.whole, differs = self._draw.of(number)
+        if differs or request.flow in odd:
             self._differs.add(number)
-            state.odd.discard(connection)
-        return Request(number, connection, at_ns, work, whole)
+            odd.discard(request.flow)
+        return request
 
     def _leave(self, request: Request, at_ns: int) -> None:
         """Let an answer leave, after which its client goes on."""
+        back, self._left_ns = at_ns + 2 * self.latency_ns, max(at_ns, self._left_ns)
+        if request.opens:
+            request.opens = False
+            self._state.opened[request.number] = request
+            heappush(self._state.clients, (back, FOLLOWS, request.number))
+            return
         self._out.append((request, at_ns))
-        back = at_ns + 2 * self.latency_ns
         event = (back, FREES) if self._think_ns is None else (back + self._think_ns, SENDS)
         heappush(self._state.clients, (*event, request.connection))
 
@@ -150,7 +179,7 @@ class ClosedClients(Workload):
         self._start(until_ns, NEVER if self.mute_ns is None else self.mute_ns)
         self._go_through()
         self._go_back()
-        copies = (came_ns - self.mirror_ns for _, came_ns in self._mirrored)
+        copies = (came_ns - self.mirror_ns for _, came_ns, _ in self._mirrored)
         return [max(self.run_ns, at_ns) for at_ns in copies if at_ns <= until_ns]
 
     # ---- an epoch ------------------------------------------------------------------------------
@@ -179,8 +208,8 @@ class ClosedClients(Workload):
     def _go_to_stop(self) -> None:
         """Go through to the stops: on from where the look ahead has come, or from the resume."""
         stop, secondary_stop = self.stop_ns, self.secondary_stop_ns
-        left_ns = self._out[-1][1] if self._out else 0
-        if self._before is None or max(self._latest_ns, left_ns) > min(stop, secondary_stop):
+        gone_ns = max(self._latest_ns, self._left_ns)
+        if self._before is None or gone_ns > min(stop, secondary_stop):
             self._go_back()
             self._plan_until(stop)
             self._start(stop, secondary_stop)
@@ -205,7 +234,7 @@ class ClosedClients(Workload):
             if queue:
                 self._free_ns = queue[0].free_ns
             for request in queue:
-                self._serve(request, max(request.arrived, self.run_ns))
+                self._serve(request, max(request.came, self.run_ns))
             passed, self._held[held_before:] = self._held[held_before:], []
             for request, left_ns in passed:
                 self._leave_or_hold(request, left_ns)
@@ -224,15 +253,15 @@ class ClosedClients(Workload):
         self.start_copies()
         for request in queue[: self._taken]:
             self._execute_copy(request, self.secondary_run_ns, request.left)
-        for request, came_ns in self._again:
-            self._execute_copy(request, came_ns, request.whole, surplus=True)
+        for request, came_ns, whole in self._again:
+            self._execute_copy(request, came_ns, whole, surplus=True)
         for index, request in enumerate(queue):
-            came_ns = max(request.arrived, run)
+            came_ns = max(request.came, run)
             if index >= self._taken:
-                self._mirror(request, request.arrived if index == self._taken else came_ns)
+                self._mirror(request, request.came if index == self._taken else came_ns)
             self._serve(request, came_ns)
         self._wait_on()
-        self._last_ns = self._latest_ns = run - 1
+        self._last_ns = self._latest_ns = self._left_ns = run - 1
 
     def _go_through(self) -> None:
         """Go to the stops; ahead of time, to the first request for a checkpoint at most."""
@@ -269,7 +298,8 @@ class ClosedClients(Workload):
         done = max(begun + request.left, free)
         self._free_ns = done + (pace or 0)
         if done <= self._stop_at:
-            if done >= self.drifted_ns and request.number not in self._differs:
+            drifted = done >= self.drifted_ns and not request.opens
+            if drifted and request.number not in self._differs:
                 self._drifted.add(request.number)
                 self._differs.add(request.number)
             self._sent[request.number] = request
@@ -277,7 +307,7 @@ class ClosedClients(Workload):
             return
         if not self._looks_ahead:
             request.left = max(0, request.left - max(0, self._stop_at - begun))
-            if self.stream.under_way(request.left):
+            if not request.opens and self.stream.under_way(request.left):
                 self._differs.add(request.number)
         self._state.queue.append(request)
 
@@ -285,7 +315,7 @@ class ClosedClients(Workload):
         """Send a copy to the secondary."""
         if self.mode == COMPARED:
             came_ns = at_ns + self.mirror_ns
-            self._mirrored.append((request, came_ns))
+            self._mirrored.append((request, came_ns, request.whole))
             self._execute_copy(request, came_ns, request.whole)
 
     def _execute_copy(
@@ -311,7 +341,8 @@ class ClosedClients(Workload):
         if self.mode != COMPARED:
             return
         take = comparison.secondary_frame if side else comparison.primary_frame
-        take(at_ns, request.number, request.connection, self._differs)
+        differs = () if request.opens else self._differs  # a SYN's answer has nothing in it
+        take(at_ns, request.number, request.flow, differs)
         for released_ns, released in comparison.released:
             self._leave_or_hold(self._sent.pop(released), released_ns + self.hop_ns)
         comparison.released.clear()
@@ -330,12 +361,11 @@ class ClosedClients(Workload):
         self.dropped += len(self.comparison.dropped)
         self.lose(as_arrays([self._sent.pop(number) for number in self.comparison.dropped]))
         self._held += [(request, 0) for request in self._sent.values()]
-        flushed = (request.connection for request in self._sent.values())
-        for connection in self.stream.out_of_step(flushed):
-            waiting = (one for one in self._state.queue if one.connection == connection)
-            following = next(waiting, None)
+        flushed = (one.flow for one in self._sent.values() if not self._opens)
+        for flow in self.stream.out_of_step(flushed):
+            following = next((one for one in self._state.queue if one.flow == flow), None)
             if following is None:
-                self._state.odd.add(connection)
+                self._state.odd.add(flow)
             else:
                 self._differs.add(following.number)
         self.held_peak = max(self.held_peak, len(self._held))
@@ -380,21 +410,40 @@ class ClosedClients(Workload):
             self._let_go(run)
         if len(self._differs) > BLOCK:
             alive = {request.number for request in state.queue}
-            self._differs &= alive | {request.number for request, _ in self._again}
+            self._differs &= alive | {request.number for request, *_ in self._again}
 
     def _forget(self, until_ns: int) -> None:
-        """Lose what has come; a client that never hears again sends nothing more (assumed)."""
+        """Lose what has come, or let it come once more.
+
+        A client that never hears again sends nothing more (assumed).
+        """
+        state = self._state
         self._plan_until(until_ns)
-        self._lose_all()
-        self._state.queue.clear()
-        self._state.busy.clear()
-        self._state.unsent.clear()
+        while state.clients and state.clients[0][0] <= until_ns:
+            request = self._arrival()
+            if request is not None:
+                state.queue.append(request)
+        if self.retransmits:
+            self._resend([*state.queue, *(request for request, _ in self._held)], until_ns)
+        else:
+            self._lose_all()
+            for some in (state.busy, state.unsent, state.opened):
+                some.clear()
+        state.queue.clear()
         self._held.clear()
         self._again, self._taken = [], 0
+
+    def _resend(self, lost: list[Request], until_ns: int) -> None:
+        """Let what is not answered come once more, to a survivor that serves from then on."""
+        came = self.resend(np.array([one.came for one in lost], np.int64), until_ns)
+        for request, at_ns in zip(lost, came.tolist(), strict=True):
+            self._state.opened[request.number] = request
+            heappush(self._state.clients, (at_ns, FOLLOWS, request.number))
 
     def _close(self, end_ns: int) -> None:  # noqa: ARG002 - they send when they are answered
         self._lose_all()
         self.requests = self._state.made
 
     def _lose_all(self) -> None:
-        self.lose(as_arrays([*self._state.queue, *(request for request, _ in self._held)]))
+        held = (request for request, _ in self._held)
+        self.lose(as_arrays([*self._state.queue, *held, *self._state.opened.values()]))

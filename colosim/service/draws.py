@@ -148,11 +148,14 @@ class Works:
     Their answers take `transfer_ns` more on the way, and some `STALL_NS` beyond, if they `stall`.
     """
 
-    def __init__(self, service: Service, seed: int, transfer_ns: int, *, stall: bool) -> None:
-        self._times = Draws(seed, "service times", values_of(service.time))
+    def __init__(
+        self, service: Service, seed: int, transfer_ns: int, *, stall: bool, of: str = "service"
+    ) -> None:
+        times = values_of(service.time)
+        self._times = Draws(seed, f"{of} times", times)
         self._own: Draws | None = None
         if service.own_times:
-            self._own = Draws(seed, "secondary's service times", values_of(service.time))
+            self._own = Draws(seed, f"secondary's {of} times", times)
         self._transfer_ns = transfer_ns
         self._stalls: Draws | None = None
         if transfer_ns and stall:

@@ -7,6 +7,7 @@ comparison, as long as both sides' frames come in the same order (`colosim.servi
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -392,10 +393,15 @@ class OpenLoop(Workload):
 
     def _forget(self, until_ns: int) -> None:
         planned = self._planned
-        self.lose(self._held)
         came = planned.came(until_ns)
-        self.lose(planned.all, slice(planned.first, came))
+        lost = self._held.and_then(planned.all.where(slice(planned.first, came)))
         planned.first = came
+        if not self.retransmits:
+            self.lose(lost)
+        elif len(lost):
+            self.note_resent(lost.number, lost.arrived)
+            again = replace(lost, arrived=self.resend(lost.arrived, until_ns), work=lost.whole)
+            planned.put_in(again, int(again.arrived.max()))
         self._held, self._again, self._taken = no_requests(), [], 0
         self._met_open = self._met_held = 0
         self._held_ns = np.zeros(0, np.int64)

@@ -109,6 +109,12 @@ class Planned:
             self._known = until_ns, came
         return came
 
+    def put_in(self, some: Requests, until_ns: int) -> None:
+        """Let others come besides, up to then."""
+        self.came(until_ns)
+        every = self.all.where(slice(self.first, None)).and_then(some)
+        self._set(every.where(np.argsort(every.arrived, kind="stable")))
+
     def drop(self, begin: int, end: int) -> Requests:
         """Take some of them out."""
         lost = self.all.where(slice(begin, end))

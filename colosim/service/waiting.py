@@ -15,11 +15,11 @@ from colosim.service.requests import Requests, no_requests
 if TYPE_CHECKING:
     from colosim.service.draws import Divergence, Works
 
-SENDS, FREES = range(2)
+SENDS, FREES, FOLLOWS = range(3)
 _KEPT_BLOCKS: Final = 64
 
 Event = tuple[int, int, int]
-"""When by the clock of the tap, what, and of which connection."""
+"""When by the clock of the tap, what, and of which connection; what follows, of which request."""
 
 
 @dataclass(slots=True)
@@ -28,12 +28,18 @@ class Request:
 
     number: int
     connection: int
+    flow: int
+    """Whose frames it is compared among: its connection's, or those of the one that it opens."""
     arrived: int
-    left: int
+    came: int
+    """When it came to the tap, or before it the SYN of its connection, if that is not answered."""
+    left: int = 0
     """What the primary still has to do."""
-    whole: int
+    whole: int = 0
     """What it is in all to the secondary, which gets a copy of it."""
     met: int = 0
+    opens: bool = False
+    """Whether this is still the SYN."""
     free_ns: int = 0
     """When the primary was free for it."""
 
@@ -50,6 +56,8 @@ class State:
     """Requests of a connection that wait to be sent."""
     queue: list[Request] = field(default_factory=list)
     """What the primary has not done, in order."""
+    opened: dict[int, Request] = field(default_factory=dict)
+    """Requests whose connection is open, and which are under way."""
     made: int = 0
     odd: set[int] = field(default_factory=set)
     """Connections whose next answer differs."""
@@ -57,29 +65,40 @@ class State:
     def copied(self) -> State:
         """Return a copy that an epoch may change."""
         busy, unsent = defaultdict(int, self.busy), defaultdict(int, self.unsent)
-        return State(
-            list(self.clients), busy, unsent, list(map(copy, self.queue)), self.made, set(self.odd)
+        queue, opened = (
+            list(map(copy, self.queue)),
+            {n: copy(one) for n, one in self.opened.items()},
         )
+        return State(list(self.clients), busy, unsent, queue, opened, self.made, set(self.odd))
 
 
 class Draw:
     """What belongs to a request by its number; old blocks are forgotten."""
 
-    def __init__(self, works: Works, divergence: Divergence) -> None:
-        self._works, self._divergence = works, divergence
-        self._blocks: deque[tuple[list[int], list[int], list[bool]]] = deque(maxlen=_KEPT_BLOCKS)
+    def __init__(self, works: Works, divergence: Divergence, opening: Works | None = None) -> None:
+        self._works, self._divergence, self._opening = works, divergence, opening
+        self._blocks: deque[list[list[int]]] = deque(maxlen=_KEPT_BLOCKS)
         self._drawn = 0
+
+    def _of(self, number: int) -> list[int]:
+        block, index = divmod(number, BLOCK)
+        while block >= self._drawn:
+            drawn = [*self._works.take(BLOCK), self._divergence.take(self._drawn * BLOCK, BLOCK)]
+            if self._opening is not None:
+                drawn += self._opening.take(BLOCK)
+            self._blocks.append([one.tolist() for one in drawn])
+            self._drawn += 1
+        return [one[index] for one in self._blocks[block - self._drawn]]
 
     def of(self, number: int) -> tuple[int, int, bool]:
         """Return how long a request takes either guest, and whether its answers differ."""
-        block, index = divmod(number, BLOCK)
-        while block >= self._drawn:
-            differing = self._divergence.take(self._drawn * BLOCK, BLOCK)
-            times, own = self._works.take(BLOCK)
-            self._blocks.append((times.tolist(), own.tolist(), differing.tolist()))
-            self._drawn += 1
-        work, whole, differs = self._blocks[block - self._drawn]
-        return work[index], whole[index], differs[index]
+        work, whole, differs, *_ = self._of(number)
+        return work, whole, bool(differs)
+
+    def opening(self, number: int) -> tuple[int, int]:
+        """Return how long the handshake before it takes either guest."""
+        *_, work, whole = self._of(number)
+        return work, whole
 
 
 def as_arrays(some: list[Request]) -> Requests:

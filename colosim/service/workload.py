@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colosim.engine.streams import Streams
-from colosim.scenario.service import BUFFERED, COMPARED, DIRECT
+from colosim.network.tcp import RTO_MIN_NS, retransmissions_ns
+from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, HELD
 from colosim.service.comparison import NEVER, Comparison
 from colosim.service.draws import Divergence, Draws, Works, of_percentiles
 from colosim.service.requests import MET, MET_FORCED
 from colosim.service.stream import ByteStream
 
 if TYPE_CHECKING:
-    from colosim.scenario.service import Output, Service
+    from colosim.scenario.service import Output, SecondaryLag, Service
     from colosim.service.draws import Times
     from colosim.service.requests import Index, Requests
 
@@ -93,13 +94,9 @@ class Workload:
             scan_ns=output.scan_ns,
             phase_ns=phase,
         )
-        lag = service.secondary_lag
-        self.later_ns = lag.later_ns
         self._first: Draws | None = None
         self._second_ns = 0
-        if lag.first is not None:
-            self._second_ns = lag.first.p50_ns // SECOND_SHARE
-            self._first = Draws(settings.seed, "first reply", of_percentiles(lag.first))
+        self.later_ns = self._lags(service.secondary_lag)
         self.divergence = Divergence(service, settings.seed)
         self.drifted_ns = NEVER
         """Since when every answer differs."""
@@ -122,6 +119,10 @@ class Workload:
         """Whether the comparison forced the last stop."""
         self.on_over: Callable[[Requests, Times], None] | None = None
         """Is told of requests that are over, and when their answers left, -1 for never."""
+        self.retransmits = service.protocol == "tcp" and self.mode in {COMPARED, HELD}
+        """Whether a connection outlives the primary: what its client has seen the survivor has."""
+        self._resent: tuple[Times, Times] | None = None
+        """Requests that came once more, by their numbers, and when they came first."""
         self._untold: list[tuple[Times, Times]] = []
         """When requests arrived and their answers left, of which nobody was told yet."""
         self.copied = self.copies = self.copies_free_ns = 0
@@ -129,6 +130,13 @@ class Workload:
         it runs; when it is free."""
         self._told = self.requests = self.answered = 0
         self.dropped = self.met_pause = self.held_peak = 0
+
+    def _lags(self, lag: SecondaryLag) -> int:
+        """Take what the secondary needs for its first requests; return what for every other."""
+        if lag.first is not None:
+            self._second_ns = lag.first.p50_ns // SECOND_SHARE
+            self._first = Draws(self.settings.seed, "first reply", of_percentiles(lag.first))
+        return lag.later_ns
 
     # ---- for each kind of loop -----------------------------------------------------------------
 
@@ -149,7 +157,7 @@ class Workload:
         raise NotImplementedError
 
     def _forget(self, until_ns: int) -> None:
-        """Lose every request that has come up to `until_ns` and is not answered."""
+        """Lose what has come up to `until_ns` and is not answered, or let it come once more."""
         raise NotImplementedError
 
     def _close(self, end_ns: int) -> None:
@@ -231,7 +239,8 @@ class Workload:
     def serve_alone(self, at_ns: int, *, anew: bool, compared: bool) -> None:
         """A survivor's guest runs alone from now on, its output released at once.
 
-        `anew`: it is the secondary's, and whatever the primary had not answered is lost.
+        `anew`: it is the secondary's, and what the primary had not answered is lost, or sent once
+        more by TCP.
         `compared`: the comparison was left in place, and nothing leaves it.
         """
         if anew:
@@ -281,12 +290,38 @@ class Workload:
     def answer(self, some: Requests, index: Index, leaves: Times) -> None:
         """Answers to some of these leave what they waited for then, and the tap a hop later."""
         if len(leaves):
+            if self._resent is not None:
+                some, index = self._as_sent(some.where(index), *self._resent), slice(None)
             self.answered += len(leaves)
             self._untold.append((some.arrived[index], leaves))
             if self.answered - self._told >= AT_ONCE:
                 self.tell()
             if self.on_over is not None:
                 self.on_over(some.where(index), leaves + self.hop_ns)
+
+    def _as_sent(self, some: Requests, numbers: Times, arrived: Times) -> Requests:
+        """Return requests as they came first."""
+        at = np.minimum(numbers.searchsorted(some.number), len(numbers) - 1)
+        some.arrived = np.where(numbers[at] == some.number, arrived[at], some.arrived)
+        return some
+
+    def resend(self, arrived: Times, until_ns: int) -> Times:
+        """Return when requests come once more that came then and are not answered by `until_ns`.
+
+        With the first retransmission from then on: RFC 6298, with the least RTO of Linux beyond
+        the round trip, doubled each time (assumed: that of the way, the guest's part left out).
+        """
+        way_ns = 2 * self.latency_ns
+        ages = retransmissions_ns(
+            RTO_MIN_NS + way_ns, until_ns - int(arrived.min(initial=until_ns))
+        )
+        again = np.array(ages, np.int64)
+        return arrived + again[again.searchsorted(until_ns - arrived)]
+
+    def note_resent(self, numbers: Times, arrived: Times) -> None:
+        """Let latencies of these requests count from when they came first."""
+        order = np.argsort(numbers)
+        self._resent = numbers[order], arrived[order]
 
     def tell(self) -> None:
         """Tell of the answers that have left, many at once."""

@@ -51,6 +51,12 @@ class Case:
     load_ns: int
     resume_gap_ns: int
     end_ns: int
+    opening: tuple[int, ...] = ()
+    """What handshakes take the primary's guest, in turn; none: requests open no connection."""
+    own_opening: tuple[int, ...] = ()
+    """Likewise the secondary's."""
+    way_ns: int = 0
+    """Between client and tap, one way."""
     think_ns: int = -1
     """Of as many clients as there are connections; negative: requests come as they are given."""
     pace_ns: int | None = None
@@ -74,6 +80,11 @@ class Outcome:
     checkpoints: int = 0
     dropped: set[int] = field(default_factory=set)
     met: set[int] = field(default_factory=set)
+
+
+def request_of(number: int) -> int:
+    """Return the request that a frame is of, or the SYN before it."""
+    return number if number >= 0 else -1 - number
 
 
 @dataclass
@@ -139,19 +150,30 @@ class Reference:
     # ---- requests ------------------------------------------------------------------------------
 
     def request(self, number: int) -> Steps:
-        """Take a request from the wire to the guest; the first of a pause is mirrored at once."""
-        yield self.until(self.arrived[number], ARRIVES)
+        """Take a request from the wire to the guest, or first the SYN of its connection.
+
+        A SYN is told from its request by its number: -1 - number.
+        """
+        yield from self.frame(-1 - number if self.case.opening else number, self.arrived[number])
+
+    def follow(self, number: int) -> Steps:
+        """Take the request of a connection that is open now."""
+        yield from self.frame(number, self.ns + 2 * self.case.way_ns)
+
+    def frame(self, number: int, at_ns: int) -> Steps:
+        """Take a frame from the wire to the guest; the first of a pause is mirrored at once."""
+        yield self.until(at_ns, ARRIVES)
         if not self.primary_runs:
             first = self.first_of_pause is None
             if first:
                 self.first_of_pause = number
                 self.env.process(self.copy(number))
             elif len(self.at_tap) >= TAP_FRAMES:
-                self.out.dropped.add(number)
+                self.out.dropped.add(request_of(number))
                 return
             else:
                 self.at_tap.append(number)
-            self.out.met.add(number)
+            self.out.met.add(request_of(number))
             yield self.resumed
             if first:
                 self.enter(number)
@@ -161,7 +183,8 @@ class Reference:
 
     def client(self, connection: int) -> Steps:
         """Send, wait for the answer, think, and send again."""
-        at_ns = self.case.think_ns * connection // self.case.connections
+        case = self.case
+        at_ns = case.think_ns * connection // case.connections + case.way_ns
         while True:
             yield self.until(at_ns, ARRIVES)
             number = len(self.arrived)
@@ -173,23 +196,36 @@ class Reference:
             answered = self.answered[number] = self.env.event()
             self.env.process(self.request(number))
             yield answered
-            at_ns = self.ns + self.case.think_ns
+            at_ns = self.ns + 2 * case.way_ns + case.think_ns
+
+    def flow(self, number: int) -> int:
+        """Return whose frames one is compared among."""
+        return request_of(number) if self.case.opening else self.connection[number]
 
     def work(self, number: int) -> int:
         """Return how long a request takes the primary."""
+        if number < 0:
+            return self.case.opening[request_of(number) % len(self.case.opening)]
         return self.case.work[number % len(self.case.work)]
 
     def own(self, number: int) -> int:
         """Return how long it takes the secondary."""
+        if number < 0:
+            return self.case.own_opening[request_of(number) % len(self.case.own_opening)]
         return self.case.own[number % len(self.case.own)]
 
     def differs(self, number: int) -> bool:
-        """Return whether the answers to a request differ."""
+        """Return whether the answers to a request differ, which have something in them."""
+        if number < 0:
+            return False
         odd = number in self.drifted or number in self.cut
         return odd or self.case.differs[number % len(self.case.differs)]
 
     def left(self, number: int) -> None:
-        """Let an answer be at its client."""
+        """Let an answer be at its client; that to a SYN lets its request follow."""
+        if number < 0:
+            self.env.process(self.follow(request_of(number)))
+            return
         self.out.left[number] = self.ns
         if number in self.answered:
             self.answered[number].succeed()
@@ -291,17 +327,17 @@ class Reference:
             self.held.append(number)
             return
         yield self.until(self.ns + case.hop_ns, PRIMARY_FRAME)
-        frames = self.mine[self.connection[number]]
+        frames = self.mine[self.flow(number)]
         if len(frames) > case.queue:
             self.out.dropped.add(number)
         else:
             frames.append((self.ns, number))
-        self.compare(self.connection[number])
+        self.compare(self.flow(number))
 
     def echo(self, number: int) -> Steps:
         """Take the secondary's answer to the comparison."""
         yield self.until(self.ns + self.case.crossing_ns + self.case.response_ns, SECONDARY_FRAME)
-        frames = self.theirs[self.connection[number]]
+        frames = self.theirs[self.flow(number)]
         freed = not self.case.newest_first and (
             number in self.sent or any(one == number for _, one in frames)
         )
@@ -309,7 +345,7 @@ class Reference:
             return
         if len(frames) <= self.case.queue:
             frames.append((self.ns, number))
-        self.compare(self.connection[number])
+        self.compare(self.flow(number))
 
     def compare(self, connection: int) -> None:
         """Compare what waits of a connection (colo_compare_connection)."""
@@ -334,7 +370,7 @@ class Reference:
         if self.primary_runs:
             self.left(number)
         else:
-            self.out.met.add(number)
+            self.out.met.add(request_of(number))
             self.through.append(number)
 
     def filter_buffer(self) -> Steps:
@@ -406,7 +442,7 @@ class Reference:
             self.primary_guest.interrupt()  # type: ignore[attr-defined]
             yield self.env.timeout(0)
             state = list(self.guest)
-            self.out.met |= {job.number for job in state}
+            self.out.met |= {request_of(job.number) for job in state}
             yield self.until(self.ns + case.save_ns, FLUSH)
             self.flushed_ns = self.ns
             self.go_out_of_step({c: max(n for _, n in f) for c, f in self.mine.items() if f})
@@ -415,7 +451,7 @@ class Reference:
             self.sent |= set(flushed)
             self.mine.clear()
             self.theirs.clear()
-            self.out.met |= set(flushed)
+            self.out.met |= set(map(request_of, flushed))
             yield self.until(self.ns + case.load_ns, RUN)
             self.secondary_runs, self.fresh, self.loaded_ns = True, True, self.ns
             self.served = 0
@@ -436,7 +472,7 @@ class Reference:
 
     def go_out_of_step(self, flushed: dict[int, int]) -> None:
         """Let the answer differ that follows the last one flushed of a connection."""
-        if not self.case.tail_ns:
+        if not self.case.tail_ns or self.case.opening:
             return
         for connection in sorted(flushed):
             stays = self.case.stays[self.flushes % len(self.case.stays)]
@@ -448,11 +484,15 @@ class Reference:
             else:
                 self.cut.add(flushed[connection] + self.case.connections)
 
+    def in_order(self, number: int) -> tuple[int, int]:
+        """Return by what frames leave the tap together."""
+        return self.connection[request_of(number)], request_of(number)
+
     def let_out(self, flushed: list[int]) -> Steps:
         """Let out of the tap what waited before it, then what was flushed, one after the other."""
         newest = -1 if self.case.newest_first else 1
-        self.through.sort(key=lambda number: (self.connection[number], number))
-        flushed.sort(key=lambda number: (self.connection[number], newest * number))
+        self.through.sort(key=self.in_order)
+        flushed.sort(key=lambda one: (self.in_order(one)[0], newest * request_of(one)))
         waited, self.through = self.through + flushed, []
         for number in waited:
             self.left(number)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from colosim.scenario.service import ClosedLoop, Output, Poisson, Service
+from colosim.scenario.service import ClosedLoop, FixedTime, Output, Poisson, Service
 from colosim.service.closed_loop import ClosedClients
 from colosim.service.open_loop import OpenLoop
 from colosim.service.requests import Requests
@@ -29,8 +29,9 @@ def settings_of(case: Case, outstanding: int | None = None) -> Settings:
         arrivals=Poisson(rate=10**6)
         if case.think_ns < 0
         else ClosedLoop(clients=case.connections, think_ns=case.think_ns),
-        latency_ns=0,
-        connections=case.connections if case.think_ns < 0 else 1,
+        latency_ns=case.way_ns,
+        handshake=FixedTime(fixed_ns=1) if case.opening else None,
+        connections=case.connections if case.think_ns < 0 and not case.opening else 1,
         outstanding=outstanding,
         pace_ns=case.pace_ns,
         request_bytes=case.request_ns,
@@ -80,7 +81,9 @@ class OfCase(Workload):
 
     def take(self, at: Times, latencies: Times) -> None:
         """Note answers."""
-        self.answers += zip((at - latencies).tolist(), at.tolist(), strict=True)
+        way = self.case.way_ns
+        sent, left = at - latencies + way, at - way
+        self.answers += zip(sent.tolist(), left.tolist(), strict=True)
 
     def begin(self, run_ns: int, secondary_run_ns: int, *, loaded: bool = True) -> None:
         """Take the lag of the first request from the case."""
@@ -131,6 +134,11 @@ class DrawOfCase(Draw):
         work, differs = self.case.work, self.case.differs
         own = self.case.own
         return work[number % len(work)], own[number % len(own)], differs[number % len(differs)]
+
+    def opening(self, number: int) -> tuple[int, int]:
+        """Return how long its handshake takes."""
+        work, own = self.case.opening, self.case.own_opening
+        return work[number % len(work)], own[number % len(own)]
 
 
 class GivenOfFew(OfCase, ClosedClients):
@@ -235,6 +243,16 @@ def closed(seed: int) -> Case:
     return replace(case, arrived=[], think_ns=rng.randint(50, 400), queue=1000, end_ns=3000)
 
 
+def opening(seed: int) -> Case:
+    """Draw a small case of requests, or clients, that open a connection for each."""
+    case = (drawn if seed % 2 else closed)(seed)
+    rng = random.Random(seed)  # noqa: S311 - likewise
+    times = [tuple(rng.randint(1, 40) for _ in range(5)) for _ in range(2)]
+    way = rng.randint(1, 20)
+    given = replace(case, opening=times[0], own_opening=times[1], way_ns=way, newest_first=False)
+    return replace(given, connections=1, queue=1000, arrived=[one + way for one in case.arrived])
+
+
 def differences(workload: OfCase, case: Case) -> list[str]:
     """Return where a workload differs from the reference."""
     reference = Reference(case)
@@ -262,6 +280,14 @@ def test_one_after_the_other_is_a_process_a_request(seed: int) -> None:
     """Requests gone through one by one are those of the reference, too."""
     for one in range(seed, seed + 10):
         case = replace(drawn(one), connections=1)
+        assert differences(GivenOfFew(case), case) == [], one
+
+
+@pytest.mark.parametrize("seed", range(0, 100, 10))
+def test_a_handshake_is_a_frame_before_the_request(seed: int) -> None:
+    """Its answer is compared, held and flushed like any; the request follows it a round trip on."""
+    for one in range(seed, seed + 10):
+        case = opening(one)
         assert differences(GivenOfFew(case), case) == [], one
 
 
