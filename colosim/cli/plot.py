@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     Drawing = tuple[Callable[[], Figure], Callable[[], pd.DataFrame]]
 
 _OF_RUNS = ("overview", "memory", "gantt", "distribution", "hang", "clients")
-_OF_TABLES = ("validation", "heatmap")
-_KINDS = (*_OF_RUNS, "against", *_OF_TABLES, "sweep")
-_OF_SCENARIOS = {*_OF_RUNS, "against"}
+_KINDS = (*_OF_RUNS, "against", "validation", "heatmap", "sweep")
+_OF_SCENARIOS = {*_OF_RUNS, "against", "validation"}
 _FOR = {
     "checkpoint": {"gantt", "overview"},
     "parameter": {"against"},
@@ -118,8 +117,9 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     against       pause and peak memory against a parameter (one scenario)
     hang          lock holder, waiters, buffers, guests, commands around a fault
     clients       what clients see: distribution of latencies, latency over time
-    validation    simulated against measured pause, from a CSV file with the
-                  columns design, measured_ns, simulated_ns
+    validation    simulated against measured pause: of runs, real ones and
+                  simulated ones beside, or from CSV files with the columns
+                  design, measured_ns, simulated_ns
     heatmap       verdicts of faults at protocol steps, from a CSV file with the
                   columns design, side, step, fault, verdict
     sweep         a sweep's folder: --y against --x, a line for each value of
@@ -135,21 +135,27 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     target = output or Path(f"{name_of(sources[0])}-{kind}.svg")
     check_path(target)
     check_outputs(sources, target, data_file)
-    if kind in {"against", *_OF_TABLES, "sweep"} and len(sources) > 1:
+    if kind in {"against", "heatmap", "sweep"} and len(sources) > 1:
         raise click.UsageError(f"the kind {kind!r} takes one source")
     with Progression() as progression:
-        if kind in _OF_TABLES:
-            figure, data = _of_table(kind, Path(sources[0]), designs)
+        if kind == "heatmap":
+            figure, data = _of_table(kind, _table(Path(sources[0]), designs))
         elif kind == "sweep":
             figure, data = _sweep(Path(sources[0]), designs, x, y or "pause_ns.p50", by)
         elif kind == "against":
             figure, data = _against(sources[0], overrides, seed, designs, parameter, progression)
         else:
+            tables = [Path(one) for one in sources if kind == "validation" and _is_table(one)]
             runs: list[Run] = []
             watch = progression.watch
             for source in sources:
-                runs += runs_of(source, designs, seed, overrides, watch, requests=kind == "clients")
-            figure, data = _of_runs(kind, runs, checkpoint)
+                if Path(source) not in tables:
+                    requests = kind == "clients"
+                    runs += runs_of(source, designs, seed, overrides, watch, requests=requests)
+            if kind == "validation":
+                figure, data = _validation(runs, [_table(path, designs) for path in tables])
+            else:
+                figure, data = _of_runs(kind, runs, checkpoint)
         made, table = figure(), data() if data_file is not None else None
     save(made, target)
     click.echo(f"{target}: written")
@@ -242,13 +248,31 @@ def _of_designs(table: pd.DataFrame, designs: Sequence[str], path: Path) -> pd.D
     return table[table["design"].isin(designs)] if designs else table
 
 
-def _of_table(kind: str, path: Path, designs: Sequence[str]) -> Drawing:
+def _validation(runs: Sequence[Run], tables: Sequence[pd.DataFrame]) -> Drawing:
+    import pandas as pd
+
+    from colosim.plots.validation import data, paired
+
+    every = [*tables, *([paired(runs)] if runs else [])]
+    for table in tables:
+        data(table)  # refuses one that is none
+    return _of_table("validation", pd.concat(every, ignore_index=True))
+
+
+def _is_table(source: str) -> bool:
+    return source.endswith(".csv")
+
+
+def _table(path: Path, designs: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise click.UsageError(f"{path} is no CSV file that can be read: {error}") from error
-    table = _of_designs(table, designs, path)
+    return _of_designs(table, designs, path)
+
+
+def _of_table(kind: str, table: pd.DataFrame) -> Drawing:
     drawn = import_module(f"colosim.plots.{kind}")
     return lambda: drawn.figure(table), lambda: drawn.data(table)

@@ -16,6 +16,7 @@ def command() -> None:
     scenario may also name a preset by the path of its file, from its own place:
     {preset: ./my-host.yaml}.
     """
+    from colosim.errors import ScenarioError
     from colosim.scenario import preset, preset_names
     from colosim.scenario.hosts import Hosts
     from colosim.scenario.network import Network
@@ -29,7 +30,11 @@ def command() -> None:
         for name in preset_names(family):
             click.echo(f"  {name:<{width}}  {preset(family, name).description}")
         for name in own:
-            read = section.own_preset({"preset": name}, Path())
+            try:
+                read = section.own_preset({"preset": name}, Path())
+            except ScenarioError as error:
+                click.echo(str(error), err=True)
+                continue
             if read is not None:
                 click.echo(f"  {name:<{width}}  {preset(family, read).description} [your own]")
         for name in hidden_names(family):

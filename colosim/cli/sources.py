@@ -43,15 +43,15 @@ def runs_of(
         ]
     if overrides or seed is not None:
         raise click.UsageError(f"--set and --seed are for scenarios; {source} has run")
-    by_design = {run.design: run for run in stored}
-    missing = [design for design in designs if design not in by_design]
+    missing = [design for design in designs if design not in {run.design for run in stored}]
     if missing:
         raise DesignError(f"{source} has no run of {', '.join(missing)}")
-    return [by_design[design] for design in designs] if designs else stored
+    named = [run for design in designs for run in stored if run.design == design]
+    return named if designs else stored
 
 
 def stored_runs(path: Path) -> list[Run]:
-    """Return the run in a directory, or those in the directories in it, by name."""
+    """Return the run in a directory, or those in the directories in it, at any depth, by name."""
     from colosim.runs.stored import MANIFEST, read_run
 
     if not path.is_dir():
@@ -59,9 +59,9 @@ def stored_runs(path: Path) -> list[Run]:
     if (path / MANIFEST).exists():
         return [read_run(path)]
     inner = sorted(
-        folder
-        for folder in path.iterdir()
-        if (folder / MANIFEST).exists() and not folder.name.startswith(".")  # under way
+        file.parent
+        for file in path.rglob(MANIFEST)
+        if not any(part.startswith(".") for part in file.relative_to(path).parts)  # under way
     )
     return [read_run(folder) for folder in inner] if inner else [read_run(path)]
 

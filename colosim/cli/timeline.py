@@ -1,4 +1,4 @@
-"""``colosim timeline RUN_DIR|SCENARIO``."""
+"""``colosim timeline RUN_DIR|SCENARIO...``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from colosim.cli.options import design_option, overrides_option, seed_option
 
 
 @click.command("timeline")
-@click.argument("source", metavar="RUN_DIR|SCENARIO")
+@click.argument("sources", nargs=-1, required=True, metavar="RUN_DIR|SCENARIO...")
 @design_option
 @seed_option
 @overrides_option
@@ -23,15 +23,15 @@ from colosim.cli.options import design_option, overrides_option, seed_option
 )
 def command(
     *,
-    source: str,
+    sources: tuple[str, ...],
     design: str | None,
     seed: int | None,
     overrides: tuple[str, ...],
     output: Path | None,
 ) -> None:
-    """Write a run as a timeline that Perfetto opens.
+    """Write a run as a timeline that Perfetto opens; or several, one below the other.
 
-    The source is a run directory (also one of `colosim qemu import`) or a scenario, which is run.
+    A source is a run directory (also one of `colosim qemu import`) or a scenario, which is run.
     Open the file at https://ui.perfetto.dev, which reads it inside the browser. It has a process a
     host: its threads with what they do and wait for, the iothread lock with its holder, the guest,
     and counters of memory accounts, socket buffers and dirty pages. Select a message to see the
@@ -42,10 +42,10 @@ def command(
     from colosim.files import write_file
     from colosim.plots.timeline import timeline
 
-    check_outputs([source], output)
-    run = run_of(source, design, seed, overrides)
-    name = name_of(source)
-    stem = name if name == run.design else f"{name}-{run.design}"
+    check_outputs(sources, output)
+    runs = [run_of(source, design, seed, overrides) for source in sources]
+    name = name_of(sources[0])
+    stem = name if name == runs[0].design else f"{name}-{runs[0].design}"
     target = output or Path(f"{stem}.perfetto-trace")
-    write_file(target, timeline(run))
+    write_file(target, timeline(*runs))
     click.echo(f"{target}: written")

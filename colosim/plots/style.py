@@ -101,11 +101,19 @@ def line_of(name: str, index: int = 0) -> Line:
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """Return a name for each run: its design, with scenario and seed where that is not enough."""
+    """Return a name for each run: its design, with scenario and seed where that is not enough.
+
+    Beside a simulated one a real run is called so.
+    """
+    both = len({run.source is None for run in runs}) > 1
+
+    def design_of(run: Run) -> str:
+        return f"{run.design} (real)" if both and run.source is not None else run.design
+
     forms: tuple[Callable[[Run], str], ...] = (
-        lambda run: run.design,
-        lambda run: f"{run.scenario.name}, {run.design}",
-        lambda run: f"{run.scenario.name}, {run.design}, seed {run.seed}",
+        design_of,
+        lambda run: f"{run.scenario.name}, {design_of(run)}",
+        lambda run: f"{run.scenario.name}, {design_of(run)}, seed {run.seed}",
     )
     for form in forms:
         names = [form(run) for run in runs]
@@ -115,9 +123,15 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
 
 def looks(runs: Sequence[Run]) -> Iterator[tuple[str, Run, Line]]:
-    """Yield each run with its label and how its curve looks."""
+    """Yield each run with its label and how its curve looks; two of one design look different."""
+    used: list[Line] = []
     for index, (label, run) in enumerate(zip(labels(runs), runs, strict=True)):
-        yield label, run, line_of(run.design, index)
+        look = line_of(run.design, index)
+        if look in used:
+            others = (one for one in (*_OTHERS, *_LINES.values()) if one not in used)
+            look = next(others, look)
+        used.append(look)
+        yield label, run, look
 
 
 def panels(

@@ -5,21 +5,67 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
+from colosim.analysis.compare import measured_medians
 from colosim.plots.look import FigureError, width_of
 from colosim.plots.style import Colour, axes_or_new, legend_below, line_of, styled
 from colosim.plots.units import plain_log, time_unit
+from colosim.trace.fields import value_of
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
+
+    from colosim.runs.run import Run
 
 COLUMNS = ("design", "measured_ns", "simulated_ns")
 """What a table has to have; other columns stay."""
 BAND = 0.10
 """The band that is drawn around equality: simulated within 10% of measured."""
 _MARGIN = 1.25
+_PAUSE = "pause_ns.p50"
+
+
+def paired(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the median pauses of simulated runs beside those of the real ones among `runs`.
+
+    A simulated run's peer is the real run that its scenario names under ``measured:``; else the one
+    of its design that is called as its scenario; else the only one of its design.  Columns:
+    ``run`` (its scenario's name) and `COLUMNS`.
+
+    :raises FigureError: if a run has no peer, several, or no pause.
+    """
+    real = [run for run in runs if run.source is not None]
+    rows = []
+    for run in runs:
+        if run.source is None:
+            measured_ns, simulated_ns = _measured(run, real), value_of(run.summary, _PAUSE)
+            if simulated_ns is None:
+                raise FigureError(f"{run!r} has no pause")
+            rows.append((run.scenario.name, run.design, measured_ns, simulated_ns))
+    if not rows:
+        raise FigureError("of simulated runs none is given: name a scenario, or a run's directory")
+    return pd.DataFrame(rows, columns=["run", *COLUMNS])
+
+
+def _measured(run: Run, real: Sequence[Run]) -> int:
+    if (measured_ns := measured_medians(run.scenario, run.design).get(_PAUSE)) is not None:
+        return measured_ns
+    peers = [one for one in real if one.design == run.design]
+    peers = [one for one in peers if one.scenario.name == run.scenario.name] or peers
+    if len(peers) != 1:
+        names = ", ".join(one.scenario.name for one in peers) or "none"
+        raise FigureError(
+            f"{run!r}: which real run of {run.design} it is held against is not told (there is "
+            f"{names}); name it under measured:"
+        )
+    found = value_of(peers[0].summary, _PAUSE)
+    if not isinstance(found, int):
+        raise FigureError(f"{peers[0]!r} has no pause")
+    return found
 
 
 def data(table: pd.DataFrame) -> pd.DataFrame:

@@ -139,9 +139,12 @@ class _Reader:
             if key in unknown:
                 message = f"the key {show(key)} is unknown in {what}{meant(key, keys)}"
                 self._fault(entry.key, message)
-        for key in keys if needed is None else needed:
-            if key not in node.entries and key not in {nearest(one, keys) for one in unknown}:
-                self._fault(node, f"{what} needs the key {show(key)}, which is missing")
+        meant_keys = {nearest(one, keys) for one in unknown}
+        required = keys if needed is None else needed
+        missing = [show(key) for key in required if key not in {*node.entries, *meant_keys}]
+        if missing:
+            of_them = "the key {}, which is" if len(missing) == 1 else "the keys {}, which are"
+            self._fault(node, f"{what} needs {of_them.format(', '.join(missing))} missing")
         return {key: entry.value for key, entry in node.entries.items() if key in keys}
 
     def _text(self, node: Node | None, key: str) -> str:

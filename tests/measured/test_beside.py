@@ -12,6 +12,7 @@ from colosim.analysis.standstill import standstill
 from colosim.cli.main import main
 from colosim.errors import LogError
 from colosim.measured.imported import import_run, write_imported
+from colosim.plots.style import looks
 from colosim.runs.stored import read_run
 from colosim.scenario import loads
 
@@ -111,3 +112,43 @@ def test_a_log_that_ends_in_a_checkpoint_is_told_to_its_end() -> None:
     assert (primary.step, primary.or_in) == ("device stream", ("VMSTATE_RECEIVED",))
     assert secondary.step == "RAM load"
     assert not told.ended_by
+
+
+def test_a_timeline_has_a_real_and_a_simulated_run_below_each_other(
+    runs: Path, tmp_path: Path
+) -> None:
+    """Each with its own processes and its name; one run alone is as it was."""
+    both = tmp_path / "both.perfetto-trace"
+    assert main(["timeline", str(runs / "1gbit"), str(runs / "simulated"), "-o", str(both)]) == 0
+    content = both.read_bytes()
+    for name in (b"qemu-11 (real), primary: qemu-system", b"qemu-11, secondary: qemu-system"):
+        assert content.count(name) == 1
+    assert main(["timeline", str(runs / "1gbit"), "-o", str(tmp_path / "one")]) == 0
+    assert b"(real)" not in (tmp_path / "one").read_bytes()
+
+
+def test_validation_is_drawn_of_several_sources(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Simulated runs are held against the real ones beside them; tables are added to them."""
+    sources = [str(runs / "1gbit"), str(runs / "simulated")]
+    table = tmp_path / "table.csv"
+    output = ["-o", str(tmp_path / "v.svg")]
+    assert main(["plot", *sources, "--kind", "validation", *output, "--data", str(table)]) == 0
+    (row,) = table.read_text("utf-8").splitlines()[1:]
+    assert row.startswith("idle,qemu-11,180571000,")
+    more = ["plot", *sources, str(table), "--kind", "validation", *output]
+    assert main([*more, "--data", str(tmp_path / "both.csv")]) == 0
+    assert len((tmp_path / "both.csv").read_text("utf-8").splitlines()) == 3
+    capsys.readouterr()
+    assert main(["plot", str(runs / "simulated"), "--kind", "validation", *output]) == 2
+    assert "which real run of qemu-11 it is held against is not told" in capsys.readouterr().err
+    assert main(["plot", str(runs / "1gbit"), "--kind", "validation", *output]) == 2
+
+
+def test_a_real_and_a_simulated_run_of_one_design_look_different(runs: Path) -> None:
+    """Their curves have other names, and other colours or dashes."""
+    real, simulated = read_run(runs / "1gbit"), read_run(runs / "simulated")
+    (name, _, look), (other, _, another) = looks([real, simulated])
+    assert (name, other) == ("qemu-11 (real)", "qemu-11")
+    assert look != another

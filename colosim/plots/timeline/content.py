@@ -10,6 +10,7 @@ import numpy as np
 from colosim.plots.curves import curve_of
 from colosim.plots.lanes import WAITS, Lanes, events_of
 from colosim.plots.look import FigureError
+from colosim.plots.style import labels
 from colosim.plots.timeline.trace import Flow, Slice, Thread, Trace, Unit
 from colosim.plots.units import int_or_none
 from colosim.runs.run import NoTablesError
@@ -46,35 +47,41 @@ _ON_OTHER_TRACKS = (
 """What another track or a counter shows."""
 
 
-def timeline(run: Run) -> bytes:
-    """Return a run as a Perfetto trace; the same run is the same bytes.
+def timeline(*runs: Run) -> bytes:
+    """Return runs as a Perfetto trace; the same runs are the same bytes.
 
-    A process a host; in it a track for each thread (with what it does and what it waits for), the
-    iothread lock by holder and purpose, the guest, and a counter for each memory account, socket
-    buffers among them. An arrow goes from each message's sending to its receipt; and from each
-    request of a client to its answer, if the run has a table of them. Times are those of the
-    tables, in ns since COLO was entered.
+    A process a host, of several runs with the run's name in front; in it a track for each thread
+    (with what it does and what it waits for), the iothread lock by holder and purpose, the guest,
+    and a counter for each memory account, socket buffers among them.  An arrow goes from each
+    message's sending to its receipt; and from each request of a client to its answer, if the run
+    has a table of them.  Times are those of the tables, in ns since COLO was entered.
 
-    :raises FigureError: if the run has no events.
+    :raises FigureError: if a run has no events.
     """
-    if not len(run.events):
-        raise FigureError(f"{run!r} has no events to show")
     trace = Trace()
-    lanes = Lanes(run, list(events_of(run)))
-    _draw_pair(lanes, trace)
-    sides = {side: _Side(lanes, trace, side) for side in PROTOCOL_THREADS}
-    for side in sides.values():
-        side.draw()
-    _draw_messages(run, trace, {name: side.protocol_track for name, side in sides.items()})
-    _draw_requests(run, trace)
+    for index, (label, run) in enumerate(zip(labels(runs), runs, strict=True)):
+        if not len(run.events):
+            raise FigureError(f"{run!r} has no events to show")
+        lanes = Lanes(run, list(events_of(run)))
+        of_run = f"{label}, " if len(runs) > 1 else ""
+        _draw_pair(lanes, trace, of_run)
+        sides = {
+            side: _Side(lanes, trace, side, f"{of_run}{side}", pid + len(_PIDS) * index)
+            for side, pid in _PIDS.items()
+        }
+        for side in sides.values():
+            side.draw()
+        _draw_messages(run, trace, {name: side.protocol_track for name, side in sides.items()})
+        _draw_requests(run, trace, of_run)
     return trace.to_bytes()
 
 
 # ---- what belongs to no host: the transactions, faults and the cluster manager ------------------
 
 
-def _draw_pair(lanes: Lanes, trace: Trace) -> None:
-    _draw_slices(trace, trace.track("checkpoints"), "checkpoints", list(_checkpoints(lanes)))
+def _draw_pair(lanes: Lanes, trace: Trace, of_run: str) -> None:
+    name = f"{of_run}checkpoints"
+    _draw_slices(trace, trace.track(name), name, list(_checkpoints(lanes)))
     kinds = (ev.FaultStruck, ev.FaultEnded, ev.FailureInjected)
     struck = [(at, str(event)) for at, event, _ in lanes.events if isinstance(event, kinds)]
     seen = [(at, event.what) for at, event, _ in lanes.events if isinstance(event, ev.ByManager)]
@@ -82,7 +89,7 @@ def _draw_pair(lanes: Lanes, trace: Trace) -> None:
         ("faults", "fault", struck),
         ("cluster manager", "command", seen),
     ):
-        track = trace.track(name) if instants else 0
+        track = trace.track(f"{of_run}{name}") if instants else 0
         for at_ns, what in instants:
             trace.instant(track, at_ns, what, category)
 
@@ -124,14 +131,15 @@ def _draw_slices(
 class _Side:
     """One host: a process with its threads, lock, guest and counters."""
 
-    def __init__(self, lanes: Lanes, trace: Trace, side: str) -> None:
+    def __init__(self, lanes: Lanes, trace: Trace, side: str, name: str, pid: int) -> None:
         self._lanes = lanes
         self._run = lanes.run
         self._trace = trace
         self._side = side
         self._events = list(lanes.of_side(side))
         self._locks = list(lanes.lock(side))
-        self._process = trace.process(_PIDS[side], f"{side}: qemu-system")
+        self._pid = pid
+        self._process = trace.process(pid, f"{name}: qemu-system")
         self._threads = self._add_threads()
 
     @property
@@ -143,10 +151,10 @@ class _Side:
         commanded = any(isinstance(one.event, _COMMANDS) for one in self._events)
         names = [PROTOCOL_THREADS[self._side], *([MAIN_LOOP] if commanded else [])]
         names += [thread for thread, *_ in self._locks]
-        tids = _PIDS[self._side] * 100
+        tids = self._pid * 100
         return {
             name: self._trace.thread(
-                self._process, Thread(_PIDS[self._side], tids + index), f"{self._side} {name}"
+                self._process, Thread(self._pid, tids + index), f"{self._side} {name}"
             )
             for index, name in enumerate(dict.fromkeys(names))
         }
@@ -245,7 +253,8 @@ class _Side:
 
 def _draw_messages(run: Run, trace: Trace, tracks: dict[str, int]) -> None:
     """Mark each sending and receipt on the two threads, and tie them by an arrow."""
-    for number, row in enumerate(run.messages.to_dict("records"), start=1):
+    for row in run.messages.to_dict("records"):
+        number = trace.next_flow()
         sent, received = int_or_none(row["sent_ns"]), int_or_none(row["received_ns"])
         # Two hosts' clocks may have it received before it was sent: an arrow ends at what is later.
         turned = sent is not None and received is not None and received < sent
@@ -260,14 +269,16 @@ def _draw_messages(run: Run, trace: Trace, tracks: dict[str, int]) -> None:
                 trace.instant(track, at_ns, name, "message", arguments, flow)
 
 
-def _draw_requests(run: Run, trace: Trace) -> None:
+def _draw_requests(run: Run, trace: Trace, of_run: str) -> None:
     """Mark when each request was sent and when its answer came, and tie them by an arrow."""
     try:
         requests = run.requests
     except NoTablesError:
         return
-    tracks = (trace.track("clients: requests sent"), trace.track("clients: answers"))
-    for number, row in enumerate(requests.to_dict("records"), start=len(run.messages) + 1):
+    names = ("clients: requests sent", "clients: answers")
+    tracks = [trace.track(f"{of_run}{name}") for name in names]
+    for row in requests.to_dict("records"):
+        number = trace.next_flow()
         arguments = _whole_of(row, ("connection", "latency_ns", "met_pause", "met_forced"))
         times = (int_or_none(row["sent_ns"]), int_or_none(row["answered_ns"]))
         for track, at_ns, ends in zip(tracks, times, (False, True), strict=True):

@@ -71,6 +71,7 @@ class Trace:
     def __init__(self) -> None:
         self._descriptors: list[bytes] = []
         self._events: list[tuple[int, bytes, str | None]] = []
+        self._flows = 0
 
     # ---- tracks --------------------------------------------------------------------------------
 
@@ -101,6 +102,11 @@ class Trace:
         uuid = len(self._descriptors) + 1
         self._descriptors.append(block(_TRACK, number(1, uuid) + content))
         return uuid
+
+    def next_flow(self) -> int:
+        """Return the number of another arrow."""
+        self._flows += 1
+        return self._flows
 
     # ---- what happens on them ------------------------------------------------------------------
 
