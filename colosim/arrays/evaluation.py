@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colosim.arrays.column import Diverged, OutOfRange, Refused
+<<<<<<< HEAD
 from colosim.arrays.pair import Pair
 from colosim.arrays.summary import NONE, Summary
+=======
+from colosim.arrays.draws import ack_phase_ns
+from colosim.arrays.pair import DEAF, NONE, Pair
+from colosim.designs.background import FIRST, GAP
+>>>>>>> 325e78b (Pages that are sent while both guests run: gap-migration and migrate-first, the two forms of 2020, on qemu-3.1 and qemu-5.1)
 from colosim.designs.design import Design
 from colosim.designs.foreign import own_names
 from colosim.designs.registry import OWN
@@ -71,6 +77,9 @@ def reason_against(scenario: Scenario, design: type[Design]) -> str:
         "a manager that asks the monitors": scenario.manager.answered_by == "monitor",
         "a length in time": scenario.duration_ns,
         "the reference model": scenario.model == "reference",
+        "pages sent between checkpoints": any(
+            option.name in {FIRST, GAP} for option in design.traits.remedies
+        ),
         "a design without checkpoints": design.traits.failover == "none",
         "a design that compares with 'is'": any(map(_asks_for_identity, _codes(design))),
     }

@@ -33,6 +33,8 @@ VMSTATE_SEND = Message("VMSTATE_SEND")
 VMSTATE_SIZE = Message("VMSTATE_SIZE", CODE_BYTES + VALUE_BYTES, has_value=True)
 VMSTATE_RECEIVED = Message("VMSTATE_RECEIVED")
 VMSTATE_LOADED = Message("VMSTATE_LOADED")
+MIGRATE_RAM = Message("MIGRATE_RAM_BACKGROUND")
+"""Of two series that were not merged (2020): pages follow, but no checkpoint."""
 GUEST_SHUTDOWN = Message("GUEST_SHUTDOWN")
 """Of v9 to v16; no QEMU that was released has it."""
 SIZE_AFTER_RAM = Message(VMSTATE_SIZE.name, VMSTATE_SIZE.size_bytes + 1, has_value=True)

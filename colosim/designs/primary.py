@@ -98,9 +98,7 @@ class Primary(Side):
         so does one that waits for the lock (`_put_off`).
         """
         self.host.lock.on_release = self._put_off
-        period = larger(self.delay_ns, 1)
-        since = self.received_at_ns.get(VMSTATE_RECEIVED.name, self.entered_ns)
-        due = self.entered_ns + ((since - self.entered_ns) // period + 1) * period
+        due = self.next_tick_ns
         self.failover.sleeper = self.thread
         yield from self.thread.sleep_until(due, CHECKPOINT_TIMER)
         self.failover.sleeper = None
@@ -108,6 +106,13 @@ class Primary(Side):
         if monitor.busy_since_ns is not None and monitor.busy_since_ns <= due <= self.env.now:
             yield from self.thread.wait(monitor.turn(), CHECKPOINT_TIMER)
             self.entered_ns = self.env.now
+
+    @property
+    def next_tick_ns(self) -> int:
+        """When the checkpoint timer ticks first after the last VMSTATE_RECEIVED."""
+        period = larger(self.delay_ns, 1)
+        since = self.received_at_ns.get(VMSTATE_RECEIVED.name, self.entered_ns)
+        return self.entered_ns + ((since - self.entered_ns) // period + 1) * period
 
     def _put_off(self, thread: Thread, taken_ns: int) -> None:
         """Let a timer that was due while the COLO thread had the lock fire now that it is free.

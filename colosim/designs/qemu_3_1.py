@@ -31,7 +31,9 @@ class Qemu31(Qemu51):
         '"Flush ram cache only after receiving device state"'
     )
 
-    traits = replace(Qemu51.traits, may_have=("join-under-lock", "rate-limit"))
+    traits = replace(
+        Qemu51.traits, may_have=("join-under-lock", "rate-limit", "gap-migration", "migrate-first")
+    )
 
     def load(self, s: Secondary) -> Steps:
         """Receive RAM and flush it into the guest in one hold, load devices in the next."""

@@ -15,7 +15,7 @@ from colosim.designs.messages import (
 from colosim.designs.traits import Traits
 from colosim.network.tcp import StreamError
 from colosim.trace.purpose import Purpose
-from colosim.trace.steps import RAM_LOAD
+from colosim.trace.steps import BACKGROUND_LOAD, BACKGROUND_STREAM, RAM_LOAD
 
 if TYPE_CHECKING:
     from colosim.designs.design import Steps
@@ -30,7 +30,11 @@ class Qemu51(Design):
     summary = "RAM streamed without the lock; received under the secondary's (5.1 to 10.0)"
     commit = "3f6df99d9d"
     origin = "3f6df99d9d (QEMU 3.1, 2018-09-03); checkpoint timer and secondary as in QEMU 7.2"
-    functions: ClassVar = {RAM_LOAD: "qemu_loadvm_state_main"}
+    functions: ClassVar = {
+        RAM_LOAD: "qemu_loadvm_state_main",
+        BACKGROUND_STREAM: "qemu_savevm_state_iterate",
+        BACKGROUND_LOAD: "qemu_loadvm_state_main",
+    }
     traits = Traits(
         # Measured only in a sum: 12,928 B a checkpoint beside the pages, device state included.
         ram_framing_bytes=243,
@@ -39,7 +43,7 @@ class Qemu51(Design):
         joins_under_lock=False,
         main_loop_frees_cache=True,
         drops_commands=True,
-        may_have=("join-under-lock",),
+        may_have=("join-under-lock", "gap-migration", "migrate-first"),
     )
 
     def wait_for_checkpoint(self, p: Primary) -> Steps:

@@ -139,6 +139,22 @@ OF_SOME: Final = (
         most=16,
     ),
     Remedy(
+        "gap-migration",
+        "between checkpoints, each second, pages are sent ahead if so much is dirty",
+        'zhanghailiang, "COLO: Migrate dirty pages during the gap of checkpointing" (v2, '
+        "2020-02-24; not in QEMU)",
+        SIZE,
+        "100MiB",
+    ),
+    Remedy(
+        "migrate-first",
+        "a checkpoint begins with up to 10 passes of pages sent ahead while so much is dirty",
+        'Derek Su, "migration/colo.c: migrate dirty ram pages before colo checkpoint" (2020-06-21; '
+        "not in QEMU)",
+        SIZE,
+        "100MiB",
+    ),
+    Remedy(
         "join-under-lock",
         "a bug to 6.1 (mended by 684bfd1820): failover joins the secondary's COLO thread with the "
         "lock held",

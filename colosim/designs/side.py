@@ -239,14 +239,23 @@ class Side:
         if blocks is not None:
             yield from self.thread.wait(blocks, step)
         self.incoming.has_read()
-        if self.incoming.shuts_down and message is CHECKPOINT_REQUEST:
-            self.note(Received(self.name, GUEST_SHUTDOWN.name), amount)
-            raise GuestShutDown
+        if message is CHECKPOINT_REQUEST:
+            name = step = self._came().name
         self.received_at_ns[step] = self.env.now
         self._record.add(self._codes[Received, name], amount)
         if self.watch is not None:
             yield from self._reached(self.watch, step, "after")
         return self.incoming.values.popleft() if message.has_value else 0
+
+    def _came(self) -> Message:
+        """Return the message that has come where a request may.
+
+        :raises GuestShutDown: if it is GUEST_SHUTDOWN.
+        """
+        if self.incoming.shuts_down:
+            self.note(Received(self.name, GUEST_SHUTDOWN.name), GUEST_SHUTDOWN.size_bytes)
+            raise GuestShutDown
+        return CHECKPOINT_REQUEST
 
     # ---- work ----------------------------------------------------------------------------------
 

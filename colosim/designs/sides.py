@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from colosim.designs.background import FIRST, GAP, BackgroundPrimary, BackgroundSecondary
 from colosim.designs.multifd import MultifdPrimary, MultifdSecondary, leads
 from colosim.designs.primary import Primary
 from colosim.designs.remedied import IN_VERBS, RemediedPrimary, RemediedSecondary
@@ -62,6 +63,8 @@ def _kinds(traits: Traits, late_writes_pages_per_s: int) -> tuple[type[Primary],
     """Return the classes of the two sides under a design's options and with late writes."""
     if traits.channels:
         return MultifdPrimary, MultifdSecondary
+    if any(option.name in {FIRST, GAP} for option in traits.remedies):
+        return BackgroundPrimary, BackgroundSecondary
     if late_writes_pages_per_s or any(option.name in IN_VERBS for option in traits.remedies):
         return RemediedPrimary, RemediedSecondary
     return Primary, Secondary

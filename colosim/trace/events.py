@@ -32,7 +32,7 @@ CHECKPOINT_TIMER: Final = "the checkpoint timer"
 
 WRITTEN: Final[Mapping[str, Mapping[object, str]]] = {
     "side": {PRIMARY: PRIMARY, SECONDARY: SECONDARY},
-    "pages": {pages: pages for pages in ("dirty", "flushed", "late")},
+    "pages": {pages: pages for pages in ("dirty", "flushed", "late", "background")},
     "call": {call: call for call in ("send", "receive")},
     "outcome": {outcome: outcome for outcome in (COMMITTED, ABORTED)},
     "leaks_lock": {False: "", True: " and leaks the lock"},
@@ -132,10 +132,10 @@ class StepDone(OnSide):
 
 
 class PagesCounted(OnSide):
-    """Pages of a checkpoint: ``dirty``, ``flushed`` or ``late``.  Value: how many.
+    """Pages of a checkpoint: ``dirty``, ``flushed``, ``late``, ``background``.  Value: how many.
 
     ``flushed`` pages went from the RAM cache into guest RAM, ``late`` ones became dirty while the
-    guest still ran.
+    guest still ran, ``background`` ones were sent while it ran.
     """
 
     sentence = "{pages} pages"

@@ -42,6 +42,8 @@ START: Final = "start"
 FAILOVER: Final = "failover"
 DISK_DRAIN: Final = "disk drain"
 DISK_FLUSH: Final = "disk flush"
+BACKGROUND_STREAM: Final = "background stream"
+BACKGROUND_LOAD: Final = "background load"
 DISK_STEPS: Final = (DISK_DRAIN, DISK_FLUSH)
 PROXY_WRITE: Final = "proxy write"
 """A write to a full socket of the proxy, which is no step of a checkpoint."""
@@ -245,8 +247,8 @@ ACCOUNTS: Final = {
 }
 """The accounts of a host's memory; a design may have others of its own."""
 
-_OUTSIDE: Final = ((PRIMARY, FAILOVER), *((PRIMARY, step) for step in DISK_STEPS))
-"""Steps without a point of a checkpoint: of a failover, and of a disk, which few pairs have."""
+_OUTSIDE: Final = tuple((PRIMARY, step) for step in (FAILOVER, BACKGROUND_STREAM, *DISK_STEPS))
+"""Steps without a point of a checkpoint: of a failover, between checkpoints, and of a disk."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ DESIGNS = (
     "qemu-5.1",
     "qemu-11",
     "qemu-11+multifd=3",
+    "qemu-3.1+gap-migration=64KiB",
+    "qemu-5.1+migrate-first=1MiB",
 )
 REMEDIES = (
     "",
