@@ -12,14 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colosim.arrays.column import Diverged, OutOfRange, Refused
-<<<<<<< HEAD
 from colosim.arrays.pair import Pair
 from colosim.arrays.summary import NONE, Summary
-=======
-from colosim.arrays.draws import ack_phase_ns
-from colosim.arrays.pair import DEAF, NONE, Pair
 from colosim.designs.background import FIRST, GAP
->>>>>>> 325e78b (Pages that are sent while both guests run: gap-migration and migrate-first, the two forms of 2020, on qemu-3.1 and qemu-5.1)
 from colosim.designs.design import Design
 from colosim.designs.foreign import own_names
 from colosim.designs.registry import OWN
