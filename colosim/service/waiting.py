@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -20,6 +20,10 @@ _KEPT_BLOCKS: Final = 64
 
 Event = tuple[int, int, int]
 """When by the clock of the tap, what, and of which connection; what follows, of which request."""
+
+Block = tuple[int, Any, Any, Any, *tuple[Any, ...]]
+"""Number of the first request, then lists: what each takes the primary, and the secondary; whether
+its answers differ; what the handshake takes either, if there is one."""
 
 
 @dataclass(slots=True)
@@ -40,8 +44,6 @@ class Request:
     met: int = 0
     opens: bool = False
     """Whether this is still the SYN."""
-    free_ns: int = 0
-    """When the primary was free for it."""
 
 
 @dataclass(slots=True)
@@ -65,11 +67,29 @@ class State:
     def copied(self) -> State:
         """Return a copy that an epoch may change."""
         busy, unsent = defaultdict(int, self.busy), defaultdict(int, self.unsent)
-        queue, opened = (
-            list(map(copy, self.queue)),
-            {n: copy(one) for n, one in self.opened.items()},
-        )
+        queue = list(map(copy, self.queue))
+        opened = {number: copy(one) for number, one in self.opened.items()}
         return State(list(self.clients), busy, unsent, queue, opened, self.made, set(self.odd))
+
+
+@dataclass(slots=True)
+class Rows:
+    """Requests of an epoch whose answers come in order, in the order in which they came.
+
+    First those of the state's queue.
+    """
+
+    numbers: list[int] = field(default_factory=list)
+    connections: list[int] = field(default_factory=list)
+    arrived: list[int] = field(default_factory=list)
+    mine: list[int] = field(default_factory=list)
+    """When the primary's answer comes."""
+    theirs: list[int] = field(default_factory=list)
+    """When the secondary's comes, where they are compared."""
+    leaves: list[int] = field(default_factory=list)
+    """When both have come."""
+    last_theirs: dict[int, int] = field(default_factory=dict)
+    """Of each connection when the secondary's last answer comes."""
 
 
 class Draw:
@@ -77,28 +97,30 @@ class Draw:
 
     def __init__(self, works: Works, divergence: Divergence, opening: Works | None = None) -> None:
         self._works, self._divergence, self._opening = works, divergence, opening
-        self._blocks: deque[list[list[int]]] = deque(maxlen=_KEPT_BLOCKS)
+        self._blocks: deque[Block] = deque(maxlen=_KEPT_BLOCKS)
         self._drawn = 0
 
-    def _of(self, number: int) -> list[int]:
-        block, index = divmod(number, BLOCK)
-        while block >= self._drawn:
-            drawn = [*self._works.take(BLOCK), self._divergence.take(self._drawn * BLOCK, BLOCK)]
+    def block(self, number: int) -> Block:
+        """Return the block of a request."""
+        index = number // BLOCK
+        while index >= self._drawn:
+            first = self._drawn * BLOCK
+            drawn = [*self._works.take(BLOCK), self._divergence.take(first, BLOCK)]
             if self._opening is not None:
                 drawn += self._opening.take(BLOCK)
-            self._blocks.append([one.tolist() for one in drawn])
+            self._blocks.append((first, *(one.tolist() for one in drawn)))
             self._drawn += 1
-        return [one[index] for one in self._blocks[block - self._drawn]]
+        return self._blocks[index - self._drawn]
 
     def of(self, number: int) -> tuple[int, int, bool]:
         """Return how long a request takes either guest, and whether its answers differ."""
-        work, whole, differs, *_ = self._of(number)
-        return work, whole, bool(differs)
+        first, work, whole, differs, *_ = self.block(number)
+        return work[number - first], whole[number - first], differs[number - first]
 
     def opening(self, number: int) -> tuple[int, int]:
         """Return how long the handshake before it takes either guest."""
-        *_, work, whole = self._of(number)
-        return work, whole
+        first, *_, work, whole = self.block(number)
+        return work[number - first], whole[number - first]
 
 
 def as_arrays(some: list[Request]) -> Requests:

@@ -14,7 +14,7 @@ from colosim.service.closed_loop import ClosedClients
 from colosim.service.open_loop import OpenLoop
 from colosim.service.requests import Requests
 from colosim.service.stream import ByteStream
-from colosim.service.waiting import SENDS, Draw
+from colosim.service.waiting import SENDS, Block, Draw
 from colosim.service.workload import Settings, Workload
 from tests.reference.clients import Case, Outcome, Reference
 
@@ -129,11 +129,11 @@ class DrawOfCase(Draw):
     def __init__(self, case: Case) -> None:
         self.case = case
 
-    def of(self, number: int) -> tuple[int, int, bool]:
-        """Return how long it takes, and whether its answers differ."""
-        work, differs = self.case.work, self.case.differs
-        own = self.case.own
-        return work[number % len(work)], own[number % len(own)], differs[number % len(differs)]
+    def block(self, number: int) -> Block:
+        """Return how long one takes, and whether its answers differ."""
+        case = self.case
+        parts = (part[number % len(part)] for part in (case.work, case.own, case.differs))
+        return number, *([part] for part in parts)  # type: ignore[return-value]
 
     def opening(self, number: int) -> tuple[int, int]:
         """Return how long its handshake takes."""

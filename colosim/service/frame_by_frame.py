@@ -1,0 +1,469 @@
+"""Requests one after the other, their answers frame by frame through the comparison.
+
+Exact whatever happens; `colosim.service.closed_loop` goes through most of an epoch faster.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, ClosedLoop
+from colosim.service.arrivals import BLOCK, Arrivals
+from colosim.service.comparison import NEVER
+from colosim.service.draws import Works
+from colosim.service.requests import no_requests
+from colosim.service.waiting import (
+    FOLLOWS,
+    FREES,
+    SENDS,
+    Draw,
+    Event,
+    Request,
+    Rows,
+    State,
+    as_arrays,
+)
+from colosim.service.workload import TAP_FRAMES, Workload
+
+if TYPE_CHECKING:
+    from colosim.service.draws import Times
+    from colosim.service.workload import Settings
+
+Waits = list[tuple[Request, int]]
+"""Requests, and until when their answers wait."""
+Copies = list[tuple[Request, int, int]]
+"""Of what, when they come to the secondary, and what they take there."""
+
+
+class FrameByFrame(Workload):
+    """Clients that send when they are answered, or may.
+
+    An epoch begins with requests whose answers come in order, `Rows`; the rest goes frame by frame.
+    """
+
+    def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
+        super().__init__(settings, on_answers)
+        service = settings.service
+        opening = None
+        if service.handshake is not None:
+            like = service.model_copy(update={"time": service.handshake})
+            opening = Works(like, settings.seed, 0, stall=False, of="handshake")
+        self._opens = opening is not None
+        self._draw = Draw(self.works, self.divergence, opening)
+        self._state = State()
+        self._window = service.outstanding or NEVER
+        self._think_ns: int | None = None
+        self._planned: Arrivals | None = None
+        if isinstance(service.arrivals, ClosedLoop):
+            self._think_ns, count = service.arrivals.think_ns, service.arrivals.clients
+            self._state.clients = [
+                (self._think_ns * i // count + self.latency_ns, SENDS, i) for i in range(count)
+            ]
+        else:
+            self._planned = Arrivals(settings)
+        self._taken = 0
+        self._again: Copies = []
+        """What the secondary executes once more."""
+        self._held: Waits = []
+        """What waits for the pair, and when it is through the loopback."""
+        self._differs: set[int] = set()
+        self._drifted: set[int] = set()
+        """Those among them that differ for the guests have drifted apart, in this epoch."""
+        self._before: State | None = None
+        """What was at the resume, once this epoch was begun."""
+        self._stop_at = self._secondary_stop_at = 0
+        """When the guests stop, as far as it is known."""
+        self._frames: list[tuple[int, int, int, Request]] = []
+        """When an answer comes, of which side, in which order, and to what."""
+        self._count = 0
+        self._sent: dict[int, Request] = {}
+        """Answered by the primary's guest, and still in the comparison."""
+        self._mirrored: Copies = []
+        self._out: Waits = []
+        """Answered, and when that left the tap."""
+        self._gone = self._settled = 0
+        """How many of this epoch's are answered in order, and have at least left the comparison."""
+        self._anew()
+
+    def _anew(self) -> None:
+        """Begin an epoch, or begin it once more."""
+        if self._before is not None:
+            self._state, self._before = self._before, None
+        self._rows = Rows()
+        self._limit_ns, self._latest_ns = NEVER, -1
+        """Before when arrivals are gone through, and when the last event of clients came."""
+        self._asks_ns = self._rest_ns = NEVER
+        """When frames are out of order, such that a checkpoint is asked for at once or not."""
+        self._started, self._free_ns = False, self.run_ns
+        self.start_copies()
+
+    # ---- clients -------------------------------------------------------------------------------
+
+    def _plan_until(self, until_ns: int) -> None:
+        """Let planned requests up to `until_ns` be among the events."""
+        if self._planned is not None:
+            for at_ns, connection in self._planned.until(until_ns):
+                for state in (self._state, self._before):
+                    if state is not None:
+                        heappush(state.clients, (at_ns, SENDS, connection))
+
+    def _sends(self) -> bool:
+        """Take the next event of clients; return whether a request comes to the tap."""
+        state = self._state
+        self._latest_ns, kind, connection = heappop(state.clients)
+        if kind == FREES:
+            if not state.unsent[connection]:
+                state.busy[connection] -= 1
+                return False
+            state.unsent[connection] -= 1
+        elif self._think_ns is None and kind == SENDS:
+            if state.busy[connection] >= self._window:
+                state.unsent[connection] += 1
+                return False
+            state.busy[connection] += 1
+        return True
+
+    def _arrival(self) -> Request | None:
+        """Take the next event of clients; return the request that comes to the tap, if one does."""
+        state = self._state
+        at_ns, kind, connection = state.clients[0]
+        if not self._sends():
+            return None
+        if kind == FOLLOWS:
+            request = state.opened.pop(connection)
+            request.came = at_ns
+            return self._opening(request) if request.opens else self._asks(request)
+        number = state.made
+        state.made += 1
+        if self._opens:
+            return self._opening(Request(number, connection, number, at_ns, at_ns, opens=True))
+        return self._asks(Request(number, connection, connection, at_ns, at_ns))
+
+    def _opening(self, request: Request) -> Request:
+        """Let a request be the SYN of its connection."""
+        request.left, request.whole = self._draw.opening(request.number)
+        return request
+
+    def _asks(self, request: Request) -> Request:
+        """Let a request be for what it is for."""
+        number, odd = request.number, self._state.odd
+        request.left, request.whole, differs = self._draw.of(number)
+        if differs or request.flow in odd:
+            self._differs.add(number)
+            odd.discard(request.flow)
+        return request
+
+    def _goes_on(self, left_ns: int, connection: int) -> Event:
+        """Return how a client goes on that was answered."""
+        back_ns = left_ns + 2 * self.latency_ns
+        if self._think_ns is None:
+            return back_ns, FREES, connection
+        return back_ns + self._think_ns, SENDS, connection
+
+    # ---- the guests ----------------------------------------------------------------------------
+
+    def _do(self, came_ns: int, work_ns: int) -> int:
+        """Return when the primary's guest has done its next request."""
+        begun = came_ns if self.pace_ns is not None else max(came_ns, self._free_ns)
+        done_ns = max(begun + work_ns, self._free_ns)
+        self._free_ns = done_ns + (self.pace_ns or 0)
+        return done_ns
+
+    def _copy_of(self, index: int, request: Request) -> tuple[int, int]:
+        """Return when the secondary can begin with request `index` of an epoch, and what it takes.
+
+        With what was in the state at once; the first request of the pause was mirrored as it came,
+        the others as the primary's guest ran.
+        """
+        if index < self._taken:
+            return self.secondary_run_ns, request.left
+        at_ns = request.came if index == self._taken else max(request.came, self.run_ns)
+        return at_ns + self.mirror_ns, request.whole
+
+    def _repeat(self) -> None:
+        """Let the secondary execute once more what was in the state already."""
+        for request, came_ns, work_ns in self._again:
+            done_ns = self.execute_copy(came_ns, work_ns)
+            if self.newest_first and done_ns <= self._secondary_stop_at:
+                self._send(done_ns + self.echo_ns, 1, request)
+
+    # ---- frame by frame ------------------------------------------------------------------------
+
+    def _go_by_frames(self, since_ns: int, *, first: bool = False) -> None:
+        """Go to the stops, from `since_ns` on frame by frame; before that answers come in order.
+
+        With `first` to the first request for a checkpoint at most.
+        """
+        rows, state, taken, hop_ns = self._rows, self._state, self._taken, self.hop_ns
+        self._plan_until(self._stop_at)
+        self.comparison.clear()
+        for kept in (self._frames, self._sent, self._mirrored):
+            kept.clear()
+        self._differs.difference_update(self._drifted)
+        self._drifted.clear()
+        settled = self._settled = bisect_left(rows.leaves, since_ns)
+        self._gone = gone = bisect_right(rows.leaves, self._stop_at - hop_ns, 0, settled)
+        self._take_back(gone)
+        if self.on_over is not None:
+            self._out = [(self._request(i), rows.leaves[i] + hop_ns) for i in range(gone)]
+            self._gone = 0
+        rest = [self._request(i) for i in range(gone, max(len(rows.leaves), len(state.queue)))]
+        state.queue = []
+        held = zip(rest, rows.leaves[gone:settled], strict=False)
+        self._held += [(request, leaves + hop_ns) for request, leaves in held]
+        self._free_ns = self.run_ns
+        self.start_copies()
+        if settled:
+            rests_ns = self.pace_ns or 0
+            self._free_ns = rows.mine[settled - 1] - hop_ns + rests_ns
+            if self.mode == COMPARED:
+                self.copies = settled + len(self._again) * (settled > taken)
+                self.copies_free_ns = rows.theirs[settled - 1] - self.echo_ns + rests_ns
+        for index, request in enumerate(rest[settled - gone :], settled):
+            if index == taken:
+                self._repeat()
+            if self.mode == COMPARED:
+                self._execute_copy(index, request)
+            self._serve(request, max(request.came, self.run_ns))
+        if settled <= taken == gone + len(rest):
+            self._repeat()
+        self._wait_on()
+        self._go_through(first=first)
+
+    def _request(self, index: int) -> Request:
+        """Return one of this epoch's."""
+        if index < len(self._state.queue):
+            return self._state.queue[index]
+        number = self._rows.numbers[index]
+        work, whole, _ = self._draw.of(number)
+        connection, arrived = self._rows.connections[index], self._rows.arrived[index]
+        return Request(number, connection, connection, arrived, arrived, work, whole)
+
+    def _take_back(self, gone: int) -> None:
+        """Take back how clients go on whose answers do not leave up to the stop, or as expected."""
+        rows, clients = self._rows, self._state.clients
+        answered = zip(rows.leaves[gone:], rows.connections[gone:], strict=True)
+        expected = Counter(
+            self._goes_on(leaves + self.hop_ns, connection)
+            for leaves, connection in answered
+            if leaves < NEVER
+        )
+        if expected:
+            kept = []
+            for event in clients:
+                if expected[event]:
+                    expected[event] -= 1
+                else:
+                    kept.append(event)
+            heapify(kept)
+            clients[:] = kept
+
+    def _go_through(self, *, first: bool) -> None:
+        """Go on with arrivals and frames."""
+        comparison, state, stop_ns, last_ns = self.comparison, self._state, self._stop_at, -1
+        while True:
+            arrives_ns = state.clients[0][0] if state.clients else NEVER
+            comes_ns = self._frames[0][0] if self._frames else NEVER
+            if arrives_ns <= min(comes_ns, stop_ns):
+                request_or_none = self._arrival()
+                if request_or_none is not None:
+                    if self.mode == COMPARED:
+                        self._execute_copy(NEVER, request_or_none)
+                    self._serve(request_or_none, arrives_ns)
+                continue
+            if first and comparison.notified:
+                return
+            if comes_ns == NEVER or (first and comes_ns > stop_ns):
+                break
+            comparison.scan(last_ns, min(comes_ns - 1, stop_ns))
+            last_ns = min(comes_ns - 1, stop_ns)
+            if first and comparison.notified:
+                return
+            at_ns, side, _, answered = heappop(self._frames)
+            self._frame(at_ns, side, answered)
+        comparison.scan(last_ns, stop_ns)
+
+    def _serve(self, request: Request, came_ns: int) -> None:
+        """Let the primary serve a request, as far as it comes before its stop."""
+        begun = came_ns if self.pace_ns is not None else max(came_ns, self._free_ns)
+        done = self._do(came_ns, request.left)
+        if done <= self._stop_at:
+            drifted = done >= self.drifted_ns and not request.opens
+            if drifted and request.number not in self._differs:
+                self._drifted.add(request.number)
+                self._differs.add(request.number)
+            self._sent[request.number] = request
+            self._send(done + self.hop_ns, 0, request)
+            return
+        request.left = max(0, request.left - max(0, self._stop_at - begun))
+        if not request.opens and self.stream.under_way(request.left):
+            self._differs.add(request.number)
+        self._state.queue.append(request)
+
+    def _execute_copy(self, index: int, request: Request) -> None:
+        """Let the secondary serve a request, as far as it comes before its stop."""
+        came_ns, work_ns = self._copy_of(index, request)
+        if index >= self._taken:
+            self._mirrored.append((request, came_ns, work_ns))
+        done = self.execute_copy(came_ns, work_ns)
+        if done <= self._secondary_stop_at:
+            self._send(done + self.echo_ns, 1, request)
+
+    def _send(self, at_ns: int, side: int, request: Request) -> None:
+        self._count += 1
+        heappush(self._frames, (at_ns, side, self._count, request))
+
+    def _frame(self, at_ns: int, side: int, request: Request) -> None:
+        """Take an answer where it goes."""
+        comparison = self.comparison
+        if self.mode in {DIRECT, BUFFERED}:
+            self._leave_or_wait(self._sent.pop(request.number), self.tick_after(at_ns))
+            return
+        if self.mode != COMPARED:
+            return
+        take = comparison.secondary_frame if side else comparison.primary_frame
+        differs = () if request.opens else self._differs  # a SYN's answer has nothing in it
+        take(at_ns, request.number, request.flow, differs)
+        for released_ns, released in comparison.released:
+            self._leave_or_hold(self._sent.pop(released), released_ns + self.hop_ns)
+        comparison.released.clear()
+
+    # ---- answers -------------------------------------------------------------------------------
+
+    def _leave(self, request: Request, at_ns: int) -> None:
+        """Let an answer leave, after which its client goes on."""
+        if request.opens:
+            request.opens = False
+            self._state.opened[request.number] = request
+            back_ns = at_ns + 2 * self.latency_ns
+            heappush(self._state.clients, (back_ns, FOLLOWS, request.number))
+            return
+        self._out.append((request, at_ns))
+        heappush(self._state.clients, self._goes_on(at_ns, request.connection))
+
+    def _leave_or_hold(self, request: Request, left_ns: int) -> None:
+        """Let an answer leave if it is through the loopback before the stop."""
+        if left_ns <= self._stop_at:
+            self._leave(request, left_ns)
+        else:
+            self._held.append((request, left_ns))
+
+    def _leave_or_wait(self, request: Request, at_ns: int) -> None:
+        """Let an answer leave, or wait for a tick of the filter in a later epoch."""
+        if at_ns <= self._stop_at:
+            self._leave(request, at_ns)
+        else:
+            self._held.append((request, at_ns - self.shift_ns))
+
+    def _wait_on(self) -> None:
+        """Let what waits for a tick of the filter leave, or wait on."""
+        if self.mode == BUFFERED:
+            held, self._held = self._held, []
+            for answered, guest_ns in held:
+                self._leave_or_wait(answered, guest_ns + self.shift_ns)
+
+    def _answer_all(self) -> None:
+        """Tell of the answers that have left: those in order, then those by frames."""
+        gone, self._gone = self._gone, 0
+        if gone:
+            over = no_requests()
+            over.arrived = np.array(self._rows.arrived[:gone], np.int64)
+            self.answer(over, slice(None), np.array(self._rows.leaves[:gone], np.int64))
+        if self._out:
+            left = np.array([left_ns for _, left_ns in self._out], np.int64)
+            over = as_arrays([request for request, _ in self._out])
+            self._out.clear()
+            self.answer(over, slice(None), left - self.hop_ns)
+
+    # ---- stop, commit, begin -------------------------------------------------------------------
+
+    def _go_out_of_step(self, flushed: Iterable[int]) -> None:
+        """Let the next answer differ on connections that the flush leaves out of step."""
+        for flow in self.stream.out_of_step(flushed):
+            following = next((one for one in self._state.queue if one.flow == flow), None)
+            if following is None:
+                self._state.odd.add(flow)
+            else:
+                self._differs.add(following.number)
+
+    def _let_go(self, at_ns: int) -> None:
+        if self.mode == BUFFERED:
+            return
+        self._anew()
+        self._held.sort(
+            key=lambda one: self.leaving_order(one[0].number, one[0].connection, one[1])[::-1]
+        )
+        left_ns = at_ns
+        for request, through_ns in self._held:
+            if through_ns > at_ns:
+                self._leave(request, through_ns)
+            else:
+                self._leave(request, left_ns)
+                left_ns += self.tap_ns
+        self._held.clear()
+        self._answer_all()
+
+    def _begin(self) -> None:
+        state, run = self._state, self.run_ns
+        self._anew()
+        self._plan_until(run)
+        while state.clients and state.clients[0][0] <= run:
+            request = self._arrival()
+            if request is None:
+                continue
+            if len(state.queue) > self._taken + TAP_FRAMES:
+                self.dropped += 1
+                self.lose(as_arrays([request]))
+            else:
+                state.queue.append(request)
+        if self.stop_ns >= 0:
+            for request in (*state.queue, *(request for request, _ in self._held)):
+                self.met_pause += not request.met
+                request.met |= self.met
+        if self.committed:
+            self._let_go(run)
+        if len(self._differs) > BLOCK:
+            alive = {request.number for request in state.queue}
+            self._differs &= alive | {request.number for request, *_ in self._again}
+
+    def _forget(self, until_ns: int) -> None:
+        """Lose what has come, or let it come once more.
+
+        A client that never hears again sends nothing more (assumed).
+        """
+        state = self._state
+        self._plan_until(until_ns)
+        while state.clients and state.clients[0][0] <= until_ns:
+            request = self._arrival()
+            if request is not None:
+                state.queue.append(request)
+        if self.retransmits:
+            self._resend([*state.queue, *(request for request, _ in self._held)], until_ns)
+        else:
+            self._lose_all()
+            for some in (state.busy, state.unsent, state.opened):
+                some.clear()
+        state.queue.clear()
+        self._held.clear()
+        self._again, self._taken = [], 0
+
+    def _resend(self, lost: list[Request], until_ns: int) -> None:
+        """Let what is not answered come once more, to a survivor that serves from then on."""
+        came = self.resend(np.array([one.came for one in lost], np.int64), until_ns)
+        for request, at_ns in zip(lost, came.tolist(), strict=True):
+            self._state.opened[request.number] = request
+            heappush(self._state.clients, (at_ns, FOLLOWS, request.number))
+
+    def _close(self, end_ns: int) -> None:  # noqa: ARG002 - they send when they are answered
+        self._lose_all()
+        self.requests = self._state.made
+
+    def _lose_all(self) -> None:
+        held = (request for request, _ in self._held)
+        self.lose(as_arrays([*self._state.queue, *held, *self._state.opened.values()]))
