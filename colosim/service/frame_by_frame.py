@@ -33,6 +33,7 @@ from colosim.service.workload import TAP_FRAMES, Workload
 
 if TYPE_CHECKING:
     from colosim.service.draws import Times
+    from colosim.service.waiting import Event
     from colosim.service.workload import Settings
 
 Waits = list[tuple[Request, int]]
@@ -323,7 +324,7 @@ class FrameByFrame(Workload):
         """Take an answer where it goes."""
         comparison = self.comparison
         if self.mode in {DIRECT, BUFFERED}:
-            self._leave_or_wait(self._sent.pop(request.number), self.tick_after(at_ns))
+            self._leave_or_hold(self._sent.pop(request.number), self.tick_after(at_ns))
             return
         if self.mode != COMPARED:
             return
@@ -348,25 +349,18 @@ class FrameByFrame(Workload):
         heappush(self._state.clients, self._goes_on(at_ns, request.connection))
 
     def _leave_or_hold(self, request: Request, left_ns: int) -> None:
-        """Let an answer leave if it is through the loopback before the stop."""
+        """Let an answer leave if it is through to the tap, or the filter ticks, before the stop."""
         if left_ns <= self._stop_at:
             self._leave(request, left_ns)
         else:
-            self._held.append((request, left_ns))
-
-    def _leave_or_wait(self, request: Request, at_ns: int) -> None:
-        """Let an answer leave, or wait for a tick of the filter in a later epoch."""
-        if at_ns <= self._stop_at:
-            self._leave(request, at_ns)
-        else:
-            self._held.append((request, at_ns - self.shift_ns))
+            self._held.append((request, left_ns - self.shift_ns * (self.mode == BUFFERED)))
 
     def _wait_on(self) -> None:
         """Let what waits for a tick of the filter leave, or wait on."""
         if self.mode == BUFFERED:
             held, self._held = self._held, []
             for answered, guest_ns in held:
-                self._leave_or_wait(answered, guest_ns + self.shift_ns)
+                self._leave_or_hold(answered, guest_ns + self.shift_ns)
 
     def _answer_all(self) -> None:
         """Tell of the answers that have left: those in order, then those by frames."""
