@@ -153,33 +153,42 @@ class Calm:
             ends.drained_ns = leaves
         ends.small.held_until_ns = 0
 
-    def takes(self, amount: int) -> bool:
+    def takes(self, amount: int, write_ns: int) -> bool:
         """Whether a bulk write of `amount` bytes is in closed form.
 
-        Behind a backlog only a small one is.  Where the transfer before is not read yet, one that
-        fits into the send buffer, or beside what is unread into the window.
+        Behind a backlog a small one is, and a large one behind one stream that is being read.
+        Where the transfer before is not read yet, one that fits into the send buffer, or beside
+        what is unread into the window.
         """
         now, before = self.env.now, self.transfer
         if before is None:
             return True
         if not self.reader_has_come:
             return False
-        if self._ends.drained_ns > now and amount > self._send_buffer_bytes // 4:
-            return False
+        if self._ends.drained_ns > now and self._is_large(amount):
+            return self._begin_behind_stream(amount, write_ns, now) is not None
         if amount <= self._send_buffer_bytes:
             return True
         unread = before.size_bytes - before.read_bytes(now)
         return unread <= 0 or unread + amount <= self._receive_buffer_bytes
 
+    def _is_large(self, amount: int) -> bool:
+        """Whether it matters, behind a backlog, when each byte leaves."""
+        return amount > self._send_buffer_bytes // 4
+
     def write(self, section: Section, write_ns: int) -> Event:
         """Write a section, which alone takes the thread `write_ns`; return what to wait for."""
         ends, now, amount = self._ends, self.env.now, section.size_bytes
         behind, follows = ends.drained_ns > now, self._follows_a_stream(amount)
-        if behind:
-            transfer = self._begin_behind(amount, write_ns, now)
-        else:
+        if not behind:
             transfer = self._begin(amount, write_ns, now)
             self._backlog.clear()
+        elif self._is_large(amount):
+            begun = self._begin_behind_stream(amount, write_ns, now)
+            assert begun is not None  # noqa: S101 - it was taken
+            transfer = begun
+        else:
+            transfer = self._begin_behind(amount, write_ns, now)
         self._backlog.append(transfer)
         self.transfer = transfer
         self._inbox.append(transfer)
@@ -269,6 +278,39 @@ class Calm:
             leaves_from_ns=self._ends.drained_ns,
         )
 
+    def _begin_behind_stream(self, amount: int, write_ns: int, now: int) -> Transfer | None:
+        """Return the transfer that a large write behind a stream begins; None: no closed form.
+
+        There is one if the stream is being read, and its reader is not done before the last byte
+        of the write has arrived: then nobody but the writer waits for it, until there is room.
+        """
+        stream, pace = self.transfer, self._ends.pace
+        if stream is None or stream.reader_ns < 0 or pace.burst_bytes:
+            return None
+        if not self._inbox or self._inbox[-1] is not stream or len(self._backlog) > 1:
+            return None
+        size, latency_ns, link_ns = stream.size_bytes, pace.latency_ns, pace.link_ns(amount)
+        if amount > min(self._send_buffer_bytes, self._receive_buffer_bytes):
+            return None
+        written = now + write_ns
+        if (over := size + amount - self._send_buffer_bytes) > 0:
+            written = max(written, stream.left_ns(over))
+        left = max(written, self._ends.drained_ns + link_ns)
+        if (over := size + amount - self._receive_buffer_bytes) > 0:
+            left = max(left, stream.passed_ns(READ, over) + latency_ns)
+        if left + latency_ns > stream.read_end_ns():
+            return None
+        return Transfer(
+            left - max(write_ns, link_ns),
+            amount,
+            write_ns,
+            link_ns,
+            latency_ns,
+            self._send_buffer_bytes,
+            self._receive_buffer_bytes,
+            write_from_ns=written - write_ns,
+        )
+
     def meet_reader(self, read_ns: int) -> bool:
         """A reader has come for the bulk write that is first in line, and needs `read_ns` for it.
 
@@ -349,7 +391,8 @@ class Calm:
                 held_ns = leaves if leaves == self._ends.small.held_until_ns > self.env.now else 0
                 found.append((WRITE, written_ns, amount, 0, held_ns))
                 continue
-            found.append((WRITE, item.start_ns, item.size_bytes, item.write_ns, 0))
+            begun_ns = item.start_ns if item.leaves_from_ns >= 0 else item.filled_from_ns
+            found.append((WRITE, begun_ns, item.size_bytes, item.write_ns, 0))
             if item.reader_ns >= 0:
                 found.append((READ, item.reader_ns, item.size_bytes, item.read_ns, 0))
         if self._ends.reading is not None and self._wants:

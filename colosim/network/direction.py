@@ -77,7 +77,7 @@ class Direction(FastEnds):
         if self.disturbed is None:
             self._calm.takes_along(amount)
         if (self.disturbed is None or self._has_come_to_rest(self.disturbed)) and self._calm.takes(
-            amount
+            amount, write_ns
         ):
             waits = self._calm.write(section, write_ns)
             self._look_after(self._calm.transfer)
