@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from colosim.arrays.threads import Environment
     from colosim.network.section import Section
 
+LARGE_BEHIND = "a large write behind a backlog"
 ORDER = "calls out of their order in time"
 
 
@@ -266,9 +267,6 @@ class Direction:
         any_behind = bool(some(behind))
         follows = np.zeros_like(behind)
         if before is not None:
-            if any_behind:
-                fourth = self.send_buffer // 4
-                env.refuse(behind & (amount > fourth), "a large write behind a backlog")
             reading = before.read_end >= now
             large = amount > self.send_buffer
             if some(reading) and (not everywhere(behind) or some(large)):
@@ -375,7 +373,7 @@ class Direction:
         one.start = np.where(where, one.start + waits, one.start)
 
     def _fit_in(self, one: Transfer, now: Ints, behind: Masks) -> None:
-        """Put a small bulk write behind the backlog: it ends when it fits, not when it leaves."""
+        """Put a bulk write behind the backlog: it ends when it fits, not when it leaves."""
         ahead = sum(other.ahead for other in self._backlog) + one.size - self.send_buffer
         room = now
         for other in self._backlog:
@@ -384,8 +382,32 @@ class Direction:
                 room = np.where(last, np.maximum(now, other.left(np.maximum(ahead, 1))), room)
             ahead = ahead - other.ahead
         start = np.maximum(room, self.drained - one.write_ns)
+        large = behind & (one.size > self.send_buffer // 4)
+        if some(large):
+            written = np.maximum(now + one.write_ns, room)
+            left = self._left_behind_stream(one, now, written, large)
+            start = np.where(large, left - np.maximum(one.write_ns, one.link_ns), start)
         one.start = np.where(behind, start, one.start)
         one.filled_from = np.where(behind, np.maximum(now, room - one.write_ns), one.filled_from)
+
+    def _left_behind_stream(self, one: Transfer, now: Ints, written: Ints, large: Masks) -> Ints:
+        """Return when a large write behind a stream has left, where that is in closed form."""
+        stream = self._last
+        if stream is None or stream is not self._last_put:
+            self.env.refuse(large, LARGE_BEHIND)
+            return now
+        left = np.maximum(written, self.drained + one.link_ns)
+        over = stream.size + one.size - self.receive_buffer
+        opens = stream.read_at(np.maximum(over, 1)) + self.latency
+        left = np.where(over > 0, np.maximum(left, opens), left)
+        alone = sum(other.ahead for other in self._backlog) == stream.size
+        is_read = (stream.reader >= 0) & (stream.reader < now)
+        fits = one.size <= np.minimum(self.send_buffer, self.receive_buffer)
+        arrives = left + self.latency <= stream.read_end
+        self.env.refuse(
+            large & ~(alone & is_read & fits & arrives & (self.burst == 0)), LARGE_BEHIND
+        )
+        return left
 
     def _join(self, call: Call, one: Transfer) -> None:
         """Bring a transfer and its reader together: now both ends are known."""

@@ -114,6 +114,13 @@ class Transfer:
         opened = np.where((later > 0) & (self.read_ns == 0), left, window + read)
         return np.where(at < self.start, 0, np.where(left > window, np.minimum(left, opened), left))
 
+    def read_at(self, amount: Ints) -> Ints:
+        """When the first `amount` bytes have been read; its reader has come."""
+        begun = np.maximum(self.reader, self.start + self.latency)
+        taken = begun + ceil_share(self.read_ns, amount, self.size)
+        end: Ints = np.maximum(taken, self.left(amount) + self.latency)
+        return end
+
     def read_bytes(self, at: Ints) -> Ints:
         """How many bytes have been read at `at`, rounded down."""
         since = at - np.maximum(self.reader, self.start + self.latency)

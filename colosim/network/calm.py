@@ -166,7 +166,7 @@ class Calm:
         if not self.reader_has_come:
             return False
         if self._ends.drained_ns > now and self._is_large(amount):
-            return self._begin_behind_stream(amount, write_ns, now) is not None
+            return self._left_behind_stream_ns(amount, write_ns) is not None
         if amount <= self._send_buffer_bytes:
             return True
         unread = before.size_bytes - before.read_bytes(now)
@@ -180,15 +180,11 @@ class Calm:
         """Write a section, which alone takes the thread `write_ns`; return what to wait for."""
         ends, now, amount = self._ends, self.env.now, section.size_bytes
         behind, follows = ends.drained_ns > now, self._follows_a_stream(amount)
-        if not behind:
+        if behind:
+            transfer = self._begin_behind(amount, write_ns, now)
+        else:
             transfer = self._begin(amount, write_ns, now)
             self._backlog.clear()
-        elif self._is_large(amount):
-            begun = self._begin_behind_stream(amount, write_ns, now)
-            assert begun is not None  # noqa: S101 - it was taken
-            transfer = begun
-        else:
-            transfer = self._begin_behind(amount, write_ns, now)
         self._backlog.append(transfer)
         self.transfer = transfer
         self._inbox.append(transfer)
@@ -254,62 +250,59 @@ class Calm:
         return max(0, pace.burst_bytes - missing)
 
     def _begin_behind(self, amount: int, write_ns: int, now: int) -> Transfer:
-        """Return the transfer that a small bulk write behind a backlog begins.
+        """Return the transfer that a bulk write behind a backlog begins.
 
         Its write ends when it fits, not when it leaves.
         """
-        room = now
-        # So much of what is ahead must have left, in order.
-        ahead = sum(one.size_bytes for one in self._backlog) + amount - self._send_buffer_bytes
-        for one in self._backlog:
-            if 0 < ahead <= one.size_bytes:
-                room = max(now, one.left_ns(ahead))
-            ahead -= one.size_bytes
-        pace = self._ends.pace
+        pace, drained, room = self._ends.pace, self._ends.drained_ns, self._room_ns(amount)
+        link_ns = pace.link_ns(amount)
+        start, leaves_from = max(room, drained - write_ns), drained
+        if self._is_large(amount):
+            left = self._left_behind_stream_ns(amount, write_ns)
+            assert left is not None  # noqa: S101 - else it is not taken
+            start, leaves_from = left - max(write_ns, link_ns), -1
         return Transfer(
-            max(room, self._ends.drained_ns - write_ns),
+            start,
             amount,
             write_ns,
-            pace.link_ns(amount),
+            link_ns,
             pace.latency_ns,
             self._send_buffer_bytes,
             self._receive_buffer_bytes,
             write_from_ns=max(now, room - write_ns),
-            leaves_from_ns=self._ends.drained_ns,
+            leaves_from_ns=leaves_from,
         )
 
-    def _begin_behind_stream(self, amount: int, write_ns: int, now: int) -> Transfer | None:
-        """Return the transfer that a large write behind a stream begins; None: no closed form.
+    def _room_ns(self, amount: int) -> int:
+        """Return when so much of the backlog has left that `amount` bytes fit behind the rest."""
+        room = self.env.now
+        # So much of what is ahead must have left, in order.
+        ahead = sum(one.size_bytes for one in self._backlog) + amount - self._send_buffer_bytes
+        for one in self._backlog:
+            if 0 < ahead <= one.size_bytes:
+                room = max(room, one.left_ns(ahead))
+            ahead -= one.size_bytes
+        return room
 
-        There is one if the stream is being read, and its reader is not done before the last byte
-        of the write has arrived: then nobody but the writer waits for it, until there is room.
+    def _left_behind_stream_ns(self, amount: int, write_ns: int) -> int | None:
+        """Return when a large write behind a stream has left; None: not in closed form.
+
+        It is if the stream is being read, and its reader is not done before the last byte of the
+        write has arrived: then nobody but the writer waits for it, until there is room.
         """
         stream, pace = self.transfer, self._ends.pace
         if stream is None or stream.reader_ns < 0 or pace.burst_bytes:
             return None
         if not self._inbox or self._inbox[-1] is not stream or len(self._backlog) > 1:
             return None
-        size, latency_ns, link_ns = stream.size_bytes, pace.latency_ns, pace.link_ns(amount)
         if amount > min(self._send_buffer_bytes, self._receive_buffer_bytes):
             return None
-        written = now + write_ns
-        if (over := size + amount - self._send_buffer_bytes) > 0:
-            written = max(written, stream.left_ns(over))
-        left = max(written, self._ends.drained_ns + link_ns)
-        if (over := size + amount - self._receive_buffer_bytes) > 0:
-            left = max(left, stream.passed_ns(READ, over) + latency_ns)
-        if left + latency_ns > stream.read_end_ns():
-            return None
-        return Transfer(
-            left - max(write_ns, link_ns),
-            amount,
-            write_ns,
-            link_ns,
-            latency_ns,
-            self._send_buffer_bytes,
-            self._receive_buffer_bytes,
-            write_from_ns=written - write_ns,
-        )
+        written = max(self.env.now + write_ns, self._room_ns(amount))
+        left = max(written, self._ends.drained_ns + pace.link_ns(amount))
+        over = stream.size_bytes + amount - self._receive_buffer_bytes
+        if over > 0:  # the window that the last byte needs
+            left = max(left, stream.passed_ns(READ, over) + pace.latency_ns)
+        return left if left + pace.latency_ns <= stream.read_end_ns() else None
 
     def meet_reader(self, read_ns: int) -> bool:
         """A reader has come for the bulk write that is first in line, and needs `read_ns` for it.

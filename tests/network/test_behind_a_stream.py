@@ -9,6 +9,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from colosim.network.calm import Calm
+from colosim.network.direction import Direction
 from colosim.network.reference import CHUNK_BYTES
 from colosim.trace.events import PRIMARY
 from tests.reference.conversation import Conversation, Passes, Told, scenario_of
@@ -58,16 +59,16 @@ def told(script: list[Passes], network: str, model: str = "fast") -> Told:
 def test_it_ends_when_it_does_as_a_fluid(script: list[Passes], link: str, nagle: str) -> None:
     """Each send and receive ends in the same nanosecond, or the next: a link's time is rounded."""
     network = NETWORK % (link, nagle)
-    begin, taken = Calm._begin_behind_stream, list[bool]()
+    begin, taken = Calm._left_behind_stream_ns, list[bool]()
 
-    def spy(self: Calm, amount: int, write_ns: int, now: int) -> object:
-        found = begin(self, amount, write_ns, now)
+    def spy(self: Calm, amount: int, write_ns: int) -> object:
+        found = begin(self, amount, write_ns)
         taken.append(found is not None)
         return found
 
-    with patch.object(Calm, "_begin_behind_stream", spy):
+    with patch.object(Calm, "_left_behind_stream_ns", spy):
         calm = told(script, network)
-    with patch.object(Calm, "_begin_behind_stream", lambda *_: None):
+    with patch.object(Calm, "_left_behind_stream_ns", lambda *_: None):
         fluid = told(script, network)
     event(f"in closed form: {any(taken)}")
     assert calm.ends.keys() == fluid.ends.keys()
@@ -84,7 +85,7 @@ def test_it_is_taken_and_agrees_with_the_reference() -> None:
             Passes(PRIMARY, 300 * KIB, (60_000, 300_000), (gap_ns, 0)),
         ]
         network = NETWORK % ("preset: lab-veth,", "false")
-        with patch.object(Calm, "_begin_behind", side_effect=AssertionError):
+        with patch.object(Direction, "disturb", side_effect=AssertionError):
             calm = told(script, network)
         stock = told(script, network, "reference")
         chunk_ns = CHUNK_BYTES * 6_000_000 // (8000 * KIB)

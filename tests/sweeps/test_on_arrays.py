@@ -29,6 +29,7 @@ scenario: compare
 axes:
   design: [qsb, split]
   guest.dirty.pages: {log: [1000, 16000], points: 20}
+  network.bandwidth: 10 Gbit/s
   checkpoints: 3
 seeds: 1..2
 """
