@@ -205,7 +205,7 @@ class ClosedClients(FrameByFrame):
         self.dropped += len(self.comparison.dropped)
         self.lose(as_arrays([self._sent.pop(number) for number in self.comparison.dropped]))
         self._held += [(request, 0) for request in self._sent.values()]
-        self._go_out_of_step(one.flow for one in self._sent.values() if not self._opens)
+        self.flushed = [one.flow for one in self._sent.values() if not self._opens]
         self.held_peak = max(self.held_peak, len(self._held))
         self.copied += max(0, self._settled - self._taken) + len(self._mirrored)
         self._taken = len(self._state.queue)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -208,8 +208,6 @@ class FrameByFrame(WaitingClients):
             self._send(done + self.hop_ns, 0, request)
             return
         request.left = max(0, request.left - max(0, self._stop_at - begun))
-        if not request.opens and self.stream.under_way(request.left):
-            self._differs.add(request.number)
         self._state.queue.append(request)
 
     def _execute_copy(self, index: int, request: Request) -> None:
@@ -282,9 +280,11 @@ class FrameByFrame(WaitingClients):
 
     # ---- stop, commit, begin -------------------------------------------------------------------
 
-    def _go_out_of_step(self, flushed: Iterable[int]) -> None:
-        """Let the next answer differ on connections that the flush leaves out of step."""
-        for flow in self.stream.out_of_step(flushed):
+    def _go_out_of_step(self) -> None:
+        for request in self._state.queue:
+            if not request.opens and self.stream.under_way(request.left):
+                self._differs.add(request.number)
+        for flow in self.stream.out_of_step(self.flushed):
             following = next((one for one in self._state.queue if one.flow == flow), None)
             if following is None:
                 self._state.odd.add(flow)

@@ -285,7 +285,7 @@ class OpenLoop(Workload):
             self._leave_undone(slice(planned.first, came), self._done.item(done))
         if self.mode == COMPARED and self.stream.tail_ns:
             flushed = planned.all.connection[first : planned.first][leaves == NEVER]
-            self._go_out_of_step(flushed.tolist())
+            self.flushed = flushed.tolist()
 
     def _send_out(self, first: int, leaves: Times) -> None:
         """Answer what is out of the tap by the stop, and hold the others.
@@ -327,13 +327,12 @@ class OpenLoop(Workload):
         else:
             work = some.work.item(which.start)
             some.work[which.start] = work - max(0, stop - (done_ns - work))
-        if self.stream.tail_ns:
-            some.differs[which] |= self.stream.under_way(some.work[which])
 
-    def _go_out_of_step(self, flushed: list[int]) -> None:
-        """Let the next answer differ on connections that the flush leaves out of step."""
+    def _go_out_of_step(self) -> None:
         planned, first = self._planned.all, self._planned.first
-        for connection in self.stream.out_of_step(flushed):
+        taken = slice(first, first + self._taken)
+        planned.differs[taken] |= self.stream.under_way(planned.work[taken])
+        for connection in self.stream.out_of_step(self.flushed):
             later = np.flatnonzero(planned.connection[first:] == connection)
             if len(later):
                 planned.differs[first + later[0]] = True

@@ -1,8 +1,10 @@
 """An answer of many segments on its way through the proxy: its time, and TCP that is out of step.
 
-The state that a checkpoint loads has the answer half sent.  The secondary then sends the end of it,
-or once more what was flushed already, which is a mismatch with what the primary sends meanwhile
-(read: colo_compare_tcp takes segments by where they end; measured: 64 KiB and 1 MiB).
+The state that a checkpoint loads has segments that nobody has acknowledged.  The secondary runs
+before the primary, whose resume alone lets them out to the client; if it waits longer than a loss
+probe does, its guest sends the last of them again (tcp_schedule_loss_probe; read), which no flush
+has counted as compared: a mismatch with what the primary sends next (measured, 64 KiB: the traced
+secondary's frame is the 442 bytes of an answer's end).  A single segment is probed 0.2 s later.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ WINDOW: Final = 45
 """Segments under way at once: of a longer answer only the last so many matter (measured, 1 MiB)."""
 STAYS_PPM: Final = 740_000
 """How often an answer that a checkpoint flushed, rather than one that was compared, leaves TCP out
-of step with the next one (measured, 64 KiB: 45 of 61)."""
+of step with the next one (measured, 64 KiB: 45 of 61, the secondary alone for 40 ms and more)."""
+_TIMEOUT_MIN_NS: Final = 8_000_000
+"""Beyond two round trips of a loss probe: two ticks of a guest's 250 a second (TCP_TIMEOUT_MIN)."""
 
 
 class ByteStream:
@@ -39,6 +43,9 @@ class ByteStream:
         segment_ns = SEGMENT_NS[output.nodelay]
         self.transfer_ns = further * segment_ns
         self.tail_ns = min(further, WINDOW) * segment_ns
+        round_ns = 2 * service.latency_ns + 2 * output.loopback_ns
+        self.probe_ns = 2 * round_ns + _TIMEOUT_MIN_NS
+        """After so long without an ACK a guest probes (assumed: the least round trip there is)."""
         self._draws = Draws(seed, "out of step", np.zeros(1, np.int64))
 
     def under_way(self, left_ns: Any) -> Any:
@@ -47,8 +54,6 @@ class ByteStream:
 
     def out_of_step(self, flushed: Iterable[int]) -> list[int]:
         """Return the connections, of those with flushed answers, whose next answer differs."""
-        if not self.tail_ns:
-            return []
         found = sorted(set(flushed))
         return [one for one, stays in zip(found, self.stays(len(found)), strict=True) if stays]
 

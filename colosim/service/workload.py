@@ -70,6 +70,15 @@ class Settings:
 class Workload:
     """Clients of one run: counts, and whom to tell of answers (times of arrival, latencies)."""
 
+    mute_ns: int | None = None
+    """Since when nothing comes from the secondary any more."""
+    was_forced = False
+    """Whether the comparison forced the last stop."""
+    on_over: Callable[[Requests, Times], None] | None = None
+    """Is told of requests that are over, and when their answers left, -1 for never."""
+    _resent: tuple[Times, Times] | None = None
+    """Requests that came once more, by their numbers, and when they came first."""
+
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
         service, output = settings.service, settings.output
         self.settings = settings
@@ -113,16 +122,10 @@ class Workload:
         self.stop_ns = self.secondary_stop_ns = -1
         self.copies_until_ns = -1
         """Copies that come later are before the stopped secondary, and are executed once more."""
-        self.mute_ns: int | None = None
-        """Since when nothing comes from the secondary any more."""
-        self.was_forced = False
-        """Whether the comparison forced the last stop."""
-        self.on_over: Callable[[Requests, Times], None] | None = None
-        """Is told of requests that are over, and when their answers left, -1 for never."""
         self.retransmits = service.protocol == "tcp" and self.mode in {COMPARED, HELD}
         """Whether a connection outlives the primary: what its client has seen the survivor has."""
-        self._resent: tuple[Times, Times] | None = None
-        """Requests that came once more, by their numbers, and when they came first."""
+        self.flushed: list[int] = []
+        """Connections with an answer that the last stop's checkpoint flushes."""
         self._untold: list[tuple[Times, Times]] = []
         """When requests arrived and their answers left, of which nobody was told yet."""
         self.copied = self.copies = self.copies_free_ns = 0
@@ -142,6 +145,10 @@ class Workload:
 
     def forces(self, until_ns: int) -> tuple[int, str] | None:
         """Return when the comparison asks for a checkpoint, up to `until_ns`, and why."""
+        raise NotImplementedError
+
+    def _go_out_of_step(self) -> None:
+        """Let answers differ that the stop found half sent, or that follow what was flushed."""
         raise NotImplementedError
 
     def _begin(self) -> None:
@@ -203,6 +210,10 @@ class Workload:
         if self._first is not None and loaded:
             self.first_ns = int(self._first.take(1)[0])
             self.second_ns = self._second_ns
+        if loaded and self.stream.tail_ns:
+            if run_ns - self.secondary_run_ns >= self.stream.probe_ns:
+                self._go_out_of_step()
+            self.flushed = []
         self.running = True
         self._begin()
         self.was_forced = False

@@ -62,6 +62,8 @@ class Case:
     pace_ns: int | None = None
     tap_ns: int = 0
     tail_ns: int = 0
+    probe_ns: int = 0
+    """How long the secondary's guest waits for an ACK before it sends an answer's end again."""
     stays: tuple[bool, ...] = (False,)
     """Of each flush of a connection, whether its TCP stays out of step."""
     drift_ns: tuple[int, ...] = ()
@@ -272,7 +274,7 @@ class Reference:
                 for job in self.guest[: 1 if pace is None else None]:
                     since = begun if pace is None else job.since
                     job.left = max(0, job.left - (self.ns - since))
-                    if 0 < job.left < self.case.tail_ns:
+                    if self.probes and 0 < job.left < self.case.tail_ns:
                         self.cut.add(job.number)
                 return
             self.env.process(self.answer(self.guest.pop(0).number))
@@ -470,9 +472,14 @@ class Reference:
             self.resumed.succeed()
             self.env.process(self.let_out(flushed))
 
+    @property
+    def probes(self) -> bool:
+        """Whether the secondary runs alone for long enough to send what was flushed again."""
+        return bool(self.case.tail_ns) and self.case.resume_gap_ns >= self.case.probe_ns
+
     def go_out_of_step(self, flushed: dict[int, int]) -> None:
         """Let the answer differ that follows the last one flushed of a connection."""
-        if not self.case.tail_ns or self.case.opening:
+        if not self.probes or self.case.opening:
             return
         for connection in sorted(flushed):
             stays = self.case.stays[self.flushes % len(self.case.stays)]

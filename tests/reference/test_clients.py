@@ -54,6 +54,7 @@ class GivenStream(ByteStream):
 
     def __init__(self, case: Case) -> None:
         self.case, self.tail_ns, self.flushes = case, case.tail_ns, 0
+        self.probe_ns = case.probe_ns
 
     def stays(self, count: int) -> list[bool]:
         """Take the next of them."""
@@ -229,6 +230,7 @@ def drawn(seed: int) -> Case:
         pace_ns=rng.choice([None, None, 1, some(20) + 1]),
         tap_ns=rng.choice([0, 3]) if mode == "compared" else 0,
         tail_ns=rng.choice([0, min(work)]) if mode == "compared" and not datagrams else 0,
+        probe_ns=rng.choice([0, 10]),
         drift_ns=rng.choice([(), (), (some(400), some(100), some(900))]),
         interval_ns=interval if mode == "filter-buffer" else None,
         stays=tuple(rng.random() < 0.7 for _ in range(5)),

@@ -204,3 +204,12 @@ def test_answers_that_are_held_leave_newest_first() -> None:
     assert sent == sorted(sent, reverse=True)
     apart = {after - before for (before, _), (after, _) in pairwise(together)}
     assert apart == {15_000}
+
+
+def test_a_secondary_that_resumes_with_the_primary_sends_nothing_again() -> None:
+    """Long answers go out of step where it runs alone for longer than TCP's loss probe takes."""
+    long = STORM.replace("udp", "tcp").replace("regular: 200 /s", "regular: 100 /s")
+    long = long.replace("protocol: tcp", "protocol: tcp\n  response: 64 KiB")
+    late, together = (seen(long, network__delayed_ack=ack) for ack in (True, False))
+    assert sum(late["service"]["forced"].values()) >= 5
+    assert sum(together["service"]["forced"].values()) == 0
