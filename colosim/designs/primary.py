@@ -221,8 +221,7 @@ class Primary(Side):
 
         `streams`: they are streamed then, and setting up the page loop comes on top.
         """
-        guest = self.host.guest
-        pages = guest.dirty_after(self.checkpoint, guest.ran_ns)
+        pages = self.host.guest.dirtied(self.checkpoint)
         self.dirty_pages, self.zero_pages, self.ram_stream_bytes = self._ram_of(pages)
         noted = (_DIRTY, self.dirty_pages)
         then_ns = self._stream_start_ns() if streams else 0

@@ -115,8 +115,8 @@ class RemediedPrimary(Primary):
         """Return how many pages of `checkpoint`, this one or the last, were written late."""
         return self._late.get(checkpoint, 0)
 
-    def _dirty_with_late_pages(self, checkpoint: int, run_ns: int) -> int:
-        return self._dirty_after(checkpoint, run_ns) + self.late_pages(checkpoint - 1)
+    def _dirty_with_late_pages(self, checkpoint: int, before_ns: int, run_ns: int) -> int:
+        return self._dirty_after(checkpoint, before_ns, run_ns) + self.late_pages(checkpoint - 1)
 
     def _was_unlocked(self, since_ns: int) -> None:
         """Count what the main loop may have written since, in this checkpoint."""

@@ -196,8 +196,7 @@ class Secondary(Side):
             if not self.traits.channels:
                 cost = self.costs.cache_flush_first_ps_per_page
         elif self.traits.secondary_runs:
-            guest = self.host.guest
-            own = guest.dirty_after(self.checkpoint, guest.ran_ns)
+            own = self.host.guest.dirtied(self.checkpoint)
             pages = larger(pages, smaller(own, self._ram_pages))
         if self._streamed is not None:
             self.cache_epoch = self._streamed.checkpoint

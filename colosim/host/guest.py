@@ -7,13 +7,14 @@ from itertools import islice
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
-from colosim.engine.clock import NS_PER_S, each, smaller
+from colosim.engine.clock import each, smaller
+from colosim.engine.streams import Streams
+from colosim.host.write_rate import writes_of
 from colosim.trace.events import GuestRunning, GuestStopped
 from colosim.trace.record import code_of
 
 if TYPE_CHECKING:
     from colosim.engine.environment import Environment
-    from colosim.engine.streams import Streams
     from colosim.scenario.guest import Guest as GuestModel
     from colosim.trace.record import Record
 
@@ -66,33 +67,34 @@ def drawn_occupied(pages: int, writes: int, raw: Iterator[int]) -> int:
     return max(1, min(pages, writes, (drawn + one // 2) >> _SCALE_BITS))
 
 
-def dirty_pages(model: GuestModel, streams: Streams | None = None) -> Callable[[int, int], int]:
-    """Return the function (checkpoint, run time in ns) -> dirty pages of a guest.
+def dirty_pages(
+    model: GuestModel, streams: Streams, *, drawn: bool = False
+) -> Callable[[int, int, int], int]:
+    """Return the function (checkpoint, run time before, run time since, ns) -> dirty pages.
 
     A fixed number and measured values belong to the checkpoint's index, a write rate to the time
     that the guest ran.  A round-robin writer touches min(rate x time, working set) pages, a
-    uniformly random one the expected occupancy, or with `streams` one drawn for the checkpoint; hot
+    uniformly random one the expected occupancy, or if `drawn` one drawn for the checkpoint; hot
     and cold sets are separate.
     """
-    dirty = model.dirty
+    dirty: Any = model.dirty
     kind = type(dirty).__name__
     if kind == "FixedDirty":
-        fixed: int = dirty.pages  # type: ignore[union-attr]
-        return lambda _checkpoint, _run_ns: fixed
+        fixed: int = dirty.pages
+        return lambda _checkpoint, _before_ns, _run_ns: fixed
     if kind == "MeasuredDirty":
-        values: tuple[int, ...] = dirty.measured_pages  # type: ignore[union-attr]
-        return lambda checkpoint, _run_ns: values[checkpoint % len(values)]
-    hot_and_cold = kind == "HotColdDirty"
-    loads: tuple[Any, ...] = (dirty.hot, dirty.cold) if hot_and_cold else (dirty,)  # type: ignore[union-attr]
-    parts = tuple(
-        (load.rate_pages_per_s, load.working_set_pages, load.pattern == "uniform") for load in loads
-    )
+        values: tuple[int, ...] = dirty.measured_pages
+        return lambda checkpoint, _before_ns, _run_ns: values[checkpoint % len(values)]
+    parts = [
+        (writes_of(load, streams, number), load.working_set_pages, load.pattern == "uniform")
+        for number, load in enumerate(dirty.loads)
+    ]
 
-    def by_rate(checkpoint: int, run_ns: int) -> int:
+    def by_rate(checkpoint: int, before_ns: int, run_ns: int) -> int:
         total = 0
-        for number, (rate, pages, uniform) in enumerate(parts):
-            writes = rate * run_ns // NS_PER_S
-            if uniform and streams is not None:
+        for number, (written, pages, uniform) in enumerate(parts):
+            writes = written(before_ns, run_ns)
+            if uniform and drawn:
                 raw = streams.endless(f"pages of set {number} in checkpoint {checkpoint}")
                 total += drawn_occupied(pages, writes, raw)
             else:
@@ -109,16 +111,21 @@ class Guest:
         self.side = side
         self._env = env
         self._pending = record.pending
-        self.dirty_after = dirty_pages(model)
+        self.dirty_after = dirty_pages(model, Streams(0))
+        """By checkpoint, how long it had run before, and how long since."""
         self.running = False
         self.since_ns = 0
-        self.ran_ns = 0
+        self._ran_before_ns = self.ran_ns = 0
         self._code_run = code_of(GuestRunning(side))
         self._code_stop = code_of(GuestStopped(side))
         self.on_change: Callable[[], None] | None = None
         self.panicked = False
         self.powers_off = False
         """Whether it has asked for its end, which waits for the next checkpoint."""
+
+    def dirtied(self, checkpoint: int) -> int:
+        """Return how many pages are dirty at a checkpoint for which it was stopped."""
+        return self.dirty_after(checkpoint, self._ran_before_ns, self.ran_ns)
 
     def run(self) -> None:
         """Let the vCPUs run, from now."""
@@ -138,6 +145,7 @@ class Guest:
             return
         now = self._env.now
         self.running = False
+        self._ran_before_ns = self._ran_before_ns + self.ran_ns  # of columns no one's is changed
         self.ran_ns = now - self.since_ns
         self.since_ns = now
         self._pending.extend((now, self._code_stop, self.ran_ns))

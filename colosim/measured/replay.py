@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from colosim.designs.registry import load_design
+from colosim.engine.streams import Streams
 from colosim.host.guest import dirty_pages
 from colosim.measured import conditions
 from colosim.runs.simulation import Simulation
@@ -78,7 +79,7 @@ def _run(
         if simulation.design.traits.secondary_runs:
             # Measured pages are the primary's: the secondary's own guest goes on writing by rate.
             model = conditions.scenario(run, conditions.dirty_model(run), 1).guest
-            simulation.hosts[SECONDARY].guest.dirty_after = dirty_pages(model)
+            simulation.hosts[SECONDARY].guest.dirty_after = dirty_pages(model, Streams(0))
 
     simulation = Simulation(scenario, design, prepare=prepare).run()
     rows = Checkpoints().rows(Columns(simulation.record.chunks))

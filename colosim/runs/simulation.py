@@ -87,11 +87,12 @@ class Simulation:
         self.record = record = Record(env, keep=keep, own=own_names(type(self.design)))
         lock, direction = MODELS[scenario.model]
         self.hosts = hosts_of(scenario, env, record, lock)
-        if scenario.spread == MEASURED:
-            for side, host in self.hosts.items():
+        drawn = scenario.spread == MEASURED
+        for side, host in self.hosts.items():
+            host.guest.dirty_after = dirty_pages(scenario.guest, Streams(self.seed), drawn=drawn)
+            if drawn:
                 preset = getattr(scenario.hosts, side).preset
                 host.spread = Spread(side, self.seed, spread_of(preset))
-                host.guest.dirty_after = dirty_pages(scenario.guest, Streams(self.seed))
         self._connect(direction)
         self.tally = Tally(scenario.warmup)
         self.peaks = Peaks(self.taps())

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 from pydantic import Field
 
 from colosim.scenario import units
-from colosim.scenario.checks import Conflict, Path, check
-from colosim.scenario.fields import PAGES_MAX, SIZE_BYTES_MAX, Choice, Measure
+from colosim.scenario.checks import Conflict, Path, check, entries
+from colosim.scenario.fields import (
+    PAGES_MAX,
+    SIZE_BYTES_MAX,
+    Choice,
+    Measure,
+    TimeAbove0,
+    TimeOrNone,
+)
 from colosim.scenario.measured_values import COLUMN_NAME, FromColumn, Values
-from colosim.scenario.section import Forms, Section
+from colosim.scenario.section import Example, Forms, Section
 from colosim.scenario.units import text_of
 
 if TYPE_CHECKING:
@@ -21,13 +28,49 @@ _Need: TypeAlias = tuple[Path, int, str]
 _PageRate = Annotated[int, Measure(units.DIRTY_RATE, 0, 10**12)]
 
 
+class Phase(Section):
+    """A time with a rate of its own."""
+
+    example = "{for: 10 s, rate: 50000 pages/s}"
+
+    for_ns: TimeOrNone = None
+    """How long it lasts; only the last may leave it out, which then never ends."""
+    rate_pages_per_s: _PageRate
+    """Page writes a second while the guest runs."""
+
+
+class Bursts(Section):
+    """Times with more writes than the rate says, at random."""
+
+    example = "{every: 20 s, for: 2 s, factor: 4}"
+
+    every_ns: TimeAbove0
+    """From the end of one to the next, in the mean: exponentially distributed, from the seed."""
+    for_ns: TimeAbove0
+    """How long each lasts."""
+    factor_ppm: Annotated[int, Measure(units.FACTOR, 0, 10**9)]
+    """What the rate is multiplied by meanwhile."""
+
+
 class WriteLoad(Section):
-    """Writes at a rate over a working set."""
+    """Writes at a rate over a working set.
+
+    Phases and bursts are in the guest's own time, which stands while it is stopped: QEMU's vm_stop
+    disables its clock (cpu_disable_ticks).
+    """
 
     example = "{rate: 50000 pages/s, working_set: 96 MiB}"
 
-    rate_pages_per_s: _PageRate
-    """Page writes a second while the guest runs."""
+    rate_pages_per_s: Annotated[int | None, Measure(units.DIRTY_RATE, 0, 10**12)] = None
+    """Page writes a second while the guest runs; or phases, each with its own."""
+    phases: Annotated[
+        tuple[Phase, ...],
+        Field(max_length=1000),
+        Example("[{for: 10 s, rate: 500 pages/s}, ...]"),
+    ] = ()
+    """Rates one after the other, from the start again after the last, unless that has no end."""
+    bursts: Bursts | None = None
+    """Times at random in which it writes more."""
     working_set_pages: Annotated[int, Measure(units.WORKING_SET, 1, PAGES_MAX)]
     """Pages that the writes fall on."""
     pattern: Annotated[str, Choice(("round-robin", "uniform"), "a write pattern")] = "round-robin"
@@ -40,6 +83,24 @@ class WriteLoad(Section):
             self.working_set_pages,
             "a working set of {} pages does not fit into",
         )
+
+    @check("rate", "phases")
+    def _has_rate_or_phases(self) -> Iterator[str]:
+        if (self.rate_pages_per_s is None) != bool(self.phases):
+            given = "both rate and phases are" if self.phases else "neither rate nor phases is"
+            yield f"{given} given; expected one of them"
+
+    @check("phases")
+    def _ends_every_phase_but_the_last(self) -> Iterator[Conflict]:
+        for index, phase in entries(self.phases[:-1]):
+            if phase.for_ns is None:
+                message = "a phase without an end ('for') can only be the last"
+                yield Conflict(message, (("phases", index),))
+
+    @property
+    def varies(self) -> bool:
+        """Whether the rate is another at another time."""
+        return bool(self.phases or self.bursts)
 
 
 class FixedDirty(Section):
@@ -58,6 +119,11 @@ class FixedDirty(Section):
 class RateDirty(WriteLoad):
     """Dirty pages from one write load."""
 
+    @property
+    def loads(self) -> tuple[WriteLoad, ...]:
+        """The write loads of the guest."""
+        return (self,)
+
 
 class HotColdDirty(Section):
     """Dirty pages from two write loads on separate parts of RAM."""
@@ -66,6 +132,11 @@ class HotColdDirty(Section):
     """The small set that is written often."""
     cold: WriteLoad
     """The large set that is written seldom."""
+
+    @property
+    def loads(self) -> tuple[WriteLoad, ...]:
+        """The write loads of the guest."""
+        return self.hot, self.cold
 
     def needs(self) -> Iterator[_Need]:
         """Yield what has to fit into RAM: each set, then both."""
@@ -100,6 +171,7 @@ def _form(value: object) -> type[Section]:
     if {"csv", "column", "values", "measured_pages"} & set(keys):
         return MeasuredDirty
     rate = {"rate", "working_set", "pattern", "rate_pages_per_s", "working_set_pages"}
+    rate |= {"phases", "bursts"}
     return RateDirty if rate & set(keys) else FixedDirty
 
 
@@ -122,7 +194,8 @@ class Guest(Section):
         FixedDirty | RateDirty | HotColdDirty | MeasuredDirty,
         Forms(_form, FixedDirty, RateDirty, HotColdDirty, MeasuredDirty),
     ] = FixedDirty.model_construct()
-    """Pages dirtied between two checkpoints: pages; rate, working_set, pattern; hot, cold; or csv.
+    """Pages dirtied between two checkpoints: pages; rate or phases, working_set, pattern, bursts;
+    hot, cold; or csv.
     """
     late_writes_pages_per_s: _PageRate = 0
     """Pages a second that QEMU's main loop writes into the stopped primary guest whenever the
@@ -158,3 +231,9 @@ class Guest(Section):
         ]
         # The sum of all comes last, and says nothing new where a part of it does not fit.
         yield from found[:-1] or found
+
+
+def has_bursts(guest: Guest) -> bool:
+    """Tell whether the guest writes in bursts."""
+    dirty = guest.dirty
+    return isinstance(dirty, (RateDirty, HotColdDirty)) and any(one.bursts for one in dirty.loads)

@@ -69,7 +69,7 @@ class Branching(Split):
             yield from p.stop_guest()
         yield from p.send(VMSTATE_SEND)
         guest = p.host.guest
-        few = guest.dirty_after(p.checkpoint, guest.ran_ns) < 5000
+        few = guest.dirtied(p.checkpoint) < 5000
         self.few = bool(few)
         yield from p.send(FEW if few else MANY)
         with (yield from p.lock(Purpose.SAVE)):

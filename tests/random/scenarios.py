@@ -65,12 +65,21 @@ def pages(most: int = 30_000) -> SearchStrategy[int]:
 
 @st.composite
 def write_rates(draw: DrawFn) -> dict[str, Any]:
-    """Return a guest's writer."""
-    return {
+    """Return a guest's writer, one of four with phases, one of four with bursts."""
+    load: dict[str, Any] = {
         "rate": f"{draw(st.integers(0, 400_000))} pages/s",
         "working_set": f"{draw(st.integers(1, 4000))} pages",
         "pattern": draw(st.sampled_from(["round-robin", "uniform"])),
     }
+    if draw(st.integers(0, 3)) == 0:
+        other = {"rate": f"{draw(st.integers(0, 400_000))} pages/s"}
+        if draw(st.booleans()):
+            other["for"] = draw(times(1, 400_000))
+        load["phases"] = [{"for": draw(times(1, 400_000)), "rate": load.pop("rate")}, other]
+    if draw(st.integers(0, 3)) == 0:
+        lengths = {"every": draw(times(1_000, 400_000)), "for": draw(times(1_000, 400_000))}
+        load["bursts"] = lengths | {"factor": draw(st.integers(0, 9))}
+    return load
 
 
 @st.composite

@@ -17,9 +17,25 @@ LOADS = st.fixed_dictionaries(
         "pattern": st.sampled_from(["round-robin", "uniform"]),
     }
 )
+PHASED = st.fixed_dictionaries(
+    {
+        "phases": st.lists(
+            st.fixed_dictionaries({"for": TIMES, "rate": st.integers(0, 10**12)}),
+            min_size=1,
+            max_size=3,
+        ),
+        "working_set_pages": st.integers(1, 100),
+    },
+    optional={
+        "bursts": st.fixed_dictionaries(
+            {"every": TIMES, "for": TIMES, "factor": st.integers(0, 10**9)}
+        )
+    },
+)
 DIRTY = st.one_of(
     st.fixed_dictionaries({"pages": st.integers(0, 256)}),
     LOADS,
+    PHASED,
     st.fixed_dictionaries({"hot": LOADS, "cold": LOADS}),
     st.fixed_dictionaries(
         {
