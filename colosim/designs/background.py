@@ -55,10 +55,11 @@ FRAMING_BYTES: Final = 19
 class Ahead:
     """Which of a checkpoint's dirty pages were sent ahead, by number.
 
-    `dirtied`: (checkpoint, run time in ns) -> pages dirtied since the last checkpoint.
+    `dirtied`: (checkpoint, how long the guest had run before, how long since, in ns) -> pages
+    dirtied since.
     """
 
-    def __init__(self, dirtied: Callable[[int, int], int]) -> None:
+    def __init__(self, dirtied: Callable[[int, int, int], int]) -> None:
         self._dirtied = dirtied
         self._checkpoint = 0
         self._clean = 0
@@ -72,28 +73,29 @@ class Ahead:
         """Tell whether the bitmap has been synchronised since the checkpoint before."""
         return checkpoint == self._checkpoint and self._seen_ns > 0
 
-    def look(self, checkpoint: int, run_ns: int) -> None:
+    def look(self, checkpoint: int, before_ns: int, run_ns: int) -> None:
         """Synchronise the dirty bitmap."""
         if checkpoint != self._checkpoint:
             self._checkpoint, self._clean, self._seen_ns = checkpoint, 0, 0
-        self._clean, self._seen_ns = self._clean_after(run_ns), run_ns
-        self.left = self._dirtied(checkpoint, run_ns) - self._clean
+        self._clean, self._seen_ns = self._clean_after(before_ns, run_ns), run_ns
+        self.left = self._dirtied(checkpoint, before_ns, run_ns) - self._clean
 
     def send(self, pages: int) -> None:
         """Send so many of the pages that are left."""
         self.left -= pages
         self._clean += pages
 
-    def dirty_after(self, checkpoint: int, run_ns: int) -> int:
+    def dirty_after(self, checkpoint: int, before_ns: int, run_ns: int) -> int:
         """Return the dirty pages that a checkpoint has to send."""
-        clean = self._clean_after(run_ns) if checkpoint == self._checkpoint else 0
-        return self._dirtied(checkpoint, run_ns) - clean
+        clean = self._clean_after(before_ns, run_ns) if checkpoint == self._checkpoint else 0
+        return self._dirtied(checkpoint, before_ns, run_ns) - clean
 
-    def _clean_after(self, run_ns: int) -> int:
+    def _clean_after(self, before_ns: int, run_ns: int) -> int:
         """Return how many of the pages that were sent are not written again by then."""
-        dirtied, of = self._dirtied, self._checkpoint
-        before, since = dirtied(of, self._seen_ns), dirtied(of, run_ns - self._seen_ns)
-        twice = max(0, min(before + since - dirtied(of, run_ns), before))
+        dirtied, of, seen_ns = self._dirtied, self._checkpoint, self._seen_ns
+        before = dirtied(of, before_ns, seen_ns)
+        since = dirtied(of, before_ns + seen_ns, run_ns - seen_ns)
+        twice = max(0, min(before + since - dirtied(of, before_ns, run_ns), before))
         return self._clean - -(-self._clean * twice // before) if before else 0
 
 
@@ -152,7 +154,7 @@ class BackgroundPrimary(RemediedPrimary):
         ahead, guest = self._ahead, self.host.guest
         if not ahead.holds(self.checkpoint) or ahead.left * PAGE_BYTES < least_bytes:
             with (yield from self.lock(Purpose.SAVE)):
-                ahead.look(self.checkpoint, self.env.now - guest.since_ns)
+                ahead.look(self.checkpoint, guest.ran_before_ns, self.env.now - guest.since_ns)
                 yield from self.work(BITMAP_SYNC, self._sync_ns)
         if not ahead.left or ahead.left * PAGE_BYTES < least_bytes:
             return False

@@ -115,7 +115,8 @@ class Guest:
         """By checkpoint, how long it had run before, and how long since."""
         self.running = False
         self.since_ns = 0
-        self._ran_before_ns = self.ran_ns = 0
+        self.ran_ns = self.ran_before_ns = 0
+        """How long it ran last, until it was stopped, and before that."""
         self._code_run = code_of(GuestRunning(side))
         self._code_stop = code_of(GuestStopped(side))
         self.on_change: Callable[[], None] | None = None
@@ -125,7 +126,7 @@ class Guest:
 
     def dirtied(self, checkpoint: int) -> int:
         """Return how many pages are dirty at a checkpoint for which it was stopped."""
-        return self.dirty_after(checkpoint, self._ran_before_ns, self.ran_ns)
+        return self.dirty_after(checkpoint, self.ran_before_ns, self.ran_ns)
 
     def run(self) -> None:
         """Let the vCPUs run, from now."""
@@ -134,6 +135,7 @@ class Guest:
         now = self._env.now
         self.running = True
         self.since_ns = now
+        self.ran_before_ns = self.ran_before_ns + self.ran_ns  # a column is not changed in place
         self._pending.extend((now, self._code_run, 0))
         on_change = self.on_change
         if on_change is not None:
@@ -145,7 +147,6 @@ class Guest:
             return
         now = self._env.now
         self.running = False
-        self._ran_before_ns = self._ran_before_ns + self.ran_ns  # of columns no one's is changed
         self.ran_ns = now - self.since_ns
         self.since_ns = now
         self._pending.extend((now, self._code_stop, self.ran_ns))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import colosim
 from colosim.designs import load_design
 from colosim.designs.background import PASSES, Ahead
+from colosim.engine.streams import Streams
 from colosim.errors import DesignError
 from colosim.host.guest import dirty_pages
 from colosim.runs.run import simulate
@@ -203,24 +204,29 @@ def test_what_is_sent_is_clean_until_it_is_written(
 ) -> None:
     """At most what was sent is spared; a look without a pass changes nothing."""
     given_load = scenario().vary({f"guest.dirty.{key}": value for key, value in load.items()})
-    dirtied = dirty_pages(given_load.guest)
+    dirtied = dirty_pages(given_load.guest, Streams(0))
     ahead, at_ns, sent = Ahead(dirtied), 0, 0
     for look in looks:
         at_ns += look * 10**6
-        ahead.look(0, at_ns)
-        assert ahead.left == ahead.dirty_after(0, at_ns) >= 0
+        ahead.look(0, 0, at_ns)
+        assert ahead.left == ahead.dirty_after(0, 0, at_ns) >= 0
         part = min(sends, ahead.left)
         ahead.send(part)
         sent += part
-    whole = dirtied(0, at_ns + 10**7)
-    assert whole - sent <= ahead.dirty_after(0, at_ns + 10**7) <= whole
+    whole = dirtied(0, 0, at_ns + 10**7)
+    assert whole - sent <= ahead.dirty_after(0, 0, at_ns + 10**7) <= whole
 
 
 def test_round_robin_writes_first_what_was_sent_last_of_all() -> None:
     """A writer in turn comes back to a page that was sent when it has been all round."""
     writer = {"rate": "1000 pages/s", "working_set": "1000 pages", "pattern": "round-robin"}
     given_load = scenario().vary({f"guest.dirty.{key}": value for key, value in writer.items()})
-    ahead = Ahead(dirty_pages(given_load.guest))
-    ahead.look(0, 500 * 10**6)
+    ahead = Ahead(dirty_pages(given_load.guest, Streams(0)))
+    ahead.look(0, 0, 500 * 10**6)
     ahead.send(ahead.left)
-    assert [ahead.dirty_after(0, ms * 10**6) for ms in (500, 900, 1000, 1250)] == [0, 400, 500, 750]
+    assert [ahead.dirty_after(0, 0, ms * 10**6) for ms in (500, 900, 1000, 1250)] == [
+        0,
+        400,
+        500,
+        750,
+    ]
