@@ -42,6 +42,7 @@ _ENDINGS = (
     ev.MigrationChanged,
     ev.ServesAlone,
     ev.FunctionFailed,
+    ev.OperatorSends,
 )
 
 
@@ -116,7 +117,10 @@ class Standstill:
             yield f"  then nothing for {stood}: by {self.design} it is in {steps}"
             waits = f"waits for {one.waits_for}" if one.waits_for else "waits for nobody"
             lock = f"with the iothread lock ({one.lock})" if one.lock else "without the lock"
-            yield f"  there it {waits}, {lock}; no trace shows the lock"
+            if self.at or not one.or_in:
+                yield f"  there it {waits}, {lock}; no trace shows the lock"
+            else:
+                yield "  which of them, a trace would show: a monitor's events do not"
         if self.ended_by:
             yield ""
             yield "what the logs show then:"
@@ -151,14 +155,16 @@ def standstill(run: Run) -> Standstill:
     end_ns = max((at_ns for at_ns, _, _ in events), default=0)
     stands, ended = [], []
     steps = protocol_of(design, run.scenario, checkpoint=1)
+    spoken = bool(len(run.messages))
     for side in (PRIMARY, SECONDARY):
         own = [one for one in events if isinstance(one[1], ev.OnSide) and one[1].side == side]
         its = [step for step in steps if step.side == side]
-        stand, after = _stand(side, _from(own, committed), its, end_ns)
+        own = _from(own, committed, spoken=spoken)
+        stand, after = _stand(side, own, its, end_ns, spoken=spoken)
         stands += [stand] if stand is not None else []
         ended += after
     ended.sort(key=lambda one: one[0])
-    waiting = [one for one in stands if one.waits_for]
+    waiting = [one for one in stands if one.waits_for and spoken]
     at = f"{waiting[0].side}: {waiting[0].step}" if waiting else ""
     simulated = tuple(_simulated(run, waiting[0])) if waiting else ()
     return Standstill(
@@ -174,11 +180,11 @@ def standstill(run: Run) -> Standstill:
 
 
 def _stand(
-    side: str, own: list[Timed], steps: list[Step], end_ns: int
+    side: str, own: list[Timed], steps: list[Step], end_ns: int, *, spoken: bool
 ) -> tuple[Stand | None, list[Timed]]:
     """Return where a side stands in a checkpoint, and what its log shows behind that.
 
-    None if the log shows none of its steps there.
+    None if the log shows none of its steps there.  `spoken`: the log shows messages.
     """
     names = [step.name for step in steps]
     taken: list[tuple[Timed, int]] = []
@@ -194,12 +200,12 @@ def _stand(
     if not taken:
         return None, after
     (since_ns, _, _), index = taken[-1]
-    visible = _VISIBLE[side]
+    visible = _VISIBLE[side] if spoken else {START}
     ahead = steps[index + 1 :]
     gap = []
     for step in ahead:
         gap.append(step)
-        if step.name in visible or step.name.isupper():
+        if step.name in visible or (spoken and step.name.isupper()):
             break
     blocking = [step for step in gap if step.blocks] or gap[:1] or [steps[index]]
     blocked, *others = blocking
@@ -231,9 +237,10 @@ _VISIBLE: Final = {
 """Steps that logs show beside the messages, in capitals."""
 
 
-def _from(own: list[Timed], committed: int) -> list[Timed]:
-    """Return a side's events from the request on of the checkpoint behind so many committed."""
-    begins = [index for index, one in enumerate(own) if _begins(one[1])]
+def _from(own: list[Timed], committed: int, *, spoken: bool) -> list[Timed]:
+    """Return a side's events from where the checkpoint behind so many committed begins."""
+    begun = _begins if spoken else lambda event: isinstance(event, ev.GuestStopped)
+    begins = [index for index, one in enumerate(own) if begun(one[1])]
     return own[begins[min(committed, len(begins) - 1)] :] if begins else []
 
 

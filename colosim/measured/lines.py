@@ -1,17 +1,21 @@
-"""The lines of files that somebody else wrote, gzipped or not, in a memory that does not grow."""
+"""The lines of files that somebody else wrote, packed or not, in a memory that does not grow."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
+import quopri
+import re
 import shutil
 import stat
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from colosim.errors import LogError
 
@@ -20,7 +24,39 @@ if TYPE_CHECKING:
 
 LINE_BYTES_MAX: Final = 4096
 """What of a line is read; nothing that is known here is longer."""
-_GZIP: Final = b"\x1f\x8b"
+_PACKED: Final[dict[bytes, Callable[[BinaryIO], Any]]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+}
+"""How a packed file is read, by what it begins with."""
+_UNREAD: Final = (
+    (rb"\x28\xb5\x2f\xfd", "it is packed by zstd: unpack it (zstd -d)"),
+    (rb"PK\x03\x04", "it is a zip file: unpack it"),
+    (rb"\xff\xfe.\x00|\xfe\xff\x00", "it is UTF-16: make it UTF-8 (iconv -f UTF-16 -t UTF-8)"),
+)
+"""What files begin with that are not read, and what to do about it."""
+_MAGIC_BYTES: Final = 6
+_ENCODED: Final = re.compile(r"content-transfer-encoding:\s*quoted-printable", re.IGNORECASE)
+
+
+def decoded(lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines, those of a mail in quoted-printable as they were written.
+
+    Of parts that were one line the last stands for it, the others are blank.
+    """
+    encoded, parts = False, ""
+    for line in lines:
+        encoded = encoded or bool(_ENCODED.match(line))
+        if not encoded:
+            yield line
+        elif line.rstrip("\r\n").endswith("="):
+            parts += line
+            yield "\n"
+        else:
+            whole = (parts + line).encode("utf-8", "surrogateescape")
+            parts = ""
+            yield quopri.decodestring(whole).decode("utf-8", errors="replace")
 
 
 class Lines:
@@ -40,9 +76,13 @@ class Lines:
         """
         with _reading(self._path):
             self._file.seek(0)
-            packed = self._file.read(len(_GZIP)) == _GZIP
+            head = self._file.read(_MAGIC_BYTES)
             self._file.seek(0)
-            stream = gzip.GzipFile(fileobj=self._file) if packed else self._file
+            for begins, why in _UNREAD:
+                if re.match(begins, head, re.DOTALL):
+                    raise OSError(why)
+            unpack = next((_PACKED[magic] for magic in _PACKED if head.startswith(magic)), None)
+            stream: Any = self._file if unpack is None else unpack(self._file)
             while line := stream.readline(LINE_BYTES_MAX):
                 last = line
                 while not last.endswith(b"\n") and (part := stream.readline(LINE_BYTES_MAX)):
@@ -76,5 +116,5 @@ def opened(path: Path) -> Iterator[Lines]:
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise LogError(f"{path}: cannot be read: {error}") from error

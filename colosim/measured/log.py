@@ -12,7 +12,8 @@ Such a log comes from ``-trace 'colo_*' -trace migrate_set_state -trace 'migrati
   time since the event before, in microseconds)
 
 Beside trace events, or without any, it may have the monitor's (`colosim.measured.qmp`): their names
-are in capitals.  Lines may be quoted as in a mail (``> ``), and wrapped.
+are in capitals.  Lines may be quoted as in a mail (``> ``) and wrapped, or as a
+web page has them (``&gt;``).
 
 Anything else on a line, before an event or on lines of its own, is not an error: trace events of
 other subsystems are counted, and so are lines that are no event at all.  A last line that was cut
@@ -26,11 +27,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import unescape
 from typing import Final, NamedTuple
 
 from colosim.errors import LogError
 from colosim.measured import qmp
-from colosim.measured.lines import LINE_BYTES_MAX
+from colosim.measured.lines import LINE_BYTES_MAX, decoded
 from colosim.measured.rows import Rows
 
 
@@ -138,8 +140,8 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
     number = other_events = unknown_lines = 0
     truncated = multifd = False
     begun = ""
-    for number, line in enumerate(lines, start=1):
-        text = _MARKS.sub("", line[:LINE_BYTES_MAX].rstrip("\r\n"))
+    for number, line in enumerate(decoded(lines), start=1):
+        text = _MARKS.sub("", unescape(line[:LINE_BYTES_MAX].rstrip("\r\n")))
         whole = line.endswith("\n")
         joined = f"{begun} {text.strip()}"
         if begun and _goes_on(text, joined):

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from colosim.analysis.standstill import standstill
 from colosim.cli.main import main
 from colosim.errors import LogError
 from colosim.measured.imported import ImportedRun, import_run, import_runs, write_imported
@@ -300,3 +301,16 @@ def test_events_of_another_run_are_refused(tmp_path: Path) -> None:
     (tmp_path / "primary.json").write_text(SAID.replace("17959", "17969"))
     with pytest.raises(LogError, match="are both of the primary"):
         import_run(tmp_path / "primary.json", TRACES[0])
+
+
+def test_explain_of_events_alone_names_every_step_that_it_may_be(tmp_path: Path) -> None:
+    """Between the stop and the end no step is shown: all that block are told, none is simulated."""
+    (tmp_path / "transcript.txt").write_text(STOOD_STILL)
+    told = standstill(import_run(tmp_path / "transcript.txt"))
+    (primary,) = told.stands
+    assert (primary.step, *primary.or_in)[0] == "RAM stream"
+    assert "VMSTATE_LOADED" in primary.or_in
+    assert primary.stood_ns == 25_130_046_000
+    assert not told.simulated
+    assert told.ended_by[0].endswith("primary: leaves COLO with an error")
+    assert "a monitor's events do not" in str(told)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import html
 import json
+import lzma
+import quopri
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -305,3 +310,46 @@ def test_what_was_not_measured_is_nowhere_a_number(tmp_path: Path) -> None:
         for default in ("kvm-xeon", "1 GiB", "2000 pages", "every default"):
             assert default not in text
         assert "<dd>not known</dd>" in text
+
+
+# ---- how a log comes -----------------------------------------------------------------------------
+
+
+TRACED = PRIMARY.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzip.compress(TRACED.encode()),
+        bz2.compress(TRACED.encode()),
+        lzma.compress(TRACED.encode()),
+        TRACED.replace("\n", "\r\n").encode(),
+        "".join(f"Nov 29 22:03:43 host qemu[7]: {line}\n" for line in TRACED.splitlines()).encode(),
+        "".join(f"{json.dumps({'log': line})}\n" for line in TRACED.splitlines()).encode(),
+        b"<pre>\n" + html.escape(f"> {TRACED[:-1]}".replace("\n", "\n> ")).encode() + b"\n</pre>\n",
+        b"Content-Transfer-Encoding: quoted-printable\n\n" + quopri.encodestring(TRACED.encode()),
+    ],
+    ids=["gz", "bz2", "xz", "crlf", "journal", "docker", "html", "quoted-printable"],
+)
+def test_a_log_is_read_however_it_comes(tmp_path: Path, data: bytes) -> None:
+    """Packed, behind others' prefixes, or in a mail: the same events with the same times."""
+    path = tmp_path / "any.log"
+    path.write_bytes(data)
+    assert rows(import_run(path)) == rows(import_run(PRIMARY))
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        (b"\x28\xb5\x2f\xfd" + bytes(9), r"packed by zstd: unpack it"),
+        (TRACED.encode("utf-16"), r"it is UTF-16: make it UTF-8 \(iconv"),
+        (lzma.compress(TRACED.encode())[:-40], "cannot be read"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_named(tmp_path: Path, data: bytes, wanted: str) -> None:
+    """With what to do about it, rather than as a log without events."""
+    path = tmp_path / "any.log"
+    path.write_bytes(data)
+    with pytest.raises(LogError, match=wanted):
+        import_run(path)
