@@ -30,12 +30,9 @@ def fit_own(
 ) -> tuple[Fit, dict[str, Link], list[OwnRun]]:
     """Fit costs to the run directories of imported logs.
 
-    Without a ``base`` what they do not determine is kept as in `DEFAULT_HOST`, of runs that were
-    stated to be under software emulation as in the laboratory's preset of their design.  The links
-    that are estimated come back with the fit, by the name of the run.
+    Beside what `fit_logs` returns: the runs.
 
-    :raises LogError: if one is no such directory, two have one name, the runs show no checkpoint,
-        or a stage's residuals are beyond measure.
+    :raises LogError: if one is no such directory, two have one name, or as `fit_logs`.
     """
     read = [read_own(source) for source in sources]
     found = [own for own in read if not designs or own.run.design in designs]
@@ -44,6 +41,18 @@ def fit_own(
         raise LogError(f"two runs are called {twice!r}: a fit tells runs by their names")
     if not found:
         raise LogError("none of the runs is of the designs that --design names")
+    return *fit_logs(found, base=base), found
+
+
+def fit_logs(found: Sequence[OwnRun], *, base: str | None = None) -> tuple[Fit, dict[str, Link]]:
+    """Fit costs to runs.
+
+    Without a ``base`` what they do not determine is kept as in `DEFAULT_HOST`, of runs that were
+    stated to be under software emulation as in the laboratory's preset of their design.  The links
+    that are estimated come back with the fit, by the name of the run.
+
+    :raises LogError: if the runs show no checkpoint, or a stage's residuals are beyond measure.
+    """
     if base is None:
         emulated = found[0].accelerator == TCG
         base = host_preset(found[0].run) if emulated else DEFAULT_HOST
@@ -57,7 +66,7 @@ def fit_own(
                 f"{residual.runs} runs: they are not of one pair of hosts, or their network, "
                 "design or guest RAM is not what was stated"
             )
-    return made, links, found
+    return made, links
 
 
 def notes_of(found: Fit, links: Mapping[str, Link], runs: Sequence[OwnRun]) -> list[str]:

@@ -111,7 +111,7 @@ def read_own(path: str | PathLike[str]) -> OwnRun:
         name=run.scenario.name,
         design=run.design,
         qemu=source.get("qemu") or "",
-        conditions=Conditions(**conditions) if conditions else _conditions(run.scenario),
+        conditions=Conditions(**conditions) if conditions else conditions_of(run.scenario),
         checkpoints=checkpoints_of(rows),
         fault=None,
     )
@@ -148,7 +148,7 @@ def _accelerator(scenario: Scenario) -> str | None:
     return host.accelerator if stated else None
 
 
-def _conditions(scenario: Scenario) -> Conditions:
+def conditions_of(scenario: Scenario) -> Conditions:
     """Return the conditions that were stated; what no fit asks for is left empty."""
     network = scenario.network
     stated = "network" in scenario.model_fields_set

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from colosim.measured.logs_alone import Alone
     from colosim.measured.validation import ValidatedRun
 
 _DIGITS = 4
+_YES = {True: "yes", False: "no"}
 _STAGE_COLUMNS = (
     "id",
     "design",
@@ -71,7 +73,7 @@ def tables(runs: Sequence[ValidatedRun]) -> dict[str, str]:
         struck = run.fault.measured
         head = (run.id, run.design, struck.fault, struck.victim, struck.when)
         faults += [
-            (*head, name, *("yes" if value else "no" for value in both))
+            (*head, name, *(_YES[value] for value in both))
             for name, both in run.fault.shown().items()
         ]
         faults += [
@@ -123,16 +125,28 @@ def pauses(runs: Sequence[ValidatedRun]) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(tables(runs)["pause.csv"]))
 
 
+def logs_alone_table(alone: Sequence[Alone]) -> str:
+    """Return a row for each run that was simulated with costs that logs alone gave."""
+    rows = [(*one[:2], _YES[one.limited], *one[3:5], _share(one.error)) for one in alone]
+    return csv_text(("host", "id", "limited", "measured_ns", "simulated_ns", "error"), rows)
+
+
 def write(
-    folder: Path, runs: Sequence[ValidatedRun], left_out: Sequence[ValidatedRun] = ()
+    folder: Path,
+    runs: Sequence[ValidatedRun],
+    left_out: Sequence[ValidatedRun] = (),
+    alone: Sequence[Alone] = (),
 ) -> None:
     """Write tables into `folder`.
 
-    `left_out`: the runs simulated with costs fitted without them, for ``cross-validation.csv``.
+    `left_out`: the runs simulated with costs fitted without them, for ``cross-validation.csv``;
+    `alone`: those simulated with costs that logs alone gave, for ``logs-alone.csv``.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     texts = tables(runs)
+    if alone:
+        texts["logs-alone.csv"] = logs_alone_table(alone)
     if left_out:
         texts["cross-validation.csv"] = errors(left_out)
     for name, text in texts.items():

@@ -77,13 +77,15 @@ def command(
     compared = client_validation.validate(clients)
     if record is not None:
         from colosim.measured.client_record import write_clients
+        from colosim.measured.logs_alone import logs_alone
         from colosim.measured.validation_record import write
 
         if compared:
             write_clients(record, compared)
     if record is not None and validated:
         costs_without = left_out or cross_validation_costs(runs)
-        write(record, validated, validate(runs, own, costs_of=costs_without, jobs=jobs))
+        unseen = validate(runs, own, costs_of=costs_without, jobs=jobs)
+        write(record, validated, unseen, () if sources else logs_alone(jobs=jobs))
         draw(validated, record / "pause.svg")
     if plot is not None:
         draw(validated, plot)
