@@ -73,7 +73,16 @@ def loads(
             if wrong := _refusal(name, known_designs, prefix):
                 reading.report(path, at, wrong)
     made: Scenario = reading.whole()
+    if folder is not None and made.measured:
+        own = {design: _beside(folder, name) for design, name in made.measured.items()}
+        made = made.model_copy(update={"measured": own})
     return made
+
+
+def _beside(folder: FilePath, name: str) -> str:
+    """Return the path of a run directory as it stands beside the scenario file, if it does."""
+    path = folder / name
+    return path.as_posix() if path.is_dir() else name
 
 
 def _resolve_aliases(root: Mapping, resolved: Callable[[str], str]) -> None:

@@ -152,7 +152,7 @@ class Scenario(Section):
         default_factory=dict
     )
     """Measured tables to show beside the simulated, by design; or run directories of imported
-    logs, from the current folder."""
+    logs, from the scenario file or the current folder."""
     expect: Annotated[dict[str, dict[str, Bound]], Expectations()] = Field(default_factory=dict)
     """Bounds on the summary by design ('*': every design), such as
     {split: {pause_ns.p99: < 100 ms}}.

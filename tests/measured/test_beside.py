@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from colosim.analysis.compare import compare
+from colosim.analysis.stage_difference import stage_differences
 from colosim.analysis.standstill import standstill
 from colosim.cli.main import main
 from colosim.errors import LogError
 from colosim.measured.imported import import_run, write_imported
 from colosim.plots.style import looks
 from colosim.runs.stored import read_run
-from colosim.scenario import loads
+from colosim.scenario import load, loads
 
 DATA = Path(__file__).parent / "data"
 SHORT = ("run", "idle", "--designs", "qemu-11", "--set", "checkpoints=4", "--set", "warmup=0")
@@ -53,6 +54,11 @@ def test_a_scenario_names_a_run_directory_as_measured(runs: Path) -> None:
         f"name: x\ncheckpoints: 2\ndesigns: [qemu-11]\nmeasured: {{qemu-11: {runs / '1gbit'}}}"
     )
     assert compare(scenario).measured["qemu-11"]["pause_ns.p50"] == 180_571_000
+    (runs / "x.yaml").write_text(
+        "name: x\ncheckpoints: 2\ndesigns: [qemu-11]\nmeasured: {qemu-11: 1gbit}"
+    )
+    beside_it = compare(load(runs / "x.yaml"), ["qemu-11"])
+    assert beside_it.measured["qemu-11"]["pause_ns.p50"] == 180_571_000
 
 
 def test_diff_of_a_real_and_a_simulated_run_goes_by_stage(
@@ -67,6 +73,11 @@ def test_diff_of_a_real_and_a_simulated_run_goes_by_stage(
         assert "\npause " in shown
         assert "lock hold" not in shown
     assert main(["diff", real, real]) == 0
+    simulated_run = read_run(simulated)
+    costs = simulated_run.scenario.hosts.primary.costs
+    by_column = {one.column: one for one in stage_differences(read_run(real), simulated_run)}
+    sync = simulated_run.checkpoints.primary_bitmap_sync_ns.median()
+    assert by_column["primary_bitmap_sync_ns"].right == sync - costs.stream_start_ns
 
 
 def test_explain_tells_where_a_real_run_stands(
