@@ -376,11 +376,13 @@ class OpenLoop(Workload):
     def _begin(self) -> None:
         run, planned = self.run_ns, self._planned
         self._served_ns, self._free_ns = -1, run
-        came, full = planned.came(run), planned.first + self._taken + 1 + TAP_FRAMES
-        if came > full:
+        keeps = self._taken + 1 + TAP_FRAMES
+        came = planned.came(run, keeps + self.part)
+        while came - planned.first > keeps:
+            full = planned.first + keeps
             self.dropped += came - full
             self.lose(planned.drop(full, came))
-            came = planned.first + self._taken + 1 + TAP_FRAMES
+            came = planned.came(run, keeps + self.part)
         if self.stop_ns >= 0:
             self.met_pause += came - planned.first - self._met_open + self._met_held
             self._met_open, self._met_held = came - planned.first, 0
@@ -406,8 +408,12 @@ class OpenLoop(Workload):
         self._held_ns = np.zeros(0, np.int64)
 
     def _close(self, end_ns: int) -> None:
-        planned = self._planned
-        came = planned.came(end_ns + self.latency_ns)
-        self.requests = self._arrivals.made - (len(planned.all) - came)
+        planned, last_ns = self._planned, end_ns + self.latency_ns
         self.lose(self._held)
+        came = planned.came(last_ns, self.part)
         self.lose(planned.all, slice(planned.first, came))
+        while came == len(planned.all):
+            planned.first = came
+            came = planned.came(last_ns, self.part)
+            self.lose(planned.all, slice(planned.first, came))
+        self.requests = self._arrivals.made - (len(planned.all) - came)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from colosim.runs.run import simulate
 from colosim.runs.simulation import Simulation
 from colosim.scenario import loads
+from colosim.service.open_loop import OpenLoop
 from tests.fast_host import ON_FAST_HOSTS
+
+if TYPE_CHECKING:
+    import pytest
 
 STORM = """
 name: storm
@@ -213,3 +217,23 @@ def test_a_secondary_that_resumes_with_the_primary_sends_nothing_again() -> None
     late, together = (seen(long, network__delayed_ack=ack) for ack in (True, False))
     assert sum(late["service"]["forced"].values()) >= 5
     assert sum(together["service"]["forced"].values()) == 0
+
+
+def test_a_guest_that_stands_for_long_loses_requests_part_by_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What comes in a long stop is dropped and counted in parts, whatever their size."""
+    alone = STORM.replace("designs: [qemu-5.1]", "designs: [unprotected]").partition("  secondary")
+    frozen = alone[0] + "faults: [{freeze: primary, at: 1 s%s}]\n"
+    found = []
+    for part in (OpenLoop.part, 100):
+        monkeypatch.setattr(OpenLoop, "part", part)
+        found += [
+            seen(frozen % lasts, "unprotected", service__arrivals={"regular": "2000 /s"})["service"]
+            for lasts in ("", ", for: 10 s")
+        ]
+    stands, goes_on, *others = found
+    assert others == [stands, goes_on]
+    assert (stands["requests"], stands["dropped"]) == (24_000, 0)
+    assert stands["unanswered"] >= 22_000
+    assert goes_on["dropped"] > 18_000
