@@ -47,6 +47,8 @@ _Reader = Annotated[str, Choice(("primary", "secondary", *SOCKETS), "a side or a
 class StepMoment(Section):
     """A moment of the protocol: a step of a checkpoint, and how far it is."""
 
+    example = "{checkpoint: 3, step: 'primary: RAM stream'}"
+
     checkpoint: Annotated[int, Measure(units.COUNT, 0, 10**9)]
     """Which checkpoint, from 0."""
     step: Annotated[
@@ -73,6 +75,8 @@ class RandomMoment(Section):
 
     A fault that ends by itself strikes again and again, one that does not strikes once.
     """
+
+    example = "{rate: 2 /day}"
 
     rate_per_gigaday: Annotated[int, Measure(units.FAULT_RATE, 1, 10**3 * units.S_PER_GIGADAY)]
     """How often: strikes in a second, minute, hour or day."""

@@ -92,6 +92,10 @@ class Reading:
         if isinstance(reads, Each):
             return self._each(reads, node, path, at, name)
         if isinstance(node, Mapping):
+            required = any(field.is_required() for field in reads.model_fields.values())
+            if forms and required and not node.entries:
+                empty = f"{name}nothing stands in the braces; expected one of {forms.examples}"
+                return self.report(path, at, empty)
             return self._section(reads, node, path, forms, base)
         such_as = f", such as {reads.example}" if reads.example else ""
         return self.report(path, at, f"{name}expected a mapping of keys to values{such_as}")

@@ -260,6 +260,12 @@ class Forms:
         """Groups of keys of which only one may be given."""
         return tuple(tuple(form.keys()) for form in sections_in(self)) if self._excludes else ()
 
+    @property
+    def examples(self) -> str:
+        """An example of each."""
+        parts = (part.kind if isinstance(part, Measure) else part for part in self.members)
+        return ", ".join(filter(None, (getattr(part, "example", "") for part in parts)))
+
 
 def shape(field: FieldInfo) -> Any:
     """Return what reads a field: a `Reader`, a section's class, `Forms`, or `Each` of these."""

@@ -7,6 +7,7 @@ frame on that is out of order, and for the last before the stops, it goes frame 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from heapq import heappop, heappush
 from typing import Final
@@ -46,13 +47,31 @@ class ClosedClients(FrameByFrame):
         if not self._keeps_order:
             self._rest_ns = self.run_ns
             return
+        self._limit_ns = min(limit_ns, self._asks_ns, self._rest_ns)
+        made = -1
+        while self._state.made != made:
+            made = self._state.made
+            self._answer_part()
+            self._go_on_in_order()
+
+    def _answer_part(self) -> None:
+        """Answer at once what waits for nothing, so that a long epoch needs little memory."""
+        rows = self._rows
+        gone = bisect_right(rows.leaves, self._stop_at) - 1
+        if self.mode == DIRECT and gone >= max(self.part // 2, len(self._state.queue)):
+            self._leave_in_order(gone)
+            self._answer_all()
+            rows.forget(gone)
+            self._state.queue = []
+
+    def _go_on_in_order(self) -> None:
+        """Go through a part of the arrivals before the limit."""
         rows, clients, compared = self._rows, self._state.clients, self.mode == COMPARED
         hop_ns, echo_ns, timeout_ns = self.hop_ns, self.echo_ns, self.settings.output.timeout_ns
         mute_ns = NEVER if self.mute_ns is None else self.mute_ns
         drifted_ns, last_theirs = self.drifted_ns, rows.last_theirs
         overtakes = self.newest_first and self._think_ns is None
         back_ns, kind, _ = self._goes_on(hop_ns, 0)
-        self._limit_ns = min(limit_ns, self._asks_ns, self._rest_ns)
         for number, connection, arrived, done_ns, copied_ns, differs in self._served():
             leaves = mine = done_ns + hop_ns
             if compared:
@@ -93,8 +112,8 @@ class ClosedClients(FrameByFrame):
         mirror_ns, later_ns, thinks = self.mirror_ns, self.later_ns, self._think_ns is not None
         clients, odd = state.clients, state.odd
         first, work, whole, differing, *_ = draw.block(state.made)
-        copied_ns, end = 0, first + len(work)
-        while clients and clients[0][0] < self._limit_ns:
+        copied_ns, end, last = 0, first + len(work), state.made + self.part
+        while clients and clients[0][0] < self._limit_ns and state.made < last:
             at_ns, _, connection = clients[0]
             if thinks:
                 self._latest_ns = at_ns
@@ -161,12 +180,15 @@ class ClosedClients(FrameByFrame):
         """Go frame by frame up to then, and leave all as it was."""
         self._plan_until(until_ns)
         state, held = self._state, self._held
+        differs, drifted = self._differs, self._drifted
         guests = self._free_ns, self.copies, self.copies_free_ns
         self._state, self._held = state.copied(), list(held)
+        self._differs, self._drifted = set(differs), set(drifted)
         self._stop_at = until_ns
         self._secondary_stop_at = NEVER if self.mute_ns is None else self.mute_ns
         self._go_by_frames(since_ns, first=first)
         self._state, self._held, self._gone = state, held, 0
+        self._differs, self._drifted = differs, drifted
         self._free_ns, self.copies, self.copies_free_ns = guests
         self._out.clear()
 

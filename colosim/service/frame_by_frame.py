@@ -94,7 +94,7 @@ class FrameByFrame(WaitingClients):
 
     def _repeat(self) -> None:
         """Let the secondary execute once more what was in the state already."""
-        for request, came_ns, work_ns in self._again:
+        for request, came_ns, work_ns in self._again if self.mode == COMPARED else ():
             done_ns = self.execute_copy(came_ns, work_ns)
             if self.newest_first and done_ns <= self._secondary_stop_at:
                 self._send(done_ns + self.echo_ns, 1, request)
@@ -114,11 +114,9 @@ class FrameByFrame(WaitingClients):
         self._differs.difference_update(self._drifted)
         self._drifted.clear()
         settled = self._settled = bisect_left(rows.leaves, since_ns)
-        self._gone = gone = bisect_right(rows.leaves, self._stop_at - hop_ns, 0, settled)
+        gone = bisect_right(rows.leaves, self._stop_at - hop_ns, 0, settled)
         self._take_back(gone)
-        if self.on_over is not None:
-            self._out = [(self._request(i), rows.leaves[i] + hop_ns) for i in range(gone)]
-            self._gone = 0
+        self._leave_in_order(gone)
         rest = [self._request(i) for i in range(gone, max(len(rows.leaves), len(state.queue)))]
         state.queue = []
         held = zip(rest, rows.leaves[gone:settled], strict=False)
@@ -141,6 +139,14 @@ class FrameByFrame(WaitingClients):
             self._repeat()
         self._wait_on()
         self._go_through(first=first)
+
+    def _leave_in_order(self, gone: int) -> None:
+        """Let the first answers leave that come in order."""
+        if self.on_over is None:
+            self._gone = gone
+        else:
+            leaves = self._rows.leaves
+            self._out = [(self._request(i), leaves[i] + self.hop_ns) for i in range(gone)]
 
     def _request(self, index: int) -> Request:
         """Return one of this epoch's."""

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 class OpenLoop(Workload):
     """Requests that arrive by themselves."""
 
-    part = 4 * BLOCK
-    """How many are answered at once where nothing is compared."""
-
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
         super().__init__(settings, on_answers)
         self._arrivals = Arrivals(settings)

@@ -91,6 +91,11 @@ class Rows:
     last_theirs: dict[int, int] = field(default_factory=dict)
     """Of each connection when the secondary's last answer comes."""
 
+    def forget(self, count: int) -> None:
+        """Forget the first of them."""
+        for part in (self.numbers, self.connections, self.arrived, self.mine, self.leaves):
+            del part[:count]
+
 
 class Draw:
     """What belongs to a request by its number; old blocks are forgotten."""

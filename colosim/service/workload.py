@@ -78,6 +78,8 @@ class Workload:
     """Is told of requests that are over, and when their answers left, -1 for never."""
     _resent: tuple[Times, Times] | None = None
     """Requests that came once more, by their numbers, and when they came first."""
+    part = 1 << 14
+    """How many are answered at once where nothing is compared."""
 
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
         service, output = settings.service, settings.output

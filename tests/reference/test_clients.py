@@ -67,6 +67,7 @@ class OfCase(Workload):
     """Clients whose lags and scan are those of a case."""
 
     case: Case
+    part = 5
     loads = 0
     made = 0
 
@@ -99,8 +100,6 @@ class OfCase(Workload):
 
 class Given(OfCase, OpenLoop):
     """Requests that come as the case says."""
-
-    part = 5
 
     def __init__(self, case: Case) -> None:
         super().__init__(settings_of(case), self.take)

@@ -115,3 +115,24 @@ def test_measured_requests_are_in_order() -> None:
     """A request that stands behind a later one is refused."""
     with pytest.raises(ScenarioError, match="10000000 ns stands behind one of 20000000 ns"):
         loads("name: s\nservice: {arrivals: {csv: r.csv, values: 20ms 10ms}}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("service: {arrivals: {}}", ["{poisson: 200 /s}", "{clients: 8, think: 5 ms}"]),
+        (
+            "service: {arrivals: {poisson: 2 /s}, time: {}}",
+            ["{fixed: 1 ms}", "{exponential: 1 ms}"],
+        ),
+        ("service: {arrivals: {poisson: 2 /s}, divergence: {}}", ["10%", "{rate: 0.2 /s}"]),
+        ("faults: [{freeze: primary, at: {}}]", ["200 ms", "{rate: 2 /day}"]),
+    ],
+)
+def test_empty_braces_are_told_every_form(text: str, expected: list[str]) -> None:
+    """Where a value has several forms, nothing between braces is one fault with all of them."""
+    with pytest.raises(ScenarioError) as caught:
+        loads(f"name: empty\n{text}\n")
+    (fault,) = caught.value.faults
+    assert "nothing stands in the braces; expected one of" in str(fault)
+    assert all(form in str(fault) for form in expected)

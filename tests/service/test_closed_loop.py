@@ -1,0 +1,94 @@
+"""Clients that wait for answers, gone through ahead of time and in parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from colosim.scenario.service import (
+    ClosedLoop,
+    ExponentialTime,
+    FixedTime,
+    Output,
+    Percentiles,
+    SecondaryLag,
+    Service,
+)
+from colosim.service.closed_loop import ClosedClients
+from colosim.service.workload import Settings
+
+if TYPE_CHECKING:
+    from colosim.service.draws import Times
+
+MS = 10**6
+Answers = list[tuple[int, int]]
+
+
+def clients(mode: str, answers: Answers, **service: object) -> ClosedClients:
+    """Return 16 clients that think for 2 ms, whose answers are noted."""
+
+    def note(at_ns: Times, latencies_ns: Times) -> None:
+        answers.extend(zip(at_ns.tolist(), latencies_ns.tolist(), strict=True))
+
+    values = {"protocol": "tcp", "time": ExponentialTime(exponential_ns=2 * MS), **service}
+    arrivals = ClosedLoop(clients=16, think_ns=2 * MS)
+    settings = Settings(Service(arrivals=arrivals, **values), Output(), mode, 25_000, 1)
+    return ClosedClients(settings, note)
+
+
+def epochs(looks: int, handshake: FixedTime | None) -> tuple[Answers, list[object]]:
+    """Return answers and forced checkpoints of 30 epochs."""
+    lag = SecondaryLag(first=Percentiles(p50_ns=9 * MS, p90_ns=30 * MS), later_ns=MS)
+    answers: Answers = []
+    workload = clients(
+        "compared",
+        answers,
+        response_bytes=65536,
+        secondary_lag=lag,
+        handshake=handshake,
+        divergence=20_000,
+    )
+    forced: list[object] = []
+    run = 0
+    workload.begin(0, 0, loaded=False)
+    for epoch in range(30):
+        for look in range(looks):
+            workload.forces(run + 20 * MS + look * MS)
+            workload.copies_by(run + look * 9 * MS)
+        found = workload.forces(run + 20 * MS)
+        forced.append(found)
+        stop = run + 20 * MS if found is None else found[0]
+        workload.stop(stop + 200_000, stop + 50_000)
+        workload.commit(stop + 4 * MS)
+        run = stop + (5 + epoch % 3) * MS
+        workload.begin(run, run - 500_000)
+    workload.close(run)
+    return answers, forced
+
+
+@pytest.mark.parametrize("handshake", [None, FixedTime(fixed_ns=MS)])
+def test_looking_ahead_leaves_all_as_it_was(handshake: FixedTime | None) -> None:
+    """However often the future was asked for, the same answers leave and differ."""
+    plain, looked = epochs(0, handshake), epochs(3, handshake)
+    assert len(plain[0]) > 50
+    assert any(plain[1])
+    assert looked == plain
+
+
+def test_a_long_epoch_is_answered_in_parts() -> None:
+    """Where nothing is compared, what is answered is not kept; the answers are the same."""
+    found: list[Answers] = []
+    kept = []
+    for part in (100, 10**6):
+        answers: Answers = []
+        workload = clients("direct", answers)
+        workload.part = part
+        workload.begin(0, 0, loaded=False)
+        workload.stop(3000 * MS, 3000 * MS)
+        kept.append(len(workload._rows.leaves))
+        workload.close(3000 * MS)
+        found.append(answers)
+    assert found[0] == found[1]
+    assert kept[0] <= 100  # one part
+    assert kept[1] > 1000
