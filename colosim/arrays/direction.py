@@ -383,17 +383,18 @@ class Direction:
             ahead = ahead - other.ahead
         start = np.maximum(room, self.drained - one.write_ns)
         large = behind & (one.size > self.send_buffer // 4)
-        if some(large):
+        if self._last is not None and some(large):
             written = np.maximum(now + one.write_ns, room)
-            left = self._left_behind_stream(one, now, written, large)
+            left = self._left_behind_stream(one, self._last, now, written, large)
             start = np.where(large, left - np.maximum(one.write_ns, one.link_ns), start)
         one.start = np.where(behind, start, one.start)
         one.filled_from = np.where(behind, np.maximum(now, room - one.write_ns), one.filled_from)
 
-    def _left_behind_stream(self, one: Transfer, now: Ints, written: Ints, large: Masks) -> Ints:
+    def _left_behind_stream(
+        self, one: Transfer, stream: Transfer, now: Ints, written: Ints, large: Masks
+    ) -> Ints:
         """Return when a large write behind a stream has left, where that is in closed form."""
-        stream = self._last
-        if stream is None or stream is not self._last_put:
+        if stream is not self._last_put:
             self.env.refuse(large, LARGE_BEHIND)
             return now
         left = np.maximum(written, self.drained + one.link_ns)

@@ -257,9 +257,8 @@ class Calm:
         pace, drained, room = self._ends.pace, self._ends.drained_ns, self._room_ns(amount)
         link_ns = pace.link_ns(amount)
         start, leaves_from = max(room, drained - write_ns), drained
-        if self._is_large(amount):
-            left = self._left_behind_stream_ns(amount, write_ns)
-            assert left is not None  # noqa: S101 - else it is not taken
+        left = self._left_behind_stream_ns(amount, write_ns) if self._is_large(amount) else None
+        if left is not None:
             start, leaves_from = left - max(write_ns, link_ns), -1
         return Transfer(
             start,

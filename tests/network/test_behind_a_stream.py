@@ -92,3 +92,12 @@ def test_it_is_taken_and_agrees_with_the_reference() -> None:
         for key, (at_ns, reason) in stock.ends.items():
             assert calm.ends[key][0] == pytest.approx(at_ns, abs=4 * chunk_ns)
             assert calm.ends[key][1] == reason
+
+
+def test_behind_a_message_that_nagle_holds_back_there_is_no_stream_to_wait_for() -> None:
+    """A large write into a small send buffer leaves when the message does."""
+    network = "{latency: 1 ms, send_buffer: 16 KiB, nagle: true, delayed_ack: false}"
+    script = [Passes(PRIMARY, 13), Passes(PRIMARY, 13), Passes(PRIMARY, 10 * KIB, (1000, 1000))]
+    ends = told(script, network).ends
+    assert ends["primary", 2] == (1000, "")
+    assert ends["secondary", 2] == (4_249_000, "")
