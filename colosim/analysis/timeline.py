@@ -225,7 +225,7 @@ def story(simulation: Simulation, excerpt: Excerpt, *, recovered: bool) -> Story
         return Story(0, None, ())
     first, checkpoint, end = _Chapter(simulation, excerpt.events, recovered=recovered).bounds()
     begins = excerpt.events[first][0]
-    narrator = _Narrator(excerpt.marks, begins)
+    narrator = _Narrator(excerpt.marks, begins, starts_apart=simulation.starts_apart)
     told = []
     for at_ns, event, value in excerpt.events[first:end]:
         words = narrator.describe(event, value)
@@ -312,7 +312,8 @@ class _Chapter:
 class _Narrator:
     """Tells events in words, as they are meant by what came before them."""
 
-    def __init__(self, marks: list[Timed], begins_ns: int) -> None:
+    def __init__(self, marks: list[Timed], begins_ns: int, *, starts_apart: bool) -> None:
+        self._starts_apart = starts_apart
         self._off: set[str] = set()
         self._dead: set[str] = set()
         self._silent: set[str] = set()
@@ -345,4 +346,6 @@ class _Narrator:
                 pass
             case ev.OnSide(side) if side in down:
                 return None
+            case ev.CheckpointEnded(outcome) if self._starts_apart and not value:
+                return Phrase("pair", f"checkpoint 0, COLO's start, {outcome}")
         return describe(event, value)

@@ -147,7 +147,7 @@ def _run(design: type[Design], columns: Columns, places: Ints, answers: Answers)
     pair = Pair(scenario, design(), own_names(design), len(columns))
     pair.run()
     summary = Summary(pair)
-    keys = dict(summary.keys(scenario.warmup))
+    keys = dict(summary.keys(scenario.warmup, starts_apart=pair.starts_apart))
     pair.env.refuse(np.asarray(pair.ends[-1]) > scenario.horizon_ns, "past the horizon")
     for why, mask in pair.env.refused.items():
         answers.refuse(places[np.asarray(mask)], why)

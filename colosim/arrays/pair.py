@@ -15,7 +15,7 @@ from colosim.designs.frame import primary_thread, secondary_thread
 from colosim.designs.sides import sides_of
 from colosim.host.host import hosts_of
 from colosim.network.connection import Connection, ack_phase_ns
-from colosim.trace.events import COMMITTED, OTHER, CheckpointEnded
+from colosim.trace.events import COMMITTED, OTHER, SECONDARY, CheckpointEnded
 from colosim.trace.record import Record
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Pair:
         self.primary, self.secondary = sides
         self.primary.disk = self.secondary.disk = disk
         self.primary.on_end = self._checkpoint_ends
+        self.starts_apart = traits.starts_apart(kvm=hosts[SECONDARY].kvm)
 
     def run(self) -> None:
         """Run to the end of the last checkpoint.

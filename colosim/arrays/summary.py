@@ -225,9 +225,12 @@ class Summary:
                 if some(is_open):
                     rows[-1] = _put(is_open, np.maximum(rows[-1], last - since), rows[-1])
 
-    def keys(self, warmup: int) -> Iterator[tuple[str, Any]]:
+    def keys(self, warmup: int, *, starts_apart: bool) -> Iterator[tuple[str, Any]]:
         """Yield what a summary says of a run without faults, in whole numbers."""
         quantities = self.quantities()
+        if starts_apart:
+            warmup = max(warmup, 1)
+            yield "start_pause_ns", quantities[PAUSE][0]
         for of, name in _SUMMED_UP.items():
             for statistic, values in _distribution(np.array(quantities[of][warmup:])):
                 yield f"{name}.{statistic}", values

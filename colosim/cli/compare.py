@@ -83,6 +83,7 @@ def _print(comparison: Comparison) -> None:
         marked_verdict,
         print_assumed,
         print_sentence,
+        print_start,
         print_table,
         verdict_style,
     )
@@ -102,6 +103,7 @@ def _print(comparison: Comparison) -> None:
         rows += _lines(comparison, quantity, cells)
     styles = {verdict: verdict_style(verdict.rstrip("*")) for verdict in verdicts}
     print_table(comparison.scenario.name, ["", *designs], rows, styles=styles)
+    print_start(comparison.runs.values())
     print_assumed(comparison.runs.values())
     for design, run in comparison.runs.items():
         if has_reason_below(run):

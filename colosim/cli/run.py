@@ -211,6 +211,7 @@ def _print_runs(scenario: Scenario, runs: Sequence[Run]) -> None:
         marked_verdict,
         print_assumed,
         print_sentence,
+        print_start,
         print_table,
         verdict_style,
     )
@@ -231,6 +232,7 @@ def _print_runs(scenario: Scenario, runs: Sequence[Run]) -> None:
         rows.append(cells)
     styles = {marked_verdict(run): verdict_style(run.verdict) for run in runs}
     print_table(scenario.name, ("design", "verdict", *shown), rows, styles=styles)
+    print_start(runs)
     print_assumed(runs)
     for run in runs:
         if run.verdict != "violated" and has_reason_below(

@@ -51,6 +51,19 @@ def print_assumed(runs: Iterable[Run]) -> None:
         print_sentence(note)
 
 
+def print_start(runs: Iterable[Run]) -> None:
+    """Print how long the guest stood in COLO's start, where statistics leave that out."""
+    from colosim.runs.wording import value_in_words
+
+    key = "start_pause_ns"
+    told = [
+        f"{value_in_words(run.summary, key)} ({run.design})" for run in runs if run.summary.get(key)
+    ]
+    if told:
+        start = "COLO's start, which is not among these checkpoints, flushes all of guest RAM"
+        print_sentence(f"{start}: a pause of {', '.join(told)}.")
+
+
 def print_assumed_costs(scenario: Scenario) -> None:
     """Print how many costs are assumed, under a table that has no run to price their ends by."""
     from colosim.scenario.hosts import assumed_in_words

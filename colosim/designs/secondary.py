@@ -185,13 +185,12 @@ class Secondary(Side):
         guests begin an interval alike, so the one that ran longer has dirtied the larger set.
         The bitmap of all guest RAM is synchronised and walked, as the primary's is (inferred).
 
-        Under KVM the first flush copies all of guest RAM: measured on 7.2.22 and 11.1.3, never
-        under emulation (inferred: the secondary clears its bitmap before its dirty log starts, and
-        KVM's log starts with every page set).  With multifd channels precopy has touched guest RAM.
+        COLO's start copies all of guest RAM (`Traits.starts_apart`), which multifd channels have
+        touched in precopy already.
         """
         pages = self._ram.pages
         cost = self.costs.cache_flush_ps_per_page
-        if self.traits.secondary_runs and self.host.kvm and not self.checkpoint:
+        if self.traits.starts_apart(kvm=self.host.kvm) and not self.checkpoint:
             pages = self._ram_pages
             if not self.traits.channels:
                 cost = self.costs.cache_flush_first_ps_per_page

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from colosim.plots.bars import NAMES_IN, Bar, draw_lane, frame_lanes
-from colosim.plots.lanes import WAITS, Lanes, request_of, typical_checkpoint, window_of
+from colosim.plots.lanes import WAITS, Lanes, named, request_of, typical_checkpoint, window_of
 from colosim.plots.look import PAGE_IN, width_of
 from colosim.plots.style import (
     Colour,
@@ -129,10 +129,10 @@ def data(runs: Sequence[Run], checkpoint: int | None = None) -> pd.DataFrame:
     return table.astype({"begin_ns": "Int64", "end_ns": "Int64"})
 
 
-def _charts(runs: Sequence[Run], checkpoint: int | None) -> Iterator[tuple[str, int, list[Row]]]:
+def _charts(runs: Sequence[Run], checkpoint: int | None) -> Iterator[tuple[str, str, list[Row]]]:
     for label, run in zip(labels(runs), runs, strict=True):
         number = typical_checkpoint(run) if checkpoint is None else checkpoint
-        yield label, number, _rows(run, number)
+        yield label, named(run, number), _rows(run, number)
 
 
 @styled
@@ -152,8 +152,8 @@ def draw(runs: Sequence[Run], axes: Axes | None = None, checkpoint: int | None =
     right = last * _OPEN / unit.size
     axes.set_xlim(0, right)
     ticks, y = [], 0.0
-    for label, number, bars in charts:
-        lines = _head(axes, label, number, y + _HEADING - _HEIGHT)
+    for label, words, bars in charts:
+        lines = _head(axes, label, words, y + _HEADING - _HEIGHT)
         y += _HEADING + _LINE * (lines - 1)
         for lane in LANES:
             own = [bar for bar in bars if bar.lane == lane]
@@ -170,7 +170,7 @@ def draw(runs: Sequence[Run], axes: Axes | None = None, checkpoint: int | None =
     return axes
 
 
-def _head(axes: Axes, name: str, checkpoint: int, y: float) -> int:
+def _head(axes: Axes, name: str, checkpoint: str, y: float) -> int:
     """Write a run's name above its lanes' names if it fits there, and which checkpoint it is.
 
     Returned is how many lines that are.
@@ -188,11 +188,11 @@ def _head(axes: Axes, name: str, checkpoint: int, y: float) -> int:
     return more + 1
 
 
-def _heading(name: str, checkpoint: int) -> str:
+def _heading(name: str, checkpoint: str) -> str:
     """Return the words above a run's lanes; a long name is among them."""
-    words = f"checkpoint\N{NO-BREAK SPACE}{checkpoint}"
+    words = checkpoint.replace(" ", "\N{NO-BREAK SPACE}", 1)
     if len(name) <= _SHORT:
-        return f"checkpoint {checkpoint}"
+        return checkpoint
     return broken(f"{name}, {words}", width_of() - NAMES_IN, _HEAD_PT, "bold")
 
 
@@ -210,7 +210,7 @@ def _drawn(row: Row, unit: Unit, right: float) -> Bar:
 
 def height_in(runs: Sequence[Run], frame_in: float, run_in: float) -> float:
     """Return how high the chart is: axis and legend, runs, and more where it is narrow."""
-    lines = sum(_heading(name, 0).count("\n") for name in labels(runs))
+    lines = sum(_heading(name, "checkpoint 0").count("\n") for name in labels(runs))
     legend = max(0.0, PAGE_IN / width_of() - 1) * len(_FILLS) / _COLUMNS
     return frame_in + run_in * len(runs) + _LINE_IN * (lines + legend)
 

@@ -16,6 +16,7 @@ from colosim.plots.curves import curve_of, end_of
 from colosim.plots.look import FigureError
 from colosim.plots.units import int_or_none, rows_of
 from colosim.trace import events as ev
+from colosim.trace.checkpoint import CHECKPOINT, START
 from colosim.trace.events import COMMITTED, PRIMARY, SECONDARY
 from colosim.trace.steps import (
     CACHE_FLUSH,
@@ -132,9 +133,16 @@ def fault_of(run: Run) -> int:
 
 
 def counted(run: Run) -> pd.DataFrame:
-    """Return the checkpoints that statistics count: those committed after the warm-up."""
+    """Return the checkpoints that statistics count: committed after warm-up and COLO's start."""
     rows = run.checkpoints
-    return rows[(rows["outcome"] == COMMITTED) & (rows["checkpoint"] >= run.scenario.warmup)]
+    rows = rows[(rows["outcome"] == COMMITTED) & (rows["kind"] == CHECKPOINT)]
+    return rows[rows["checkpoint"] >= run.scenario.warmup]
+
+
+def named(run: Run, checkpoint: int) -> str:
+    """Return what a checkpoint is called: ``checkpoint 3``, or COLO's start."""
+    kinds = run.checkpoints.loc[run.checkpoints["checkpoint"] == checkpoint, "kind"]
+    return "checkpoint 0, COLO's start" if (kinds == START).any() else f"checkpoint {checkpoint}"
 
 
 def typical_checkpoint(run: Run) -> int:

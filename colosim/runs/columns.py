@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from colosim.trace import steps
+from colosim.trace.checkpoint import CHECKPOINT, START
 from colosim.trace.events import PRIMARY, SECONDARY
 from colosim.trace.fields import BYTES, NS, NUMBER, PAGES, WORD, Field
 from colosim.trace.fields import SLOPE as BYTES_PER_NS
@@ -67,6 +68,13 @@ def _reached(point: Point) -> Field:
 _CHECKPOINTS: Final = (
     Field("checkpoint", NUMBER, "its number, from 0"),
     Field("outcome", WORD, "how it ended", words=("committed", "aborted", "unfinished")),
+    Field(
+        "kind",
+        WORD,
+        "COLO's start, where it is of a kind of its own (see `start_pause_ns` of the summary), or "
+        "a checkpoint as all; of a real run always the latter",
+        words=(START, CHECKPOINT),
+    ),
     Field("dirty_pages", PAGES, "pages that the primary found dirty", "they were not counted"),
     Field("flush_pages", PAGES, "pages flushed from the RAM cache into guest RAM", _NOT_DONE),
     Field("run_before_ns", NS, "how long the guest had run when it was stopped", "it was not"),

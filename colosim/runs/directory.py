@@ -92,7 +92,9 @@ class RunDirectory(NewFolder):
         if requests and simulation.clients is not None:
             simulation.clients.log(lambda rows: self.write({REQUESTS: rows}))
         self._simulation = simulation
-        self._tables = Tables(taps=simulation.taps(), own_steps=steps)
+        self._tables = Tables(
+            taps=simulation.taps(), own_steps=steps, starts_apart=simulation.starts_apart
+        )
         simulation.record.writers.append(self._take)
 
     def _take(self, packed: bytes) -> None:

@@ -233,7 +233,11 @@ class Run:
         from colosim.trace.columns import joined  # noqa: PLC0415
 
         simulation = self._kept()
-        made = Tables(taps=self._taps, own_steps=simulation.record.own.steps)
+        made = Tables(
+            taps=self._taps,
+            own_steps=simulation.record.own.steps,
+            starts_apart=simulation.starts_apart,
+        )
         found = made.feed(simulation.record.chunks)
         left = made.finish(simulation.end_ns)
         asked = {} if self._requests is None else {REQUESTS: joined(self._requests)}

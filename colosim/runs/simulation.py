@@ -94,7 +94,9 @@ class Simulation:
                 preset = getattr(scenario.hosts, side).preset
                 host.spread = Spread(side, self.seed, spread_of(preset))
         self._connect(direction)
-        self.tally = Tally(scenario.warmup)
+        self.starts_apart = self.design.traits.starts_apart(kvm=self.hosts[SECONDARY].kvm)
+        """Whether the first checkpoint is COLO's start, a transaction of its own."""
+        self.tally = Tally(max(scenario.warmup, self.starts_apart))
         self.peaks = Peaks(self.taps())
         self._dispatcher = Dispatcher(self.tally.on, self.peaks.on)
         self._unsettled = 0

@@ -61,6 +61,8 @@ def summarise(simulation: Simulation, judgement: Judgement) -> dict[str, Any]:
     """Return the summary of a simulation that has run (or could not: `not_applicable`)."""
     tally, service, clients = simulation.tally, simulation.service, simulation.clients
     seen: dict[str, Any] = {}
+    if simulation.starts_apart:
+        seen["start_pause_ns"] = tally.first_pause_ns
     if clients is not None:
         seen["service"] = clients.summary(simulation.end_ns)
         seen["time_to_client_ns"] = clients.time_to_client_ns

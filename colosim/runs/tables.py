@@ -41,7 +41,8 @@ class Tables:
 
     Give `feed` the record in parts, each but the last up to the end of a checkpoint, then call
     `finish`.  `taps` listen to the connection.
-    `own_steps`: the steps (side, name) that a design has besides `columns.STEPS`.
+    `own_steps`: the steps (side, name) that a design has besides `columns.STEPS`; `starts_apart`:
+    whether its first checkpoint is COLO's start, of a kind of its own.
     """
 
     def __init__(
@@ -49,11 +50,12 @@ class Tables:
         *,
         taps: Sequence[Tap] = (),
         own_steps: tuple[tuple[str, str], ...] = (),
+        starts_apart: bool = False,
     ) -> None:
         self._columns = {**COLUMNS, "checkpoints": checkpoint_columns(own_steps)}
         self._levels = SocketLevels(taps)
         self._events = 0
-        self._checkpoints = Checkpoints(own_steps)
+        self._checkpoints = Checkpoints(own_steps, starts_apart=starts_apart)
         self._locks = _Locks()
         self._messages = _Messages()
 

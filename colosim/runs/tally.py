@@ -77,6 +77,8 @@ class Tally:
         # The pause under way: since when, and of which checkpoint.
         self._stopped_ns = -1
         self._stopped_in = 0
+        self.first_pause_ns: int | None = None
+        """The pause of the first checkpoint, None if it is not over."""
         self._taken_over = False
         # Since when a side's lock is held, and for what; since when its process is frozen.
         self._held: dict[str, tuple[int, Purpose] | None] = dict.fromkeys(OTHER)
@@ -177,6 +179,8 @@ class Tally:
 
     def _resume(self, at_ns: int, _value: int) -> None:
         if self._stopped_ns >= 0:
+            if not self._stopped_in:
+                self.first_pause_ns = at_ns - self._stopped_ns
             if self._stopped_in >= self._warmup:
                 self._count(PAUSE, at_ns - self._stopped_ns)
             self._stopped_ns = -1

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 UNFINISHED: Final = "unfinished"
 """The outcome of a checkpoint that neither was committed nor aborted."""
 
+START, CHECKPOINT = "start", "checkpoint"
+"""Kinds of checkpoints: COLO's start, where it is another transaction than all that follow."""
+
 WAITS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "primary_handshake_ns": ("primary_request", ("primary_reply",)),
     "primary_loaded_wait_ns": ("primary_received", ("primary_loaded",)),
@@ -60,11 +63,15 @@ _DEVICE_STREAM: Final = ev.StreamEnded(PRIMARY, DEVICE_STREAM)
 class Checkpoints:
     """Takes a record part by part, each up to the end of a checkpoint, and gives its rows.
 
-    `own_steps`: steps (side, name) that a design has besides those of `colosim.trace.steps`.
+    `own_steps`: steps (side, name) that a design has besides those of `colosim.trace.steps`;
+    `starts_apart`: whether the first checkpoint is COLO's start, of a kind of its own.
     Rows from a checkpoint on whose pause is not over wait for that, or for `finish`.
     """
 
-    def __init__(self, own_steps: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self, own_steps: tuple[tuple[str, str], ...] = (), *, starts_apart: bool = False
+    ) -> None:
+        self._starts_apart = starts_apart
         known = ((step.side, step.name) for step in STEPS if step.kind is not Kind.WAITS)
         self._work = frozenset(ev.StepDone(*step) for step in (*known, *own_steps))
         # What a part leaves for the next one.
@@ -102,6 +109,9 @@ class Checkpoints:
             {
                 "checkpoint": IntColumn.all(number),
                 "outcome": outcomes,
+                "kind": WordColumn.of(
+                    [CHECKPOINT, START], np.int64(self._starts_apart) * (number == 0)
+                ),
                 **{name: column[:-1] for name, column in rows.columns.items()},
             },
             open_row,

@@ -13,11 +13,12 @@ from colosim.analysis.assumed import first_note
 from colosim.analysis.explain import explain
 from colosim.errors import ColosimError
 from colosim.plots import distribution, gantt, hang, memory, overview, sequence
-from colosim.plots.lanes import fault_of, typical_checkpoint
+from colosim.plots.lanes import fault_of, named, typical_checkpoint
 from colosim.plots.look import FigureError
 from colosim.plots.report.drawing import inline
 from colosim.plots.style import labels
 from colosim.plots.units import int_or_none
+from colosim.runs.columns import TEXT
 from colosim.runs.directory import versions
 from colosim.runs.stored import read_manifest
 from colosim.runs.verdict import COMPLETED, FAILED_OVER, NOT_APPLICABLE, UNFINISHED
@@ -112,6 +113,7 @@ _SEQUENCE = (
 _CHECKPOINTS = {
     "checkpoint": "checkpoint",
     "outcome": "outcome",
+    "kind": "kind",
     "dirty_pages": "dirty pages",
     "pause_ns": "pause",
     "transaction_ns": "transaction",
@@ -272,7 +274,7 @@ class _Written:
             )
         except FigureError as error:
             return Drawn("", "", "", "", str(error))
-        title = f"Messages of {self.name}, checkpoint {number}"
+        title = f"Messages of {self.name}, {named(self.run, number)}"
         name = f"sequence-{self.index}"
         return _drawn(name, title, _SEQUENCE, lambda: sequence.figure(self.run, number))
 
@@ -283,7 +285,7 @@ class _Written:
             rows = rows[: _ROWS_MAX // 2] + rows[-_ROWS_MAX // 2 :]
         return [
             [
-                str(row[key]) if key == "outcome" else in_words(key, int_or_none(row[key]))
+                str(row[key]) if key in TEXT else in_words(key, int_or_none(row[key]))
                 for key in _CHECKPOINTS
             ]
             for row in rows

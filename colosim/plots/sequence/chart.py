@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
+from colosim.plots.lanes import named
 from colosim.plots.look import at_least, width_of
 from colosim.plots.sequence.lifelines import MESSAGES, PAIR, sequence_of
 from colosim.plots.style import (
@@ -78,7 +79,7 @@ def draw(run: Run, checkpoint: int, axes: Axes | None = None) -> Axes:
     axes.set_xlim(-_EDGE, 1 + _EDGE)
     axes.set_ylim(len(rows) + 0.4, -2.2)
     axes.set_axis_off()
-    title = f"{run.scenario.name}, {run.design}: messages of checkpoint {checkpoint}"
+    title = f"{run.scenario.name}, {run.design}: messages of {named(run, checkpoint)}"
     write_title(axes, title, width_of())
     _draw_heads(axes, len(rows))
     for y, row in enumerate(rows):

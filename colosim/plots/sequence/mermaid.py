@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from colosim.plots.lanes import named
 from colosim.plots.sequence.lifelines import PAIR, sequence_of
 from colosim.plots.units import short_size
 
@@ -26,7 +27,7 @@ def mermaid(run: Run, checkpoint: int) -> str:
     sequence = sequence_of(run, checkpoint)
     lines = [
         "sequenceDiagram",
-        f"    title {run.scenario.name}, {run.design}: checkpoint {checkpoint} (ms)",
+        f"    title {run.scenario.name}, {run.design}: {named(run, checkpoint)} (ms)",
         "    participant P as primary<br/>checkpoint thread",
         "    participant S as secondary<br/>COLO incoming thread",
     ]

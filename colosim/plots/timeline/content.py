@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from colosim.plots.curves import curve_of
-from colosim.plots.lanes import WAITS, Lanes, events_of
+from colosim.plots.lanes import WAITS, Lanes, events_of, named
 from colosim.plots.look import FigureError
 from colosim.plots.style import labels
 from colosim.plots.timeline.trace import Flow, Slice, Thread, Trace, Unit
@@ -110,7 +110,7 @@ def _checkpoints(lanes: Lanes) -> Iterator[Slice]:
         arguments: dict[str, int | str] = {"outcome": outcome}
         arguments |= _whole_of(row, ("dirty_pages", "pause_ns", "transaction_ns", "wire_bytes"))
         end = None if outcome == "unfinished" else closed.get(number, max(points))
-        name = f"checkpoint {number}" + ("" if outcome == "committed" else f", {outcome}")
+        name = named(lanes.run, number) + ("" if outcome == "committed" else f", {outcome}")
         yield Slice(name, "checkpoint", min(points), end, arguments)
 
 
