@@ -64,12 +64,13 @@ def deaf_ns(run: Run, sides: tuple[str, ...]) -> Iterator[int]:
     That is the longest hold that ended in it and served no command.
     """
     longest: int | None = None
+    first = max(run.scenario.warmup, "start_pause_ns" in run.summary)
     for _, event, value in run.iter_events():
         match event:
             case LockReleased(side, _, purpose) if side in sides and purpose != "monitor":
                 longest = None if longest is None else max(longest, value)
             case CheckpointEnded(outcome):
-                if longest is not None and outcome == COMMITTED and value >= run.scenario.warmup:
+                if longest is not None and outcome == COMMITTED and value >= first:
                     yield longest
                 longest = None
         if event == REQUEST:
@@ -81,7 +82,8 @@ def by_the_tables(run: Run) -> dict[str, Any]:
     checkpoints = rows(run, "checkpoints")
     outcomes = [row["outcome"] for row in checkpoints]
     committed = [row for row in checkpoints if row["outcome"] == "committed"]
-    warm = [row for row in committed if row["checkpoint"] >= run.scenario.warmup]
+    first = max(run.scenario.warmup, *(row["kind"] == "start" for row in checkpoints), 0)
+    warm = [row for row in committed if row["checkpoint"] >= first]
     holds = list(held_ns(run))
     heard = SIDES if run.survivor is None else (run.survivor,)
 
@@ -91,7 +93,7 @@ def by_the_tables(run: Run) -> dict[str, Any]:
         for side, purpose, held, is_open in holds
         if side in heard and purpose != "monitor" and is_open
     ]
-    pauses = [row["pause_ns"] for row in checkpoints if row["checkpoint"] >= run.scenario.warmup]
+    pauses = [row["pause_ns"] for row in checkpoints if row["checkpoint"] >= first]
 
     def of(column: str, side: str = "") -> dict[str, int]:
         values = [row[column] for row in warm if row[column] is not None]
