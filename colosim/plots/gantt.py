@@ -129,10 +129,10 @@ def data(runs: Sequence[Run], checkpoint: int | None = None) -> pd.DataFrame:
     return table.astype({"begin_ns": "Int64", "end_ns": "Int64"})
 
 
-def _charts(runs: Sequence[Run], checkpoint: int | None) -> Iterator[tuple[str, str, list[Row]]]:
+def _charts(runs: Sequence[Run], checkpoint: int | None) -> Iterator[tuple[str, int, list[Row]]]:
     for label, run in zip(labels(runs), runs, strict=True):
         number = typical_checkpoint(run) if checkpoint is None else checkpoint
-        yield label, named(run, number), _rows(run, number)
+        yield label, number, _rows(run, number)
 
 
 @styled
@@ -152,8 +152,8 @@ def draw(runs: Sequence[Run], axes: Axes | None = None, checkpoint: int | None =
     right = last * _OPEN / unit.size
     axes.set_xlim(0, right)
     ticks, y = [], 0.0
-    for label, words, bars in charts:
-        lines = _head(axes, label, words, y + _HEADING - _HEIGHT)
+    for run, (label, number, bars) in zip(runs, charts, strict=True):
+        lines = _head(axes, label, named(run, number), y + _HEADING - _HEIGHT)
         y += _HEADING + _LINE * (lines - 1)
         for lane in LANES:
             own = [bar for bar in bars if bar.lane == lane]
