@@ -34,13 +34,21 @@ def with_monitors(logs: Sequence[Log]) -> list[Log]:
 
     A monitor whose trace is not given stays a log of its own.
 
-    :raises LogError: if two monitors are of one trace.
+    :raises LogError: if two monitors are of one trace, or one is of a trace's side but not of its
+        run.
     """
     traces = [log for log in logs if not of_monitor(log.events)]
     alone = []
     for monitor in (log for log in logs if of_monitor(log.events)):
         place = next((k for k, trace in enumerate(traces) if _is_of(monitor, trace)), None)
         if place is None:
+            told = _told_side(monitor)
+            peer = next((one for one in traces if told and _side_of(one) == told), None)
+            if peer is not None:
+                raise LogError(
+                    f"{monitor.source}: it stops no guest where {peer.source} does; they are of "
+                    "two runs, or of two clocks, or the trace has no times (-msg timestamp=on)"
+                )
             alone.append(monitor)
             continue
         if other := traces[place].monitor:
@@ -61,8 +69,17 @@ def named_side(source: str) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
+def _told_side(monitor: Log) -> str | None:
+    return next(filter(None, map(hint, monitor.events)), None) or named_side(monitor.source)
+
+
+def _side_of(trace: Log) -> str | None:
+    votes = Counter(filter(None, map(vote, trace.events)))
+    return max(votes, key=lambda side: (votes[side], side), default=None)
+
+
 def _is_of(monitor: Log, trace: Log) -> bool:
-    side, _ = Counter(filter(None, map(vote, trace.events))).most_common(1)[0]
+    side = _side_of(trace)
     stops = [event.time_ns for event in monitor.events if event.name == qmp.STOP]
     messages = [
         (event.time_ns, _BEFORE_STOP.get((event.name, event.words[0])))
@@ -70,8 +87,7 @@ def _is_of(monitor: Log, trace: Log) -> bool:
         if event.name in MESSAGES and event.time_ns is not None
     ]
     if not messages or not stops:
-        told = next(filter(None, map(hint, monitor.events)), None) or named_side(monitor.source)
-        return not stops and told == side
+        return not stops and _told_side(monitor) == side
     times = [time_ns for time_ns, _ in messages]
     within = [at for at in stops if at is not None and times[0] <= at <= times[-1]]
     stopped = sum(messages[bisect(times, at) - 1][1] == side for at in within)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -297,10 +298,16 @@ def test_one_sides_trace_and_the_others_events_are_one_run(traced: int) -> None:
 
 
 def test_events_of_another_run_are_refused(tmp_path: Path) -> None:
-    """Events whose times are in no checkpoint of a trace are not put in it."""
+    """Events whose times are in no checkpoint of a trace are not put in it, nor without times."""
     (tmp_path / "primary.json").write_text(SAID.replace("17959", "17969"))
-    with pytest.raises(LogError, match="are both of the primary"):
+    (tmp_path / "untimed.log").write_text(re.sub(r"(?m)^\d+@\d+\.\d+:", "", TRACED))
+    refused = r"it stops no guest where .* does; .* no times \(-msg timestamp=on\)"
+    with pytest.raises(LogError, match=refused):
         import_run(tmp_path / "primary.json", TRACES[0])
+    with pytest.raises(LogError, match=refused):
+        import_run(MONITORS[0], tmp_path / "untimed.log")
+    with pytest.raises(LogError, match="are both of the monitor of"):
+        import_run(MONITORS[0], TRACES[0], MONITORS[0])
 
 
 def test_explain_of_events_alone_names_every_step_that_it_may_be(tmp_path: Path) -> None:

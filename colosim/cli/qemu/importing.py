@@ -81,8 +81,10 @@ def command(
 
 def _describe(run: ImportedRun) -> list[str]:
     """Return what was read, in a few lines."""
+    from colosim.analysis.timeline import moment_of
     from colosim.cli.qemu.identify import described
     from colosim.runs.wording import in_words
+    from colosim.trace.events import ColoExit
     from colosim.trace.fields import value_of
 
     lines = [*(described(log) for log in run.source["logs"]), *run.lacking]
@@ -101,4 +103,9 @@ def _describe(run: ImportedRun) -> list[str]:
     if value_of(run.summary, "pause_ns.count"):
         pause = in_words("pause_ns.p50", value_of(run.summary, "pause_ns.p50"))
         line += f", median pause {pause}"
-    return [*lines, line]
+    exits = [
+        f"{event} at {moment_of(at_ns)}"
+        for at_ns, event, _ in run.iter_events()
+        if isinstance(event, ColoExit)
+    ]
+    return [*lines, line, *exits]
