@@ -188,6 +188,7 @@ class _Decoder:
         self._shows_migration = "migrate_set_state" in names
         self._in_colo = not {qmp.MIGRATION, "migrate_set_state"} & set(names)
         self._by_operator = False
+        self._quits = False
         self._running_since: int | None = None
         self._last: OnSide | None = None
         self._message_ns: int | None = None
@@ -262,11 +263,15 @@ class _Decoder:
         self._by_operator = self._by_operator and not running
 
     def colo_exit(self, event: LogEvent) -> None:
-        """COLO is left; a guest that runs after that serves alone."""
+        """COLO is left; a guest that runs after that serves alone, if QEMU does not quit."""
         mode, reason = event.words
         if mode in {self._side, "none"}:
-            self._failover = True
+            self._failover = self._failover or not self._quits
             self.add(event, ColoExit(self._side, reason))
+
+    def shutdown(self, _event: LogEvent) -> None:
+        """QEMU quits, or the guest powers itself off."""
+        self._quits = True
 
     def command(self, event: LogEvent) -> None:
         """A command was sent to the monitor."""
@@ -339,6 +344,7 @@ _DECODERS: Final[dict[str, Callable[[_Decoder, LogEvent], None]]] = {
     qmp.RESUME: _Decoder.monitor_guest,
     qmp.MIGRATION: _Decoder.migration,
     qmp.COLO_EXIT: _Decoder.colo_exit,
+    qmp.SHUTDOWN: _Decoder.shutdown,
     qmp.COMMAND: _Decoder.command,
 }
 

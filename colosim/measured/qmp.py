@@ -19,6 +19,7 @@ RESUME: Final = "RESUME"
 COLO_EXIT: Final = "COLO_EXIT"
 MIGRATION: Final = "MIGRATION"
 NEXT_ROUND: Final = "MIGRATION_PASS"
+SHUTDOWN: Final = "SHUTDOWN"
 COMMAND: Final = "EXECUTE"
 """Not an event: a command that was sent."""
 
@@ -37,7 +38,7 @@ _MESSAGE: Final = re.compile(
     rf"(?:timestamp|event|data|execute|exec-oob|arguments|return|error|QMP|id){_QUOTE}\s*:"
 )
 _FIELDS: Final = {COLO_EXIT: ("mode", "reason"), MIGRATION: ("status",)}
-_KEPT: Final = {STOP, RESUME, NEXT_ROUND, *_FIELDS}
+_KEPT: Final = {STOP, RESUME, NEXT_ROUND, SHUTDOWN, *_FIELDS}
 
 
 class Said(NamedTuple):

@@ -227,6 +227,16 @@ def test_a_transcript_tells_a_failover(tmp_path: Path) -> None:
     ]
 
 
+def test_a_qemu_that_quits_fails_over_to_nobody(tmp_path: Path) -> None:
+    """The guest that runs for a moment behind SHUTDOWN and COLO_EXIT serves nobody."""
+    quits = '{"timestamp": {"seconds": 1795946025, "microseconds": 1}, "event": "SHUTDOWN"}\n'
+    (tmp_path / "transcript.txt").write_text(
+        STOOD_STILL.replace('{"exec-oob"', f'{quits}{{"exec-oob"')
+    )
+    run = import_run(tmp_path / "transcript.txt")
+    assert (run.verdict, run.survivor) == ("unknown", None)
+
+
 def test_what_an_operator_stops_is_no_checkpoint(tmp_path: Path) -> None:
     """The stop of a command, and the run that ends it, are nobody's pause; a yank is told."""
     text = without(STOOD_STILL, "MIGRATION")
