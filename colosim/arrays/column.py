@@ -7,13 +7,14 @@ an integer could do and a column cannot do exactly is `Refused`, never silently 
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Masks = NDArray[np.bool_]
+Ints: TypeAlias = Any
+Masks: TypeAlias = Any
+"""Arrays of int64 and of bool, a value a point: to code that it shares with a simulation, an `int`
+and a `bool`."""
 
 LIMIT: Final = 1 << 61
 """No product goes beyond it, so that a sum of a few does not wrap around at 63 bits."""

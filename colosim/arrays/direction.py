@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from colosim.arrays.column import Refused, column, everywhere, plain, some
+from colosim.arrays.pace import Pace
 from colosim.arrays.small import SmallSegments
 from colosim.arrays.threads import Call
-from colosim.arrays.transfer import MOST_BYTES, Transfer, ceil_div
-from colosim.engine.clock import NS_PER_S, larger, smaller
+from colosim.arrays.transfer import MOST_BYTES, NEVER, Transfer
+from colosim.engine.clock import NS_PER_S
 from colosim.network.calm import TSO_BYTES
-from colosim.network.tcp import INITIAL_WINDOW_SEGMENTS, RTO_MIN_NS
+from colosim.network.ends import READ
 
 if TYPE_CHECKING:
     from colosim.arrays.column import Ints, Masks
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 LARGE_BEHIND = "a large write behind a backlog"
 ORDER = "calls out of their order in time"
+TIE = "both ends act in one instant"
 
 
 @dataclass(eq=False, slots=True)
@@ -39,7 +42,7 @@ class Message:
     """
 
     arrives: Ints
-    begun: Ints
+    put_ns: Ints
     is_fixed: bool
     taken: bool = False
     is_stream: bool = False
@@ -57,71 +60,45 @@ class Direction:
     def __init__(
         self, env: Environment, _record: Any, network: Any, _sides: Any, ack_phase_ns: Any
     ) -> None:
-        self.env, self.network, self._phase = env, network, plain(ack_phase_ns)
+        self.env, self.network = env, network
         zero = env.begin.view(np.ndarray)
         self.bytes_written: Any = 0
         self.bytes_read: Any = 0
         self.values: deque[Any] = deque()
         self.inbox: deque[Message | Transfer] = deque()
-        self._movable: deque[Message] = deque(maxlen=8)
+        self.movable: deque[Message] = deque(maxlen=8)
         self.writer: Call | None = None
         self.reader: Call | None = None
         self._backlog: list[Transfer] = []
         self._last: Transfer | None = None
         self._last_put: Message | Transfer | None = None
         self._leaves_by_itself: Masks = zero > 0
-        # When the thread at the sending and at the receiving end last did something.
-        self.wrote_at = self.read_at = zero - 1
+        # When the thread at the sending and at the receiving end last did something, and when it
+        # last hung on how far the stream before was read.
+        self.wrote_at = self.read_at = self.looked_at = zero - 1
         self.drained = self.bulk_left = self.bucket_full = zero
         self.unmet = False
         """Whether the reader of the last bulk write has yet to come."""
         self._unproven = False
         """Whether nothing was written since, so that it may be come too late."""
-        self._set_pace()
-
-    def _set_pace(self) -> None:
-        """Work out what `colosim.network.pace.Pace` does, as columns: they notice an overflow."""
-        net, zero = self.network, self.env.begin
-        latency, rtt = zero + net.latency_ns, 2 * (zero + net.latency_ns)
-        window = smaller(zero + net.send_buffer_bytes, net.receive_buffer_bytes)
-        by_window = window * NS_PER_S * (rtt > 0) // larger(rtt, 1)
-        rate, burst = by_window, zero
-        if net.bandwidth_bytes_per_s is not None:
-            link = zero + net.bandwidth_bytes_per_s * net.payload_bytes // net.frame_bytes
-            link = larger(link, 1)
-            by_link = (rtt == 0) | (link <= by_window)
-            rate = by_window + (link - by_window) * by_link
-            has_burst = by_link & (window > net.burst_bytes + link * rtt // NS_PER_S)
-            burst = zero + net.burst_bytes * NS_PER_S // NS_PER_S * has_burst
-        self._in_no_time = bool(some(latency == 0))
-        self._limited, self._none = plain(rate > 0), plain(zero - 1)
-        self._never = plain(zero + (1 << 60))
-        rate = larger(rate, 1)
-        full_window = smaller(window, rate * rtt // NS_PER_S)
-        first_window = zero + INITIAL_WINDOW_SEGMENTS * net.mss_bytes
-        slow = self._limited & (rtt > 0) & (first_window < full_window)
-        self._starts_slowly = plain(slow & net.slow_start_after_idle)
-        self.latency, self.rtt, self.window = plain(latency), plain(rtt), plain(window)
-        self.rate, self.burst, self._first_window = plain(rate), plain(burst), plain(first_window)
-        self._has_burst = bool(some(self.burst))
-        self.send_buffer = plain(zero + net.send_buffer_bytes)
-        self.receive_buffer = plain(zero + net.receive_buffer_bytes)
-        self._mss = plain(zero + net.mss_bytes)
-        self._small = SmallSegments(net, self.latency, self._phase)
+        self.pace = pace = Pace(network, env.begin)
+        self.latency = pace.latency
+        self._in_no_time = bool(some(pace.latency == 0))
+        self.small = SmallSegments(network, pace.latency, plain(ack_phase_ns))
 
     # ---- what a thread calls ------------------------------------------------------------------
 
     def send(self, amount: int) -> Call:
         """Write a message and flush it."""
         self.bytes_written = self.bytes_written + amount
-        self.writer = Call(self, sends=True, amount=amount)
-        return self.writer
+        self.writer = call = Call(self, sends=True, amount=amount)
+        return call
 
     def write(self, section: Section, write_ns: int) -> Call:
         """Write a section."""
         self.bytes_written = self.bytes_written + section.size_bytes
-        self.writer = Call(self, sends=True, section=section, write_ns=write_ns)
-        return self.writer
+        self.writer = call = Call(self, sends=True, section=section, write_ns=write_ns)
+        return call
 
     def receive(self, amount: int, wake_ns: int) -> Call:
         """Read a message: one that nothing can push on any more is taken at once."""
@@ -165,11 +142,31 @@ class Direction:
         else:
             self._join(call, item)
 
+    def _only(self, where: Masks, does: Callable[[], None]) -> None:
+        """Let something happen at some points: elsewhere the state of both ends stays as it is."""
+        if not some(where):
+            return
+        if everywhere(where):
+            does()
+            return
+        ends = (self, self.reverse, self.small, self.reverse.small)
+        before = [dict(vars(of)) for of in ends]
+        arrives = [message.arrives for message in self.reverse.movable]
+        does()
+        for of, old in zip(ends, before, strict=True):
+            for name, value in vars(of).items():
+                if value is not old[name] and type(value) is np.ndarray:
+                    setattr(of, name, np.where(where, value, old[name]))
+        for message, late in zip(self.reverse.movable, arrives, strict=True):
+            message.arrives = np.where(where, message.arrives, late)
+        self.small.mixed()
+        self.reverse.small.mixed()
+
     def _acts(self, now: Ints) -> None:
         """The sending thread changes what both ends depend on: it must be its turn."""
         if self._unproven and self._last is not None:
             self._unproven = False
-            reader = self._last.reader
+            reader = self._last.reader_ns
             has_come = ((reader >= 0) & (reader <= now)) | self._leaves_by_itself
             self.env.refuse(~has_come, "a write behind a stream whose reader has not come")
         self.in_turn(np.maximum(self.reverse.wrote_at, self.read_at) - now)
@@ -177,18 +174,18 @@ class Direction:
 
     def may_push(self, now: Ints, message: Message) -> bool:
         """Whether who acts now at the other end may push a message on."""
-        return bool(some(self._small.held_until > now)) or everywhere(now <= message.arrives)
+        return bool(some(self.small.held_until > now)) or everywhere(now <= message.arrives)
 
     def in_turn(self, late_ns: Ints) -> None:
         """Take points out where the other end has acted after this one does, or in that instant."""
         if some(late_ns >= 0):
             self.env.part(late_ns > 0, ORDER)
-            self.env.refuse(late_ns == 0, "both ends act in one instant")
+            self.env.refuse(late_ns == 0, TIE)
 
     # ---- messages -----------------------------------------------------------------------------
 
     def _send(self, now: Ints) -> None:
-        small = self._small
+        small = self.small
         leaves = np.maximum(self.drained, now)
         free = leaves == now
         waits = small.waits(now, free)
@@ -204,34 +201,34 @@ class Direction:
         self.inbox.append(message)
         self._last_put = message
         if not is_fixed:
-            self._movable.append(message)
+            self.movable.append(message)
         elif self.reader is not None and len(self.inbox) == 1:
             self.serve(self.reader)
 
     def _receive(self, call: Call, message: Message) -> None:
         now, arrives = call.now, message.arrives
         if self._in_no_time:
-            at_once = (message.begun == now) & (arrives == now)
+            at_once = (message.put_ns == now) & (arrives == now)
             self.env.refuse(at_once, "a message that is asked for as it is sent")
         message.taken = True
         call.happen(np.where(arrives <= now, now, arrives + call.wake_ns))
 
     def ack_rides(self, leaves: Ints, arrives: Ints, now: Ints) -> None:
         """A segment the other way brings the ACK of this way's last small segment along."""
-        found = self._small.ack_rides(leaves, arrives)
+        found = self.small.ack_rides(leaves, arrives)
         if found is not None:
             rides, overtaken = found
-            pushed = rides & (self._small.held_until == overtaken)
+            pushed = rides & (self.small.held_until == overtaken)
             self._move_held(pushed, overtaken, np.maximum(arrives, now))
 
     def _move_held(self, where: Masks, until: Ints, leaves: Ints) -> None:
         """Let the small writes that were to leave at `until` leave earlier."""
         if not some(where):
             return
-        self._small.held_until = np.where(where, 0, self._small.held_until)
+        self.small.held_until = np.where(where, 0, self.small.held_until)
         late, soon = until + self.latency, leaves + self.latency
         moved = np.zeros_like(where)
-        for message in self._movable:
+        for message in self.movable:
             its = where & (message.arrives == late)
             if not some(its):
                 continue
@@ -245,12 +242,12 @@ class Direction:
 
     def _takes_along(self, amount: Ints, now: Ints) -> None:
         """Let a bulk write take along the small writes that Nagle held back before it."""
-        small = self._small
+        small = self.small
         until = small.held_until
         pushes = until > now
         if not some(pushes):
             return
-        leaves = np.where(amount < TSO_BYTES, np.minimum(until, now + self.rtt), now)
+        leaves = np.where(amount < TSO_BYTES, np.minimum(until, now + self.pace.rtt), now)
         sooner = pushes & (leaves < until)
         small.acknowledged(sooner, leaves)
         self._move_held(sooner, until, leaves)
@@ -258,7 +255,8 @@ class Direction:
         small.held_until = np.where(pushes, 0, small.held_until)
 
     def _write(self, call: Call, section: Section) -> None:
-        now, env, before = call.now, self.env, self._last
+        now, env = call.now, self.env
+        before = None if self._last is None else self._last.as_of(now)
         amount = plain(section.size_bytes)
         amount = amount if amount.ndim else amount + np.zeros_like(now)
         env.refuse(amount > MOST_BYTES, "a stream beyond 3 GB, whose square is beyond 63 bits")
@@ -267,20 +265,19 @@ class Direction:
         any_behind = bool(some(behind))
         follows = np.zeros_like(behind)
         if before is not None:
+            env.refuse(before.leaves_by_itself & (before.reader_ns == now), TIE)
             reading = before.read_end >= now
-            large = amount > self.send_buffer
+            large = amount > self.pace.send_buffer
             if some(reading) and (not everywhere(behind) or some(large)):
-                unread = before.size - before.read_bytes(now)
-                fits = unread + amount <= self.receive_buffer
+                unread = before.size_bytes - before.read_bytes(now)
+                fits = unread + amount <= self.pace.receive_buffer
                 env.refuse(
                     large & (unread > 0) & ~fits,
                     "a large write behind a stream that is being read",
                 )
-                if before is self._last_put:
-                    follows = (before.reader >= 0) & reading & fits
-                    env.refuse(
-                        ~behind & fits & (before.read_end == now), "both ends act in one instant"
-                    )
+                if self._last is self._last_put:
+                    follows = (before.reader_ns >= 0) & reading & fits
+                    env.refuse(~behind & fits & (before.read_end == now), TIE)
         transfer = self._begin(call, section, amount, behind)
         if any_behind:
             self._fit_in(transfer, now, behind)
@@ -290,163 +287,152 @@ class Direction:
             self._backlog.clear()
         self._backlog.append(transfer)
         self._last = self._last_put = transfer
+        self.looked_at = now
         self._unproven = True
         self.inbox.append(transfer)
         self._leaves_by_itself = leaves = behind | follows
-        needs = transfer.needs_reader() & ~leaves
-        if some(leaves) and (not some(needs) or column(leaves)):
-            self.drained = np.where(leaves, transfer.left(amount), self.drained)
-            call.happen(transfer.written())
-            return
+        needs = transfer.needs_reader & ~leaves
+        if some(leaves):
+            left: Ints = transfer.left_ns(amount)
+            self.drained = np.where(leaves, left, self.drained)
+            transfer.leaves_by_itself = leaves & (amount <= self.pace.receive_buffer)
+            has_left = partial(self._has_left, transfer, left, now)
+            self._only(transfer.leaves_by_itself, has_left)
+            if not some(needs) or column(leaves):
+                call.happen(transfer.written_ns())
+                return
         self.unmet = True
         if column(needs) if self.env.has_channels else some(needs):
             transfer.call = call  # who goes on when its reader has come
         else:
-            call.happen(transfer.written())
+            call.happen(transfer.written_ns())
 
     def _begin(self, call: Call, section: Section, amount: Ints, behind: Masks) -> Transfer:
-        now, write_ns, head = call.now, plain(call.write_ns), None
-        write_ns = write_ns if write_ns.ndim else write_ns + np.zeros_like(now)
-        start = now
-        if some(self._starts_slowly):
-            start = now + self._slow_start(amount, write_ns, now, ~behind)
-        link_ns = ceil_div(amount * NS_PER_S, self.rate) * self._limited
-        if self._has_burst:
-            missing = np.maximum(0, self.bucket_full - now) * self.rate // NS_PER_S
-            head = np.where((link_ns > 0) & ~behind, np.maximum(0, self.burst - missing), 0)
+        now, pace = call.now, self.pace
+        write_ns, link_ns = plain(call.write_ns + now * 0), pace.link_ns(amount)
+        slow_ns = pace.slow_start_ns(amount, write_ns, now - self.bulk_left)
+        start = now + np.where(behind, 0, slow_ns)
+        head: Any = 0
+        if pace.has_burst:
+            head = np.where((link_ns > 0) & ~behind, pace.tokens(self.bucket_full - now), 0)
         one = Transfer(
-            section,
+            start,
             amount,
             write_ns,
             link_ns,
             self.latency,
-            self.send_buffer,
-            self.receive_buffer,
-            begun=now,
-            start=start,
-            filled_from=start,
-            reader=self._none,
-            read_ns=self._none + 1,
-            read_end=self._never,
+            pace.send_buffer,
+            pace.receive_buffer,
+            head,
+            read_ns=0,
+            reader_ns=now * 0 - 1,
+            write_from_ns=start,
+            leaves_by_itself=behind & False,
+            section=section,
+            put_ns=now,
+            read_end=now * 0 + NEVER,
             ahead=amount,
-            head=head,
         )
         if self.network.nagle:
             self._wait_for_ack(one, now, ~behind)
         return one
 
-    def _slow_start(self, amount: Ints, write_ns: Ints, now: Ints, where: Masks) -> Ints:
-        """Return what slow start after idleness puts a transfer off by."""
-        halvings = np.maximum(0, now - self.bulk_left) // RTO_MIN_NS
-        slow = self._starts_slowly & where & (halvings > 0)
-        lost = moved = np.zeros_like(now)
-        if not some(slow):
-            return lost
-        rate = np.where(
-            write_ns > amount * NS_PER_S // self.rate,
-            np.maximum(1, amount * NS_PER_S // np.maximum(write_ns, 1)),
-            self.rate,
-        )
-        window = np.maximum(self._first_window, self.window >> np.minimum(halvings, 60))
-        full = np.minimum(self.window, rate * self.rtt // NS_PER_S)
-        while some(slow := slow & (window < full) & (moved + window < amount)):
-            lost = np.where(slow, lost + self.rtt - window * NS_PER_S // rate, lost)
-            moved = np.where(slow, moved + window, moved)
-            window = np.where(slow, window * 2, window)
-        return lost
-
-    def _wait_for_ack(self, one: Transfer, now: Ints, where: Masks) -> None:
+    def _wait_for_ack(self, one: Any, now: Ints, where: Masks) -> None:
         """Let the last segment, if it is not full, wait for the ACK that the full ones hasten."""
-        hastened = now + self.rtt
+        hastened = now + self.pace.rtt
         # What passes at once leaves sooner than the link tells.
-        least = one.write_ns if self._has_burst else np.maximum(one.write_ns, one.link_ns)
-        where = where & (one.start + least < hastened)
-        where &= one.size % self._mss != 0
+        least = one.write_ns if self.pace.has_burst else np.maximum(one.write_ns, one.link_ns)
+        where = where & (one.start_ns + least < hastened)
+        where &= one.size_bytes % self.pace.mss != 0
         if not some(where):
             return
-        left = one.left(one.size)
+        left = one.left_ns(one.size_bytes)
         where &= left < hastened
-        small = self._small
+        small = self.small
         small.work_out_ack(where)
         waits = np.minimum(small.acked, hastened) - left
         where &= (small.acked > now) & (waits > 0)
-        one.start = np.where(where, one.start + waits, one.start)
+        one.start_ns = np.where(where, one.start_ns + waits, one.start_ns)
 
-    def _fit_in(self, one: Transfer, now: Ints, behind: Masks) -> None:
+    def _fit_in(self, one: Any, now: Ints, behind: Masks) -> None:
         """Put a bulk write behind the backlog: it ends when it fits, not when it leaves."""
-        ahead = sum(other.ahead for other in self._backlog) + one.size - self.send_buffer
+        ahead = sum(other.ahead for other in self._backlog) + one.size_bytes - self.pace.send_buffer
         room = now
         for other in self._backlog:
             last = (ahead > 0) & (ahead <= other.ahead)
             if some(last):
-                room = np.where(last, np.maximum(now, other.left(np.maximum(ahead, 1))), room)
+                room = np.where(last, np.maximum(now, other.left_ns(np.maximum(ahead, 1))), room)
             ahead = ahead - other.ahead
         start = np.maximum(room, self.drained - one.write_ns)
-        large = behind & (one.size > self.send_buffer // 4)
+        large = behind & (one.size_bytes > self.pace.send_buffer // 4)
         if self._last is not None and some(large):
             written = np.maximum(now + one.write_ns, room)
             left = self._left_behind_stream(one, self._last, now, written, large)
             start = np.where(large, left - np.maximum(one.write_ns, one.link_ns), start)
-        one.start = np.where(behind, start, one.start)
-        one.filled_from = np.where(behind, np.maximum(now, room - one.write_ns), one.filled_from)
+        one.start_ns = np.where(behind, start, one.start_ns)
+        filled = np.maximum(now, room - one.write_ns)
+        one.write_from_ns = np.where(behind, filled, one.write_from_ns)
 
     def _left_behind_stream(
-        self, one: Transfer, stream: Transfer, now: Ints, written: Ints, large: Masks
+        self, one: Any, last: Transfer, now: Ints, written: Ints, large: Masks
     ) -> Ints:
         """Return when a large write behind a stream has left, where that is in closed form."""
-        if stream is not self._last_put:
+        if last is not self._last_put:
             self.env.refuse(large, LARGE_BEHIND)
             return now
+        size, stream = one.size_bytes, last.as_of(now)
         left = np.maximum(written, self.drained + one.link_ns)
-        over = stream.size + one.size - self.receive_buffer
-        opens = stream.read_at(np.maximum(over, 1)) + self.latency
+        over = stream.size_bytes + size - self.pace.receive_buffer
+        opens = stream.passed_ns(READ, np.maximum(over, 1)) + self.latency
         left = np.where(over > 0, np.maximum(left, opens), left)
-        alone = sum(other.ahead for other in self._backlog) == stream.size
-        is_read = (stream.reader >= 0) & (stream.reader < now)
-        fits = one.size <= np.minimum(self.send_buffer, self.receive_buffer)
+        alone = sum(other.ahead for other in self._backlog) == stream.size_bytes
+        is_read = (stream.reader_ns >= 0) & (stream.reader_ns < now)
+        fits = size <= np.minimum(self.pace.send_buffer, self.pace.receive_buffer)
         arrives = left + self.latency <= stream.read_end
-        self.env.refuse(
-            large & ~(alone & is_read & fits & arrives & (self.burst == 0)), LARGE_BEHIND
-        )
+        known = alone & is_read & fits & arrives & (self.pace.burst == 0)
+        self.env.refuse(large & ~known, LARGE_BEHIND)
         return left
 
-    def _join(self, call: Call, one: Transfer) -> None:
+    def _join(self, call: Call, one: Any) -> None:
         """Bring a transfer and its reader together: now both ends are known."""
         env, came = self.env, call.now
         self.unmet = self.unmet and one is not self._last
-        one.reader = reader = np.maximum(one.begun, came)
-        late = came > one.begun
+        one.reader_ns = reader = np.maximum(one.put_ns, came)
+        waits = ~one.leaves_by_itself
+        late = came > one.put_ns
         if some(late):
             acted = np.maximum(self.wrote_at, self.reverse.read_at) - reader
-            self.in_turn(np.where(late, acted, -1))
-            env.refuse(
-                (reader > one.start + one.latency) & one.blocks_before(reader),
-                "a reader that comes after the window has closed",
-            )
-            self.read_at = np.where(late, reader, self.read_at)
-        env.part(~late & (self.wrote_at > reader), ORDER)
-        section = one.section
-        one.read_ns = plain(call.price(section)) + np.zeros_like(came)
-        self.bytes_read = self.bytes_read + section.size_bytes
-        left = one.left(one.size)
-        arrived = left + one.latency
-        begun = np.maximum(reader, one.start + one.latency)
-        one.read_end = end = np.maximum(begun + one.read_ns, arrived)
+            looked = -1 if one is self._last else self.looked_at - reader
+            self.in_turn(np.where(late, np.where(waits, acted, looked), -1))
+            closed = (reader > one.start_ns + one.latency_ns) & one.blocks_before(reader)
+            env.refuse(closed, "a reader that comes after the window has closed")
+            self.read_at = np.where(waits & late, reader, self.read_at)
+        env.part(waits & ~late & (self.wrote_at > reader), ORDER)
+        one.read_ns = plain(call.price(one.section) + came * 0)
+        self.bytes_read = self.bytes_read + one.section.size_bytes
+        left = one.left_ns(one.size_bytes)
+        one.read_end = np.maximum(one.begun_ns + one.read_ns, left + one.latency_ns)
         if one.call is not None:
             timeout_ns = self.network.send_timeout_ns
             if timeout_ns is not None:
-                env.refuse(
-                    one.needs_reader() & (reader >= one.begun + timeout_ns),
-                    "a send that times out",
-                )
-            one.call.happen(one.written())
+                is_over = one.needs_reader & (reader >= one.put_ns + timeout_ns)
+                env.refuse(is_over, "a send that times out")
+            one.call.happen(one.written_ns())
             one.call = None
-        self.bulk_left = left
-        alone = ~self._leaves_by_itself
-        self.drained = np.where(alone, left, np.maximum(self.drained, left))
-        if self._has_burst:
-            full = left + self.burst * NS_PER_S // self.rate
-            self.bucket_full = np.where((self.burst > 0) & self._limited, full, self.bucket_full)
-        self._small.bulk_left(arrived, one.size % self._mss != 0)
-        self.reverse.ack_rides(left, arrived, reader)
-        call.happen(end)
+        self._only(waits, partial(self._leave, one, left, reader))
+        call.happen(one.read_end)
+
+    def _leave(self, one: Any, left: Ints, now: Ints) -> None:
+        """The last byte of a transfer leaves when its reader has come."""
+        self.drained = np.where(self._leaves_by_itself, np.maximum(self.drained, left), left)
+        self._has_left(one, left, now)
+
+    def _has_left(self, one: Any, left: Ints, now: Ints) -> None:
+        """The last byte of a transfer leaves then: that is in the state of either end."""
+        pace, self.bulk_left = self.pace, left
+        if pace.has_burst:
+            full = left + pace.burst * NS_PER_S // pace.rate
+            self.bucket_full = np.where((pace.burst > 0) & pace.limited, full, self.bucket_full)
+        arrived = left + one.latency_ns
+        self.small.bulk_left(arrived, one.size_bytes % self.pace.mss != 0)
+        self.reverse.ack_rides(left, arrived, now)

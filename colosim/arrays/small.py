@@ -68,6 +68,10 @@ class SmallSegments:
             self._quick = np.where(self._delayed, quick, np.maximum(quick - 1, 0))
         self._pending = self._delayed
 
+    def mixed(self) -> None:
+        """Its numbers have been put together from two states."""
+        self._unsure, self._answers = True, everywhere(self._interactive)
+
     def bulk_left(self, arrives: Ints, tail: Masks) -> None:
         """The last of a bulk write leaves that arrives then, at some points a small segment."""
         self._came, self._quick = np.maximum(self._came, arrives), np.zeros_like(self._quick)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colosim.arrays.column import Refused, everywhere, plain, some
+from colosim.arrays.direction import TIE
 from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import (
     OTHER,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Any, Any], None]
 
-TIE: Final = "both ends act in one instant"
 OVERLAPS: Final = "a checkpoint that overlaps the next"
 NONE: Final = -1
 """What a quantity is where there is none."""

@@ -84,8 +84,8 @@ class Call(Event):
     up, or a section, at a `price`.
     """
 
-    __slots__ = ("amount", "direction", "now", "price", "section", "sends", "thread", "wake_ns",
-        "write_ns")  # fmt: skip
+    __slots__ = ("amount", "direction", "now", "price", "section", "sends", "thread",
+        "wake_ns", "write_ns")  # fmt: skip
 
     def __init__(
         self,
@@ -123,19 +123,24 @@ class Call(Event):
         found: Call | None = one.reader if self.sends else one.writer
         return found or (one.reverse.writer if self.sends else one.reverse.reader)
 
-    def comes_before(self, other: Call) -> bool:
-        """Whether it is before `other` in time; where the points differ, they are parted.
+    def comes_before(self, other: Call) -> Masks:
+        """Where it is before `other` in time.
 
         Whoever takes a message changes nothing: it waits only for who may push that on first.
+        Nor does who reads a stream that leaves by itself.
         """
         mine = None if self.sends else self.direction.inbox[0]
         its = None if other.sends else other.direction.inbox[0]
         if mine and not mine.is_stream:
-            return not (other.sends and self.direction.may_push(other.now, mine))
+            waits = other.sends and self.direction.may_push(other.now, mine)
+            return self.now < 0 if waits else self.now >= 0
         if its and not its.is_stream:
-            return not other.comes_before(self)
-        at = np.maximum(self.now, mine.begun) if mine else self.now
-        return bool(column(at <= (np.maximum(other.now, its.begun) if its else other.now)))
+            return ~other.comes_before(self)
+        at = np.maximum(self.now, mine.put_ns) if mine else self.now
+        first = at <= (np.maximum(other.now, its.put_ns) if its else other.now)
+        if mine:
+            return first | mine.leaves_by_itself
+        return first & ~its.leaves_by_itself if its else first
 
 
 class Thread:
@@ -265,14 +270,12 @@ class Environment:
                 thread, event = self.ready.popleft()
                 thread.run_on(event)
                 continue
-            call = self._next_call()
-            if call is None:
+            if not self._serve_next():
                 return False
-            call.direction.serve(call)
         return True
 
-    def _next_call(self) -> Call | None:
-        """Return the call that is to be served next, None if none can be.
+    def _serve_next(self) -> bool:
+        """Serve the next call; return whether one could be.
 
         On one connection that is the first in time.  One whose other end waits for something else
         comes last: that end may have a call of its own to make before; last of all, whoever takes
@@ -285,6 +288,9 @@ class Environment:
             peer = call.peer
             if peer is None:
                 last = call if last is None or last.takes_held else last
-            elif not peer.can_be_served or call.comes_before(peer):
-                return call
-        return last
+            elif not peer.can_be_served or column(call.comes_before(peer)):
+                last = call
+                break
+        if last is not None:
+            last.direction.serve(last)
+        return last is not None

@@ -1,143 +1,71 @@
-"""One bulk transfer at many points at once: the formulas of `colosim.network.transfer`."""
+"""One bulk transfer at many points at once: `colosim.network.transfer`, and who waits for it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from colosim.arrays.column import some
+from colosim.network import transfer
 
 if TYPE_CHECKING:
-    from colosim.arrays.column import Ints, Masks
+    from colosim.arrays.column import Ints
     from colosim.arrays.threads import Call
     from colosim.network.section import Section
 
 MOST_BYTES: Final = 3_037_000_499
 """The square of a larger stream is beyond 63 bits."""
-
-
-def ceil_div(a: Ints, b: Ints) -> Ints:
-    """Return a / b, rounded up."""
-    return -(-a // b)
-
-
-def _shares(whole: Ints, part: Ints, of: Ints) -> tuple[Ints, Ints]:
-    """Return whole * part / of to within 1, and what is left over: exactly, for shares of 50 bits.
-
-    The product may be beyond 63 bits: it and what is taken off it wrap around alike.
-    """
-    share = (whole.astype(float) * part / of).astype(np.int64)
-    return share, whole * part - share * of
-
-
-def ceil_share(whole: Ints, part: Ints, of: Ints) -> Ints:
-    """Return whole * part / of, rounded up."""
-    share, rest = _shares(whole, part, of)
-    return share + (rest > 0) + (rest > of)
+NEVER: Final = np.int64(1 << 60)
 
 
 def floor_share(whole: Ints, part: Ints, of: Ints) -> Ints:
-    """Return whole * part / of, rounded down."""
-    share, rest = _shares(whole, part, of)
-    return share - (rest < 0) + (rest >= of)
+    """Return whole * part / of, rounded down, for a part of `of` and a whole of 32 bits."""
+    high, low = part >> 16, part & 0xFFFF
+    share, rest = np.divmod(whole * high, of)
+    return (share << 16) + ((rest << 16) + whole * low) // of
 
 
-@dataclass(eq=False, slots=True)
-class Transfer:
-    """A bulk write, as `colosim.network.transfer.Transfer` has it; `reader` is -1 before it came.
+@dataclass(slots=True, kw_only=True, eq=False)
+class Transfer(transfer.Transfer):
+    """A bulk write whose numbers are columns.
 
-    `begun`: when its write began; `filled_from`: when it begins to fill the send buffer; `ahead`:
-    its size where others are written behind it, else 0; `call`: its writer, who waits.
+    `put_ns`: when its write began; `read_end`: when it is read, if that is known; `ahead`: its size
+    where others are written behind it, else 0; `call`: its writer, who waits.
     """
 
     section: Section
-    size: Ints
-    write_ns: Ints
-    link_ns: Ints
-    latency: Ints
-    send_buffer: Ints
-    receive_buffer: Ints
-    begun: Ints
-    start: Ints
-    filled_from: Ints
-    reader: Ints
-    read_ns: Ints
-    read_end: Ints
-    ahead: Ints
-    head: Ints | None = None
+    put_ns: Any
+    read_end: Any
+    ahead: Any
     call: Call | None = None
     is_stream: bool = True
     is_fixed: bool = False
 
-    def left(self, amount: Ints) -> Ints:
-        """When the first `amount` bytes have left the sender."""
-        size, taken, carried = self.size, self.write_ns, self.link_ns
-        if amount is not size:
-            taken = ceil_share(taken, amount, size)
-        if self.head is not None:
-            past_head = amount - self.head
-            carried = np.where(past_head > 0, ceil_share(carried, past_head, size), 0)
-        elif amount is not size:
-            carried = ceil_share(carried, amount, size)
-        since = self.start + np.maximum(taken, carried)
-        over = amount - self.receive_buffer
-        if not some(over > 0):
-            return since
-        opened = np.maximum(self.start + self.latency, self.reader) + self.latency
-        opened = opened + ceil_share(self.read_ns, over, self.size)
-        return np.where(over > 0, np.maximum(since, opened), since)
-
-    def written(self) -> Ints:
-        """When the last byte is in the send buffer."""
-        over = self.size - self.send_buffer
-        if not some(over > 0):
-            return self.filled_from + self.write_ns
-        blocked = self.left(np.maximum(over, 1)) - self.start
-        return self.filled_from + np.where(
-            over > 0, np.maximum(self.write_ns, blocked), self.write_ns
+    def as_of(self, now_ns: Any) -> Any:
+        """Return what was known of it then: of a reader to come, nothing."""
+        later: Any = self.reader_ns > now_ns
+        if not some(later):
+            return self
+        known: Any = {"reader_ns": -1, "read_ns": 0, "read_end": NEVER}
+        return replace(
+            self, **{name: np.where(later, of, getattr(self, name)) for name, of in known.items()}
         )
 
-    def left_bytes(self, at: Ints) -> Ints:
-        """How many bytes have left the sender at `at`, rounded down; its reader has come."""
-        since = np.maximum(at - self.start, 0)
-        left = self.size
-        head: Any = 0 if self.head is None else self.head
-        for taken, ahead in ((self.write_ns, 0), (self.link_ns, head)):
-            whole = np.maximum(taken, 1)
-            moved = floor_share(self.size, np.minimum(since, whole), whole)
-            left = np.where(taken > 0, np.minimum(left, ahead + moved), left)
-        window, whole = self.receive_buffer, np.maximum(self.read_ns, 1)
-        later = at - np.maximum(self.reader, self.start + self.latency) - self.latency
-        read = floor_share(self.size, np.clip(later, 0, whole), whole)
-        opened = np.where((later > 0) & (self.read_ns == 0), left, window + read)
-        return np.where(at < self.start, 0, np.where(left > window, np.minimum(left, opened), left))
+    def read_bytes(self, at_ns: Any) -> Any:
+        """How many bytes have been read at `at_ns`, rounded down; its reader has come."""
+        since, size = at_ns - self.begun_ns, self.size_bytes
+        sent_ns = at_ns - self.latency_ns - self.start_ns
+        left = np.minimum(size, self._moved(sent_ns, self.write_ns))
+        left = np.minimum(left, self.head_bytes + self._moved(sent_ns, self.link_ns))
+        opened_ns = since - 2 * self.latency_ns
+        opened = self.receive_buffer_bytes + self._moved(opened_ns, self.read_ns) * (opened_ns > 0)
+        read = np.minimum(np.minimum(left, opened), self._moved(since, self.read_ns))
+        return read * (since >= 0) * (sent_ns >= 0)
 
-    def read_at(self, amount: Ints) -> Ints:
-        """When the first `amount` bytes have been read; its reader has come."""
-        begun = np.maximum(self.reader, self.start + self.latency)
-        taken = begun + ceil_share(self.read_ns, amount, self.size)
-        end: Ints = np.maximum(taken, self.left(amount) + self.latency)
-        return end
-
-    def read_bytes(self, at: Ints) -> Ints:
-        """How many bytes have been read at `at`, rounded down."""
-        since = at - np.maximum(self.reader, self.start + self.latency)
-        arrived, whole = self.left_bytes(at - self.latency), np.maximum(self.read_ns, 1)
-        read = floor_share(self.size, np.clip(since, 0, whole), whole)
-        read = np.where(self.read_ns > 0, np.minimum(arrived, read), arrived)
-        return np.where(since < 0, 0, read)
-
-    def needs_reader(self) -> Masks:
-        """Where the writer cannot end before the reader has come."""
-        return self.size > self.send_buffer + self.receive_buffer
-
-    def blocks_before(self, reader: Ints) -> Masks:
-        """Where a reader that comes then finds the window closed."""
-        window, latency = np.minimum(self.receive_buffer, self.size), self.latency
-        since = reader + latency - self.start
-        reached = ceil_share(self.write_ns, window, self.size) <= since
-        past_head = window if self.head is None else np.maximum(0, window - self.head)
-        reached &= ceil_share(self.link_ns, past_head, self.size) <= since
-        return (self.size > self.receive_buffer) & (since > 2 * latency) & reached
+    def _moved(self, since_ns: Any, whole_ns: Any) -> Ints:
+        """How much a stage moves in a time that needs `whole_ns` for all: all, if that is 0."""
+        size: Any = self.size_bytes
+        part: Any = np.clip(since_ns, 0, whole_ns)
+        return floor_share(size, part, np.maximum(whole_ns, 1)) + size * (whole_ns == 0)

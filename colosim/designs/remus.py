@@ -11,6 +11,7 @@ from colosim.designs.messages import (
     VMSTATE_SEND,
 )
 from colosim.designs.traits import Traits
+from colosim.engine.clock import larger
 from colosim.host.staging import Slabs
 from colosim.trace.purpose import Purpose
 
@@ -47,7 +48,8 @@ class Remus(Design):
 
     def wait_for_checkpoint(self, p: Primary) -> Steps:
         """Sleep the checkpoint delay, less what the guest stood still last (docs/mc.txt)."""
-        yield p.thread.sleep(max(0, p.delay_ns - max(0, p.running_ns - p.stopped_ns)))
+        stood_ns = larger(0, p.running_ns - p.stopped_ns)
+        yield p.thread.sleep(larger(0, p.delay_ns - stood_ns))
 
     def checkpoint(self, p: Primary) -> Steps:
         """Stop, capture and resume in one hold; then send (transaction START, COMMIT, ACK)."""

@@ -16,14 +16,14 @@ NS_PER_S = 1_000_000_000
 def smaller(a: int, b: int) -> int:
     """Return the smaller of two numbers, point by point where one is a column of many points."""
     if type(a) is int is type(b):
-        return min(a, b)
+        return min(b, a)  # a call of `min` costs more
     return cast("int", _numpy().minimum(a, b))
 
 
 def larger(a: int, b: int) -> int:
     """Return the larger of two numbers, as `smaller` does the smaller."""
     if type(a) is int is type(b):
-        return max(a, b)
+        return max(b, a)
     return cast("int", _numpy().maximum(a, b))
 
 
@@ -42,6 +42,16 @@ def anywhere(condition: Any) -> bool:
     if type(condition) is bool:
         return condition
     return bool(_numpy().count_nonzero(condition))
+
+
+def ceil_share(whole: int, part: int, of: int) -> int:
+    """Return whole * part / of, rounded up; of columns in 63 bits if of * part is."""
+    if part is of:
+        return whole
+    if type(whole) is int is type(part):
+        return -(-whole * part // of)
+    times, rest = whole // of, whole % of
+    return times * part - (-(rest * part) // of)
 
 
 @cache

@@ -111,15 +111,12 @@ class Slabs(StagingBuffer):
 
     def write(self, content: int) -> int:
         """Stage `content` bytes; return how many bytes of slabs are fresh."""
-        smaller, grows = content < self.content_bytes, content > self.content_bytes
-        self._strikes = 0 if grows else self._strikes + smaller
-        self.content_bytes = content
-        needed = max(1, -(-content // SLAB_BYTES))
-        slabs = self.capacity_bytes // SLAB_BYTES
-        if self._strikes >= STRIKES:
-            self._strikes, slabs = 0, slabs // 2
-        fresh = self._grow(max(slabs, needed) * SLAB_BYTES)
-        return max(0, fresh)
+        before, self.content_bytes = self.content_bytes, content
+        strikes = (self._strikes + (content < before)) * (content <= before)
+        self._strikes = strikes * (strikes < STRIKES)
+        slabs = self.capacity_bytes // SLAB_BYTES // (1 + (strikes >= STRIKES))
+        needed = larger(1, -(-content // SLAB_BYTES))
+        return larger(0, self._grow(larger(slabs, needed) * SLAB_BYTES))
 
     def reserve(self, content: int) -> int:
         """Make room for `content` bytes, as `write` does."""

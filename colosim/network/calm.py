@@ -193,6 +193,9 @@ class Calm:
         self._leaves_by_itself = behind or follows
         if self._leaves_by_itself:
             ends.drained_ns = transfer.left_ns(amount)
+            transfer.leaves_by_itself = amount <= self._receive_buffer_bytes
+        if transfer.leaves_by_itself:
+            self._has_left(transfer, ends.drained_ns)
         price = ends.price
         if price is not None and len(self._inbox) == 1:
             transfer.reader_ns = now
@@ -327,7 +330,7 @@ class Calm:
 
         `late`: how long after the first byte the reader has come.
         """
-        ends, pace = self._ends, self._ends.pace
+        ends = self._ends
         ends.price = None
         start, size = transfer.start_ns, transfer.size_bytes
         ends.bytes_read += size
@@ -347,17 +350,23 @@ class Calm:
         end += start
         self._written_ns = written + transfer.filled_from_ns
         ends.reader_goes_on(end)
+        if not transfer.leaves_by_itself:
+            ends.drained_ns = max(ends.drained_ns, left) if self._leaves_by_itself else left
+            self._has_left(transfer, left)
+        ends.report_progress()
+
+    def _has_left(self, transfer: Transfer, left: int) -> None:
+        """The last byte of a transfer leaves then: that is in the state of either end."""
+        ends, pace = self._ends, self._ends.pace
         self.bulk_left_ns = left
-        ends.drained_ns = max(ends.drained_ns, left) if self._leaves_by_itself else left
         if pace.burst_bytes and pace.bandwidth is not None:
             # A bulk transfer has emptied the token bucket (a message hardly touches it).
             self._bucket_full_ns = left + pace.burst_bytes * NS_PER_S // pace.bandwidth
         arrived = left + transfer.latency_ns
         ends.small.bulk_left(arrived)
-        if size % self._mss_bytes:
+        if transfer.size_bytes % self._mss_bytes:
             ends.small.tail_left(arrived)
         ends.reverse.ack_rides(left, arrived)
-        ends.report_progress()
 
     def _shape(self, transfer: Transfer, key: tuple[int, ...]) -> tuple[int, int, int]:
         """Work out the times of a transfer, from the start; like ones share them."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import count, islice
 from typing import TYPE_CHECKING
 
-from colosim.engine.clock import anywhere
+from colosim.engine.clock import NS_PER_S, anywhere, larger, smaller
 
 if TYPE_CHECKING:
     from colosim.scenario.network import Keepalive, Network
@@ -154,14 +154,14 @@ def slow_start_ns(
     doubles each round trip (assumed: no delayed-ACK effect on the doubling).  The cost is the
     time of the rounds in which the window was the limit, less what those rounds moved.
     """
-    halvings = max(0, idle_ns) // RTO_MIN_NS
-    window = max(INITIAL_WINDOW_SEGMENTS * mss, window_bytes >> min(halvings, 60))
-    full = min(window_bytes, rate_bytes_per_s * rtt_ns // 1_000_000_000)
+    halvings = smaller(larger(idle_ns, 0) // RTO_MIN_NS, 60)
+    window = larger(INITIAL_WINDOW_SEGMENTS * mss, window_bytes >> halvings)
+    full = smaller(window_bytes, rate_bytes_per_s * rtt_ns // NS_PER_S)
     lost = moved = 0
-    while window < full and moved + window < size_bytes:
-        lost += rtt_ns - window * 1_000_000_000 // rate_bytes_per_s
-        moved += window
-        window *= 2
+    while anywhere(grows := (window < full) & (moved + window < size_bytes)):
+        lost = lost + (rtt_ns - window * NS_PER_S // rate_bytes_per_s) * grows
+        moved = moved + window * grows
+        window = window * (1 + grows)
     return lost
 
 

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from colosim.engine.clock import anywhere, ceil_share, larger
+
 
 @dataclass(slots=True)
 class Transfer:
@@ -45,36 +47,30 @@ class Transfer:
     reader_ns: int = -1
     write_from_ns: int = -1
     leaves_from_ns: int = -1
+    leaves_by_itself: bool = False
+    """Whether all leaves without its reader, as was known when it was written."""
 
     @property
     def filled_from_ns(self) -> int:
         """When it begins to fill the send buffer."""
-        return self.start_ns if self.write_from_ns < 0 else self.write_from_ns
+        return self.start_ns if anywhere(self.write_from_ns < 0) else self.write_from_ns
 
     @property
     def begun_ns(self) -> int:
         """When the reader begins to read: it is there and the first byte is."""
-        return max(self.reader_ns, self.start_ns + self.latency_ns)
+        return larger(self.reader_ns, self.start_ns + self.latency_ns)
 
     def left_ns(self, amount: int) -> int:
         """When the first `amount` bytes have left the sender."""
         size = self.size_bytes
-        past_head = amount - self.head_bytes
-        taken = -(-self.write_ns * amount // size)
-        if past_head > 0:
-            carried = -(-self.link_ns * past_head // size)
-            if carried > taken:  # noqa: PLR1730 - a call costs more
-                taken = carried
-        since = self.start_ns + taken
+        taken = ceil_share(self.write_ns, amount, size)
+        carried = ceil_share(self.link_ns, larger(amount - self.head_bytes, 0), size)
+        since = self.start_ns + larger(taken, carried)
         over = amount - self.receive_buffer_bytes
-        if over > 0:
-            opened = self.start_ns + self.latency_ns
-            if opened < self.reader_ns:  # noqa: PLR1730
-                opened = self.reader_ns
-            opened += self.latency_ns - (-self.read_ns * over // size)
-            if since < opened:  # noqa: PLR1730
-                since = opened
-        return since
+        if not anywhere(over > 0):
+            return since
+        opened = self.begun_ns + self.latency_ns + ceil_share(self.read_ns, over, size)
+        return larger(since, opened * (over > 0))
 
     @property
     def needs_reader(self) -> bool:
@@ -84,28 +80,27 @@ class Transfer:
     def blocks_before(self, reader_ns: int) -> bool:
         """Whether a reader that comes at `reader_ns` finds the window closed (no closed form)."""
         window, size = self.receive_buffer_bytes, self.size_bytes
-        if size <= window:
-            return False
         since = reader_ns + self.latency_ns - self.start_ns
-        if since <= 2 * self.latency_ns:
-            return False
-        reached = self.write_ns * window <= since * size
-        if self.link_ns:
-            reached = reached and self.link_ns * max(0, window - self.head_bytes) <= since * size
-        return reached
+        blocks = (size > window) & (since > 2 * self.latency_ns)
+        if anywhere(blocks):
+            past_head = larger(window - self.head_bytes, 0)
+            blocks &= ceil_share(self.write_ns, window, size) <= since
+            blocks &= ceil_share(self.link_ns, past_head, size) <= since
+        return blocks
 
     def written_ns(self) -> int:
         """When the last byte is in the send buffer."""
         over = self.size_bytes - self.send_buffer_bytes
         taken_ns = self.write_ns
-        if over > 0:
-            taken_ns = max(taken_ns, self.left_ns(over) - self.start_ns)
+        if anywhere(over > 0):
+            blocked_ns = self.left_ns(larger(over, 1)) - self.start_ns
+            taken_ns = larger(taken_ns, blocked_ns * (over > 0))
         return self.filled_from_ns + taken_ns
 
     def read_end_ns(self) -> int:
         """When the reading thread has the last byte."""
         arrived = self.left_ns(self.size_bytes) + self.latency_ns
-        return max(self.begun_ns + self.read_ns, arrived)
+        return larger(self.begun_ns + self.read_ns, arrived)
 
     def passed_ns(self, end: str, amount: int) -> int:
         """When the first `amount` bytes have passed the writer (``write``) or the reader."""
@@ -113,8 +108,8 @@ class Transfer:
             taken = self.start_ns - (-self.write_ns * amount // self.size_bytes)
             over = amount - self.send_buffer_bytes
             return max(taken, self.left_ns(over)) if over > 0 else taken
-        taken = self.begun_ns - (-self.read_ns * amount // self.size_bytes)
-        return max(taken, self.left_ns(amount) + self.latency_ns)
+        taken = self.begun_ns + ceil_share(self.read_ns, amount, self.size_bytes)
+        return larger(taken, self.left_ns(amount) + self.latency_ns)
 
     def left_bytes(self, at_ns: int) -> int:
         """How many bytes have left the sender at `at_ns`, rounded down."""

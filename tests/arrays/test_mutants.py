@@ -8,26 +8,32 @@ from types import FunctionType
 
 import pytest
 
-from colosim.arrays import direction, small, transfer
+from colosim.arrays import direction, host, pace, small, summary, transfer
 from tests.arrays.own_designs import random_protocol
 from tests.arrays.test_exact import CHANCE, ORDER, of_seed
 
+D, S = direction.Direction, small.SmallSegments
 MUTANTS = [
-    (small.SmallSegments.waits, "self.acked > now", "self.acked > now + 10**7"),
-    (direction.Direction._send, "leaves + self.latency", "leaves + self.latency + 1"),
-    (direction.Direction._receive, "arrives <= now", "arrives < now"),
-    (small.SmallSegments.work_out_ack, "self._expiry()", "self._expiry() + 4_000_000"),
-    (small.SmallSegments.ack_rides, "self._arrival <= leaves", "self._arrival < leaves - 10**6"),
-    (small.SmallSegments.left, "self._silence, QUICK_ACKS", "self._silence, 0"),
-    (small.SmallSegments._answered, "ticks >= 0", "ticks > 0"),
-    (small.SmallSegments._expire, "& ~expired", "| expired"),
-    (direction.Direction._takes_along, "amount < TSO_BYTES", "amount < 0"),
-    (direction.Direction._fit_in, "self.drained - one.write_ns", "self.drained"),
-    (direction.Direction._wait_for_ack, "waits > 0", "waits > 10**9"),
-    (direction.Direction._join, "np.maximum(begun + one.read_ns, arrived)", "begun + one.read_ns"),
-    (direction.Direction._slow_start, "window * 2", "window * 4"),
-    (transfer.Transfer.left, "over > 0, np.maximum(since, opened)", "over > 10**12, since"),
-    (transfer.Transfer.written, "over > 0, np.maximum", "over > 10**12, np.maximum"),
+    (S.waits, "self.acked > now", "self.acked > now + 10**7"),
+    (S.left, "self._silence, QUICK_ACKS", "self._silence, 0"),
+    (S.work_out_ack, "self._expiry()", "self._expiry() + 4_000_000"),
+    (S.ack_rides, "self._arrival <= leaves", "self._arrival < leaves - 10**6"),
+    (S._answered, "ticks >= 0", "ticks > 0"),
+    (S._expire, "& ~expired", "| expired"),
+    (D._send, "leaves + self.latency", "leaves + self.latency + 1"),
+    (D._receive, "arrives <= now", "arrives < now"),
+    (D._takes_along, "amount < TSO_BYTES", "amount < 0"),
+    (D._write, "self.drained > now", "self.drained > now + 10**6"),
+    (D._write, "unread + amount <=", "unread <="),
+    (pace.Pace.tokens, "self.burst - ", "self.burst - 0 * "),
+    (D._fit_in, "self.drained - one.write_ns", "self.drained"),
+    (pace.Pace.slow_start_ns, "write_ns > amount", "write_ns < amount"),
+    (D._wait_for_ack, "waits > 0", "waits > 10**9"),
+    (D._join, "np.maximum(one.begun_ns + one.read_ns, arrived)", "arrived"),
+    (transfer.Transfer.read_bytes, "2 * self.latency_ns", "self.latency_ns - 10**7"),
+    (host.Lock.acquire, "self._free_since >= thread.now", "thread.now < 0"),
+    (summary.Summary._where, "at > begin", "at >= begin - 10**9"),
+    (summary.Summary._put_holds, "(until > last)", "(until > last + 10**15)"),
 ]
 """Functions, a piece of each, and what stands there instead."""
 
