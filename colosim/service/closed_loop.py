@@ -16,7 +16,6 @@ from colosim.scenario.service import COMPARED, DIRECT
 from colosim.service.comparison import MISMATCH, NEVER
 from colosim.service.frame_by_frame import FrameByFrame
 from colosim.service.waiting import as_arrays
-from colosim.service.workload import SLOW
 
 NS_PER_S: Final = 10**9
 
@@ -112,7 +111,7 @@ class ClosedClients(FrameByFrame):
         mirror_ns, later_ns, thinks = self.mirror_ns, self.later_ns, self._think_ns is not None
         clients, odd = state.clients, state.odd
         first, work, whole, differing, *_ = draw.block(state.made)
-        copied_ns, end, last = 0, first + len(work), state.made + self.part
+        slow, copied_ns, end, last = self.slow, 0, first + len(work), state.made + self.part
         while clients and clients[0][0] < self._limit_ns and state.made < last:
             at_ns, _, connection = clients[0]
             if thinks:
@@ -136,7 +135,7 @@ class ClosedClients(FrameByFrame):
             free_ns = done_ns + rests_ns
             if compared:
                 came_ns = at_ns + mirror_ns
-                if self.copies < SLOW:
+                if self.copies < slow:
                     copied_ns = self.execute_copy(came_ns, whole[index])
                     copies_free_ns = self.copies_free_ns
                 else:

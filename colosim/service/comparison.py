@@ -43,6 +43,8 @@ class Comparison:
 
     def clear(self) -> None:
         """Begin anew, nothing waiting and nothing said."""
+        if not (self.primary or self.secondary or self.notified):
+            return
         self.primary.clear()
         self.secondary.clear()
         self.released.clear()

@@ -105,9 +105,11 @@ class Draws:
         """Return the next `count` values."""
         if len(self._values) == 1:
             return np.full(count, self._values[0], np.int64)
-        raw = self._bits.random_raw(count) >> np.uint64(32)
-        index = raw * np.uint64(len(self._values)) >> np.uint64(32)
-        return self._values[index.astype(np.int64)]
+        raw = self._bits.random_raw(count)
+        raw >>= np.uint64(32)
+        raw *= np.uint64(len(self._values))
+        raw >>= np.uint64(32)
+        return self._values.take(raw.view(np.int64))
 
     def below(self, share_ppm: int, count: int) -> NDArray[np.bool_]:
         """Return whether each of the next `count` draws is one of a share."""

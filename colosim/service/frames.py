@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from heapq import merge
 from itertools import chain, repeat, takewhile
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -142,7 +142,7 @@ class Frames:
     def _of(self, at_ns: Times, which: slice, secondary: int) -> Iterator[Frame]:
         number = self._requests.number[self._which]
         connection = self._requests.connection[self._which]
-        parts = (_ints(part[which]) for part in (at_ns, number, connection))
+        parts: Any = [memoryview(part[which]) for part in (at_ns, number, connection)]  # type: ignore[arg-type]
         return zip(*parts, repeat(secondary))
 
     def left(self, odd_ns: int, released: list[tuple[int, int]]) -> Times:
@@ -160,8 +160,3 @@ class Frames:
         number = self._requests.number[self._which]
         differs = np.flatnonzero(self._requests.differs[self._which][begin:]) + begin
         return {*number[differs].tolist(), *number[max(begin, self._drifted) :].tolist()}
-
-
-def _ints(values: Times) -> Iterator[int]:
-    """Iterate over an array without making a list of it."""
-    return iter(memoryview(values))  # type: ignore[arg-type]

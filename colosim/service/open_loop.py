@@ -18,7 +18,7 @@ from colosim.service.comparison import MISMATCH, NEVER
 from colosim.service.frames import Frame, Frames
 from colosim.service.requests import Planned, Requests, no_requests
 from colosim.service.server import Fifo, paced
-from colosim.service.workload import SLOW, TAP_FRAMES, Workload
+from colosim.service.workload import TAP_FRAMES, Workload
 
 if TYPE_CHECKING:
     from colosim.service.draws import Times
@@ -105,7 +105,8 @@ class OpenLoop(Workload):
         frames = np.empty(end - first, np.int64)
         surplus: list[Frame] = []
         self.start_copies()
-        at = taken = first + self._taken
+        slow, taken = self.slow, first + self._taken
+        at = taken
         for index, work in enumerate(memoryview(requests.work[first:taken])):  # type: ignore[arg-type]
             done = self.execute_copy(self.secondary_run_ns, work)
             frames[index] = done + echo_ns
@@ -116,25 +117,31 @@ class OpenLoop(Workload):
             done = self.execute_copy(came_ns, work)
             if self.newest_first:  # bytes that were compared before are freed
                 surplus.append((done + echo_ns, number, connection, 1))
-        while at < end and (at == taken or self.copies < SLOW):
+        while at < end:
             came_ns = requests.arrived.item(at)
+            if self.copies >= slow and (at > taken or came_ns > run):
+                break
             if at > taken:
                 came_ns = max(came_ns, run)
             done = self.execute_copy(came_ns + self.mirror_ns, requests.whole.item(at))
             frames[at - first] = done + echo_ns
             at += 1
         if at < end:
-            free_ns, rest = self.copies_free_ns, frames[at - first :]
-            if self.pace_ns is not None:
-                came = np.maximum(requests.arrived[at:end], run) + self.mirror_ns
-                np.maximum(came, self.secondary_run_ns, out=came)
-                whole = requests.whole[at:end] + self.later_ns
-                rest[:] = paced(came, whole, free_ns, self.pace_ns) + echo_ns
-            else:
-                if requests.arrived.item(at) <= run:
-                    free_ns = max(free_ns, run + self.mirror_ns)
-                self._planned.copies.done(at, end, free_ns, out=rest)
+            self._serve_rest(at, end, frames[at - first :])
         return frames, surplus
+
+    def _serve_rest(self, at: int, end: int, frames: Times) -> None:
+        """Fill in when the secondary's answers come to requests that it serves like any."""
+        requests, run, free_ns = self._planned.all, self.run_ns, self.copies_free_ns
+        if self.pace_ns is not None:
+            came = np.maximum(requests.arrived[at:end], run) + self.mirror_ns
+            np.maximum(came, self.secondary_run_ns, out=came)
+            whole = requests.whole[at:end] + self.later_ns
+            frames[:] = paced(came, whole, free_ns, self.pace_ns) + self.echo_ns
+            return
+        if requests.arrived.item(at) <= run:
+            free_ns = max(free_ns, run + self.mirror_ns)
+        self._planned.copies.done(at, end, free_ns, out=frames)
 
     def copies_by(self, at_ns: int) -> int:
         """Return how many requests this epoch has mirrored up to then."""
@@ -154,7 +161,7 @@ class OpenLoop(Workload):
         """Return when the comparison asks for a checkpoint, up to `until_ns`, and why."""
         if self.mode != COMPARED:
             return None
-        horizon, step = self.run_ns, 2 * self._epoch_ns
+        horizon, step = self.run_ns, self._first_step()
         while horizon < until_ns:
             horizon = min(until_ns, horizon + step)
             step *= 2
@@ -175,6 +182,15 @@ class OpenLoop(Workload):
             if notified and notified[0][0] <= horizon:
                 return notified[0]
         return None
+
+    def _first_step(self) -> int:
+        """Return how far to look first: behind the next answer that differs, or some epochs."""
+        planned, first = self._planned.all, self._planned.first
+        index = first + int(planned.differs[first:].argmax())
+        if not planned.differs[index]:
+            return 2 * self._epoch_ns
+        takes_ns = 4 * planned.whole.item(index) + self.mirror_ns + self.echo_ns + self.first_ns
+        return max(0, planned.arrived.item(index) - self.run_ns) + takes_ns
 
     def _first_odd(self, frames: Frames, until_ns: int) -> tuple[int, bool]:
         output, connections = self.settings.output, self.settings.service.connections
@@ -232,7 +248,8 @@ class OpenLoop(Workload):
             self._one_by_one(frames, odd_ns, stop, (done, last_ns), first=False)
             return frames.left(odd_ns, self.comparison.released)[:done]
         leaves = frames.leaves[:done]
-        leaves[came:] = NEVER
+        if came < done:
+            leaves[came:] = NEVER
         return leaves
 
     # ---- stop, commit, begin -------------------------------------------------------------------
@@ -272,7 +289,8 @@ class OpenLoop(Workload):
             self.copied += came - first - self._taken
             self._note_replays(first + self._taken, came)
         elif self.mode == HELD:
-            self._send_out(first, np.full(done, NEVER))
+            fresh, through = done - self._met_open, np.zeros(done, np.int64)
+            self._hold(planned.all.where(slice(first, first + done)), through, fresh)
         else:
             self._send_out(first, self.tick_after(self._done[:done]))
         planned.first += done
@@ -306,10 +324,14 @@ class OpenLoop(Workload):
                 return
             fresh = done - max(gone, met)
             leaves, held = leaves[gone:], requests.where(slice(first + gone, first + done))
+        through = np.where(leaves < NEVER, leaves + (self.hop_ns - self.shift_ns), 0)
+        self._hold(held, through, fresh)
+
+    def _hold(self, held: Requests, through_ns: Times, fresh: int) -> None:
+        """Hold some answers, of which so many have met no pause before."""
         self._met_held += max(0, fresh)
         self._held = self._held.and_then(held)
-        through = np.where(leaves < NEVER, leaves + (self.hop_ns - self.shift_ns), 0)
-        self._held_ns = np.concatenate((self._held_ns, through))
+        self._held_ns = np.concatenate((self._held_ns, through_ns))
         self.held_peak = max(self.held_peak, len(self._held))
 
     def _leave_undone(self, which: slice, done_ns: int) -> None:

@@ -32,9 +32,11 @@ class Fifo:
         """
         if first == end:
             return self._sums_after[:0]
-        base = free_ns - self._sums.item(first) + self._work.item(first)
-        done: Times = np.maximum.accumulate(self._slack[first:end], out=out)
-        np.maximum(done, base, out=done)
+        base, slack = free_ns - self._sums.item(first) + self._work.item(first), self._slack
+        own = slack.item(first)
+        slack[first] = max(base, own)
+        done: Times = np.maximum.accumulate(slack[first:end], out=out)
+        slack[first] = own
         done += self._sums_after[first:end]
         return done
 

@@ -282,6 +282,11 @@ class Workload:
 
     # ---- the secondary's guest -----------------------------------------------------------------
 
+    @property
+    def slow(self) -> int:
+        """How many requests the secondary's guest serves slowly in this epoch."""
+        return SLOW if self.first_ns > self.later_ns or self.second_ns else 0
+
     def start_copies(self) -> None:
         """Let the secondary's guest begin with what it has loaded."""
         self.copies, self.copies_free_ns = 0, self.secondary_run_ns
@@ -290,7 +295,7 @@ class Workload:
         """Return when the secondary has done its next request, the first two slower than others."""
         pace, free_ns = self.pace_ns, self.copies_free_ns
         begun = max(came_ns, free_ns if pace is None else self.secondary_run_ns)
-        lag_ns = self.later_ns if self.copies else self.lag_at(begun)
+        lag_ns = self.later_ns if self.copies or not self.slow else self.lag_at(begun)
         done = max(begun + work_ns + lag_ns, free_ns)
         if self.copies == 1:
             done += self.second_ns
