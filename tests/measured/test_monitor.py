@@ -148,6 +148,7 @@ def test_events_alone_tell_pauses_and_nothing_else() -> None:
     known = {key for row in rows(run) for key, value in row.items() if value is not None}
     assert known == {
         "checkpoint",
+        "kind",
         "outcome",
         "run_before_ns",
         "pause_ns",
