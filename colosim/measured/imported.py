@@ -42,6 +42,7 @@ from colosim.runs.tables import rows_of
 from colosim.scenario import loads
 from colosim.scenario.canonical import as_yaml, plain_keys
 from colosim.scenario.presets import OwnPreset
+from colosim.scenario.units import PAGE_BYTES
 from colosim.trace.events import PRIMARY, SECONDARY, Event, GuestStopped, OnSide, Received, Sent
 
 if TYPE_CHECKING:
@@ -340,7 +341,15 @@ class _Import:
             wire_bytes=wire_bytes,
             set_back=frozenset(history.side for history in self._told if history.backwards),
             spoken=self._leading.kind != MONITOR,
+            ram_pages=self._ram_pages(),
         )
+
+    def _ram_pages(self) -> int | None:
+        """Return the pages of the guest's RAM, if they were noted or stated."""
+        if self._notes is not None:
+            return self._notes.conditions.ram_bytes // PAGE_BYTES
+        guest = self._scenario(None).guest
+        return guest.ram_bytes // PAGE_BYTES if "ram_bytes" in guest.model_fields_set else None
 
     # ---- what is said of it --------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from colosim.runs.statistics import Quantiles
 from colosim.runs.summary import STAGING, deaf_longest_ns, summary_layout
 from colosim.runs.tally import Tally
 from colosim.runs.verdict import COMPLETED, FAILED_OVER, Judgement
+from colosim.trace.checkpoint import START
 from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import (
     ABORTED,
@@ -66,6 +67,10 @@ def summary_of(
     judgement = _judged(entries, shown, outcomes)
     counted = np.arange(len(outcomes)) >= scenario.warmup
     counted &= checkpoints["outcome"].values == COMMITTED
+    started = checkpoints["kind"].values == START
+    counted &= ~started
+    pause = checkpoints["pause_ns"][started]
+    seen = {"start_pause_ns": int(pause.values[0])} if pause.known.any() else {}
 
     def distribution(name: str) -> dict[str, int] | None:
         values = checkpoints[name][counted]
@@ -93,6 +98,7 @@ def summary_of(
         monitor_deaf_ns_longest=_deaf_longest(shown, end_ns, judgement) if shows_locks else None,
         monitor_deaf_open=None,
         time_to_guest_ns=None,
+        **seen,
     )
 
 

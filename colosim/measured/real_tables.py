@@ -16,7 +16,7 @@ import numpy as np
 from colosim.measured.merge import KNOWN_LIMIT, UNKNOWN, flat_of
 from colosim.runs.tables import Tables
 from colosim.trace import steps
-from colosim.trace.checkpoint import WAITS
+from colosim.trace.checkpoint import CHECKPOINT, START, WAITS
 from colosim.trace.columns import IntColumn, WordColumn, joined
 from colosim.trace.events import (
     COMMITTED,
@@ -41,7 +41,7 @@ class BesideLog:
 
     `streams_ram`: RAM is streamed, so it is loaded before VMSTATE_SIZE is read.  `dirty_pages`,
     `wire_bytes`: by number of the checkpoint.  `set_back`: the sides whose clock ran backwards.
-    `spoken`: a log shows messages.
+    `spoken`: a log shows messages.  `ram_pages`: of the guest, None where they are not known.
     """
 
     streams_ram: bool
@@ -49,6 +49,7 @@ class BesideLog:
     wire_bytes: Mapping[int, int]
     set_back: frozenset[str] = frozenset()
     spoken: bool = True
+    ram_pages: int | None = None
 
 
 def tables_of(entries: Sequence[Entry], beside: BesideLog, *, timed: bool) -> dict[str, Table]:
@@ -136,6 +137,11 @@ def _complete(table: Table, entries: Sequence[Entry], beside: BesideLog) -> None
             if name.startswith(f"{side}_") and not name.endswith("_at_ns"):
                 column.known &= ~rows
     table.update(columns)
+    if beside.ram_pages is not None:
+        flushed = columns["flush_pages"]
+        whole = flushed.known & (flushed.values >= beside.ram_pages)
+        started = whole & (np.array(numbers) == 0) & (whole.sum() == 1)
+        table["kind"] = WordColumn.of([CHECKPOINT, START], started.astype(np.int64))
 
 
 def _by_number(values: Mapping[int, int], numbers: list[int]) -> IntColumn:

@@ -72,7 +72,8 @@ _CHECKPOINTS: Final = (
         "kind",
         WORD,
         "COLO's start, where it is of a kind of its own (see `start_pause_ns` of the summary), or "
-        "a checkpoint as all; of a real run always the latter",
+        "a checkpoint as all; of a real run as its log shows that flush, if its guest's RAM is "
+        "known",
         words=(START, CHECKPOINT),
     ),
     Field("dirty_pages", PAGES, "pages that the primary found dirty", "they were not counted"),

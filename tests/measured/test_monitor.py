@@ -308,6 +308,20 @@ def test_one_sides_trace_and_the_others_events_are_one_run(traced: int) -> None:
     ]
 
 
+def test_colos_start_is_told_from_the_checkpoints_where_the_guests_ram_is_stated() -> None:
+    """Under KVM its flush is all of the 512 MiB; then no statistic counts it, else all do."""
+    stated, unknown = import_run(*TRACES, stated=["guest.ram=512MiB"]), import_run(*TRACES)
+    (first, second, *_) = rows(stated)
+    assert (first["kind"], first["flush_pages"], second["kind"]) == ("start", 131_136, "checkpoint")
+    assert stated.summary["start_pause_ns"] == first["pause_ns"] == 4_141_689_000
+    assert stated.summary["pause_ns"]["count"] == 45
+    assert {row["kind"] for row in rows(unknown)} == {"checkpoint"}
+    assert (unknown.summary["pause_ns"]["count"], unknown.summary.get("start_pause_ns")) == (
+        46,
+        None,
+    )
+
+
 def test_events_of_another_run_are_refused(tmp_path: Path) -> None:
     """Events whose times are in no checkpoint of a trace are not put in it, nor without times."""
     (tmp_path / "primary.json").write_text(SAID.replace("17959", "17969"))

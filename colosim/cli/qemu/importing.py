@@ -103,6 +103,8 @@ def _describe(run: ImportedRun) -> list[str]:
     if value_of(run.summary, "pause_ns.count"):
         pause = in_words("pause_ns.p50", value_of(run.summary, "pause_ns.p50"))
         line += f", median pause {pause}"
+    if (start := value_of(run.summary, "start_pause_ns")) is not None:
+        line += f"; COLO's start {in_words('start_pause_ns', start)}"
     exits = [
         f"{event} at {moment_of(at_ns)}"
         for at_ns, event, _ in run.iter_events()
