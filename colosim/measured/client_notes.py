@@ -22,12 +22,15 @@ from colosim.measured.client_run import LAB, ClientRun
 from colosim.measured.lines import opened
 from colosim.measured.measurement import Conditions
 from colosim.measured.notes import plain_conditions
+from colosim.service.workload import LATE_TENTHS
 
 _REQUESTS: Final = "requests.csv.gz"
 _US, _MS, _NEVER = 1000, 10**6, 1 << 62
 _PAGE_BYTES: Final = 4104
 _AWAY_NS: Final = 100 * _MS
-_FEW: Final = 30
+_FEW, _FEW_LOADS = 30, 8
+_BEFORE_RESUME_NS: Final = 3 * _MS
+"""How long before QEMU says that a guest runs a held answer may be out (measured: p90 2.8 ms)."""
 Row = dict[str, str]
 
 
@@ -117,6 +120,7 @@ class _Reading:
             },
             device_state_bytes=self._device_state(),
             guest_ns=self._guest(),
+            first_ns=self._first(),
             pages=tuple(int(row["p_dirty_pages"] or 0) for row in self._checkpoints),
             cut_ns=tuple(
                 self._began - self._zero + second * 10**9 for second in config.get("mute") or ()
@@ -159,3 +163,27 @@ class _Reading:
             if left < after and (before < 0 or begin - self._resumes[before] >= _AWAY_NS):
                 found.append(done - begin)
         return tuple(sorted(found)) if len(found) >= _FEW else ()
+
+    def _first(self) -> tuple[int, ...]:
+        """Return what the secondary's first request after each load took it.
+
+        Of one that came as the primary ran again what it would have taken before.
+        """
+        answers = sorted(
+            (answered, copied)
+            for row in self._requests
+            if (answered := _ns(row.get("t_sec_out"))) and (copied := _ns(row.get("t_mirror")))
+        )
+        stops = [_ns(row.get("s_vm_stopped")) or _NEVER for row in self._checkpoints[1:]]
+        found = []
+        for row, resumed, stop in zip(
+            self._checkpoints, self._resumes, [*stops, _NEVER], strict=False
+        ):
+            loaded = _ns(row.get("s_vm_resumed")) or _NEVER
+            index = bisect_right(answers, (loaded, _NEVER))
+            if index < len(answers) and answers[index][0] < stop:
+                answered, copied = answers[index]
+                late = copied > resumed - _BEFORE_RESUME_NS
+                tenths = LATE_TENTHS if late else 10
+                found.append((answered - max(loaded, copied)) * 10 // tenths)
+        return tuple(sorted(found)) if len(found) >= _FEW_LOADS else ()

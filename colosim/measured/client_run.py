@@ -55,8 +55,9 @@ class ClientRun:
 
     `clock_ns`: CLOCK_MONOTONIC of the host as the pair entered COLO.  `service` and `output` are
     what a scenario says under these names of what the lab set; ``opens``: each request a
-    connection of its own.  `guest_ns`: what requests took the
-    primary's guest away from any pause, sorted, empty where hardly any was seen.
+    connection of its own.  `guest_ns`: what requests took the primary's guest away from any pause,
+    sorted, empty where hardly any was seen; `first_ns`: likewise what the first after each load
+    took the secondary.
     `pages`: dirty pages of each checkpoint.  `cut_ns`: when the secondary's answers were cut off up
     to the next checkpoint.  `sent_ns`: when requests were due, empty where each was sent as the
     one before it was answered.  `lost`: requests without an answer.
@@ -70,6 +71,7 @@ class ClientRun:
     output: dict[str, Any]
     device_state_bytes: int
     guest_ns: tuple[int, ...]
+    first_ns: tuple[int, ...]
     pages: tuple[int, ...]
     cut_ns: tuple[int, ...]
     end_ns: int
@@ -128,7 +130,8 @@ def dump(run: ClientRun) -> str:
     sent, latency = table.pop("sent_ns"), table.pop("latency_ns")
     gaps = [after - before for before, after in zip((0, *sent), sent, strict=False)]
     table["sent_us_apart"] = [gap // _US for gap in gaps]
-    table["guest_us"] = [one // _US for one in table.pop("guest_ns")]
+    for name in ("guest", "first"):
+        table[f"{name}_us"] = [one // _US for one in table.pop(f"{name}_ns")]
     table["latency_us"] = [one // _US for one in latency]
     lines = [f"{json.dumps(k)}: {json.dumps(v, separators=(',', ':'))}" for k, v in table.items()]
     return "{\n " + ",\n ".join(lines) + "\n}\n"
@@ -146,7 +149,7 @@ def parse(text: str) -> ClientRun:
             at += gap * _US
             sent.append(at)
         table["sent_ns"] = sent
-        for name in ("guest", "latency"):
+        for name in ("guest", "first", "latency"):
             table[f"{name}_ns"] = [one * _US for one in table.pop(f"{name}_us")]
         table["conditions"] = Conditions(**table["conditions"])
         for field in fields(ClientRun):

@@ -82,6 +82,14 @@ def of_percentiles(model: Percentiles) -> Times:
     return lognormal(model.p50_ns, model.p90_ns or model.p50_ns, 90)
 
 
+def first_replies(model: Percentiles | MeasuredTime) -> tuple[Times, int]:
+    """Return the values of the secondary's lag after a load, and their median."""
+    if isinstance(model, MeasuredTime):
+        values = np.array(model.measured_ns, np.int64)
+        return values, int(np.sort(values)[(len(values) - 1) // 2])
+    return of_percentiles(model), model.p50_ns
+
+
 def values_of(model: FixedTime | ExponentialTime | LognormalTime | MeasuredTime) -> Times:
     """Return the equally likely values of a scenario's times: one, or `SIZE`, or as measured."""
     if isinstance(model, MeasuredTime):

@@ -327,6 +327,7 @@ class FrameByFrame(WaitingClients):
                 self.lose(as_arrays([request]))
             else:
                 state.queue.append(request)
+        self.note_burst(len(self._again), self._taken, len(state.queue))
         if self.stop_ns >= 0:
             for request in (*state.queue, *(request for request, _ in self._held)):
                 self.met_pause += not request.met

@@ -402,6 +402,7 @@ class OpenLoop(Workload):
             self.dropped += came - full
             self.lose(planned.drop(full, came))
             came = planned.came(run, keeps + self.part)
+        self.note_burst(len(self._again), self._taken, came - planned.first)
         if self.stop_ns >= 0:
             self.met_pause += came - planned.first - self._met_open + self._met_held
             self._met_open, self._met_held = came - planned.first, 0

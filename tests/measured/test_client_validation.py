@@ -87,6 +87,28 @@ def test_a_folder_is_read_request_by_request(tmp_path: Path) -> None:
         read_client_run(tmp_path)
 
 
+def test_the_first_answers_after_loads_are_read_where_a_run_shows_enough(tmp_path: Path) -> None:
+    """Each from the load, or the copy that comes later; as the primary runs it is 0.7 of it."""
+    requests = ["id,t_planned,t_send,t_reply,t_tap_in,t_mirror,t_pri_out,t_sec_out,t_tap_out"]
+    checkpoints = ["k,p_send_request,p_vm_stopped,p_vm_resumed,p_dirty_pages,wire_bytes,cause"]
+    checkpoints[0] += ",t_trigger,s_vm_stopped,s_vm_resumed"
+    for k in range(8):
+        at, late = 101 + k, k == 7
+        checkpoints.append(
+            f"{k},{at}.0,{at}.001,{at}.050,2,9208,timer,,{at}.001,{at}.010"  # loaded at 10 ms
+        )
+        copied, answered = ("060", "095") if late else ("005", "060")
+        requests.append(
+            f"{k},{at}.004,{at}.004,{at}.2,{at}.004,{at}.{copied},{at}.1,{at}.{answered},{at}.2"
+        )
+    folder_of_a_run(tmp_path)
+    (tmp_path / "checkpoints.csv").write_text("\n".join(checkpoints), encoding="utf-8")
+    for loads, found in ((8, (50_000_000,) * 8), (7, ())):
+        with gzip.open(tmp_path / "requests.csv.gz", "wt") as file:
+            file.write("\n".join(requests[: loads + 1]))
+        assert read_client_run(tmp_path).first_ns == found
+
+
 def test_sources_are_told_apart(tmp_path: Path) -> None:
     """Folders, names and patterns of runs with clients are taken out of the others."""
     folder = str(folder_of_a_run(tmp_path))

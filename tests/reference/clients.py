@@ -133,7 +133,8 @@ class Reference:
         self.loads = 0
         self.fresh = False  # whether the secondary has loaded a state
         self.served = 0  # requests since
-        self.loaded_ns = 0
+        self.resumes_ns = 0
+        self.burst_at = -1  # the first of those that waited for the resume, counted from the load
         self.arrived = list(case.arrived)
         self.connection = [number % case.connections for number in range(len(case.arrived))]
         self.answered: dict[int, simpy.Event] = {}
@@ -290,10 +291,10 @@ class Reference:
             if self.fresh and before == 0:
                 first = self.case.first_ns[self.loads % len(self.case.first_ns)]
                 later = self.case.later_ns
-                lag = max(later, first // 2, first - (self.ns - self.loaded_ns) // 2)
+                lag = max(later, first * (7 if self.ns >= self.resumes_ns else 10) // 10)
                 job.left += lag - later
             yield self.until(max(self.ns + self.head_takes(self.twin), rests_until), DONE)
-            if self.fresh and before == 1:
+            if self.fresh and before in {1, self.burst_at}:
                 yield self.until(self.ns + self.case.second_ns, DONE)
             self.served += 1
             self.twin.pop(0)
@@ -455,17 +456,22 @@ class Reference:
             self.theirs.clear()
             self.out.met |= set(map(request_of, flushed))
             yield self.until(self.ns + case.load_ns, RUN)
-            self.secondary_runs, self.fresh, self.loaded_ns = True, True, self.ns
+            self.secondary_runs, self.fresh = True, True
+            self.resumes_ns = self.ns + case.resume_gap_ns
             self.served = 0
             again = [(job.number, job.left) for job in state]
             again += [(number, self.own(number)) for number in self.nic]
             self.twin = [Job(number, left + case.later_ns, self.ns) for number, left in again]
+            copied = {*self.nic}
             self.nic.clear()
+            self.burst_at = -1
             self.start_guest("secondary")
             self.loads += 1
             yield self.until(self.ns + case.resume_gap_ns, RUN)
             self.primary_runs, self.stopped = True, self.env.event()
             self.drift()
+            if self.at_tap:
+                self.burst_at = len(again) + (self.first_of_pause not in copied)
             self.at_tap.clear()
             self.out.checkpoints += 1
             self.start_guest("primary")

@@ -8,7 +8,7 @@ import pytest
 
 from colosim.errors import ScenarioError
 from colosim.scenario import load, loads, resolve
-from colosim.scenario.service import DifferingResponses
+from colosim.scenario.service import DifferingResponses, MeasuredTime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,20 @@ def test_reads_back_what_it_writes() -> None:
     assert scenario.service.divergence == DifferingResponses(responses=(7, 19))
     assert scenario.service.secondary_lag.later_ns == 2_000_000
     assert loads(resolve(scenario)) == scenario
+
+
+def test_a_lag_after_loads_is_read_from_a_column(tmp_path: Path) -> None:
+    """Measured first replies stand where their quantiles may."""
+    (tmp_path / "lags.csv").write_text("first\n45 ms\n60 ms\n", encoding="utf-8")
+    file = tmp_path / "one.yaml"
+    lag = "{first: {csv: lags.csv, column: first}}"
+    text = f"{{name: one, service: {{arrivals: {{poisson: 2 /s}}, secondary_lag: {lag}}}}}\n"
+    file.write_text(text, encoding="utf-8")
+    service = load(file).service
+    assert service is not None
+    assert service.secondary_lag.first == MeasuredTime.model_construct(
+        csv="lags.csv", column="first", measured_ns=(45_000_000, 60_000_000)
+    )
 
 
 @pytest.mark.parametrize(
