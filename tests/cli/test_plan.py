@@ -94,6 +94,24 @@ def test_the_front_is_tried_under_faults(planned: Path, plan: Plan) -> None:
     assert "hung" in hung
 
 
+def test_two_bounds_of_one_key_are_each_asked_of_the_worst_seed(planned: Path, plan: Plan) -> None:
+    """From below and from above, with ``=`` or without; what was chosen before leaves no file."""
+    (planned / "out").mkdir()
+    (planned / "out" / "3-flat.yaml").touch()
+    status, told = plan("--meet=pause_ns.p99 > 90 ms", "--meet", "pause_ns.p99 < 130 ms")
+    assert status == 0, told
+    with (planned / "out" / "plan.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    pauses = {int(row["pause_ns.p99"]) for row in rows if row["meets"] == "yes"}
+    assert pauses == {
+        pause for row in rows if 90_000_000 < (pause := int(row["pause_ns.p99"])) < 130_000_000
+    }
+    assert {path.name for path in (planned / "out").glob("*.yaml")} == {
+        "1-split.yaml",
+        "2-qsb.yaml",
+    }
+
+
 def test_nothing_meets_it_and_the_nearest_miss_is_told(planned: Path, plan: Plan) -> None:
     """The exit status is 1, and the point that misses by the least is named with its number."""
     status, told = plan("--meet", "pause_ns.p99 < 1 ms", "--meet", "wire_bytes > 1 MiB")
