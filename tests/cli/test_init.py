@@ -103,8 +103,8 @@ def resolved(text: str) -> dict[str, Any]:
 
 
 def test_the_template_states_the_defaults() -> None:
-    """What ``init`` writes, taken whole or with a name alone, is the same scenario."""
-    assert resolved(template("web")) == resolved("name: web\n")
+    """What ``init`` writes is what a name alone means, but for its spread."""
+    assert resolved(template("web")) == resolved("name: web\nspread: measured\n")
 
 
 def commented_keys() -> dict[str, str]:

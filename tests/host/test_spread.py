@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import exp, log, sqrt
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +13,6 @@ from hypothesis import strategies as st
 
 from colosim import run
 from colosim.engine.streams import Streams
-from colosim.errors import ScenarioError
 from colosim.host.guest import drawn_occupied, occupied
 from colosim.host.spread import Spread, ratio_mille
 from colosim.runs.run import simulate
@@ -111,11 +112,20 @@ def test_designs_have_the_same_draws() -> None:
     assert run(scenario, "qsb").digest != run(scenario, "qsb", seed=2).digest
 
 
-def test_a_preset_without_a_spread_is_refused() -> None:
-    """The message names the preset, and those that have one; the place is the key's."""
-    with pytest.raises(ScenarioError, match="'kvm-xeon' has none; expected lab-qemu111, ") as found:
-        loads("name: x\nspread: measured\n")
-    assert found.value.faults[0].line == 2
+@pytest.mark.parametrize(
+    ("stage", "mean", "p99"), [("stream read", 4.50, 10.33), ("channel read", 6.48, 10.41)]
+)
+def test_the_server_scatters_by_published_percentiles(stage: str, mean: float, p99: float) -> None:
+    """Lognormal about its mean, with the p99 that Straub printed of an idle guest, in ms."""
+    spread = preset("hosts", "kvm-xeon").spread[stage]
+    upper = NormalDist().inv_cdf(0.99)
+    deviation = upper - sqrt(upper**2 - 2 * log(p99 / mean))
+    expected = [
+        1_000 * exp(deviation * NormalDist().inv_cdf(level / 100) - deviation**2 / 2)
+        for level in LEVELS_PERCENT
+    ]
+    assert spread.ratios_mille == pytest.approx(expected, abs=1)
+    assert all(f"{number:.2f}" in spread.origin for number in (mean, p99))
 
 
 @pytest.mark.parametrize("name", ["lab-qemu25", "lab-qemu72", "lab-qemu111", "lab-qemu111-kvm"])

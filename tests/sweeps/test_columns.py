@@ -40,9 +40,12 @@ MEASURES: dict[str, Measure] = {
     key: measure
     for key in Axes().json_schema()["propertyNames"]["examples"]
     if key.partition(".")[0] in COLUMNS
+    and not {"phases", "bursts"} & {*key.split(".")}
     and (measure := measure_in(all_keys(Scenario).get(tuple(key.split("."))))) is not None
 }
-"""What reads the value of each number that an axis may name."""
+"""What reads the value of each number that an axis may name.
+
+Not of phases, each of which makes a scenario of its own, nor of bursts, which arrays refuse."""
 
 
 def numbers_of(section: Any, above: str = "") -> dict[str, int]:
