@@ -12,9 +12,11 @@ from click.core import ParameterSource
 
 from colosim.cli.options import (
     designs_option,
+    each_seed,
     look_options,
     overrides_option,
     seed_option,
+    seeds_option,
     words_between_commas,
 )
 from colosim.cli.progress import Progression
@@ -34,6 +36,7 @@ _OF_SCENARIOS = {*_OF_RUNS, "against", "validation"}
 _FOR = {
     "checkpoint": {"gantt", "overview"},
     "parameter": {"against"},
+    "seeds": {"against"},
     "seed": _OF_SCENARIOS,
     "overrides": _OF_SCENARIOS,
     **{key: {"sweep"} for key in ("x", "y", "by")},
@@ -74,6 +77,7 @@ _PARAMETERS = ("dirty-pages", "bandwidth", "latency", "checkpoint-delay")
 )
 @look_options
 @seed_option
+@seeds_option
 @overrides_option
 @click.option(
     "--data",
@@ -100,6 +104,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     y: str | None,
     by: tuple[str, ...],
     seed: int | None,
+    seeds: tuple[int, ...],
     overrides: tuple[str, ...],
     data_file: Path | None,
     output: Path | None,
@@ -143,7 +148,9 @@ def command(  # noqa: PLR0913 - click hands every option over by name
         elif kind == "sweep":
             figure, data = _sweep(Path(sources[0]), designs, x, y or "pause_ns.p50", by)
         elif kind == "against":
-            figure, data = _against(sources[0], overrides, seed, designs, parameter, progression)
+            each_seed(seed, seeds)
+            scenario = _scenario(sources[0], overrides, seed)
+            figure, data = _against(scenario, seeds, designs, parameter, progression)
         else:
             tables = [Path(one) for one in sources if kind == "validation" and _is_table(one)]
             runs: list[Run] = []
@@ -186,17 +193,17 @@ def _of_runs(kind: str, runs: Sequence[Run], checkpoint: int | None) -> Drawing:
 
 
 def _against(
-    source: str,
-    overrides: Sequence[str],
-    seed: int | None,
+    scenario: Scenario,
+    seeds: Sequence[int],
     designs: Sequence[str],
     parameter: str,
     progression: Progression,
 ) -> Drawing:
     from colosim.plots import against
 
-    scenario = _scenario(source, overrides, seed)
-    table = against.data(scenario, parameter, designs=designs or None, prepare=progression.watch)
+    table = against.data(
+        scenario, parameter, designs=designs or None, seeds=seeds, prepare=progression.watch
+    )
     return lambda: against.figure(table), lambda: table
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from colosim.plots.look import FigureError
@@ -78,6 +80,7 @@ def data(
     values: Sequence[int] | None = None,
     *,
     designs: Sequence[str] | None = None,
+    seeds: Iterable[int] = (),
     prepare: Callable[[Simulation], None] | None = None,
 ) -> pd.DataFrame:
     """Run every design with every value of one parameter.
@@ -88,11 +91,12 @@ def data(
     :param values: in pages, bytes a second or ns; None takes the parameter's own, of dirty pages
         those that the guest has.
     :param designs: instead of the scenario's.
+    :param seeds: instead of the scenario's one: a line is their median, its band all of them.
     :param prepare: called with each simulation before it runs.
 
-    Columns: ``design``, ``parameter``, ``value``, ``verdict``, ``pause_ns`` (median, empty if
-    no checkpoint was committed), and ``primary_peak_bytes`` and ``secondary_peak_bytes``, beyond
-    the guest's own RAM.
+    Columns: ``design``, ``parameter``, ``value``, ``seed``, ``verdict``, ``pause_ns`` (median,
+    empty if no checkpoint was committed), and ``primary_peak_bytes`` and ``secondary_peak_bytes``,
+    beyond the guest's own RAM.
 
     :raises FigureError: if there is no such parameter; if it would replace how the guest writes.
     :raises ScenarioError: if the scenario is wrong with a value.
@@ -109,17 +113,19 @@ def data(
     chosen = PARAMETERS[parameter].usual if values is None else values
     if values is None and parameter == "dirty-pages":
         chosen = [pages for pages in chosen if pages * _PAGE_BYTES <= base.guest.ram_bytes]
+    each = tuple(seeds) or (base.seed,)
     rows = []
     for value in chosen:
         varied = base.vary({key: value})
-        for design in designs or base.designs:
-            summary = simulate(varied, design, tables=False, prepare=prepare).summary
+        for design, seed in product(designs or base.designs, each):
+            summary = simulate(varied, design, seed=seed, tables=False, prepare=prepare).summary
             peaks = summary["memory_peak_bytes"]
             rows.append(
                 {
                     "design": design,
                     "parameter": parameter,
                     "value": value,
+                    "seed": seed,
                     "verdict": summary["verdict"],
                     "pause_ns": summary["pause_ns"]["p50"] or None,
                     "primary_peak_bytes": peaks["primary"]["extra_total"],
@@ -143,16 +149,24 @@ def _curves(axes: Axes, table: pd.DataFrame, quantity: str) -> None:
     chosen_unit = time_unit if quantity == "pause_ns" else size_unit
     unit = chosen_unit(float(table[quantity].dropna().max()))
     for index, (design, whole) in enumerate(table.groupby("design", sort=False)):
-        part = whole.dropna(subset=[quantity])
-        look = line_of(str(design), index)
+        over_seeds = whole.dropna(subset=[quantity]).groupby("value", sort=False)[quantity]
+        look, at = line_of(str(design), index), np.array([*over_seeds.groups], dtype=float)
+        low, middle, high = (
+            over_seeds.quantile(share, interpolation="lower").to_numpy(dtype=float) / unit.size
+            for share in (0, 0.5, 1)
+        )
         axes.plot(
-            part["value"].to_numpy(dtype=float) / parameter.scale,
-            part[quantity].to_numpy(dtype=float) / unit.size,
+            at / parameter.scale,
+            middle,
             color=look.colour,
             linestyle=look.dashes,
             marker=look.marker,
             label=str(design),
         )
+        if (low < high).any():
+            axes.fill_between(
+                at / parameter.scale, low, high, color=look.colour, alpha=0.2, linewidth=0
+            )
     axes.set_xscale("log")
     axes.set_yscale("log")
     plain_log(axes.xaxis)

@@ -44,6 +44,20 @@ def test_a_guest_dirties_no_more_pages_than_it_has() -> None:
     assert table["value"].max() == 16_000
 
 
+def test_a_band_has_every_seed_about_the_median() -> None:
+    """With seeds there is a row for each, and a band where they differ; memory has none."""
+    scenario = loads(PLAIN).vary({"spread": "measured", "hosts.preset": "lab-qemu25"})
+    table = against.data(scenario, "latency", [10_000, 100_000], designs=["qsb"], seeds=[1, 2, 3])
+    assert table["seed"].tolist() == [1, 2, 3] * 2
+    axes = against.draw(table)
+    (line,), (band,) = axes.lines, axes.collections
+    pauses = table["pause_ns"].to_numpy(dtype=float).reshape(2, 3) / 1e6
+    assert np.asarray(line.get_ydata()) == pytest.approx(np.median(pauses, axis=1))
+    outline = np.asarray(band.get_paths()[0].vertices)[:, 1]
+    assert (outline.min(), outline.max()) == pytest.approx((pauses.min(), pauses.max()))
+    assert not against.draw(table, "primary_peak_bytes").collections
+
+
 def test_lines_are_the_data() -> None:
     """A design's line has the table's points, in the axes' units."""
     table = against.data(loads(PLAIN), "latency", [10_000, 1_000_000], designs=["qsb"])
