@@ -15,9 +15,12 @@ from typing import Final
 from colosim.scenario.service import COMPARED, DIRECT
 from colosim.service.comparison import MISMATCH, NEVER
 from colosim.service.frame_by_frame import FrameByFrame
-from colosim.service.waiting import as_arrays
+from colosim.service.waiting import Request, as_arrays
 
 NS_PER_S: Final = 10**9
+Row = tuple[int, int, int, int, int, bool]
+"""Number, connection (of a SYN -1 - its request's number), when it came, when the primary and when
+the secondary is done with it, and whether the answers differ."""
 
 
 class ClosedClients(FrameByFrame):
@@ -28,8 +31,6 @@ class ClosedClients(FrameByFrame):
     @property
     def _keeps_order(self) -> bool:
         """Whether answers come in order until some are found that do not."""
-        if self._opens or self._state.opened:
-            return False  # a request follows its SYN, or comes once more
         if self.mode == COMPARED:
             surplus = self._again and self.newest_first
             few = self._think_ns is not None or self._window <= self.settings.output.queue
@@ -41,7 +42,10 @@ class ClosedClients(FrameByFrame):
         if self._latest_ns >= limit_ns:
             self._anew()
         if self._before is None:
-            self._before = self._state.copied()
+            state = self._state
+            self._before = state.copied()
+            again = any(one.came != one.arrived for one in state.queue)
+            self._keeps_requests = self._opens or again or bool(state.opened)
         self._plan_until(limit_ns)
         if not self._keeps_order:
             self._rest_ns = self.run_ns
@@ -76,7 +80,7 @@ class ClosedClients(FrameByFrame):
             if compared:
                 theirs = copied_ns + echo_ns if copied_ns <= mute_ns else NEVER
                 leaves = max(mine, theirs)
-                if differs or done_ns >= drifted_ns:
+                if differs or (done_ns >= drifted_ns and connection >= 0):
                     self._out_of_order(leaves, NEVER)
                 if not -timeout_ns <= theirs - mine <= timeout_ns:
                     self._out_of_order(NEVER, min(mine, theirs) + timeout_ns)
@@ -89,22 +93,32 @@ class ClosedClients(FrameByFrame):
             rows.arrived.append(arrived)
             rows.mine.append(mine)
             rows.leaves.append(leaves)
-            if leaves < NEVER:
+            if leaves == NEVER:
+                continue
+            if connection < 0:
+                self._opens_connection(leaves + hop_ns)
+            else:
                 heappush(clients, (leaves + back_ns, kind, connection))
+
+    def _opens_connection(self, left_ns: int) -> None:
+        """Let the last request follow its SYN, which is answered then."""
+        request = self._rows.requests[-1]
+        request.opens = False
+        self._state.opened[request.number] = request
+        heappush(self._state.clients, self._goes_on(left_ns, -1 - request.number))
 
     def _out_of_order(self, asks_ns: int, rest_ns: int) -> None:
         self._asks_ns, self._rest_ns = min(self._asks_ns, asks_ns), min(self._rest_ns, rest_ns)
         self._limit_ns = min(self._limit_ns, asks_ns, rest_ns)
 
-    def _served(self) -> Iterator[tuple[int, int, int, int, int, bool]]:
-        """Yield requests before the limit, and when the guests have done them if nothing stops.
-
-        Number, connection, when it came, when the primary and when the secondary is done with it,
-        and whether the answers differ.
-        """
+    def _served(self) -> Iterator[Row]:
+        """Yield requests before the limit, and when the guests have done them if nothing stops."""
         if not self._started:
             self._started = True
             yield from self._served_first()
+        if self._keeps_requests:
+            yield from self._served_requests()
+            return
         state, draw, compared = self._state, self._draw, self.mode == COMPARED
         free_ns, copies_free_ns = self._free_ns, self.copies_free_ns
         at_once, rests_ns = self.pace_ns is not None, self.pace_ns or 0
@@ -145,18 +159,36 @@ class ClosedClients(FrameByFrame):
             yield number, connection, at_ns, done_ns, copied_ns, differs
         self._free_ns, self.copies_free_ns = free_ns, copies_free_ns
 
-    def _served_first(self) -> Iterator[tuple[int, int, int, int, int, bool]]:
+    def _served_first(self) -> Iterator[Row]:
         """Yield what the primary's guest had, and what came in the pause."""
         queue = self._state.queue
         for index, request in enumerate(queue):
             if index == self._taken:
                 self._repeat()
             done_ns = self._do(max(request.came, self.run_ns), request.left)
-            copied_ns = self.execute_copy(*self._copy_of(index, request))
-            differs = request.number in self._differs
-            yield request.number, request.connection, request.arrived, done_ns, copied_ns, differs
+            yield self._row(request, done_ns, self.execute_copy(*self._copy_of(index, request)))
         if len(queue) == self._taken:
             self._repeat()
+
+    def _served_requests(self) -> Iterator[Row]:
+        """Yield those that open a connection first, or come once more."""
+        state, last = self._state, self._state.made + self.part
+        while state.clients and state.clients[0][0] < self._limit_ns and state.made < last:
+            request = self._arrival()
+            if request is not None:
+                done_ns = self._do(request.came, request.left)
+                copied_ns = self.execute_copy(request.came + self.mirror_ns, request.whole)
+                yield self._row(request, done_ns, copied_ns)
+
+    def _row(self, request: Request, done_ns: int, copied_ns: int) -> Row:
+        if self._keeps_requests:
+            self._rows.requests.append(request)
+        number, connection, differs = request.number, request.connection, False
+        if request.opens:
+            connection = -1 - number
+        else:
+            differs = number in self._differs
+        return number, connection, request.came, done_ns, copied_ns, differs
 
     # ---- what the pair tells -------------------------------------------------------------------
 

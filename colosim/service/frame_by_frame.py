@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ class FrameByFrame(WaitingClients):
         """Before when arrivals are gone through, and when the last event of clients came."""
         self._asks_ns = self._rest_ns = NEVER
         """When frames are out of order, such that a checkpoint is asked for at once or not."""
-        self._started, self._free_ns = False, self.run_ns
+        self._started, self._keeps_requests, self._free_ns = False, False, self.run_ns
         self.start_copies()
 
     # ---- the guests ----------------------------------------------------------------------------
@@ -142,14 +143,19 @@ class FrameByFrame(WaitingClients):
 
     def _leave_in_order(self, gone: int) -> None:
         """Let the first answers leave that come in order."""
-        if self.on_over is None:
+        rows = self._rows
+        if self.on_over is None and not rows.requests:
             self._gone = gone
         else:
-            leaves = self._rows.leaves
-            self._out = [(self._request(i), leaves[i] + self.hop_ns) for i in range(gone)]
+            self._gone = 0
+            answers = [i for i in range(gone) if rows.connections[i] >= 0]
+            some = rows.requests or [self._request(i) for i in range(gone)]
+            self._out = [(some[i], rows.leaves[i] + self.hop_ns) for i in answers]
 
     def _request(self, index: int) -> Request:
         """Return one of this epoch's."""
+        if self._rows.requests:
+            return replace(self._rows.requests[index], opens=self._rows.connections[index] < 0)
         if index < len(self._state.queue):
             return self._state.queue[index]
         number = self._rows.numbers[index]
@@ -160,6 +166,8 @@ class FrameByFrame(WaitingClients):
     def _take_back(self, gone: int) -> None:
         """Take back how clients go on whose answers do not leave up to the stop, or as expected."""
         rows, clients = self._rows, self._state.clients
+        for request in rows.requests[gone:]:
+            self._state.opened.pop(request.number, None)
         answered = zip(rows.leaves[gone:], rows.connections[gone:], strict=True)
         expected = Counter(
             self._goes_on(leaves + self.hop_ns, connection)

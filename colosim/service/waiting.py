@@ -81,7 +81,10 @@ class Rows:
 
     numbers: list[int] = field(default_factory=list)
     connections: list[int] = field(default_factory=list)
+    """Of a SYN -1 - the number of its request."""
     arrived: list[int] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    """They themselves, where more belongs to them."""
     mine: list[int] = field(default_factory=list)
     """When the primary's answer comes."""
     theirs: list[int] = field(default_factory=list)
@@ -93,7 +96,8 @@ class Rows:
 
     def forget(self, count: int) -> None:
         """Forget the first of them."""
-        for part in (self.numbers, self.connections, self.arrived, self.mine, self.leaves):
+        numbers = self.numbers, self.connections, self.arrived, self.mine, self.leaves
+        for part in (*numbers, self.requests):
             del part[:count]
 
 

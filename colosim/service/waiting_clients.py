@@ -102,8 +102,10 @@ class WaitingClients(Workload):
         return request
 
     def _goes_on(self, left_ns: int, connection: int) -> Event:
-        """Return how a client goes on that was answered."""
+        """Return how a client goes on that was answered; with its request behind a SYN."""
         back_ns = left_ns + 2 * self.latency_ns
+        if connection < 0:
+            return back_ns, FOLLOWS, -1 - connection
         if self._think_ns is None:
             return back_ns, FREES, connection
         return back_ns + self._think_ns, SENDS, connection
