@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from os import PathLike
@@ -16,7 +16,7 @@ from colosim.analysis.pair_state import observe, pair_state
 from colosim.analysis.recovery import HEAL, RESET, THAW, YANKED, freed_before, served
 from colosim.analysis.report_text import stopped_ns, text_of
 from colosim.analysis.timeline import Story, duration, moment_of, place, story
-from colosim.analysis.wait_for import SIDES
+from colosim.analysis.wait_for import SIDES, colo_end
 from colosim.host.failover import COMMAND
 from colosim.runs.lock_choice import judge_both_ways
 from colosim.runs.run import as_scenario
@@ -160,8 +160,10 @@ def explain(
         over = judgement.verdict in {*_WENT_ON, VIOLATED}
         stands = pair_state(simulation, excerpt, None if over else outlook)
         return _explanation(simulation, judgement, excerpt, stands, ())
-    earlier = pair_state(*observe(loaded, design, seed, at_ns), outlook)
-    return _explanation(simulation, judgement, excerpt, earlier, _released_by(excerpt))
+    before, until_then = observe(loaded, design, seed, at_ns)
+    released_by = (*_released_by(excerpt), *_slept_on(before, judgement.survivor, excerpt))
+    earlier = pair_state(before, until_then, outlook)
+    return _explanation(simulation, judgement, excerpt, earlier, released_by)
 
 
 def _explanation(
@@ -246,6 +248,19 @@ def _released_by(excerpt: Excerpt) -> tuple[str, ...]:
             f"{duration(alone[-1] - command.served_ns)} after the command was served."
         )
     return tuple(said)
+
+
+def _slept_on(earlier: Simulation, survivor: str | None, excerpt: Excerpt) -> Iterator[str]:
+    """Say that a failover waited for the checkpoint delay, if one did: its thread slept then."""
+    if survivor is None:
+        return
+    due_ns = colo_end(earlier, survivor).thread.asleep_until_ns
+    alone = [at_ns for at_ns, event, _ in excerpt.marks if event == ServesAlone(survivor)]
+    if due_ns is not None and alone and alone[-1] >= due_ns:
+        yield (
+            f"Until {moment_of(due_ns)} the failover waited for the end of the checkpoint delay: "
+            f"the {survivor}'s checkpoint thread slept, and looks for the command when it wakes."
+        )
 
 
 def _why_freed(freed: Ending, peer: str, excerpt: Excerpt) -> str:

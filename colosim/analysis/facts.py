@@ -48,7 +48,10 @@ def facts(simulation: Simulation, excerpt: Excerpt) -> list[tuple[str, str]]:
             ),
         ),
     ]
-    if (waited := held_back(simulation, excerpt)) is not None:
+    waited = None
+    if not simulation.injector.struck:
+        waited = held_back(scenario, design, simulation.seed, excerpt.events)
+    if waited is not None:
         rows.append(("Wait", waited))
     rows += [("Operator", text) for text in _typed(simulation, excerpt)]
     struck = simulation.injector.struck

@@ -7,46 +7,95 @@ tried.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from colosim.analysis.timeline import duration
+from colosim.designs.remedies import conditions_of
 from colosim.runs.run import simulate
-from colosim.trace.events import PRIMARY, SECONDARY, Received, Sent
+from colosim.runs.wording import in_words
+from colosim.trace.events import PRIMARY, SECONDARY, FaultStruck, Received, Sent
 
 if TYPE_CHECKING:
-    from colosim.analysis.timeline import Excerpt
-    from colosim.runs.simulation import Simulation
+    from colosim.designs.design import Design
+    from colosim.runs.run import Run
+    from colosim.scenario.model import Scenario
+    from colosim.trace.record import Timed
 
-_LOADED: Final = "VMSTATE_LOADED"
+LOADED: Final = "VMSTATE_LOADED"
 _TOLD_FROM_NS: Final = 10**6
 """Less is not told: a read and a wake-up take some of it."""
+_CHECKPOINTS: Final = 2
+"""How many checkpoints show whether it waits."""
 
 
-def held_back(simulation: Simulation, excerpt: Excerpt) -> str | None:
-    """Say how long it waited in the last checkpoint, and the pause with +nodelay.
+def waits_of(scenario: Scenario, events: Iterable[Timed]) -> list[tuple[int, int]]:
+    """Return from when to when LOADED stood in the secondary's kernel, checkpoint by checkpoint.
 
-    None if it did not wait, or a fault struck, which may have been why.
+    `scenario`: as the design runs under it.  After a fault nothing is said: it may have been why.
     """
-    network = simulation.scenario.network
-    if not (network.nagle and network.delayed_ack) or simulation.injector.struck:
+    network = scenario.network
+    if not (network.nagle and network.delayed_ack):
+        return []
+    found, sent_ns = [], 0
+    for at_ns, event, _ in events:
+        if event == Sent(SECONDARY, LOADED):
+            sent_ns = at_ns
+        elif event == Received(PRIMARY, LOADED):
+            left_ns = at_ns - network.latency_ns
+            if left_ns - sent_ns >= _TOLD_FROM_NS:
+                found.append((sent_ns, left_ns))
+        elif isinstance(event, FaultStruck):
+            break
+    return found
+
+
+def waits_in(run: Run) -> dict[int, int]:
+    """Return when LOADED was sent and left, where it stood in a run; of a real one nothing."""
+    if run.source is not None:
+        return {}
+    return dict(waits_of(conditions_of(run.scenario, run.design), run.iter_events()))
+
+
+def _pause_ns(scenario: Scenario, design: str | type[Design], seed: int, *, nagle: bool) -> int:
+    """Return the median pause with or without Nagle's algorithm."""
+    network = scenario.network.model_copy(update={"nagle": nagle})
+    asked = scenario.model_copy(update={"network": network})
+    return int(simulate(asked, design, seed=seed, tables=False).summary["pause_ns"]["p50"])
+
+
+def held_back(
+    scenario: Scenario, design: type[Design], seed: int, events: Iterable[Timed]
+) -> str | None:
+    """Say how long it waited in the last of some checkpoints, and the pause with ``+nodelay``."""
+    waits = waits_of(scenario, events)
+    if not waits:
         return None
-    sent = [at_ns for at_ns, event, _ in excerpt.events if event == Sent(SECONDARY, _LOADED)]
-    came = [at_ns for at_ns, event, _ in excerpt.events if event == Received(PRIMARY, _LOADED)]
-    if not sent or not came:
-        return None
-    waited_ns = came[-1] - sent[-1] - network.latency_ns
-    if waited_ns < _TOLD_FROM_NS:
-        return None
-    at_once = simulation.scenario.model_copy(
-        update={"network": network.model_copy(update={"nagle": False})}
-    )
-    design, seed = type(simulation.design), simulation.seed
-    pauses = [
-        simulate(one, design, seed=seed, tables=False).summary["pause_ns"]["p50"]
-        for one in (simulation.scenario, at_once)
-    ]
+    begin_ns, end_ns = waits[-1]
+    pauses = [duration(_pause_ns(scenario, design, seed, nagle=nagle)) for nagle in (False, True)]
     return (
-        f"{_LOADED} stood for {duration(waited_ns)} in the secondary's kernel: Nagle's algorithm "
-        "holds it back for the ACK of the message before it, which the primary's kernel delays; "
-        f"with +nodelay the median pause is {duration(pauses[1])}, not {duration(pauses[0])}"
+        f"{LOADED} stood for {duration(end_ns - begin_ns)} in the secondary's kernel: Nagle's "
+        "algorithm holds it back for the ACK of the message before it, which the primary's kernel "
+        f"delays; with +nodelay the median pause is {pauses[0]}, not {pauses[1]}"
+    )
+
+
+def held_back_in(runs: Iterable[Run]) -> str | None:
+    """Say of which runs LOADED waits, and what their median pause would be with ``+nodelay``.
+
+    The first checkpoints of each are simulated anew, and all of it where it waits.
+    """
+    told = []
+    for run in runs:
+        if run.source is not None or run.scenario.faults:
+            continue
+        short = run.scenario.vary({"checkpoints": run.scenario.warmup + _CHECKPOINTS})
+        if waits_in(simulate(short, run.design, seed=run.seed)):
+            pause_ns = _pause_ns(run.scenario, run.design, run.seed, nagle=False)
+            told.append(f"{run.design} {in_words('pause_ns.p50', pause_ns)}")
+    if not told:
+        return None
+    return (
+        f"{LOADED} stands in the secondary's kernel, where Nagle's algorithm holds it back for an "
+        f"ACK that the primary's delays; with +nodelay pause p50 is: {', '.join(told)}"
     )

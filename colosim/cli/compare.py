@@ -78,10 +78,12 @@ def command(
 
 
 def _print(comparison: Comparison) -> None:
+    from colosim.analysis.held_back import held_back_in
     from colosim.cli.show import (
         has_reason_below,
         marked_verdict,
         print_assumed,
+        print_counted,
         print_sentence,
         print_start,
         print_table,
@@ -103,8 +105,11 @@ def _print(comparison: Comparison) -> None:
         rows += _lines(comparison, quantity, cells)
     styles = {verdict: verdict_style(verdict.rstrip("*")) for verdict in verdicts}
     print_table(comparison.scenario.name, ["", *designs], rows, styles=styles)
+    print_counted([*comparison.runs.values()])
     print_start(comparison.runs.values())
     print_assumed(comparison.runs.values())
+    if waits := held_back_in(comparison.runs.values()):
+        print_sentence(waits)
     for design, run in comparison.runs.items():
         if has_reason_below(run):
             print_sentence(f"{design}: {run.verdict}, {run.reason}")

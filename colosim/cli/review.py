@@ -47,8 +47,9 @@ def command(
 
     Memory, pause, lock holds, what clients see, every fault at every step, safety: what got worse
     first, then what got better, then what is equal to 1%, in a text of 80 columns for a mail.
-    Faults are tried under the first scenario that has one. With -o the text goes there, and a
-    summary is printed. The exit status is 1 if any verdict got worse.
+    Faults strike under each scenario: all kinds under the first that has one, under the others
+    those that last. With -o the text goes there, and a summary is printed. The exit status is 1 if
+    any verdict got worse.
     """
     from colosim.cli.sources import check_outputs
     from colosim.designs import DesignNames, load_design

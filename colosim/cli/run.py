@@ -210,6 +210,7 @@ def _print_runs(scenario: Scenario, runs: Sequence[Run]) -> None:
         has_reason_below,
         marked_verdict,
         print_assumed,
+        print_counted,
         print_sentence,
         print_start,
         print_table,
@@ -232,6 +233,7 @@ def _print_runs(scenario: Scenario, runs: Sequence[Run]) -> None:
         rows.append(cells)
     styles = {marked_verdict(run): verdict_style(run.verdict) for run in runs}
     print_table(scenario.name, ("design", "verdict", *shown), rows, styles=styles)
+    print_counted(runs)
     print_start(runs)
     print_assumed(runs)
     for run in runs:

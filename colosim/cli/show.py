@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +43,16 @@ def print_sentence(text: str) -> None:
     click.echo(click.wrap_text(text, width=80, subsequent_indent="  "))
 
 
-def print_assumed(runs: Iterable[Run]) -> None:
-    """Print what assumed costs leave open, by the first of the runs that has any."""
-    from colosim.analysis.assumed import first_note
+def print_counted(runs: Sequence[Run]) -> None:
+    """Print how many checkpoints are counted, and what assumed costs leave open.
 
+    That is told by the first of the runs that has any.
+    """
+    from colosim.analysis.assumed import first_note
+    from colosim.analysis.counted import counted
+
+    if said := counted(runs):
+        print_sentence(said)
     if note := first_note(runs):
         print_sentence(note)
 

@@ -39,6 +39,8 @@ AFTER_A_FAULT: Final = (
     "time_to_client_ns",
 )
 """What is compared under a scenario with a fault; all else is where none strikes."""
+LASTING: Final = ("freeze", "kill", "vanish")
+"""The faults that do not end by themselves."""
 _MORE_IS_BETTER: Final = {"service.throughput_per_s"}
 _EQUAL_WITHIN: Final = 0.01
 _FINE: Final = {COMPLETED, FAILED_OVER}
@@ -60,15 +62,31 @@ class Finding(NamedTuple):
     change: int
 
 
-class Turned(NamedTuple):
-    """Faults at moments that both designs have, and that end otherwise now.
+class Struck(NamedTuple):
+    """A case of the design, how its parent ends there (None: it has no such moment), and where."""
 
-    `cases` are those of the design; the parent ended `before` in each.
-    """
+    case: Outcome
+    before: str | None
+    explored: Exploration
+
+    @property
+    def under(self) -> str:
+        """Under which scenario it strikes."""
+        return self.explored.scenario.name
+
+    def example(self) -> tuple[Explanation, str]:
+        """Return why it ended as it did, and the command that runs it again."""
+        space = self.explored.space
+        found = explain(case_scenario(space.base, self.case.choices), self.case.design)
+        return found, space.replay_command(space.replay(self.case.choices))
+
+
+class Turned(NamedTuple):
+    """Faults at moments that both designs have, and that end otherwise now."""
 
     before: str
     after: str
-    cases: tuple[Outcome, ...]
+    cases: tuple[Struck, ...]
 
     @property
     def worse(self) -> bool:
@@ -83,51 +101,52 @@ class Turned(NamedTuple):
 
 @dataclass(frozen=True)
 class Review:
-    """A design held against its parent under some scenarios, and every fault under one of them."""
+    """A design held against its parent under some scenarios, and faults at every step of each."""
 
     design: str
     parent: str
     findings: tuple[Finding, ...]
     explanations: tuple[Explanation, ...]
     """Of the design, one a scenario."""
-    explored: Exploration
+    explored: tuple[Exploration, ...]
+    """One a scenario."""
+
+    @cached_property
+    def struck(self) -> tuple[Struck, ...]:
+        """Every case of the design."""
+        found: list[Struck] = []
+        for explored in self.explored:
+            cases = explored.outcomes
+            before = {_moment(one): one.verdict for one in cases if one.design == self.parent}
+            found += [
+                Struck(one, before.get(_moment(one)), explored)
+                for one in cases
+                if one.design == self.design
+            ]
+        return tuple(found)
 
     @cached_property
     def turned(self) -> tuple[Turned, ...]:
         """What became otherwise at moments that both have, the most cases first."""
-        parents = {_moment(one): one for one in self.explored.outcomes if one.design == self.parent}
-        groups: dict[tuple[str, str], list[Outcome]] = {}
-        for one in self.outcomes:
-            before = parents.get(_moment(one))
-            if before is not None and before.verdict != one.verdict:
-                groups.setdefault((before.verdict, one.verdict), []).append(one)
+        groups: dict[tuple[str, str], list[Struck]] = {}
+        for one in self.struck:
+            if one.before not in {None, one.case.verdict}:
+                groups.setdefault((str(one.before), one.case.verdict), []).append(one)
         found = [Turned(*verdicts, tuple(cases)) for verdicts, cases in groups.items()]
         return tuple(sorted(found, key=lambda one: -len(one.cases)))
 
     @property
-    def outcomes(self) -> list[Outcome]:
-        """Every case of the design."""
-        return [one for one in self.explored.outcomes if one.design == self.design]
-
-    @cached_property
     def new_moments(self) -> Counter[str]:
         """How many cases, at moments that only the design has, end with each verdict."""
-        known = {_moment(one) for one in self.explored.outcomes if one.design == self.parent}
-        return Counter(one.verdict for one in self.outcomes if _moment(one) not in known)
+        return Counter(one.case.verdict for one in self.struck if one.before is None)
 
     @property
     def got_worse(self) -> bool:
         """Whether any verdict got worse: of a scenario, of a fault, or one that is new."""
-        counts = self.explored.counts()
-        new = set(counts[self.design]) - set(counts[self.parent]) - _FINE
+        counts = [explored.counts() for explored in self.explored]
+        new = any(set(one[self.design]) - set(one[self.parent]) - _FINE for one in counts)
         verdicts = [one for one in self.findings if one.label == "verdict" and one.change > 0]
         return bool(verdicts or new or any(one.worse for one in self.turned))
-
-    def example(self, case: Outcome) -> tuple[Explanation, str]:
-        """Return why a case ended as it did, and the command that runs it again."""
-        space = self.explored.space
-        found = explain(case_scenario(space.base, case.choices), self.design)
-        return found, space.replay_command(space.replay(case.choices))
 
 
 def review(
@@ -142,9 +161,10 @@ def review(
 ) -> Review:
     """Hold a design against its parent.
 
-    Every fault is tried under the first scenario that has one, else under the last.
+    Faults are tried at every step under every scenario: all kinds under the first that has a
+    fault (else under the last), those that last under the others.
 
-    :param faults: words such as ``freeze`` or ``vanish 30 s``; none means all kinds.
+    :param faults: these everywhere instead; words such as ``freeze`` or ``vanish 30 s``.
     :param named: the design and each scenario as their user named them, for commands that replay.
     :param jobs: how many processes; the result does not depend on it.
     :param progress: is told how many cases are finished, and how many there are.
@@ -153,15 +173,30 @@ def review(
     findings = [one for scenario in scenarios for one in _findings(scenario, design, parent)]
     order = ["verdict", *LABELS.values()]
     findings.sort(key=lambda one: order.index(one.label))
-    place = next((place for place, one in enumerate(scenarios) if one.faults), len(scenarios) - 1)
+    whole = next((one for one in scenarios if one.faults), scenarios[-1])
     given, *sources = named or (design, *(one.name for one in scenarios))
     own = () if given == design else ("--design", given)
-    space = Space(
-        scenarios[place], (parent, design), faults, 1, ("colosim", "run", sources[place], *own)
-    )
-    explored = explore_space(space, jobs=jobs, progress=progress)
+    spaces = [
+        Space(
+            scenario,
+            (parent, design),
+            faults or (() if scenario is whole else LASTING),
+            command=("colosim", "run", source, *own),
+        )
+        for scenario, source in zip(scenarios, sources, strict=True)
+    ]
+    total = sum(space.count() for space in spaces)
+    explored: list[Exploration] = []
+    for space in spaces:
+        before = sum(len(one.outcomes) for one in explored)
+
+        def told(done: int, _: int, before: int = before) -> None:
+            if progress is not None:
+                progress(before + done, total)
+
+        explored.append(explore_space(space, jobs=jobs, progress=told))
     explanations = tuple(explain(scenario, design) for scenario in scenarios)
-    return Review(design, parent, tuple(findings), explanations, explored)
+    return Review(design, parent, tuple(findings), explanations, tuple(explored))
 
 
 def _moment(case: Outcome) -> tuple[str, ...]:

@@ -7,24 +7,27 @@ from collections.abc import Iterator
 from textwrap import fill
 from typing import TYPE_CHECKING, Final
 
-from colosim.analysis.compare import LABELS
 from colosim.analysis.ways_out import BY_ITSELF, IF_DONE, NEVER
 from colosim.designs.registry import load_design
+from colosim.explore.review import LASTING, Finding
 from colosim.runs.verdict import VIOLATED
 from colosim.trace.fields import VERDICTS
 
 if TYPE_CHECKING:
     from colosim.analysis.explain import Explanation
-    from colosim.explore.review import Finding, Review, Turned
+    from colosim.explore.review import Review, Turned
 
 WIDTH: Final = 78
 HEADLINES: Final = (
-    "verdict",
-    LABELS["pause_ns.p50"],
-    LABELS["memory_peak_bytes.primary.extra_total"],
-    LABELS["service.latency_ns.p99"],
+    "pause p50",
+    "lock, P, p50",
+    "lock, S, p50",
+    "memory, P",
+    "memory, S",
+    "monitor deaf",
+    "latency p99",
 )
-"""What a summary shows of what got better."""
+"""The quantities that its first two sentences name, where they changed."""
 _STEPS_SHOWN: Final = 4
 _FREES: Final = {
     BY_ITSELF: "By itself",
@@ -37,12 +40,12 @@ def text_of(review: Review, *, markdown: bool = False) -> str:
     """Return the whole review: worse, better, equal, and what the model leaves out."""
     title = _title(review)
     parts = [f"# {title}" if markdown else f"{title}\n{'=' * len(title)}"]
-    parts.append("\n".join(_opening(review)))
+    parts += ["\n".join(_opening(review)), "\n".join(_brief(review))]
     for head, lines in (
         ("Worse", [*_table(_found(review, 1)), *_why(review), *_faults(review, worse=True)]),
         ("Better", [*_table(_found(review, -1)), *_faults(review, worse=False)]),
         ("Equal, to 1%", [*_equal(review), *_safety(review)]),
-        ("Every fault at every step", [*_counts(review)]),
+        ("Faults at every step", [*_counts(review)]),
         ("What the model leaves out here", [*_left_out(review)]),
     ):
         body = "\n".join(lines) or "  nothing"
@@ -51,18 +54,30 @@ def text_of(review: Review, *, markdown: bool = False) -> str:
 
 
 def summary_of(review: Review) -> str:
-    """Return the review in few lines: what got worse, of what got better the headlines."""
-    under = review.explored.scenario.name
-    worse = [*_table(_found(review, 1)), *_why(review)]
-    lines = [_title(review), "Worse", *(worse or ["  nothing"]), ""]
-    lines += [_wrapped(_many(turned, under)) for turned in review.turned if turned.worse]
-    better = _found(review, -1)
-    shown = {one.label: one for one in reversed(better) if one.label in HEADLINES}
-    headlines = [one for one in better if one in shown.values()] or better[:_STEPS_SHOWN]
-    lines += ["Better", *_table(headlines)]
-    lines.append(f"  and {len(better) - len(headlines)} more; {len(_found(review, 0))} are equal")
-    lines += [_wrapped(_many(turned, under)) for turned in review.turned if turned.better]
+    """Return the review in few lines: what got worse and why, and what got better at most."""
+    lines = [_title(review), *_brief(review), *_table(_found(review, 1)), *_why(review)]
     return "\n".join(lines) + "\n"
+
+
+def _brief(review: Review) -> Iterator[str]:
+    """Yield in two sentences what got worse and what got better."""
+    for head, change in (("Worse", 1), ("Better", -1)):
+        turned = [_many(one) for one in review.turned if (one.worse if change > 0 else one.better)]
+        found = _found(review, change)
+        said = [
+            f"{one.after} under {one.scenario}, not {one.before}"
+            for one in found
+            if one.label == "verdict"
+        ]
+        said += turned + [_times(found, label) for label in HEADLINES]
+        yield _wrapped(f"{head}: {'; '.join(filter(None, said)) or 'nothing'}.", "")
+
+
+def _times(found: list[Finding], label: str) -> str:
+    """Return by what a quantity changed, from scenario to scenario; nothing if it did not."""
+    ratios = sorted(one.ratio for one in found if one.label == label and one.ratio)
+    ends = dict.fromkeys(f"{ratio:.2g}" for ratio in (*ratios[:1], *ratios[-1:]))
+    return f"{label} x {' to '.join(ends)}" if ends else ""
 
 
 def _title(review: Review) -> str:
@@ -137,18 +152,20 @@ def _faults(review: Review, *, worse: bool) -> Iterator[str]:
     """Tell the faults that end otherwise than with the parent, at moments that both have."""
     for turned in review.turned:
         if turned.worse if worse else turned.better:
-            yield from _turned(review, turned)
+            yield from _turned(turned)
 
 
-def _many(turned: Turned, under: str) -> str:
-    count = len(turned.cases)
-    many = f"{count:,} faults end" if count > 1 else "1 fault ends"
-    return f"{many} {turned.after}, not {turned.before} (under {under})"
+def _many(turned: Turned) -> str:
+    count, under = len(turned.cases), Counter(one.under for one in turned.cases)
+    where = ", ".join(f"{many:,} under {name}" for name, many in under.items())
+    end = f"end{'' if count > 1 else 's'} {turned.after}, not {turned.before}"
+    return f"{count:,} fault{'s' if count > 1 else ''} {end} ({where})"
 
 
-def _turned(review: Review, turned: Turned) -> Iterator[str]:
-    cases = turned.cases
-    yield f"\n  {_many(turned, review.explored.scenario.name)}"
+def _turned(turned: Turned) -> Iterator[str]:
+    yield ""
+    yield _wrapped(_many(turned))
+    cases = [one.case for one in turned.cases]
     for head, counted in (
         ("at", Counter(f"{case.side}: {case.step}" for case in cases)),
         ("by", Counter(f"{case.fault} of the {case.victim}" for case in cases)),
@@ -156,7 +173,7 @@ def _turned(review: Review, turned: Turned) -> Iterator[str]:
         words = [f"{what} ({count})" for what, count in counted.most_common(_STEPS_SHOWN)]
         left = len(counted) - len(words)
         yield _wrapped(f"{head} {', '.join(words)}{f', and {left} more' if left else ''}", "    ")
-    told, replay = review.example(cases[0])
+    told, replay = turned.cases[0].example()
     yield _wrapped(f"the first: {told.opening}", "    ")
     yield _wrapped(replay, "    ")
 
@@ -170,27 +187,27 @@ def _equal(review: Review) -> Iterator[str]:
 
 
 def _safety(review: Review) -> Iterator[str]:
-    broken = [one for one in review.outcomes if one.verdict == VIOLATED]
-    if not broken:
-        yield _wrapped(f"safety: no rule broke in {len(review.outcomes):,} faults")
+    if not any(one.case.verdict == VIOLATED for one in review.struck):
+        yield _wrapped(f"safety: no rule broke in {len(review.struck):,} faults")
 
 
 def _counts(review: Review) -> Iterator[str]:
     """Yield the table of verdicts, and what happens at moments that only the design has."""
-    counts = review.explored.counts()
-    rows = [["", review.parent, review.design]]
-    for word in VERDICTS:
-        numbers = [counts[name].get(word, 0) for name in (review.parent, review.design)]
-        if any(numbers):
-            rows.append([word, *(f"{number:,}" for number in numbers)])
-    rows.append(["all", *(f"{sum(counts[name].values()):,}" for name in rows[0][1:])])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for word, *cells in rows:
-        numbers_text = (f"  {cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
-        yield f"  {word:<{widths[0]}}{''.join(numbers_text)}"
-    new = ", ".join(f"{count:,} {word}" for word, count in review.new_moments.most_common())
-    if new:
-        yield _wrapped(f"At moments that only {review.design} has: {new}.")
+    rows = []
+    for explored in review.explored:
+        counts, under = explored.counts(), explored.scenario.name
+        old, new = counts[review.parent], counts[review.design]
+        numbers = [(word, old.get(word, 0), new.get(word, 0)) for word in VERDICTS]
+        for word, *both in (*numbers, ("all", sum(old.values()), sum(new.values()))):
+            if any(both):
+                rows.append(Finding(word, under, f"{both[0]:,}", f"{both[1]:,}", None, 0))
+    yield from _table(rows)
+    only = ", ".join(f"{count:,} {word}" for word, count in review.new_moments.most_common())
+    if only:
+        yield _wrapped(f"At moments that only {review.design} has: {only}.")
+    few = [one.scenario.name for one in review.explored if one.space.faults == LASTING]
+    if few:
+        yield _wrapped(f"Under {' and '.join(few)} only what lasts: {', '.join(LASTING)}.")
 
 
 def _left_out(review: Review) -> Iterator[str]:

@@ -9,7 +9,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from colosim.plots.bars import NAMES_IN, Bar, draw_lane, frame_lanes
+<<<<<<< HEAD
 from colosim.plots.lanes import WAITS, Lanes, named, request_of, typical_checkpoint, window_of
+=======
+from colosim.plots.lanes import HELD_BACK, WAITS, Lanes, request_of, typical_checkpoint, window_of
+>>>>>>> 5e50e27 (A review strikes under every scenario and begins with what changed; the wait for a delayed ACK is named in compare, gantt and timeline; a failover that waits for the checkpoint delay says so)
 from colosim.plots.look import PAGE_IN, width_of
 from colosim.plots.style import (
     Colour,
@@ -203,6 +207,8 @@ def _drawn(row: Row, unit: Unit, right: float) -> Bar:
         lasts = "never read"
     what = f"held to {row.what}" if row.kind == "lock held" else row.what
     texts = (what,) if row.kind == WAITS else (f"{what}, {lasts}", what, lasts)
+    if HELD_BACK in what:
+        texts = (f"{what}, {lasts}", f"{HELD_BACK}, {lasts}", HELD_BACK)
     end = right if row.end_ns is None else row.end_ns / unit.size
     zorder = 2 if row.kind in {"message", WAITS} else 3
     return Bar(row.begin_ns / unit.size, end, _FILLS[row.kind], texts, row.end_ns is None, zorder)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from colosim.analysis.held_back import LOADED, waits_in
 from colosim.plots.curves import curve_of, end_of
 from colosim.plots.look import FigureError
 from colosim.plots.units import int_or_none, rows_of
@@ -44,6 +45,8 @@ BUFFERS: Final = {
 """Lanes of socket buffers, and the accounts of memory that say how full they are."""
 
 WAITS: Final = "waits"
+HELD_BACK: Final = "delayed ACK"
+"""What a message stood for before it left."""
 _WORK: Final = {
     VMSTATE_SAVE: "save",
     DEVICE_SAVE: "save",
@@ -300,10 +303,12 @@ class Lanes:
 
     def wire(self) -> Iterator[Interval]:
         """Yield messages and streams, from their first byte sent to their last byte read."""
-        messages = self.run.messages
+        messages, waits = self.run.messages, waits_in(self.run)
         for row in rows_of(messages[messages["sent_ns"].notna()]):
             kind = "message" if row.name.isupper() else "send"
-            yield Interval(row.name, kind, int(row.sent_ns), int_or_none(row.received_ns))
+            held = row.name == LOADED and int(row.sent_ns) in waits
+            what = f"{row.name} ({HELD_BACK})" if held else row.name
+            yield Interval(what, kind, int(row.sent_ns), int_or_none(row.received_ns))
 
     def buffer(self, lane: str, begin_ns: int) -> Iterator[Level]:
         """Yield how full one of `BUFFERS` is, from `begin_ns` on."""

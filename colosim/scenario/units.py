@@ -90,8 +90,9 @@ class Kind:
     """One kind of quantity: its base unit, and what each unit is worth in it.
 
     ``units`` maps a unit to its exact worth in ``base`` units. ``bare`` is what a number without a
-    unit is worth, or None where a unit is required. ``shown`` are the units named in messages and
-    used by `text_of`, small to large. ``ambiguous`` says of other units why they are refused.
+    unit is worth, or None where a unit is required. ``shown`` are the units used by `text_of`,
+    small to large; messages name them, and those in ``also``. ``ambiguous`` says of other units
+    why they are refused.
     """
 
     name: str
@@ -101,11 +102,13 @@ class Kind:
     example: str
     bare: int | None = None
     ambiguous: Mapping[str, str] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
 
     @property
     def expected(self) -> str:
         """What a message says was expected."""
-        names = " or ".join(filter(None, (", ".join(self.shown[:-1]), *self.shown[-1:])))
+        *most, last = (*self.shown[:-1], *self.also, *self.shown[-1:]) or ("",)
+        names = f"{', '.join(most)} or {last}" if most else last
         if self.bare is None:
             return f"{self.name} in {names}"
         return f"{self.name}, with or without the unit {names}" if names else self.name
@@ -153,11 +156,18 @@ _PERCENT: Final = {"%": 10_000}
 _TIMES: Final = {**_SHORT_NS, "min": 60 * 10**9, "h": 3600 * 10**9}
 _RATES: Final = {f"{unit}/s": worth for unit, worth in _BYTES_PER_S.items()}
 _RATES_SHOWN: Final = ("B/s", "KiB/s", "MiB/s", "GiB/s", "bit/s", "kbit/s", "Mbit/s", "Gbit/s")
+_RATES_TOO: Final = ("kB/s", "MB/s", "GB/s")
 
 TIME: Final = Kind("a time", "ns", _TIMES, ("ns", "us", "ms", "s", "min", "h"), "200 ms")
 SIZE: Final = Kind("a size", "B", _BYTES, tuple(_BYTES), "4 MiB", ambiguous=_AMBIGUOUS_SIZE)
 BANDWIDTH: Final = Kind(
-    "a bandwidth", "B/s", _RATES, _RATES_SHOWN, "10 Gbit/s", ambiguous=_AMBIGUOUS_RATE
+    "a bandwidth",
+    "B/s",
+    _RATES,
+    _RATES_SHOWN,
+    "10 Gbit/s",
+    ambiguous=_AMBIGUOUS_RATE,
+    also=_RATES_TOO,
 )
 PAGES: Final = Kind("a number of pages", "pages", _PAGE, ("pages",), "16384 pages", 1)
 WORKING_SET: Final = Kind(

@@ -19,7 +19,7 @@ HEADS = [
     "Worse",
     "Better",
     "Equal, to 1%",
-    "Every fault at every step",
+    "Faults at every step",
     "What the model leaves out here",
 ]
 
@@ -41,6 +41,10 @@ def test_split_reads_as_its_review_should_have(split: Review) -> None:
     text = text_of(split)
     worse, better = section(text, "Worse"), section(text, "Better")
     assert text.startswith("split against qsb: a verdict got worse\n")
+    brief = " ".join(text.split("\n\n")[2].split())
+    assert "Worse: hung under hang, not failed_over; 40 faults end hung, not failed_over" in brief
+    assert "lock, P, p50 x 2.5. Better: pause p50 x 0.69;" in brief
+    assert "memory, P x 0.07" in brief
     assert [head for head in text.splitlines() if head in HEADS] == HEADS
     assert max(map(len, text.splitlines())) < 80
     rows = {" ".join(line.split()[:-1]) for line in worse.splitlines()}
@@ -50,7 +54,7 @@ def test_split_reads_as_its_review_should_have(split: Review) -> None:
         "Where: The primary's iothread lock is held by its checkpoint thread",
         "When: 2.276775 s, freeze secondary at checkpoint 3, primary: RAM stream,",
         "yank on the primary (out of band, QEMU 6.0 on)",
-        "20 faults end hung, not failed_over (under hang)",
+        "40 faults end hung, not failed_over (20 under compare, 20 under hang)",
     ):
         assert told in worse
     assert {line.split()[0] for line in better.splitlines() if "MiB" in line} == {
@@ -74,7 +78,8 @@ def test_the_parent_held_against_the_design_is_its_mirror(split: Review) -> None
     assert {(one.before, one.after, len(one.cases)) for one in back.turned} == {
         (one.after, one.before, len(one.cases)) for one in split.turned
     }
-    assert "20 faults end failed_over, not hung (under hang)" in summary_of(back)
+    told = " ".join(summary_of(back).split())
+    assert "; 40 faults end failed_over, not hung (20 under compare, 20 under hang);" in told
 
 
 def test_the_command_writes_a_file_and_prints_a_summary(
@@ -85,7 +90,7 @@ def test_the_command_writes_a_file_and_prints_a_summary(
     words = ["--under", "compare", "--faults", "fail device save", "--jobs", "1"]
     assert main(["review", "qsb", "--against", "split", *words, "-o", "review.md"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("qsb against split: no verdict got worse\nWorse\n")
+    assert out.startswith("qsb against split: no verdict got worse\nWorse: ")
     assert out.endswith("review.md: written\n")
     text = (tmp_path / "review.md").read_text()
     assert text.startswith("# qsb against split: no verdict got worse\n")

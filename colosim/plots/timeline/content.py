@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from colosim.analysis.held_back import LOADED, waits_in
 from colosim.plots.curves import curve_of
+<<<<<<< HEAD
 from colosim.plots.lanes import WAITS, Lanes, events_of, named
+=======
+from colosim.plots.lanes import HELD_BACK, WAITS, Lanes, events_of
+>>>>>>> 5e50e27 (A review strikes under every scenario and begins with what changed; the wait for a delayed ACK is named in compare, gantt and timeline; a failover that waits for the checkpoint delay says so)
 from colosim.plots.look import FigureError
 from colosim.plots.style import labels
 from colosim.plots.timeline.trace import Flow, Slice, Thread, Trace, Unit
@@ -253,6 +258,7 @@ class _Side:
 
 def _draw_messages(run: Run, trace: Trace, tracks: dict[str, int]) -> None:
     """Mark each sending and receipt on the two threads, and tie them by an arrow."""
+    waits = waits_in(run)
     for row in run.messages.to_dict("records"):
         number = trace.next_flow()
         sent, received = int_or_none(row["sent_ns"]), int_or_none(row["received_ns"])
@@ -264,7 +270,9 @@ def _draw_messages(run: Run, trace: Trace, tracks: dict[str, int]) -> None:
             ("to", "receives", received, not turned),
         ):
             if at_ns is not None:
-                track, name = tracks[str(row[end])], f"{verb} {row['name']}"
+                held = row["name"] == LOADED and sent in waits
+                name = f"{verb} {row['name']}{f' ({HELD_BACK})' if held else ''}"
+                track = tracks[str(row[end])]
                 flow = Flow(number, ends=flow_ends)
                 trace.instant(track, at_ns, name, "message", arguments, flow)
 

@@ -1,0 +1,26 @@
+"""How many checkpoints the statistics of a table count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from colosim.trace.fields import value_of
+
+if TYPE_CHECKING:
+    from colosim.runs.run import Run
+
+
+def counted(runs: Iterable[Run]) -> str | None:
+    """Say over how many checkpoints medians and quantiles are; None where there is none."""
+    counts = {run: value_of(run.summary, "pause_ns.count") or 0 for run in runs}
+    if not any(counts.values()):
+        return None
+    numbers = set(counts.values())
+    said = f"{numbers.pop():,} each" if len(numbers) == 1 else ""
+    said = said or ", ".join(f"{run.design} {count:,}" for run, count in counts.items())
+    said = said.removesuffix(" each") if len(counts) == 1 else said
+    warmups = {run.scenario.warmup for run in counts if run.source is None}
+    cold = ", with the first, which is cold" if warmups == {0} else ""
+    left = f", without {warmups.pop()} of warm-up" if len(warmups) == 1 and not cold else ""
+    return f"Checkpoints counted: {said}{cold}{left}."
