@@ -44,15 +44,18 @@ def print_sentence(text: str) -> None:
 
 
 def print_counted(runs: Sequence[Run]) -> None:
-    """Print how many checkpoints are counted, and what assumed costs leave open.
-
-    That is told by the first of the runs that has any.
-    """
-    from colosim.analysis.assumed import first_note
+    """Print how many checkpoints are counted, and what assumed costs leave open."""
     from colosim.analysis.counted import counted
 
     if said := counted(runs):
         print_sentence(said)
+    print_assumed(runs)
+
+
+def print_assumed(runs: Iterable[Run]) -> None:
+    """Print what assumed costs leave open, by the first of the runs that has any."""
+    from colosim.analysis.assumed import first_note
+
     if note := first_note(runs):
         print_sentence(note)
 
