@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from colosim.analysis.held_back import held_back
 from colosim.analysis.timeline import MS, duration, moment_of, place, seconds, size
 from colosim.analysis.wait_for import SIDES
+from colosim.scenario.canonical import plain_keys
 from colosim.scenario.faults import RandomMoment
 from colosim.scenario.units import FACTOR, FAULT_RATE
 from colosim.scenario.units import text_of as quantity
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from colosim.runs.simulation import Simulation
     from colosim.scenario.faults import Fault, Planned
     from colosim.scenario.manager import Manager
+    from colosim.scenario.model import Scenario
+    from colosim.scenario.network import Network
     from colosim.trace.record import Timed
 
 FAULTS_MAX = 10
@@ -29,24 +32,15 @@ _SILENCING = ("freeze", "kill", "vanish")
 
 def facts(simulation: Simulation, excerpt: Excerpt) -> list[tuple[str, str]]:
     """Return heads and texts: scenario, design, network, faults and cluster manager."""
-    scenario, network = simulation.scenario, simulation.scenario.network
+    scenario = simulation.scenario
     design = type(simulation.design)
     described = (
         f"{scenario.name}: {scenario.description}" if scenario.description else scenario.name
     )
-    bandwidth = network.bandwidth_bytes_per_s
-    link = "no bandwidth limit" if bandwidth is None else f"{bandwidth / 125e6:g} Gbit/s"
     rows = [
         ("Scenario", described),
         ("Design", f"{design.name}: {design.summary}"),
-        (
-            "Network",
-            (
-                f"{link}, {network.latency_ns / 1e6:g} ms one way, "
-                f"send buffer {size(network.send_buffer_bytes)}, "
-                f"receive buffer {size(network.receive_buffer_bytes)}"
-            ),
-        ),
+        ("Network", _link(scenario.network)),
     ]
     waited = None
     if not simulation.injector.struck:
@@ -68,6 +62,37 @@ def facts(simulation: Simulation, excerpt: Excerpt) -> list[tuple[str, str]]:
         head = "Operator" if missed.kind == "command" else "Fault"
         rows.append((head, f"{fault_in_words(missed)}: its moment never came"))
     return rows
+
+
+def given(scenario: Scenario) -> list[tuple[str, str]]:
+    """Return heads and texts of what a scenario gives every design: load, network, faults."""
+    guest = scenario.guest
+    load = f"{size(guest.ram_bytes)} of RAM, dirty: {_flow(plain_keys(guest.dirty))}"
+    rows = [("Load", load)]
+    if scenario.service is not None:
+        rows.append(("Clients", _flow(plain_keys(scenario.service, stated=True))))
+    rows.append(("Network", _link(scenario.network)))
+    for planned in (*scenario.faults, *scenario.commands):
+        at = "" if planned.at_ns is None else f" at {moment_of(planned.at_ns)}"
+        rows.append(("Fault", f"{fault_in_words(planned)}{at}"))
+    return rows if scenario.faults or scenario.commands else [*rows, ("Fault", "none")]
+
+
+def _flow(value: object) -> str:
+    """Return keys and texts as a scenario has them in one line."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_flow(item)}' for key, item in value.items())}}}"
+    return str(value)
+
+
+def _link(network: Network) -> str:
+    bandwidth = network.bandwidth_bytes_per_s
+    link = "no bandwidth limit" if bandwidth is None else f"{bandwidth / 125e6:g} Gbit/s"
+    return (
+        f"{link}, {network.latency_ns / 1e6:g} ms one way, "
+        f"send buffer {size(network.send_buffer_bytes)}, "
+        f"receive buffer {size(network.receive_buffer_bytes)}"
+    )
 
 
 def fault_in_words(fault: Planned) -> str:

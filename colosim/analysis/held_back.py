@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from colosim.analysis.timeline import duration
 from colosim.designs.remedies import conditions_of
 from colosim.runs.run import simulate
+from colosim.runs.simulation import Simulation
 from colosim.runs.wording import in_words
 from colosim.trace.events import PRIMARY, SECONDARY, FaultStruck, Received, Sent
 
@@ -90,7 +91,9 @@ def held_back_in(runs: Iterable[Run]) -> str | None:
         if run.source is not None or run.scenario.faults:
             continue
         short = run.scenario.vary({"checkpoints": run.scenario.warmup + _CHECKPOINTS})
-        if waits_in(simulate(short, run.design, seed=run.seed)):
+        simulation = Simulation(short, run.design, seed=run.seed)
+        simulation.run()
+        if waits_of(simulation.scenario, simulation.record):
             pause_ns = _pause_ns(run.scenario, run.design, run.seed, nagle=False)
             told.append(f"{run.design} {in_words('pause_ns.p50', pause_ns)}")
     if not told:

@@ -315,3 +315,14 @@ def test_the_wait_for_a_delayed_ack_is_told() -> None:
     words = f"with +nodelay the median pause is {nodelay / 1e6:.3f} ms, not 87.584 ms"
     assert words in " ".join(told.split())
     assert "\nWait " not in str(explain("compare", "split+nodelay"))
+
+
+@pytest.mark.parametrize(("design", "waits"), [("split", True), ("qemu-11", False)])
+def test_a_failover_that_waits_for_the_checkpoint_delay_says_so(
+    design: str, *, waits: bool
+) -> None:
+    """The patch's thread looks for the command when it has slept; QEMU's since 3.1 is woken."""
+    idle = "name: idle\ncheckpoint_delay: 10 s\nduration: 40 s\nguest: {ram: 64 MiB}\n"
+    told = str(explain(loads(f"{idle}faults: [{{kill: secondary, at: 15 s}}]"), design))
+    words = "the failover waited for the end of the checkpoint delay"
+    assert (words in " ".join(told.split())) is waits

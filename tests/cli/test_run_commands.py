@@ -256,3 +256,33 @@ def test_a_design_without_the_step_is_shown(
     assert max(len(line) for line in lines if "not_applicable" not in line) <= 80
     assert lines[2].split()[2:4] == ["n/a", "n/a"]
     assert any("split: not_applicable, the design has no step" in line for line in lines)
+
+
+def test_compare_names_the_wait_for_a_delayed_ack(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The pause with +nodelay is as a run with it has; a design that does not wait is not named."""
+    designs = "split,split+nodelay"
+    assert main(["compare", "plain.yaml", "--design", designs, "--format", "json"]) == 0
+    pauses = [one["pause_ns"]["p50"] for one in json.loads(capsys.readouterr().out)]
+    assert main(["compare", "plain.yaml", "--design", designs]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"with +nodelay pause p50 is: split {pauses[1] / 1e6:.2f} ms" in printed
+    assert printed.endswith(" ms")
+    assert pauses[1] < pauses[0] - 10**6
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ([], "Checkpoints counted: 3 each, without 1 of warm-up."),
+        (["--set", "warmup=0"], "Checkpoints counted: 4 each, with the first, which is cold."),
+    ],
+)
+def test_tables_say_how_many_checkpoints_they_count(
+    folder: Path, capsys: pytest.CaptureFixture[str], settings: list[str], told: str
+) -> None:
+    """Below the table of run and of compare; without a warm-up, that the first is cold."""
+    for command in ("run", "compare"):
+        assert main([command, "plain.yaml", "--design", "qsb,split", *settings]) == 0
+        assert told in " ".join(capsys.readouterr().out.split())

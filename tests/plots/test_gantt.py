@@ -89,3 +89,11 @@ def test_a_checkpoint_that_is_not_there(pair: list[Run]) -> None:
     """A wrong number is said to be wrong, with the run."""
     with pytest.raises(FigureError, match="no checkpoint 99"):
         gantt.data(pair, 99)
+
+
+def test_a_message_that_waits_for_a_delayed_ack_says_so(pair: list[Run]) -> None:
+    """VMSTATE_LOADED stands in the secondary's kernel, and its bar says for what."""
+    table = gantt.data(pair[1:])
+    named = table.loc[table["lane"] == "wire", "what"].tolist()
+    assert "VMSTATE_LOADED (delayed ACK)" in named
+    assert not any("delayed" in what for what in named[:-1])

@@ -88,7 +88,7 @@ def page(text: str) -> Page:
 
 
 def test_the_verdict_is_first(page: Page, text: str) -> None:
-    """Below the title stands how each run ended, and only then what it cost and why."""
+    """Below what was given stands how each run ended, with the hang, and then what it cost."""
     assert page.headings[0] == (1, "plain: qsb, split")
     sections = [title for level, title in page.headings if level == 2]
     assert sections == [
@@ -99,7 +99,12 @@ def test_the_verdict_is_first(page: Page, text: str) -> None:
         "Checkpoints",
         "Provenance",
     ]
+    given = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text[: text.index("<main>")]))
+    assert given["Load"] == "64.00 MiB of RAM, dirty: {pages: 3000 pages}"
+    assert given["Fault"] == "freeze secondary at checkpoint 2, primary: RAM stream, 40% of it"
+    assert "send buffer 262144 B" in given["Network"]
     first = text[text.index("<main>") : text.index("<nav")]
+    assert 'figure id="figure-hang"' in first
     assert first.index("failed over") < first.index("hung")
     assert "iothread lock is held by its checkpoint thread" in first
 

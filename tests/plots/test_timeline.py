@@ -11,6 +11,7 @@ import pytest
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace as PerfettoTrace
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TrackEvent
 
+from colosim.analysis.held_back import LOADED, waits_in
 from colosim.designs import load_designs
 from colosim.measured.imported import import_run
 from colosim.plots import gantt
@@ -116,10 +117,13 @@ def test_the_tracks_say_what_the_tables_say(scenario: Any, name: str) -> None:
         ]
         assert read.slices[f"{side}/iothread lock"] == sorted(held, key=lambda one: one[1])
     sent: dict[int, list[tuple[str, str, int]]] = {}
+    waits = waits_in(run)
     for number, row in enumerate(run.messages.to_dict("records"), start=1):
+        held = row["name"] == LOADED and row["sent_ns"] in waits
+        message = f"{row['name']} (delayed ACK)" if held else row["name"]
         ends = [
-            (THREADS[row["from"]], f"sends {row['name']}", row["sent_ns"]),
-            (THREADS[row["to"]], f"receives {row['name']}", row["received_ns"]),
+            (THREADS[row["from"]], f"sends {message}", row["sent_ns"]),
+            (THREADS[row["to"]], f"receives {message}", row["received_ns"]),
         ]
         sent[number] = [end for end in ends if int_or_none(end[2]) is not None]
     drawn = {

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import colosim
 from colosim.analysis.assumed import first_note
 from colosim.analysis.explain import explain
+from colosim.analysis.facts import given
 from colosim.errors import ColosimError
 from colosim.plots import distribution, gantt, hang, memory, overview, sequence
 from colosim.plots.lanes import fault_of, named, typical_checkpoint
@@ -144,7 +145,8 @@ class Drawn(NamedTuple):
 def report(runs: Sequence[Run]) -> str:
     """Return runs written up as an HTML document that needs nothing beside it.
 
-    How they ended stands first; then what they cost, figures as inline SVG, why those ended that
+    What was given and how they ended stand first, with the figure that tells it; then what they
+    cost, more figures as inline SVG, why those ended that
     did not just complete, every checkpoint, and what the runs were made of.  There is no script in
     it and no address; the same runs are the same text.
 
@@ -162,21 +164,33 @@ def report(runs: Sequence[Run]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    drawn = [_drawn(name, *_FIGURES[name], make) for name, make in _plans(simulated)]
     page = templates.get_template("report.html.jinja").render(
         style=(_FOLDER / "style.css").read_text(encoding="utf-8"),
         version=colosim.__version__,
         scenarios=list(dict.fromkeys(run.scenario.name for run in runs)),
         designs=list(dict.fromkeys(run.design for run in runs)),
-        descriptions=list(dict.fromkeys(run.scenario.description for run in runs)),
+        given=[*_given(runs)],
         runs=named,
         simulated=simulated,
         quantities=_quantities(runs),
         assumed=first_note(runs),
         columns=list(_CHECKPOINTS.values()),
         half=_ROWS_MAX // 2,
-        figures=[_drawn(name, *_FIGURES[name], make) for name, make in _plans(simulated)],
+        telling=drawn[:1],
+        figures=drawn[1:],
     )
     return f"{page.lstrip()}\n"
+
+
+def _given(runs: Sequence[Run]) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
+    """Yield name, description, and load, network and faults of each scenario.
+
+    What a real run was recorded under stands in its provenance.
+    """
+    for run in {run.scenario.name: run for run in runs}.values():
+        rows = [] if run.source is not None else given(run.scenario)
+        yield run.scenario.name, run.scenario.description, rows
 
 
 def _quantities(runs: Sequence[Run]) -> list[tuple[str, list[list[str]]]]:
@@ -197,10 +211,16 @@ def _quantity(run: Run, key: str) -> str:
 
 
 def _plans(simulated: Sequence[_Written]) -> Iterator[Plan]:
-    """Yield the figures that the runs have; a real log may show no memory."""
+    """Yield the figures that the runs have, first what tells the verdict.
+
+    A real log may show no memory.
+    """
     drawn = [one.run for one in simulated]
     if not drawn:
         return
+    struck = [run for run in drawn if _can(fault_of, run)]
+    if struck:
+        yield "hang", lambda: hang.figure(struck)
     if all(_can(memory.data, [run]) for run in drawn):
         yield "overview", lambda: overview.figure(drawn)
         yield "memory", lambda: memory.figure(drawn)
@@ -208,9 +228,6 @@ def _plans(simulated: Sequence[_Written]) -> Iterator[Plan]:
         yield "gantt", lambda: gantt.figure(drawn)
     if any(value_of(run.summary, "pause_ns.count") for run in drawn):
         yield "distribution", lambda: distribution.figure(drawn)
-    struck = [run for run in drawn if _can(fault_of, run)]
-    if struck:
-        yield "hang", lambda: hang.figure(struck)
 
 
 def _can(ask: Callable[[Any], object], what: object) -> bool:
