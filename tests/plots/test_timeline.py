@@ -119,8 +119,8 @@ def test_the_tracks_say_what_the_tables_say(scenario: Any, name: str) -> None:
     sent: dict[int, list[tuple[str, str, int]]] = {}
     waits = waits_in(run)
     for number, row in enumerate(run.messages.to_dict("records"), start=1):
-        held = row["name"] == LOADED and row["sent_ns"] in waits
-        message = f"{row['name']} (delayed ACK)" if held else row["name"]
+        stood = row["name"] == LOADED and row["sent_ns"] in waits
+        message = f"{row['name']} (delayed ACK)" if stood else row["name"]
         ends = [
             (THREADS[row["from"]], f"sends {message}", row["sent_ns"]),
             (THREADS[row["to"]], f"receives {message}", row["received_ns"]),
