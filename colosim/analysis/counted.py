@@ -21,6 +21,6 @@ def counted(runs: Iterable[Run]) -> str | None:
     said = said or ", ".join(f"{run.design} {count:,}" for run, count in counts.items())
     said = said.removesuffix(" each") if len(counts) == 1 else said
     warmups = {run.scenario.warmup for run in counts if run.source is None}
-    cold = ", with the first, which is cold" if warmups == {0} else ""
-    left = f", without {warmups.pop()} of warm-up" if len(warmups) == 1 and not cold else ""
+    cold = ", the first, cold one among them" if warmups == {0} else ""
+    left = f", after a warm-up of {warmups.pop()}" if len(warmups) == 1 and not cold else ""
     return f"Checkpoints counted: {said}{cold}{left}."

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from colosim.explore.review import Review, Turned
 
 WIDTH: Final = 78
-HEADLINES: Final = (
-    "pause p50",
-    "lock, P, p50",
-    "lock, S, p50",
-    "memory, P",
-    "memory, S",
-    "monitor deaf",
-    "latency p99",
-)
-"""The quantities that its first two sentences name, where they changed."""
+HEADLINES: Final = {
+    "pause p50": "pause",
+    "lock, P, p50": "primary's lock held",
+    "lock, S, p50": "secondary's lock held",
+    "memory, P": "primary's memory",
+    "memory, S": "secondary's memory",
+    "monitor deaf": "monitor deaf",
+    "latency p99": "clients' latency p99",
+}
+"""The quantities that its first two sentences name, where they changed, and in which words."""
 _STEPS_SHOWN: Final = 4
 _FREES: Final = {
     BY_ITSELF: "By itself",
@@ -77,7 +77,7 @@ def _times(found: list[Finding], label: str) -> str:
     """Return by what a quantity changed, from scenario to scenario; nothing if it did not."""
     ratios = sorted(one.ratio for one in found if one.label == label and one.ratio)
     ends = dict.fromkeys(f"{ratio:.2g}" for ratio in (*ratios[:1], *ratios[-1:]))
-    return f"{label} x {' to '.join(ends)}" if ends else ""
+    return f"{HEADLINES[label]} x {' to '.join(ends)}" if ends else ""
 
 
 def _title(review: Review) -> str:

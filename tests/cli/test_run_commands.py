@@ -275,8 +275,8 @@ def test_compare_names_the_wait_for_a_delayed_ack(
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ([], "Checkpoints counted: 3 each, without 1 of warm-up."),
-        (["--set", "warmup=0"], "Checkpoints counted: 4 each, with the first, which is cold."),
+        ([], "Checkpoints counted: 3 each, after a warm-up of 1."),
+        (["--set", "warmup=0"], "Checkpoints counted: 4 each, the first, cold one among them."),
     ],
 )
 def test_tables_say_how_many_checkpoints_they_count(

@@ -43,8 +43,8 @@ def test_split_reads_as_its_review_should_have(split: Review) -> None:
     assert text.startswith("split against qsb: a verdict got worse\n")
     brief = " ".join(text.split("\n\n")[2].split())
     assert "Worse: hung under hang, not failed_over; 40 faults end hung, not failed_over" in brief
-    assert "lock, P, p50 x 2.5. Better: pause p50 x 0.69;" in brief
-    assert "memory, P x 0.07" in brief
+    assert "primary's lock held x 2.5. Better: pause x 0.69;" in brief
+    assert "primary's memory x 0.07" in brief
     assert [head for head in text.splitlines() if head in HEADS] == HEADS
     assert max(map(len, text.splitlines())) < 80
     rows = {" ".join(line.split()[:-1]) for line in worse.splitlines()}
