@@ -21,6 +21,7 @@ def counted(runs: Iterable[Run]) -> str | None:
     said = said or ", ".join(f"{run.design} {count:,}" for run, count in counts.items())
     said = said.removesuffix(" each") if len(counts) == 1 else said
     warmups = {run.scenario.warmup for run in counts if run.source is None}
-    cold = ", the first, cold one among them" if warmups == {0} else ""
-    left = f", after a warm-up of {warmups.pop()}" if len(warmups) == 1 and not cold else ""
+    started = any(run.summary.get("start_pause_ns") for run in counts)
+    cold = ", the first, cold one among them" if warmups == {0} and not started else ""
+    left = f", after a warm-up of {warmups.pop()}" if len(warmups) == 1 and warmups != {0} else ""
     return f"Checkpoints counted: {said}{cold}{left}."

@@ -44,12 +44,11 @@ def print_sentence(text: str) -> None:
 
 
 def print_counted(runs: Sequence[Run]) -> None:
-    """Print how many checkpoints are counted, and what assumed costs leave open."""
+    """Print how many checkpoints medians and quantiles are over."""
     from colosim.analysis.counted import counted
 
     if said := counted(runs):
         print_sentence(said)
-    print_assumed(runs)
 
 
 def print_assumed(runs: Iterable[Run]) -> None:

@@ -9,11 +9,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from colosim.plots.bars import NAMES_IN, Bar, draw_lane, frame_lanes
-<<<<<<< HEAD
-from colosim.plots.lanes import WAITS, Lanes, named, request_of, typical_checkpoint, window_of
-=======
-from colosim.plots.lanes import HELD_BACK, WAITS, Lanes, request_of, typical_checkpoint, window_of
->>>>>>> 5e50e27 (A review strikes under every scenario and begins with what changed; the wait for a delayed ACK is named in compare, gantt and timeline; a failover that waits for the checkpoint delay says so)
+from colosim.plots.lanes import (
+    HELD_BACK,
+    WAITS,
+    Lanes,
+    named,
+    request_of,
+    typical_checkpoint,
+    window_of,
+)
 from colosim.plots.look import PAGE_IN, width_of
 from colosim.plots.style import (
     Colour,

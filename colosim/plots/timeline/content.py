@@ -9,11 +9,7 @@ import numpy as np
 
 from colosim.analysis.held_back import LOADED, waits_in
 from colosim.plots.curves import curve_of
-<<<<<<< HEAD
-from colosim.plots.lanes import WAITS, Lanes, events_of, named
-=======
-from colosim.plots.lanes import HELD_BACK, WAITS, Lanes, events_of
->>>>>>> 5e50e27 (A review strikes under every scenario and begins with what changed; the wait for a delayed ACK is named in compare, gantt and timeline; a failover that waits for the checkpoint delay says so)
+from colosim.plots.lanes import HELD_BACK, WAITS, Lanes, events_of, named
 from colosim.plots.look import FigureError
 from colosim.plots.style import labels
 from colosim.plots.timeline.trace import Flow, Slice, Thread, Trace, Unit
