@@ -78,18 +78,19 @@ class Quantiles:
             self.total += value * (count - few)
 
     def add_array(self, values: NDArray[np.int64]) -> None:
-        """Take the values of an array, as `add` does, a bin at a time."""
+        """Take the values of an array, as `add` does."""
         import numpy as np  # noqa: PLC0415 - who has an array has loaded it
 
-        if self._exact is not None or len(values) < EXACT_LIMIT:
-            few = values[:EXACT_LIMIT]
-            self.add(few.tolist())
-            values = values[len(few) :]
         if not len(values):
             return
         self.count += len(values)
         self.total += int(values.sum())
         self.highest = max(self.highest, int(values.max()))
+        if self._exact is not None:
+            self._exact.frombytes(values.tobytes())
+            if self.count < EXACT_LIMIT:
+                return
+            values, self._exact = np.array(self._exact, np.int64), None
         # Exact: a value of a run has less than 53 bits.
         bits = np.frexp(values.astype(np.float64))[1].astype(np.int64)
         shift = np.maximum(0, bits - BIN_BITS - 1)
