@@ -24,7 +24,7 @@ off in the middle of an event is dropped and reported.  Message names of older s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import unescape
@@ -139,24 +139,12 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
     unknown: list[UnknownLine] = []
     number = other_events = unknown_lines = 0
     truncated = multifd = False
-    begun = ""
-    for number, line in enumerate(decoded(lines), start=1):
-        text = _MARKS.sub("", unescape(line[:LINE_BYTES_MAX].rstrip("\r\n")))
-        whole = line.endswith("\n")
-        joined = f"{begun} {text.strip()}"
-        if begun and _goes_on(text, joined):
-            text = joined
-        elif begun:
-            other_events += 1  # what was begun is no event that can be read
-        begun = ""
-        found, is_open = reader.events(number, text, whole=whole)
-        if is_open and whole and len(text) < LINE_BYTES_MAX:
-            begun = text
-            continue
+    for number, text, whole in _unwrapped(lines):
+        found = list(reader.events(number, text, whole=whole))
         events.extend(found)
         if found or not text.strip():
             continue
-        if not whole and reader.looks_cut(text):
+        if not whole and _looks_cut(text):
             truncated = True
         elif _OTHER.search(text) or qmp.is_message(text):
             other_events += 1
@@ -175,7 +163,7 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
         source,
         events,
         number,
-        other_events + bool(begun),
+        other_events,
         unknown_lines,
         tuple(unknown),
         truncated,
@@ -183,12 +171,48 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
     )
 
 
+def _unwrapped(lines: Iterable[str]) -> Iterator[tuple[int, str, bool]]:
+    """Yield each line's number, its text, and whether it has its end.
+
+    An event that a mail has wrapped, or a tool has printed over several lines, is one line, with
+    the number of its last.
+    """
+    begun, place = "", 0
+    for number, line in enumerate(decoded(lines), start=1):
+        text = _MARKS.sub("", unescape(line[:LINE_BYTES_MAX].rstrip("\r\n")))
+        whole = line.endswith("\n")
+        joined = f"{begun} {text.strip()}"
+        if begun and _goes_on(text, joined):
+            text = joined
+        elif begun:
+            yield place, begun, True
+        begun = ""
+        if whole and len(text) < LINE_BYTES_MAX and _is_open(text):
+            begun, place = text, number
+        else:
+            yield number, text, whole
+    if begun:
+        yield place, begun, True
+
+
+def _is_open(text: str) -> bool:
+    """Whether the last event of a line lacks some of its words."""
+    heads = list(_HEAD.finditer(text))
+    if not heads:
+        return qmp.is_open(text)
+    return _words_of(heads[-1], text[heads[-1].end() :]) is None
+
+
 def _goes_on(text: str, joined: str) -> bool:
     """Whether a line goes on with the event that the one before has begun; `joined` are both."""
-    if _FRESH.match(text) or qmp.begins(text) or _HEAD.search(text):
-        return False
-    heads = list(_HEAD.finditer(joined))
-    return not heads or _words_of(heads[-1], joined[heads[-1].end() :]) is not None
+    fresh = _FRESH.match(text) or qmp.begins(text) or _HEAD.search(text)
+    return not fresh and (qmp.is_open(joined) or not _is_open(joined))
+
+
+def _looks_cut(text: str) -> bool:
+    """Whether a line without its newline is an event, or the head of one, that was cut off."""
+    cut = re.fullmatch(r"\d+(?:@[\d.]*(?::\w*)?)?", text)
+    return bool(_HEAD.search(text) or cut or qmp.is_open(text))
 
 
 class _Reader:
@@ -198,52 +222,35 @@ class _Reader:
         self._elapsed_ns = 0
         self._said: qmp.Said | None = None
 
-    def events(self, number: int, text: str, *, whole: bool) -> tuple[list[LogEvent], bool]:
-        """Return the events of a line, and whether the last goes on in the next line.
-
-        Mostly there is none or one; two where writes of two threads met.
-        """
+    def events(self, number: int, text: str, *, whole: bool) -> Iterator[LogEvent]:
+        """Yield the events of a line: mostly none or one, two where writes of two threads met."""
         heads = list(_HEAD.finditer(text))
         if not heads:
-            return self._monitors(number, text)
-        found: list[LogEvent] = []
+            yield from self._monitors(number, text)
         for index, head in enumerate(heads):
             last = index + 1 == len(heads)
             end = len(text) if last else heads[index + 1].start()
             rest = text[head.end() : end].strip()
             if last and not whole and not _closed(rest):
-                break
+                return
             time_ns, thread = _stamp(head, text[: head.start()])
-            elapsed_ns = self._elapsed_ns
             if time_ns is None and (simple := _SIMPLE.fullmatch(rest)):
-                elapsed_ns += _decimal_ns(simple["delta"], exponent=3)
-                time_ns = elapsed_ns
+                self._elapsed_ns += _decimal_ns(simple["delta"], exponent=3)
+                time_ns = self._elapsed_ns
                 thread = int(simple["thread"]) if simple["thread"] else None
                 rest = simple["rest"].strip()
             words = _words_of(head, rest)
-            if words is None and last:
-                return found, True
-            self._elapsed_ns = elapsed_ns
             if words is not None:
-                found.append(LogEvent(number, _name_of(head), time_ns, thread, words))
-        return found, False
+                yield LogEvent(number, _name_of(head), time_ns, thread, words)
 
-    def _monitors(self, number: int, text: str) -> tuple[list[LogEvent], bool]:
-        """Return what a monitor says; libvirt writes the same event more than once."""
-        if qmp.is_open(text):
-            return [], True
+    def _monitors(self, number: int, text: str) -> Iterator[LogEvent]:
+        """Yield what a monitor says; libvirt writes the same event more than once."""
         told = qmp.said(text)
         if told is None or (told == self._said and told.time_ns is not None):
-            return [], False
+            return
         self._said = told
         time_ns = _date_ns(text) if told.time_ns is None else told.time_ns
-        return [LogEvent(number, told.name, time_ns, None, told.words)], False
-
-    @staticmethod
-    def looks_cut(text: str) -> bool:
-        """Whether a line without its newline is an event, or the head of one, that was cut off."""
-        cut = re.fullmatch(r"\d+(?:@[\d.]*(?::\w*)?)?", text)
-        return bool(_HEAD.search(text) or cut or qmp.is_open(text))
+        yield LogEvent(number, told.name, time_ns, None, told.words)
 
 
 def _name_of(head: re.Match[str]) -> str:

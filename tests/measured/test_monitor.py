@@ -139,6 +139,13 @@ def test_a_message_that_is_cut_off_hides_no_other() -> None:
     assert found.other_events == 2
 
 
+def test_an_event_before_one_that_is_damaged_is_kept() -> None:
+    """Of two on a line the first is read where the second is cut and the next line is another."""
+    sent = "9@1.0:colo_send_message Send 'vmstate-send' message"
+    lines = [f"{sent}9@1.1:colo_send_message Se\n", f"{sent}\n", f"{sent}9@1.1:colo_send_message\n"]
+    assert len(parse(lines).events) == 3
+
+
 # ---- alone ---------------------------------------------------------------------------------------
 
 
