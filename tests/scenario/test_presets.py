@@ -58,4 +58,4 @@ def test_a_side_overrides_the_pair() -> None:
     )
     hosts = loads(text).hosts
     assert (hosts.primary.preset, hosts.secondary.preset) == ("lab-qemu25", "kvm-xeon")
-    assert (hosts.secondary.costs.reset_ns, hosts.secondary.costs.vm_start_ns) == (1, 100_000)
+    assert (hosts.secondary.costs.reset_ns, hosts.secondary.costs.vm_start_ns) == (1, 520_000)
