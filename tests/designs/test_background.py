@@ -59,37 +59,37 @@ def test_migrate_first_sends_pages_before_the_request() -> None:
     run = ran("qemu-5.1+migrate-first=4MiB", "checkpoints=1")
     assert said(run, 1_500_000_000, 1_511_880_000) == [
         "0 primary: iothread lock got by checkpoint thread for save 0",
-        "105 primary: bitmap sync 105000",
-        "105 primary: iothread lock released by checkpoint thread for save 105000",
-        "105 primary: sends MIGRATE_RAM_BACKGROUND 4",
-        "105 primary: background stream begins 4202496",
-        "170 secondary: receives MIGRATE_RAM_BACKGROUND 4",
-        "860 primary: background stream ends 4202496",
-        "860 primary: background stream begins 4202496",
-        "3705 primary: background stream ends 4202496",
-        "3705 primary: background stream begins 324235",
-        "3981 primary: background stream ends 324235",
-        "3981 primary: background pages 2127",
-        "3981 primary: iothread lock got by checkpoint thread for save 0",
-        "4086 primary: bitmap sync 105000",
-        "4086 primary: iothread lock released by checkpoint thread for save 105000",
-        "4086 primary: sends CHECKPOINT_REQUEST 4",
-        "5322 secondary: background load ends 4202496",
-        "10473 secondary: background load ends 4202496",
-        "10871 secondary: background load ends 324235",
-        "10871 secondary: receives CHECKPOINT_REQUEST 4",
-        "10871 secondary: iothread lock got by COLO incoming thread for stop 0",
-        "11341 secondary: stop 470000",
-        "11341 secondary: guest stopped 1511340702",
-        "11341 secondary: iothread lock released by COLO incoming thread for stop 470000",
-        "11341 secondary: sends CHECKPOINT_REPLY 4",
-        "11406 primary: receives CHECKPOINT_REPLY 4",
-        "11406 primary: iothread lock got by checkpoint thread for stop 0",
-        "11876 primary: stop 470000",
-        "11876 primary: guest stopped 1511875702",
-        "11876 primary: iothread lock released by checkpoint thread for stop 470000",
-        "11876 primary: iothread lock got by checkpoint thread for save 0",
-        "11876 primary: sends VMSTATE_SEND 4",
+        "47 primary: bitmap sync 47000",
+        "47 primary: iothread lock released by checkpoint thread for save 47000",
+        "47 primary: sends MIGRATE_RAM_BACKGROUND 4",
+        "47 primary: background stream begins 4202496",
+        "112 secondary: receives MIGRATE_RAM_BACKGROUND 4",
+        "802 primary: background stream ends 4202496",
+        "802 primary: background stream begins 4202496",
+        "3647 primary: background stream ends 4202496",
+        "3647 primary: background stream begins 324235",
+        "3923 primary: background stream ends 324235",
+        "3923 primary: background pages 2127",
+        "3923 primary: iothread lock got by checkpoint thread for save 0",
+        "3970 primary: bitmap sync 47000",
+        "3970 primary: iothread lock released by checkpoint thread for save 47000",
+        "3970 primary: sends CHECKPOINT_REQUEST 4",
+        "5264 secondary: background load ends 4202496",
+        "10415 secondary: background load ends 4202496",
+        "10813 secondary: background load ends 324235",
+        "10813 secondary: receives CHECKPOINT_REQUEST 4",
+        "10813 secondary: iothread lock got by COLO incoming thread for stop 0",
+        "11283 secondary: stop 470000",
+        "11283 secondary: guest stopped 1511282702",
+        "11283 secondary: iothread lock released by COLO incoming thread for stop 470000",
+        "11283 secondary: sends CHECKPOINT_REPLY 4",
+        "11348 primary: receives CHECKPOINT_REPLY 4",
+        "11348 primary: iothread lock got by checkpoint thread for stop 0",
+        "11818 primary: stop 470000",
+        "11818 primary: guest stopped 1511817702",
+        "11818 primary: iothread lock released by checkpoint thread for stop 470000",
+        "11818 primary: iothread lock got by checkpoint thread for save 0",
+        "11818 primary: sends VMSTATE_SEND 4",
     ]
 
 
@@ -98,17 +98,17 @@ def test_gap_migration_sends_pages_each_second() -> None:
     run = ran("qemu-5.1+gap-migration=4MiB", "checkpoints=1")
     assert said(run, 1_000_000_000, 1_499_000_000) == [
         "0 primary: iothread lock got by checkpoint thread for save 0",
-        "105 primary: bitmap sync 105000",
-        "105 primary: iothread lock released by checkpoint thread for save 105000",
-        "105 primary: sends MIGRATE_RAM_BACKGROUND 4",
-        "105 primary: background stream begins 4202496",
-        "170 secondary: receives MIGRATE_RAM_BACKGROUND 4",
-        "838 primary: background stream ends 4202496",
-        "838 primary: background stream begins 2294155",
-        "2061 primary: background stream ends 2294155",
-        "2061 primary: background pages 1583",
-        "5322 secondary: background load ends 4202496",
-        "8134 secondary: background load ends 2294155",
+        "47 primary: bitmap sync 47000",
+        "47 primary: iothread lock released by checkpoint thread for save 47000",
+        "47 primary: sends MIGRATE_RAM_BACKGROUND 4",
+        "47 primary: background stream begins 4202496",
+        "112 secondary: receives MIGRATE_RAM_BACKGROUND 4",
+        "780 primary: background stream ends 4202496",
+        "780 primary: background stream begins 2294155",
+        "2003 primary: background stream ends 2294155",
+        "2003 primary: background pages 1583",
+        "5264 secondary: background load ends 4202496",
+        "8076 secondary: background load ends 2294155",
     ]
 
 
@@ -154,8 +154,8 @@ def test_a_request_during_a_pass_begins_a_checkpoint_after_it() -> None:
     simulation.env.call_at(1_001_000_000, lambda: asked.append(primary.notified()))
     simulation.run()
     assert asked == [True]
-    assert primary.sent_at_ns["MIGRATE_RAM_BACKGROUND"] == 1_000_105_000
-    assert primary.sent_at_ns["CHECKPOINT_REQUEST"] == 1_002_061_363
+    assert primary.sent_at_ns["MIGRATE_RAM_BACKGROUND"] == 1_000_047_000
+    assert primary.sent_at_ns["CHECKPOINT_REQUEST"] == 1_002_003_363
 
 
 @pytest.mark.parametrize("form", FORMS)
