@@ -22,6 +22,7 @@ name: guess
 designs: [qsb, split]
 checkpoints: 3
 guest: {ram: 64 MiB, dirty: {pages: 400}}
+network: {preset: 10gbe, nagle: false}
 """
 
 
@@ -57,7 +58,7 @@ def test_costs_that_are_the_preset_s_are_assumed_wherever_they_stand(tmp_path: P
     assert note_of(colosim.run(loads(resolve(scenario)), "qsb")) == note_of(run)
     run_into(tmp_path / "run", scenario, "qsb")
     assert note_of(read_run(tmp_path / "run")) == note_of(run)
-    own = {f"hosts.{side}.costs.message": "1 ms" for side in ("primary", "secondary")}
+    own = {f"hosts.{side}.costs.vmdesc": "1 ms" for side in ("primary", "secondary")}
     stated = note_of(colosim.run(scenario.vary(own), "qsb"))
     assert int(stated.split()[0]) == int(note_of(run).split()[0]) - 1
 
