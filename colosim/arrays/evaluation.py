@@ -13,7 +13,7 @@ import numpy as np
 
 from colosim.arrays.column import Diverged, OutOfRange, Refused
 from colosim.arrays.pair import Pair
-from colosim.arrays.summary import NONE, Summary
+from colosim.arrays.summary import Summary
 from colosim.designs.background import FIRST, GAP
 from colosim.designs.design import Design
 from colosim.designs.foreign import own_names
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from colosim.arrays.points import Columns
     from colosim.scenario.model import Scenario
 
+NONE: Final = -1
 GROUPS: Final = 20
 """So many ways through a design's code are followed, and one more for each four points: beyond that
 simulations are faster."""
@@ -146,8 +147,7 @@ def _run(design: type[Design], columns: Columns, places: Ints, answers: Answers)
         raise Refused(IMPOSSIBLE)
     pair = Pair(scenario, design(), own_names(design), len(columns))
     pair.run()
-    summary = Summary(pair)
-    keys = dict(summary.keys(scenario.warmup, starts_apart=pair.starts_apart))
+    keys = dict(Summary(pair, scenario.warmup).keys())
     pair.env.refuse(np.asarray(pair.ends[-1]) > scenario.horizon_ns, "past the horizon")
     for why, mask in pair.env.refused.items():
         answers.refuse(places[np.asarray(mask)], why)

@@ -6,8 +6,11 @@ memory that does not grow with the run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Final
 
+from colosim.engine.clock import larger
 from colosim.runs.statistics import Quantiles
 from colosim.trace.events import (
     ABORTED,
@@ -51,13 +54,13 @@ _POINTS: Final = tuple(point for point in POINTS if point.full_name in _SPANNED)
 class Tally:
     """Follows a record (`colosim.trace.dispatch`), and is told when it is over.
 
-    `warmup`: how many checkpoints are left out of the distributions.
+    `warmup`: how many checkpoints are left out of the distributions, which are `kind`.
     """
 
-    def __init__(self, warmup: int = 0) -> None:
+    def __init__(self, warmup: int = 0, kind: Callable[[], Any] = Quantiles) -> None:
         self._warmup = warmup
         names = (*SPANS, WIRE_BYTES, *HOLDS.values(), *_DEAF.values(), DEAF)
-        self._quantiles = {name: Quantiles() for name in names}
+        self._quantiles: dict[str, Quantiles] = {name: kind() for name in names}
         self._batches: dict[str, list[int]] = {name: [] for name in names}
         self.outcomes = {COMMITTED: 0, ABORTED: 0}
         """How many checkpoints have ended so."""
@@ -94,12 +97,13 @@ class Tally:
                 if purpose is not Purpose.MONITOR:
                     open_ = side not in self._frozen_ns
                     self.deaf_open[side] = open_ and held_ns >= self.deaf_ns[side]
-                    self.deaf_ns[side] = max(held_ns, self.deaf_ns[side])
+                    self.deaf_ns[side] = larger(held_ns, self.deaf_ns[side])
                     self._count(_DEAF[side], held_ns)
                     deaf.append(held_ns)
                 if purpose.moves_state:
                     self._count(HOLDS[side], held_ns)
-        self._count(DEAF, max(deaf, default=None))
+        if deaf:
+            self._count(DEAF, reduce(larger, deaf))
         if self._stopped_ns >= 0:
             self._resume(self._frozen_ns.get(PRIMARY, end_ns), 0)
 
@@ -201,11 +205,10 @@ class Tally:
         def release(_at_ns: int, held_ns: int) -> None:
             held[side] = None
             if not hears:
-                deaf_ns[side] = max(held_ns, deaf_ns[side])
-                if held_ns > longest.get(deaf, -1):
-                    longest[deaf] = held_ns
-            if counts and held_ns > longest.get(name, -1):
-                longest[name] = held_ns
+                deaf_ns[side] = larger(held_ns, deaf_ns[side])
+                longest[deaf] = larger(held_ns, longest.get(deaf, -1))
+            if counts:
+                longest[name] = larger(held_ns, longest.get(name, -1))
 
         return release
 
@@ -227,7 +230,7 @@ class Tally:
             deaf = {name: self._longest.get(name, 0) for name in _DEAF.values()}
             for name, longest_ns in deaf.items():
                 self._count(name, longest_ns)
-            self._count(DEAF, max(deaf.values()))
+            self._count(DEAF, larger(*deaf.values()))
         self._inside = False
 
     def _count(self, name: str, value: int | None) -> None:

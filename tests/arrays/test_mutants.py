@@ -32,8 +32,7 @@ MUTANTS = [
     (D._join, "np.maximum(one.begun_ns + one.read_ns, arrived)", "arrived"),
     (transfer.Transfer.read_bytes, "2 * self.latency_ns", "self.latency_ns - 10**7"),
     (host.Lock.acquire, "self._free_since >= thread.now", "thread.now < 0"),
-    (summary.Summary._where, "at > begin", "at >= begin - 10**9"),
-    (summary.Summary._put_holds, "(until > last)", "(until > last + 10**15)"),
+    (summary.Summary._in_order, "<= at", "<= at - 10**6"),
 ]
 """Functions, a piece of each, and what stands there instead."""
 
