@@ -17,7 +17,6 @@ from colosim.arrays.direction import TIE
 from colosim.runs.tally import DEAF, Tally
 from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import (
-    PRIMARY,
     SECONDARY,
     CheckpointEnded,
     GuestRunning,
@@ -90,17 +89,22 @@ class Summary:
 
     def _in_order(self, record: Sequence[Any]) -> Iterator[Any]:
         """Yield the record up to the end; what the secondary does where a checkpoint has it."""
-        ends, later = 0, deque[tuple[Any, int, Any]]()
-        rows = list(zip(record[::3], record[1::3], record[2::3], strict=True))
-        later += (row for row in rows if getattr(event_of(row[1]), "side", "") == SECONDARY)
+        ends, rows = 0, list(zip(record[::3], record[1::3], record[2::3], strict=True))
+        events = {code: event_of(code) for code in record[1::3]}
+        waits = {
+            code
+            for code, event in events.items()
+            if getattr(event, "side", "") == SECONDARY and self._tally.on(event)
+        }
+        later = deque(row for row in rows if row[1] in waits)
         for row in rows:
-            at, event = row[0], event_of(row[1])
+            at, event = row[0], events[row[1]]
             is_end = isinstance(event, CheckpointEnded)
             if is_end or event == REQUEST:
                 while later and column(later[0][0] <= at):
                     self._pair.env.refuse(later[0][0] == at, TIE)
                     yield from later.popleft()
-            if getattr(event, "side", PRIMARY) == PRIMARY:
+            if row[1] not in waits:
                 yield from row
             ends += is_end
             if ends == self._pair.checkpoints:
