@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from colosim.network.section import Section
 
 LARGE_BEHIND = "a large write behind a backlog"
+LARGE_BEHIND_READ = "a large write behind a stream that is being read"
 ORDER = "calls out of their order in time"
 TIE = "both ends act in one instant"
 
@@ -51,6 +52,8 @@ class Message:
 class Direction:
     """Bytes from one end to the other, at each point as a `colosim.network.calm.Calm` has them."""
 
+    STATE = ("drained", "bulk_left", "bucket_full")
+    """What changes as the last byte of a transfer leaves."""
     instance = ""
     write_error = read_error = None
     shuts_down = False
@@ -150,13 +153,12 @@ class Direction:
             does()
             return
         ends = (self, self.reverse, self.small, self.reverse.small)
-        before = [dict(vars(of)) for of in ends]
+        before = [(of, name, getattr(of, name)) for of in ends for name in of.STATE]
         arrives = [message.arrives for message in self.reverse.movable]
         does()
-        for of, old in zip(ends, before, strict=True):
-            for name, value in vars(of).items():
-                if value is not old[name] and type(value) is np.ndarray:
-                    setattr(of, name, np.where(where, value, old[name]))
+        for of, name, old in before:
+            if (value := getattr(of, name)) is not old:
+                setattr(of, name, np.where(where, value, old))
         for message, late in zip(self.reverse.movable, arrives, strict=True):
             message.arrives = np.where(where, message.arrives, late)
         self.small.mixed()
@@ -255,8 +257,7 @@ class Direction:
         small.held_until = np.where(pushes, 0, small.held_until)
 
     def _write(self, call: Call, section: Section) -> None:
-        now, env = call.now, self.env
-        before = None if self._last is None else self._last.as_of(now)
+        now, env, last = call.now, self.env, self._last
         amount = plain(section.size_bytes)
         amount = amount if amount.ndim else amount + np.zeros_like(now)
         env.refuse(amount > MOST_BYTES, "a stream beyond 3 GB, whose square is beyond 63 bits")
@@ -264,20 +265,19 @@ class Direction:
         behind = self.drained > now
         any_behind = bool(some(behind))
         follows = np.zeros_like(behind)
-        if before is not None:
-            env.refuse(before.leaves_by_itself & (before.reader_ns == now), TIE)
-            reading = before.read_end >= now
-            large = amount > self.pace.send_buffer
+        if last is not None:
+            env.refuse(last.leaves_by_itself & (last.reader_ns == now), TIE)
+            reading, large = last.read_end >= now, amount > self.pace.send_buffer
             if some(reading) and (not everywhere(behind) or some(large)):
-                unread = before.size_bytes - before.read_bytes(now)
-                fits = unread + amount <= self.pace.receive_buffer
-                env.refuse(
-                    large & (unread > 0) & ~fits,
-                    "a large write behind a stream that is being read",
-                )
-                if self._last is self._last_put:
-                    follows = (before.reader_ns >= 0) & reading & fits
-                    env.refuse(~behind & fits & (before.read_end == now), TIE)
+                fits = last.size_bytes + amount <= self.pace.receive_buffer
+                if not everywhere(fits):
+                    unread = last.size_bytes - last.as_of(now).read_bytes(now)
+                    fits = unread + amount <= self.pace.receive_buffer
+                    env.refuse(large & (unread > 0) & ~fits, LARGE_BEHIND_READ)
+                if last is self._last_put:
+                    has_reader = (last.reader_ns >= 0) & (last.reader_ns <= now)
+                    follows = has_reader & reading & fits
+                    env.refuse(~behind & fits & (last.read_end == now), TIE)
         transfer = self._begin(call, section, amount, behind)
         if any_behind:
             self._fit_in(transfer, now, behind)

@@ -23,6 +23,9 @@ UNKNOWN = np.int64(-(1 << 60))
 class SmallSegments:
     """When the last small segment arrives, when its sender has the ACK, and what waits for that."""
 
+    STATE = ("_arrival", "_came", "_quick", "_due", "_interactive", "_delayed", "_pending", "acked",
+        "held_until")  # fmt: skip
+
     def __init__(self, network: Any, latency: Ints, phase: Ints) -> None:
         self.nagle = network.nagle
         self._delays_ack = network.delayed_ack

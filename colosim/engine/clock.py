@@ -50,8 +50,17 @@ def ceil_share(whole: int, part: int, of: int) -> int:
         return whole
     if type(whole) is int is type(part):
         return -(-whole * part // of)
-    times, rest = whole // of, whole % of
-    return times * part - (-(rest * part) // of)
+    times = 0
+    if not _fits(whole, part):
+        times, whole = whole // of, whole % of
+    return times * part - (-(whole * part) // of)
+
+
+def _fits(a: Any, b: Any) -> bool:
+    """Whether the products of two columns are within 63 bits: by the bits that they have at all."""
+    together = _numpy().bitwise_or.reduce
+    a, b = int(together(a, axis=None)), int(together(b, axis=None))
+    return bool(a >= 0 <= b and a * b < 1 << 62)
 
 
 @cache
