@@ -124,6 +124,8 @@ class ProxySocket:
             self._unread_from, self._begun = None, False
         if clients is None or not (self.is_unread and clients.running and clients.mode == COMPARED):
             return
+        if self.host.frozen:
+            return  # it writes nothing
         if self._unread_from is None:
             self._unread_from, self._begun = clients.copied + clients.copies_by(env.now), False
         first = self._unread_from - clients.copied

@@ -208,3 +208,13 @@ def test_sockets_need_output_that_is_compared() -> None:
         scenario("close: mirror, at: 1 s", output__mode="direct")
     both = scenario("close: mirror, at: 1 s", designs=["qemu-5.1", "remus"])
     assert simulate(both, "remus").verdict == "not_applicable"
+
+
+def test_a_frozen_guest_writes_to_no_socket() -> None:
+    """Its vCPU neither fills the comparison's nor takes the lock, which a checker would see."""
+    frozen = {"freeze": "secondary", "at": "2.6 s"}
+    one = scenario("freeze: compare, at: 2.5 s").vary(
+        {"faults": [{"freeze": "compare", "at": "2.5 s"}, frozen]}
+    )
+    run = simulate(one, "qemu-5.1")
+    assert (run.verdict, run.summary["survivor"]) == ("hung", "primary")
