@@ -234,7 +234,7 @@ class OpenLoop(Workload):
         frames, output, stop = self._frames, self.settings.output, self.stop_ns
         assert frames is not None  # noqa: S101 - where answers are compared
         last_ns, odd_ns = self.secondary_stop_ns + self.echo_ns, self._odd_ns
-        came = min(done, int(frames.theirs.searchsorted(last_ns, "right")))
+        came = _up_to(frames.theirs[:done], last_ns)
         if odd_ns is None or odd_ns > min(last_ns, stop + self.hop_ns):
             waits_ns = stop - frames.mine.item(came) if came < done else 0
             waits = done - came > output.queue or waits_ns > output.timeout_ns
@@ -318,7 +318,7 @@ class OpenLoop(Workload):
             fresh = int(np.count_nonzero(waits >= met))
             leaves, held = leaves[waits], requests.where(first + waits)
         else:
-            gone, done = int(leaves.searchsorted(last, "right")), len(leaves)
+            gone, done = _up_to(leaves, last), len(leaves)
             self.answer(requests, slice(first, first + gone), leaves[:gone])
             if gone == done:
                 return
@@ -364,7 +364,7 @@ class OpenLoop(Workload):
         requests, run, late = self._planned.all, self.run_ns, begin
         on_time = self.copies_until_ns - self.mirror_ns
         if on_time >= run:
-            late = max(late, int(requests.arrived.searchsorted(on_time, "right")))
+            late = max(late, _up_to(requests.arrived[:came], on_time))
         elif late < came:
             late += requests.arrived.item(late) <= on_time
         self._again = []
@@ -378,7 +378,7 @@ class OpenLoop(Workload):
             self._again = list(zip(*(part.tolist() for part in parts), strict=True))
 
     def _let_go(self, at_ns: int) -> None:
-        if self.mode == BUFFERED or not len(self._held):
+        if self.mode == BUFFERED or not len(self._held_ns):
             return
         held, left = self._held, np.maximum(self._held_ns, at_ns)
         if self.tap_ns:
@@ -437,3 +437,11 @@ class OpenLoop(Workload):
             came = planned.came(last_ns, self.part)
             self.lose(planned.all, slice(planned.first, came))
         self.requests = self._arrivals.made - (len(planned.all) - came)
+
+
+def _up_to(times: Times, until_ns: int) -> int:
+    """Return how many come up to then, of times in order; most often all do."""
+    count = len(times)
+    if not count or times.item(-1) <= until_ns:
+        return count
+    return int(times.searchsorted(until_ns, "right"))
