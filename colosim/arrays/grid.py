@@ -5,6 +5,7 @@ The corners of the grid and a few points between are simulated too, and compared
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from os import PathLike
@@ -43,7 +44,8 @@ def grid(
 
     `axes`: values by key, as `Scenario.vary` takes them.  A row has ``design``, the axes (numbers
     in base units), the keys of a summary that a run without faults has, and ``exact``: True, or the
-    reason why the point was refused, which a simulation (`colosim.run`) answers.
+    reason why the point was refused, which a simulation (`colosim.run`) answers: each costs one.
+    ``attrs["refused"]`` counts them by reason.
 
     :raises ScenarioError: if a value is wrong.
     :raises DesignError: if there is no such design.
@@ -79,7 +81,9 @@ def grid(
                 }
             )
         )
-    return pd.concat(frames, ignore_index=True)
+    frame = pd.concat(frames, ignore_index=True)
+    frame.attrs["refused"] = dict(Counter(why for why in frame["exact"] if why is not True))
+    return frame
 
 
 def _shown(

@@ -68,7 +68,16 @@ def test_a_point_that_is_not_for_arrays_says_why(
     axes = {key: [value] for key, value in more.items()} or {"checkpoint_delay": ["50 ms"]}
     frame = colosim.grid(scenario, axes, designs=["split"])
     assert frame["exact"].tolist() == [why]
+    assert frame.attrs["refused"] == {why: 1}
     assert frame.filter(like="_ns.").isna().all(axis=None)
+
+
+def test_the_guests_writes_to_a_disk_are_refused_by_name() -> None:
+    """What a stop waits for follows from every write on its own: that is simulated."""
+    writes = {"rate": "500 /s", "size": "4 KiB"}
+    scenario = as_scenario("compare").vary({"disk": {"replication": "nbd", "writes": writes}})
+    frame = colosim.grid(scenario, AXES, designs=["qemu-5.1"])
+    assert frame.attrs["refused"] == {"the guest's writes to a disk": 6}
 
 
 class Deceived(Split):
