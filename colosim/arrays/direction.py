@@ -94,27 +94,29 @@ class Direction:
     def send(self, amount: int) -> Call:
         """Write a message and flush it."""
         self.bytes_written = self.bytes_written + amount
-        self.writer = call = Call(self, sends=True, amount=amount)
+        self.writer = call = Call(self, self._send, sends=True, amount=amount)
         return call
 
     def write(self, section: Section, write_ns: int) -> Call:
         """Write a section."""
         self.bytes_written = self.bytes_written + section.size_bytes
-        self.writer = call = Call(self, sends=True, section=section, write_ns=write_ns)
+        does = partial(self._write, section=section, write_ns=write_ns)
+        self.writer = call = Call(self, does, sends=True)
         return call
 
     def receive(self, amount: int, wake_ns: int) -> Call:
         """Read a message: one that nothing can push on any more is taken at once."""
         self.bytes_read = self.bytes_read + amount
-        self.reader = call = Call(self, sends=False, wake_ns=wake_ns)
+        does = partial(self._receive, wake_ns=wake_ns)
+        self.reader = call = Call(self, does, sends=False)
         if self.inbox and self.inbox[0].is_fixed:
             self.serve(call)
         return call
 
     def read(self, price: Callable[[Section], int]) -> Call:
         """Read the next section."""
-        self.reader = Call(self, sends=False, price=price)
-        return self.reader
+        self.reader = call = Call(self, partial(self._join, price=price), sends=False)
+        return call
 
     def wrote(self) -> None:
         """The writer goes on."""
@@ -128,22 +130,9 @@ class Direction:
         if call.sends:
             self.writer = None
             self._acts(call.now)
-            if call.section is None:
-                self._send(call.now)
-                call.happen(call.now)
-            else:
-                self._write(call, call.section)
-            return
-        self.reader = None
-        item = self.inbox.popleft()
-        if call.price is None:
-            if isinstance(item, Transfer):
-                raise Refused("the design reads a message where its peer has written a stream")
-            self._receive(call, item)
-        elif isinstance(item, Message):
-            raise Refused("the design reads a stream where its peer has sent a message")
         else:
-            self._join(call, item)
+            self.reader = None
+        call.does(call)
 
     def _only(self, where: Masks, does: Callable[[], None]) -> None:
         """Let something happen at some points: elsewhere the state of both ends stays as it is."""
@@ -186,8 +175,8 @@ class Direction:
 
     # ---- messages -----------------------------------------------------------------------------
 
-    def _send(self, now: Ints) -> None:
-        small = self.small
+    def _send(self, call: Call) -> None:
+        now, small = call.now, self.small
         leaves = np.maximum(self.drained, now)
         free = leaves == now
         waits = small.waits(now, free)
@@ -206,14 +195,18 @@ class Direction:
             self.movable.append(message)
         elif self.reader is not None and len(self.inbox) == 1:
             self.serve(self.reader)
+        call.happen(now)
 
-    def _receive(self, call: Call, message: Message) -> None:
-        now, arrives = call.now, message.arrives
+    def _receive(self, call: Call, wake_ns: Any) -> None:
+        message, now = self.inbox.popleft(), call.now
+        if isinstance(message, Transfer):
+            raise Refused("the design reads a message where its peer has written a stream")
+        arrives = message.arrives
         if self._in_no_time:
             at_once = (message.put_ns == now) & (arrives == now)
             self.env.refuse(at_once, "a message that is asked for as it is sent")
         message.taken = True
-        call.happen(np.where(arrives <= now, now, arrives + call.wake_ns))
+        call.happen(np.where(arrives <= now, now, arrives + wake_ns))
 
     def ack_rides(self, leaves: Ints, arrives: Ints, now: Ints) -> None:
         """A segment the other way brings the ACK of this way's last small segment along."""
@@ -256,7 +249,7 @@ class Direction:
         self.drained = np.where(sooner, leaves, self.drained)
         small.held_until = np.where(pushes, 0, small.held_until)
 
-    def _write(self, call: Call, section: Section) -> None:
+    def _write(self, call: Call, section: Section, write_ns: Any) -> None:
         now, env, last = call.now, self.env, self._last
         amount = plain(section.size_bytes)
         amount = amount if amount.ndim else amount + np.zeros_like(now)
@@ -278,7 +271,7 @@ class Direction:
                     has_reader = (last.reader_ns >= 0) & (last.reader_ns <= now)
                     follows = has_reader & reading & fits
                     env.refuse(~behind & fits & (last.read_end == now), TIE)
-        transfer = self._begin(call, section, amount, behind)
+        transfer = self._begin(section, amount, write_ns, now, behind)
         if any_behind:
             self._fit_in(transfer, now, behind)
             for one in self._backlog:
@@ -307,9 +300,11 @@ class Direction:
         else:
             call.happen(transfer.written_ns())
 
-    def _begin(self, call: Call, section: Section, amount: Ints, behind: Masks) -> Transfer:
-        now, pace = call.now, self.pace
-        write_ns, link_ns = plain(call.write_ns + now * 0), pace.link_ns(amount)
+    def _begin(
+        self, section: Section, amount: Ints, write_ns: Any, now: Ints, behind: Masks
+    ) -> Transfer:
+        pace = self.pace
+        write_ns, link_ns = plain(write_ns + now * 0), pace.link_ns(amount)
         slow_ns = pace.slow_start_ns(amount, write_ns, now - self.bulk_left)
         start = now + np.where(behind, 0, slow_ns)
         head: Any = 0
@@ -393,8 +388,11 @@ class Direction:
         self.env.refuse(large & ~known, LARGE_BEHIND)
         return left
 
-    def _join(self, call: Call, one: Any) -> None:
+    def _join(self, call: Call, price: Callable[[Section], int]) -> None:
         """Bring a transfer and its reader together: now both ends are known."""
+        one: Any = self.inbox.popleft()
+        if isinstance(one, Message):
+            raise Refused("the design reads a stream where its peer has sent a message")
         env, came = self.env, call.now
         self.unmet = self.unmet and one is not self._last
         one.reader_ns = reader = np.maximum(one.put_ns, came)
@@ -408,7 +406,7 @@ class Direction:
             env.refuse(closed, "a reader that comes after the window has closed")
             self.read_at = np.where(waits & late, reader, self.read_at)
         env.part(waits & ~late & (self.wrote_at > reader), ORDER)
-        one.read_ns = plain(call.price(one.section) + came * 0)
+        one.read_ns = plain(price(one.section) + came * 0)
         self.bytes_read = self.bytes_read + one.section.size_bytes
         left = one.left_ns(one.size_bytes)
         one.read_end = np.maximum(one.begun_ns + one.read_ns, left + one.latency_ns)

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colosim.arrays.column import INT64, Column, Diverged, Refused, column, everywhere, some
+from colosim.arrays.column import INT64, Column, Diverged, Refused, column, everywhere, plain, some
 
 if TYPE_CHECKING:
     from colosim.arrays.column import Ints, Masks
-    from colosim.network.section import Section
 
     Body = Generator["Event", Any, None]
 
@@ -78,33 +77,21 @@ class _Timer(Event):
 
 
 class Call(Event):
-    """A call of a thread at one end of a direction, which is served when it is its turn.
+    """A call of a thread at one end of a direction: when it is its turn, it is done (`does`).
 
-    A message of `amount` bytes or a `section` is sent; a message is read, with `wake_ns` to wake
-    up, or a section, at a `price`.
+    It `sends` something, `amount` bytes of it as a message, or reads.
     """
 
-    __slots__ = ("amount", "direction", "now", "price", "section", "sends", "thread",
-        "wake_ns", "write_ns")  # fmt: skip
+    __slots__ = ("amount", "direction", "does", "now", "sends", "thread")
 
     def __init__(
-        self,
-        direction: Any,
-        *,
-        sends: bool,
-        amount: Any = 0,
-        section: Section | None = None,
-        write_ns: Any = 0,
-        price: Any = None,
-        wake_ns: Any = 0,
+        self, direction: Any, does: Callable[[Call], None], *, sends: bool, amount: Any = 0
     ) -> None:
-        env = direction.env
-        self.thread: Thread = env.running
-        super().__init__(env, None, self.thread.now)
-        self.direction, self.sends, self.section = direction, sends, section
-        self.now: Ints = self.thread.now.view(np.ndarray)
-        self.amount, self.write_ns, self.price, self.wake_ns = amount, write_ns, price, wake_ns
-        env.calls.append(self)
+        self.thread: Thread = direction.env.running
+        super().__init__(direction.env, None, self.thread.now)
+        self.direction, self.does, self.sends, self.amount = direction, does, sends, amount
+        self.now: Ints = plain(self.thread.now)
+        self.env.calls.append(self)
 
     @property
     def can_be_served(self) -> bool:
