@@ -24,7 +24,7 @@ from colosim.trace.events import (
     MemoryLevel,
 )
 from colosim.trace.quantities import HOLDS, REQUEST, SPANS, WIRE_BYTES
-from colosim.trace.record import event_of
+from colosim.trace.record import code_of, event_of
 
 if TYPE_CHECKING:
     from colosim.arrays.column import Ints
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Handler = Callable[[Any, Any], None]
 
 PPM: Final = 10**6
+_BEGINS: Final = code_of(REQUEST)
 _NAMES: Final = {
     **{name: name for name in SPANS},
     **{of: f"lock_hold_ns.{side}" for side, of in HOLDS.items()},
@@ -81,34 +82,37 @@ class Summary:
         self._peaks: dict[str, Any] = {}
         self._stops: list[Ints] = []
         self._runs: list[Ints] = []
-        Dispatcher(self._tally.on, self._on).feed([*self._in_order(pair.record.pending)])
+        Dispatcher(self._tally.on, self._on).feed(self._in_order(pair.record.pending))
         if len(self._stops) != pair.checkpoints or len(self._runs) != pair.checkpoints + 1:
             raise Refused("a checkpoint without one request and one pause")
         end: Any = pair.ends[-1]
         self._tally.finish(end)
 
-    def _in_order(self, record: Sequence[Any]) -> Iterator[Any]:
-        """Yield the record up to the end; what the secondary does where a checkpoint has it."""
-        ends, rows = 0, list(zip(record[::3], record[1::3], record[2::3], strict=True))
+    def _in_order(self, record: Sequence[Any]) -> list[Any]:
+        """Return the record up to the end; what the secondary does where a checkpoint has it."""
         events = {code: event_of(code) for code in record[1::3]}
+        ends = {code for code, event in events.items() if isinstance(event, CheckpointEnded)}
         waits = {
             code
             for code, event in events.items()
             if getattr(event, "side", "") == SECONDARY and self._tally.on(event)
         }
+        rows = list(zip(record[::3], record[1::3], record[2::3], strict=True))
         later = deque(row for row in rows if row[1] in waits)
+        ordered: list[Any] = []
+        ended = 0
         for row in rows:
-            at, event = row[0], events[row[1]]
-            is_end = isinstance(event, CheckpointEnded)
-            if is_end or event == REQUEST:
+            at, code, _ = row
+            if code in ends or code == _BEGINS:
                 while later and column(later[0][0] <= at):
                     self._pair.env.refuse(later[0][0] == at, TIE)
-                    yield from later.popleft()
-            if row[1] not in waits:
-                yield from row
-            ends += is_end
-            if ends == self._pair.checkpoints:
-                return
+                    ordered += later.popleft()
+            if code not in waits:
+                ordered += row
+            ended += code in ends
+            if ended == self._pair.checkpoints:
+                break
+        return ordered
 
     def _on(self, event: Event) -> list[Handler]:
         """Return what is done with an event, beside the tally."""
