@@ -107,7 +107,7 @@ class Kind:
     @property
     def expected(self) -> str:
         """What a message says was expected."""
-        *most, last = (*self.shown[:-1], *self.also, *self.shown[-1:]) or ("",)
+        *most, last = (*self.shown, *self.also) or ("",)
         names = f"{', '.join(most)} or {last}" if most else last
         if self.bare is None:
             return f"{self.name} in {names}"

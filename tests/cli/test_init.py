@@ -144,3 +144,15 @@ def test_each_key_in_the_templates_comments_is_right(variant: str, tmp_path: Pat
     """A key that the template shows in a comment is valid when the comment sign goes."""
     (tmp_path / "measured.csv").write_text("dirty_pages\n100\n", encoding="utf-8")
     loads(commented_keys()[variant], folder=tmp_path)
+
+
+_EXAMPLES = {"dirty", "faults", "expect"}
+"""Keys whose comments show what else there is, not what holds without them."""
+
+
+@pytest.mark.parametrize(
+    "variant", [one for one in commented_keys() if one.split()[1] not in _EXAMPLES]
+)
+def test_each_value_in_the_templates_comments_is_the_default(variant: str) -> None:
+    """Taking the comment sign away changes nothing."""
+    assert resolved(commented_keys()[variant]) == resolved(template("web"))
