@@ -127,6 +127,8 @@ def judge(simulation: Simulation) -> Judgement:
     if missed and judgement.verdict != VIOLATED:
         named = " and ".join(_named(fault) for fault in missed)
         reason = f"{named} never came; without it {judgement.verdict}: {judgement.reason}"
+        if judgement.verdict == FAILED_OVER:
+            reason += "; a run ends with its failover, and no pair is made again"
         return Judgement(NOT_APPLICABLE, None, reason)
     if simulation.reason != LATE:
         return judgement

@@ -16,8 +16,9 @@ _WHY: Final = {
         "run ends with its first failover, and the pair after the recovery is a scenario of its own"
     ),
     "auto_converge autoconverge throttle cpu_throttle": (
-        "auto-converge is not simulated: it throttles the guest in an iterating migration, and a "
-        "checkpoint stops the guest and sends its dirty pages once; a throttled guest is a smaller "
+        "auto-converge is not simulated: it throttles a guest whose pages are sent while it runs, "
+        "and a checkpoint stops the guest and sends its dirty pages once (with +gap-migration and "
+        "+migrate-first some ahead, never measured so); a throttled guest is a smaller "
         "'guest.dirty' rate"
     ),
 }

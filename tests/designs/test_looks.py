@@ -130,3 +130,4 @@ def test_a_second_failover_needs_a_peer_that_has_come_back() -> None:
     run = run_of("qemu-11", kills, "manager: {heartbeat: 1 s, timeout: 3 s}")
     assert run.verdict == "not_applicable"
     assert run.reason.startswith("kill secondary at 50.00 s never came; without it failed_over")
+    assert run.reason.endswith("a run ends with its failover, and no pair is made again")
