@@ -44,7 +44,19 @@ def test_a_curve_ends_at_one(pair: list[Run]) -> None:
     curves = [line for line in axes.lines if line.get_label() in {"qsb", "split"}]
     ends = [np.asarray(line.get_ydata())[[0, -1]].tolist() for line in curves]
     assert ends == [[0, 1]] * 2
-    assert sum(line.get_marker() in {"o", "D"} for line in axes.lines) == 4
+    marks = [
+        (float(np.asarray(line.get_xdata())[0]), float(np.asarray(line.get_ydata())[0]))
+        for line in axes.lines
+        if line.get_marker() in {"o", "D"}
+    ]
+    pauses = [run.summary["pause_ns"] for run in pair]
+    expected = [(pause[p], share) for pause in pauses for p, share in (("p50", 0.5), ("p99", 0.99))]
+    assert [(round(x * 1e6), share) for x, share in marks] == expected
+    for curve, own in zip(curves, (marks[:2], marks[2:]), strict=True):
+        xs, shares = np.asarray(curve.get_xdata()), np.asarray(curve.get_ydata())
+        for x, share in own:
+            there = shares[np.isclose(xs, x)]
+            assert there.min() - 1 / (len(xs) - 1) < share <= there.max()
     assert axes.get_xlabel() == "guest pause (ms)"
 
 

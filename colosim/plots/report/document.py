@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import colosim
 from colosim.analysis.assumed import first_note
+from colosim.analysis.counted import counted
 from colosim.analysis.explain import explain
 from colosim.analysis.facts import given
 from colosim.errors import ColosimError
@@ -174,7 +175,7 @@ def report(runs: Sequence[Run]) -> str:
         runs=named,
         simulated=simulated,
         quantities=_quantities(runs),
-        assumed=first_note(runs),
+        notes=[note for note in (counted(runs), first_note(runs)) if note],
         columns=list(_CHECKPOINTS.values()),
         half=_ROWS_MAX // 2,
         telling=drawn[:1],
