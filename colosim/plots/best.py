@@ -74,6 +74,8 @@ def _map(
     cells = which.to_numpy(dtype=float)
     worth = best.astype({quantity: float}).pivot_table(quantity, y, x).to_numpy(dtype=float)
     scale = scale_of_quantity(quantity, best[quantity])
+    place.set_xscale("log")  # before any number stands on a line
+    place.set_yscale("log")
     named: list[Any] = []
     at: tuple[Any, Any] = (across / along.size, up / upward.size)
     for number, name in enumerate(designs):
@@ -87,8 +89,6 @@ def _map(
         thin: dict[str, Any] = {"colors": [Colour.INK], "linewidths": 0.5, "linestyles": ":"}
         lines = place.contour(*at, worth / scale.size, levels=levels / scale.size, **thin)
         named = place.clabel(lines, fmt="%.3g", fontsize=6)
-    place.set_xscale("log")
-    place.set_yscale("log")
     plain_log(place.xaxis)
     plain_log(place.yaxis)
     for text in named:  # one at the edge would stand among the numbers of an axis
