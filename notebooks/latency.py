@@ -318,7 +318,7 @@ axes = {
     "guest.dirty.pages": {"log": [250, 64_000], "points": 24},
     "network.bandwidth": {"log": ["200 Mbit/s", "100 Gbit/s"], "points": 36},
 }
-grid = colosim.sweep(servers, axes, engine="auto")
+grid = colosim.sweep(servers, axes)
 assert not grid.attrs["refused"]
 best.figure(
     grid,
