@@ -45,6 +45,8 @@ class Answers:
     count: int
     numbers: dict[str, Any] = field(default_factory=dict)
     why: list[str] = field(default_factory=list)
+    deaf_ns: dict[str, Any] = field(default_factory=dict)
+    """How long the monitor of each side was deaf at most."""
 
     def __post_init__(self) -> None:
         """Begin with no reason."""
@@ -147,12 +149,15 @@ def _run(design: type[Design], columns: Columns, places: Ints, answers: Answers)
         raise Refused(IMPOSSIBLE)
     pair = Pair(scenario, design(), own_names(design), len(columns))
     pair.run()
-    keys = dict(Summary(pair, scenario.warmup).keys())
+    summary = Summary(pair, scenario.warmup)
+    keys = dict(summary.keys())
     pair.env.refuse(np.asarray(pair.ends[-1]) > scenario.horizon_ns, "past the horizon")
     for why, mask in pair.env.refused.items():
         answers.refuse(places[np.asarray(mask)], why)
     for key, values in keys.items():
         answers.put(key, places, np.asarray(values))
+    for side, longest in summary.deaf_ns.items():
+        answers.deaf_ns.setdefault(side, np.zeros(len(answers.why), np.int64))[places] = longest
 
 
 def _is_impossible(scenario: Scenario) -> bool:

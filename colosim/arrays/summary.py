@@ -87,6 +87,10 @@ class Summary:
             raise Refused("a checkpoint without one request and one pause")
         end: Any = pair.ends[-1]
         self._tally.finish(end)
+        if any(self._tally.deaf_open.values()):
+            raise Refused("a monitor that is deaf at the end")
+        self.deaf_ns = {side: plain(longest) for side, longest in self._tally.deaf_ns.items()}
+        """How long the monitor of each side was deaf at most."""
 
     def _in_order(self, record: Sequence[Any]) -> list[Any]:
         """Return the record up to the end; what the secondary does where a checkpoint has it."""
@@ -146,5 +150,5 @@ class Summary:
         yield "end_ns", end
         yield "guest_stopped_ns_longest", np.max(stopped, axis=0)
         yield "guest_running_share", (end - sum(stopped)) * PPM // np.maximum(end, 1)
-        yield "monitor_deaf_ns_longest", np.maximum(*map(plain, tally.deaf_ns.values()))
+        yield "monitor_deaf_ns_longest", np.maximum(*self.deaf_ns.values())
         yield from self._peaks.items()

@@ -17,6 +17,7 @@ from colosim.arrays.grid import COMPARED_MAX, compare
 from colosim.arrays.points import columns_of
 from colosim.designs.registry import design_of
 from colosim.errors import ColosimError, ScenarioError
+from colosim.runs.deaf_monitor import warning_of
 from colosim.runs.verdict import REACHED
 from colosim.scenario.units import meant, show
 from colosim.trace.fields import SUMMARY_KEYS
@@ -32,7 +33,6 @@ _ALWAYS: Row = {
     "survivor": None,
     "false_failover": False,
     "reason": REACHED,
-    "warning": None,
     "depends_on": None,
     "otherwise.verdict": None,
     "otherwise.survivor": None,
@@ -97,6 +97,8 @@ def rows_on_arrays(grid: Grid, numbers: Iterable[int]) -> tuple[dict[int, Row], 
             columns = {key: found.tolist() for key, found in answers.numbers.items()}
             for place in np.nonzero(accepted)[0].tolist():
                 row = {key: found[place] for key, found in columns.items() if found[place] >= 0}
+                deaf_ns = {side: int(longest[place]) for side, longest in answers.deaf_ns.items()}
+                row["warning"] = warning_of(part.scenario.manager, deaf_ns)
                 rows[own[part.index[place]]] = _ALWAYS | row
     return rows, refused
 

@@ -8,6 +8,7 @@ import pytest
 
 from colosim.cli.main import main
 from colosim.errors import ColosimError
+from colosim.runs.run import as_scenario
 from colosim.sweeps import on_arrays
 from colosim.sweeps.grid import grid_of
 from colosim.sweeps.on_arrays import rows_on_arrays
@@ -38,9 +39,11 @@ seeds: 1..2
 def test_a_sweep_has_the_same_rows_whatever_answers_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """All columns and values are those of simulations; some runs are on arrays, some refused."""
     monkeypatch.setattr(on_arrays, "_WORTH_IT", 1)
-    auto = sweep("compare", AXES)
+    strict = as_scenario("compare").vary({"manager.heartbeat": "10 ms", "manager.timeout": "80 ms"})
+    auto = sweep(strict, AXES)
     assert 0 < sum(auto.attrs["refused"].values()) < len(auto)
-    assert auto.equals(sweep("compare", AXES, engine="simulate"))
+    assert 0 < auto["warning"].notna().sum() < len(auto)
+    assert auto.equals(sweep(strict, AXES, engine="simulate"))
 
 
 def test_both_engines_write_the_same_bytes_and_what_is_refused_is_told(
