@@ -7,7 +7,10 @@ from typing import Final
 
 _NEXT: Final = (
     (("message", "vm_stop"), "both sides' logs"),
-    (("vm_start", "device_save", "bitmap_sync"), "the primary's log"),
+    (
+        ("vm_start", "device_save", "bitmap_sync"),
+        "the primary's log, with -trace 'migration_bitmap_sync*'",
+    ),
     (("bitmap_sync_ram",), "runs with two sizes of guest RAM (--set guest.ram=... at the import)"),
     (
         ("socket_write", "stream_start"),

@@ -12,7 +12,9 @@ from colosim.measured.conditions import host_preset
 from colosim.measured.cost_file import base_costs, base_preset
 from colosim.measured.fit import fit
 from colosim.measured.own_runs import Link, OwnRun, completed, links_of, read_own
+from colosim.measured.recording import options_for
 from colosim.scenario.presets import DEFAULT_HOST, TCG
+from colosim.trace.events import PRIMARY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,8 +53,14 @@ def fit_logs(found: Sequence[OwnRun], *, base: str | None = None) -> tuple[Fit, 
     stated to be under software emulation as in the laboratory's preset of their design.  The links
     that are estimated come back with the fit, by the name of the run.
 
-    :raises LogError: if the runs show no checkpoint, or a stage's residuals are beyond measure.
+    :raises LogError: if the runs show no pages of a checkpoint that counts, or a stage's residuals
+        are beyond measure.
     """
+    if all(one.dirty_pages is None for own in found for one in own.run.counted()):
+        raise LogError(
+            "no log shows the dirty pages of a checkpoint behind the first two, which do not "
+            f"count; start the primary's QEMU with {options_for(PRIMARY)}"
+        )
     if base is None:
         emulated = found[0].accelerator == TCG
         base = host_preset(found[0].run) if emulated else DEFAULT_HOST

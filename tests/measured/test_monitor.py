@@ -186,6 +186,10 @@ def test_what_events_do_not_show_is_told_with_the_options_for_it(
     write_imported(import_run(MONITORS[0]), folder)
     with pytest.raises(LogError, match=r"pauses alone; .* started with -msg timestamp=on -D prim"):
         fit_own([folder])
+    (tmp_path / "p.log").write_text(without(TRACED, "bitmap_sync"))
+    write_imported(import_run(tmp_path / "p.log"), tmp_path / "traced")
+    with pytest.raises(LogError, match=r"shows the dirty pages .* 'migration_bitmap_sync\*'"):
+        fit_own([tmp_path / "traced"])
 
 
 def test_events_are_read_from_standard_input(
