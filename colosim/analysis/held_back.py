@@ -15,6 +15,8 @@ from colosim.designs.remedies import conditions_of
 from colosim.runs.run import simulate
 from colosim.runs.simulation import Simulation
 from colosim.runs.wording import in_words
+from colosim.scenario.presets import is_unread
+from colosim.scenario.spread import MEASURED
 from colosim.trace.events import PRIMARY, SECONDARY, FaultStruck, Received, Sent
 
 if TYPE_CHECKING:
@@ -84,11 +86,15 @@ def held_back(
 def held_back_in(runs: Iterable[Run]) -> str | None:
     """Say of which runs LOADED waits, and what their median pause would be with ``+nodelay``.
 
-    The first checkpoints of each are simulated anew, and all of it where it waits.
+    The first checkpoints of each are simulated anew, and all of it where it waits; not of a run
+    whose manifest does not say how its hosts scatter.
     """
     told = []
     for run in runs:
-        if run.source is not None or run.scenario.faults:
+        hosts = run.scenario.hosts
+        unread = any(is_unread(side.preset) for side in (hosts.primary, hosts.secondary))
+        scatters = run.scenario.spread == MEASURED
+        if run.source is not None or run.scenario.faults or (scatters and unread):
             continue
         short = run.scenario.vary({"checkpoints": run.scenario.warmup + _CHECKPOINTS})
         simulation = Simulation(short, run.design, seed=run.seed)
