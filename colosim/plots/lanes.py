@@ -17,8 +17,8 @@ from colosim.plots.curves import curve_of, end_of
 from colosim.plots.look import FigureError
 from colosim.plots.units import int_or_none, rows_of
 from colosim.trace import events as ev
-from colosim.trace.checkpoint import CHECKPOINT, START
 from colosim.trace.events import COMMITTED, PRIMARY, SECONDARY
+from colosim.trace.quantities import CHECKPOINT, START
 from colosim.trace.steps import (
     CACHE_FLUSH,
     DEVICE_LOAD,

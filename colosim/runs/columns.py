@@ -10,12 +10,19 @@ from __future__ import annotations
 from typing import Final
 
 from colosim.trace import steps
-from colosim.trace.checkpoint import CHECKPOINT, START
 from colosim.trace.events import PRIMARY, SECONDARY
 from colosim.trace.fields import BYTES, NS, NUMBER, PAGES, WORD, Field
 from colosim.trace.fields import SLOPE as BYTES_PER_NS
 from colosim.trace.purpose import Purpose
-from colosim.trace.quantities import HOLDS, MEANINGS, PAUSE, SPANS, WIRE_BYTES
+from colosim.trace.quantities import (
+    CHECKPOINT,
+    HOLDS,
+    MEANINGS,
+    PAUSE,
+    SPANS,
+    START,
+    WIRE_BYTES,
+)
 from colosim.trace.steps import Kind, Point, Step, step_column
 
 STEPS: Final = tuple((step.side, step.name) for step in steps.STEPS)

@@ -16,10 +16,12 @@ from colosim.trace.columns import IntColumn, WordColumn, before, joined, last_be
 from colosim.trace.events import COMMITTED, OTHER, PRIMARY, SECONDARY
 from colosim.trace.purpose import Purpose
 from colosim.trace.quantities import (
+    CHECKPOINT,
     HOLDS,
     PAUSE,
     REQUEST,
     SPANS,
+    START,
     TAKES_OVER,
     WIRE_BYTES,
     is_sent,
@@ -40,9 +42,6 @@ if TYPE_CHECKING:
 
 UNFINISHED: Final = "unfinished"
 """The outcome of a checkpoint that neither was committed nor aborted."""
-
-START, CHECKPOINT = "start", "checkpoint"
-"""Kinds of checkpoints: COLO's start, where it is another transaction than all that follow."""
 
 WAITS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "primary_handshake_ns": ("primary_request", ("primary_reply",)),

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 REQUEST: Final = Sent(PRIMARY, "CHECKPOINT_REQUEST")
 """With it a checkpoint begins."""
 
+START, CHECKPOINT = "start", "checkpoint"
+"""Kinds of checkpoints: COLO's start, where it is another transaction than all that follow."""
+
 PAUSE: Final = "pause_ns"
 TAKES_OVER: Final = CommandServed(PRIMARY, "x-colo-lost-heartbeat")
 """Who stops the primary's guest from here on is the failover, not the checkpoint thread."""
