@@ -17,7 +17,6 @@ from colosim.runs.statistics import Quantiles
 from colosim.runs.summary import STAGING, deaf_longest_ns, summary_layout
 from colosim.runs.tally import Tally
 from colosim.runs.verdict import COMPLETED, FAILED_OVER, Judgement
-from colosim.trace.checkpoint import START
 from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import (
     ABORTED,
@@ -29,6 +28,7 @@ from colosim.trace.events import (
     MemoryLevel,
     ServesAlone,
 )
+from colosim.trace.quantities import START
 from colosim.trace.record import Record
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import numpy as np
 from colosim.measured.merge import KNOWN_LIMIT, UNKNOWN, flat_of
 from colosim.runs.tables import Tables
 from colosim.trace import steps
-from colosim.trace.checkpoint import CHECKPOINT, START, WAITS
+from colosim.trace.checkpoint import WAITS
 from colosim.trace.columns import IntColumn, WordColumn, joined
 from colosim.trace.events import (
     COMMITTED,
@@ -24,7 +24,7 @@ from colosim.trace.events import (
     OnSide,
     StreamEnded,
 )
-from colosim.trace.quantities import SPANS
+from colosim.trace.quantities import CHECKPOINT, SPANS, START
 
 if TYPE_CHECKING:
     from colosim.measured.merge import Entry
