@@ -7,7 +7,7 @@ frame on that is out of order, and for the last before the stops, it goes frame 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
 from heapq import heappop, heappush
 from typing import Final
@@ -60,7 +60,7 @@ class ClosedClients(FrameByFrame):
     def _answer_part(self) -> None:
         """Answer at once what waits for nothing, so that a long epoch needs little memory."""
         rows = self._rows
-        gone = bisect_right(rows.leaves, self._stop_at) - 1
+        gone = bisect_left(rows.leaves, self._stop_at) - 1  # the next goes on from the last
         if self.mode == DIRECT and gone >= max(self.part // 2, len(self._state.queue)):
             self._leave_in_order(gone)
             self._answer_all()

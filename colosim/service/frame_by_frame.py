@@ -149,17 +149,17 @@ class FrameByFrame(WaitingClients):
         else:
             self._gone = 0
             answers = [i for i in range(gone) if rows.connections[i] >= 0]
-            some = rows.requests or [self._request(i) for i in range(gone)]
+            some = rows.requests or [self._request(i, over=True) for i in range(gone)]
             self._out = [(some[i], rows.leaves[i] + self.hop_ns) for i in answers]
 
-    def _request(self, index: int) -> Request:
-        """Return one of this epoch's."""
+    def _request(self, index: int, *, over: bool = False) -> Request:
+        """Return one of this epoch's; of one that is `over` nobody asks any more what it takes."""
         if self._rows.requests:
             return replace(self._rows.requests[index], opens=self._rows.connections[index] < 0)
         if index < len(self._state.queue):
             return self._state.queue[index]
         number = self._rows.numbers[index]
-        work, whole, _ = self._draw.of(number)
+        work, whole, _ = (0, 0, False) if over else self._draw.of(number)
         connection, arrived = self._rows.connections[index], self._rows.arrived[index]
         return Request(number, connection, connection, arrived, arrived, work, whole)
 

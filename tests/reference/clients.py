@@ -134,7 +134,7 @@ class Reference:
         self.fresh = False  # whether the secondary has loaded a state
         self.served = 0  # requests since
         self.resumes_ns = 0
-        self.burst_at = -1  # the first of those that waited for the resume, counted from the load
+        self.burst: int | None = None  # the first of those that waited for the resume
         self.arrived = list(case.arrived)
         self.connection = [number % case.connections for number in range(len(case.arrived))]
         self.answered: dict[int, simpy.Event] = {}
@@ -294,7 +294,7 @@ class Reference:
                 lag = max(later, first * (7 if self.ns >= self.resumes_ns else 10) // 10)
                 job.left += lag - later
             yield self.until(max(self.ns + self.head_takes(self.twin), rests_until), DONE)
-            if self.fresh and before in {1, self.burst_at}:
+            if self.fresh and (before == 1 or job.number == self.burst):
                 yield self.until(self.ns + self.case.second_ns, DONE)
             self.served += 1
             self.twin.pop(0)
@@ -462,16 +462,14 @@ class Reference:
             again = [(job.number, job.left) for job in state]
             again += [(number, self.own(number)) for number in self.nic]
             self.twin = [Job(number, left + case.later_ns, self.ns) for number, left in again]
-            copied = {*self.nic}
             self.nic.clear()
-            self.burst_at = -1
+            self.burst = None
             self.start_guest("secondary")
             self.loads += 1
             yield self.until(self.ns + case.resume_gap_ns, RUN)
             self.primary_runs, self.stopped = True, self.env.event()
             self.drift()
-            if self.at_tap:
-                self.burst_at = len(again) + (self.first_of_pause not in copied)
+            self.burst = self.at_tap[0] if self.at_tap else None
             self.at_tap.clear()
             self.out.checkpoints += 1
             self.start_guest("primary")
