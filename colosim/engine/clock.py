@@ -16,14 +16,14 @@ NS_PER_S = 1_000_000_000
 def smaller(a: int, b: int) -> int:
     """Return the smaller of two numbers, point by point where one is a column of many points."""
     if type(a) is int is type(b):
-        return min(b, a)  # a call of `min` costs more
+        return a if a < b else b  # noqa: FURB136 - a call of `min` costs more
     return cast("int", _numpy().minimum(a, b))
 
 
 def larger(a: int, b: int) -> int:
     """Return the larger of two numbers, as `smaller` does the smaller."""
     if type(a) is int is type(b):
-        return max(b, a)
+        return a if a > b else b  # noqa: FURB136 - likewise
     return cast("int", _numpy().maximum(a, b))
 
 

@@ -35,7 +35,7 @@ def delayed_ack_ns(arrived_ns: int, delay_ns: int, tick_ns: int, phase_ns: int) 
     The timer lives on the kernel's tick grid: it fires one tick after the first that is at least
     `delay_ns` after the tick in progress (measured: 40.0 to 44.0 ms at 250 ticks/s).
     """
-    if not anywhere(tick_ns):
+    if not anywhere(tick_ns > 0):
         return arrived_ns + delay_ns
     ticks = (arrived_ns - phase_ns) // tick_ns - (-delay_ns // tick_ns) + 1
     return ticks * tick_ns + phase_ns

@@ -45,7 +45,7 @@ class Transfer:
     head_bytes: int = 0
     read_ns: int = 0
     reader_ns: int = -1
-    write_from_ns: int = -1
+    write_from_ns: int | None = None
     leaves_from_ns: int = -1
     leaves_by_itself: bool = False
     """Whether all leaves without its reader, as was known when it was written."""
@@ -53,7 +53,7 @@ class Transfer:
     @property
     def filled_from_ns(self) -> int:
         """When it begins to fill the send buffer."""
-        return self.start_ns if anywhere(self.write_from_ns < 0) else self.write_from_ns
+        return self.start_ns if self.write_from_ns is None else self.write_from_ns
 
     @property
     def begun_ns(self) -> int:
