@@ -17,7 +17,7 @@ from colosim.cli.main import main
 from colosim.plots.style import Colour, save, styled
 from colosim.runs.published import FITTED, GIVEN, PREDICTED, Row, rows
 from colosim.runs.wording import in_words
-from colosim.scenario import shipped
+from colosim.scenario import preset, shipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parent.parent.parent / "docs" / "published.md"
 FIGURE = PAGE.with_suffix(".svg")
 TABLE = re.compile(r"(?<=<!-- rows -->\n).*?(?=<!-- end -->)", re.DOTALL)
+COSTS = re.compile(r"(?<=<!-- costs -->\n).*?(?=<!-- end -->)", re.DOTALL)
 MARKS = {
     GIVEN: ("d", Colour.GREY, False),
     FITTED: ("s", Colour.GREY, True),
@@ -42,6 +43,17 @@ def table_of(found: Mapping[str, int]) -> str:
         value = found[row.row]
         words = " | ".join((row.row, in_words(row.key, row.value), in_words(row.key, value)))
         lines.append(f"| {words} | {value / row.value:.2f} | {row.within} | {row.kind} |")
+    return "\n".join(lines) + "\n"
+
+
+def costs() -> str:
+    """Return the table of the default host's costs: value and range."""
+    lines = ["| cost | value | range | |", "| --- | --- | --- | --- |"]
+    for key, cost in preset("hosts", "kvm-xeon").values.items():
+        origin, _, ends = cost.origin.rpartition(": ")
+        if " to " in ends:
+            kind = "assumed" if "assumed" in origin.partition(":")[0] else ""
+            lines.append(f"| `{key}` | {cost.value} | {ends} | {kind} |")
     return "\n".join(lines) + "\n"
 
 
@@ -107,15 +119,15 @@ def test_check_published_holds_every_row(
 def test_the_page_shows_what_is_simulated(
     found: dict[str, int], pytestconfig: pytest.Config
 ) -> None:
-    """Each row of docs/published.md has the value and the ratio that its scenario gives."""
+    """Each row of docs/published.md has what its scenario gives, each cost what its preset has."""
     text = PAGE.read_text("utf-8")
     if pytestconfig.getoption("--update-results"):
-        PAGE.write_text(TABLE.sub(lambda _: table_of(found), text), "utf-8", newline="\n")
+        text = COSTS.sub(lambda _: costs(), TABLE.sub(lambda _: table_of(found), text))
+        PAGE.write_text(text, "utf-8", newline="\n")
         save(figure(found), FIGURE)
         return
-    shown = TABLE.search(text)
-    assert shown is not None
-    assert shown[0] == table_of(found)
+    shown = [part[0] for kind in (TABLE, COSTS) if (part := kind.search(text))]
+    assert shown == [table_of(found), costs()]
     assert FIGURE.is_file()
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import Literal
 
 import pytest
@@ -43,6 +45,16 @@ def test_a_preset_in_another_form_is_not_read_line_by_line() -> None:
     other = text.replace("x", '"x"').replace('"1 ms"', "1 ms")
     assert presets._line_by_line("a", text) is presets._line_by_line("a", other) is None
     assert parse_preset("a", text) == parse_preset("a", other)
+
+
+def test_each_cost_of_the_default_host_lies_in_the_range_that_its_origin_ends_with() -> None:
+    """Published, measured or assumed: ``: 40 to 60 us``, in the unit of the value."""
+    for key, cost in preset("hosts", "kvm-xeon").values.items():
+        value, unit = str(cost.value).split()
+        if Decimal(value):
+            ends = re.fullmatch(rf".*: ([\d.]+) to ([\d.]+) {re.escape(unit)}", cost.origin)
+            assert ends, (key, cost.origin)
+            assert Decimal(ends[1]) <= Decimal(value) <= Decimal(ends[2]), key
 
 
 def test_unknown_preset() -> None:
