@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
 EPOCH_NS, PAUSE_NS = 10**9, 50_000_000
-OPEN_RATIO, CLOSED_RATIO = 1, 60
+OPEN_RATIO, CLOSED_RATIO = 1, 20
 """A request of an open loop (100 an epoch) and of a closed one, in bare timeouts: a guard."""
 
 
