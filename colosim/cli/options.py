@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
+from click.core import ParameterSource
 
 from colosim.trace.fields import SEED_MAX
 
@@ -177,6 +178,17 @@ def run_options(command: Decorated) -> Decorated:
 def look_options(command: Decorated) -> Decorated:
     """Give a command that draws --width and --style."""
     return _width_option(style_option(command))
+
+
+def refuse_look(*, drawn: bool) -> None:
+    """Refuse --width and --style where no figure is drawn.
+
+    :raises click.UsageError: if one was given, and none is.
+    """
+    context = click.get_current_context()
+    for name in ("width", "style"):
+        if not drawn and context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is for a figure; write one with -o FILE.svg")
 
 
 def each_seed(seed: int | None, seeds: Sequence[int]) -> tuple[int | None, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from colosim.cli.options import design_option, look_options, overrides_option
+from colosim.cli.options import design_option, look_options, overrides_option, refuse_look
 from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def command(
     from colosim.files import csv_text, write_file
 
     check_outputs([scenario], output, data_file)
+    refuse_look(drawn=output is not None)
     if output is not None:
         from colosim.plots.style import check_path
 

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from colosim.cli.options import design_option, look_options, overrides_option, seed_option
+from colosim.cli.options import (
+    design_option,
+    look_options,
+    overrides_option,
+    refuse_look,
+    seed_option,
+)
 
 _MERMAID = ".mmd"
 
@@ -51,6 +57,7 @@ def command(
     from colosim.plots.sequence import figure, mermaid
     from colosim.plots.style import check_path, save
 
+    refuse_look(drawn=output is not None and output.suffix.lower() != _MERMAID)
     if output is not None and output.suffix.lower() != _MERMAID:
         check_path(output)
     run = run_of(source, design, seed, overrides)

@@ -245,3 +245,12 @@ def test_every_wrong_line_of_a_style_file_is_told(tmp_path: Path) -> None:
         settings_in(path)
     with pytest.raises(FigureError, match="no style file that can be read"):
         settings_in(tmp_path)
+
+
+@pytest.mark.parametrize("command", [["sequence", "idle"], ["sensitivity", "idle"]])
+def test_a_width_without_a_figure_is_refused(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command that only draws when it is asked to says so before it does anything."""
+    assert main([*command, "--design", "split", "--width", "85mm"]) == 2
+    assert "--width is for a figure; write one with -o FILE.svg" in capsys.readouterr().err
