@@ -29,9 +29,10 @@ def command(
     overrides: tuple[str, ...],
     output: Path | None,
 ) -> None:
-    """Write a run as a timeline that Perfetto opens; or several, one below the other.
+    """Write a run as a timeline that Perfetto opens.
 
-    A source is a run directory (also one of `colosim qemu import`) or a scenario, which is run.
+    A source is a run directory (also one of `colosim qemu import`) or a scenario, which is run;
+    several stand one below the other.
     Open the file at https://ui.perfetto.dev, which reads it inside the browser. It has a process a
     host: its threads with what they do and wait for, the iothread lock with its holder, the guest,
     and counters of memory accounts, socket buffers and dirty pages. Select a message to see the
