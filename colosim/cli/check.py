@@ -17,25 +17,13 @@ from colosim.cli.options import (
     format_option,
     run_options,
     seeds_option,
+    share_of,
 )
 
 if TYPE_CHECKING:
     from colosim.runs.check import Outcome
     from colosim.runs.run import Run
     from colosim.scenario import Scenario
-
-
-def _share(_context: click.Context, _option: click.Parameter, text: str) -> int:
-    """Return a share in millionths.
-
-    :raises click.BadParameter: if it is none.
-    """
-    from colosim.scenario.units import SHARE, UnitError, parse
-
-    try:
-        return parse(text, SHARE)
-    except UnitError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 def _written(name: str, what: str) -> Callable[[Decorated], Decorated]:
@@ -59,7 +47,7 @@ def _written(name: str, what: str) -> Callable[[Decorated], Decorated]:
     metavar="SHARE",
     default="5%",
     show_default=True,
-    callback=_share,
+    callback=share_of,
     help="By how much a number may differ from what --record pins.",
 )
 @_written("--junit", "Write the outcomes as JUnit XML.")

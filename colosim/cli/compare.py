@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from colosim.cli.options import each_seed, format_option, run_options, seeds_option
+from colosim.cli.options import (
+    each_seed,
+    format_option,
+    precision_option,
+    run_options,
+    seeds_option,
+)
 from colosim.cli.progress import Progression
 
 if TYPE_CHECKING:
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
 @click.argument("sources", nargs=-1, required=True, metavar="SCENARIO|RUN_DIR...")
 @run_options
 @seeds_option
+@precision_option
 @format_option
 def command(
     *,
@@ -26,6 +33,7 @@ def command(
     designs: tuple[str, ...],
     seed: int | None,
     seeds: tuple[int, ...],
+    precision: int,
     overrides: tuple[str, ...],
     form: str,
 ) -> int:
@@ -54,7 +62,7 @@ def command(
             raise click.UsageError("--seeds is for one scenario alone")
         from colosim.cli.seeds import compare_seeds
 
-        return compare_seeds(scenarios[0], seeds, designs or None, overrides, form)
+        return compare_seeds(scenarios[0], seeds, designs or None, overrides, form, precision)
     comparison = None
     if scenarios:
         with Progression() as progression:

@@ -100,6 +100,27 @@ def _seeds(_context: click.Context, _option: click.Parameter, text: str | None) 
     return tuple(found)
 
 
+def share_of(_context: click.Context, _option: click.Parameter, text: str) -> int:
+    """Return a share in millionths.
+
+    :raises click.BadParameter: if it is none.
+    """
+    from colosim.scenario.units import SHARE, UnitError, parse
+
+    try:
+        return parse(text, SHARE)
+    except UnitError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+precision_option = click.option(
+    "--precision",
+    metavar="SHARE",
+    default="1%",
+    show_default=True,
+    callback=share_of,
+    help="With --seeds: to which share of a mean, each way, it tells how many seeds that takes.",
+)
 seeds_option = click.option(
     "--seeds",
     metavar="1..20",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from colosim.cli.options import (
     each_seed,
     force_option,
     format_option,
+    precision_option,
     run_options,
     seeds_option,
 )
@@ -47,6 +49,7 @@ _OF_CLIENTS = {
 @click.argument("scenarios", nargs=-1, required=True, metavar="SCENARIO...")
 @run_options
 @seeds_option
+@precision_option
 @format_option
 @click.option(
     "--out",
@@ -91,6 +94,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     designs: tuple[str, ...],
     seed: int | None,
     seeds: tuple[int, ...],
+    precision: int,
     overrides: tuple[str, ...],
     form: str,
     out: Path,
@@ -168,7 +172,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
                 status = max(status, status_of(run))
             summaries += [run.summary for run in runs]
             if form == "table" and runs:
-                show = print_seeds if seeds else _print_runs
+                show = partial(print_seeds, precision_ppm=precision) if seeds else _print_runs
                 show(scenario, runs)
                 click.echo("\n".join((*_violations(runs), *notes)))
             else:

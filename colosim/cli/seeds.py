@@ -27,6 +27,7 @@ def compare_seeds(
     designs: Sequence[str] | None,
     overrides: Sequence[str],
     form: str,
+    precision_ppm: int,
 ) -> int:
     """Run designs under each seed and print them side by side; return the exit status."""
     from colosim.analysis.compare import quantities_of
@@ -43,14 +44,17 @@ def compare_seeds(
         names = list(found.runs)
         rows = [["verdict", *(_verdicts(found, design) for design in names)]]
         for quantity, label in quantities_of(found.scenario).items():
-            rows += _lines(found, quantity, label)
+            rows += _lines(found, quantity, label, precision_ppm)
         print_table(f"{found.scenario.name}, {len(seeds)} seeds", ["", *names], rows)
         _print_methods(each)
     return max(map(status_of, each))
 
 
-def print_seeds(scenario: Scenario, runs: Sequence[Run]) -> None:
-    """Print the designs of a scenario, a line each with its means over the seeds."""
+def print_seeds(scenario: Scenario, runs: Sequence[Run], precision_ppm: int) -> None:
+    """Print the designs of a scenario, a line each with its means over the seeds.
+
+    `precision_ppm`: the share of a mean, each way, for which it tells how many seeds that takes.
+    """
     from colosim.analysis.over_seeds import OverSeeds
     from colosim.cli.show import print_table
 
@@ -58,12 +62,13 @@ def print_seeds(scenario: Scenario, runs: Sequence[Run]) -> None:
     for run in runs:
         by_design.setdefault(run.design, []).append(run)
     found = OverSeeds(scenario, by_design)
-    heads = ["design", "verdict", "pause\np50", "pause\np99", "guest\nback after", "seeds\nfor 1%"]
+    heads = ["design", "verdict", "pause\np50", "pause\np99", "guest\nback after"]
+    heads.append(f"seeds\n{_for(precision_ppm)}")
     rows = []
     for design in by_design:
         cells = [_cell(found, design, quantity) for quantity in _SHOWN]
         pause = found.scatter(design, _SHOWN[0])
-        rows.append([design, _verdicts(found, design), *cells, _needed(pause)])
+        rows.append([design, _verdicts(found, design), *cells, _needed(pause, precision_ppm)])
     print_table(f"{scenario.name}, {len(next(iter(by_design.values())))} seeds", heads, rows)
     _print_methods(runs)
 
@@ -91,7 +96,7 @@ def _cell(found: OverSeeds, design: str, quantity: str) -> str:
     return "-" if scatter is None else _estimate(scatter.mean, quantity)
 
 
-def _lines(found: OverSeeds, quantity: str, label: str) -> Iterator[list[str]]:
+def _lines(found: OverSeeds, quantity: str, label: str, precision_ppm: int) -> Iterator[list[str]]:
     """Yield the lines of a quantity: means, quantiles, differences to the first design."""
     own = {design: found.scatter(design, quantity) for design in found.runs}
     if all(scatter is None for scatter in own.values()):
@@ -110,7 +115,8 @@ def _lines(found: OverSeeds, quantity: str, label: str) -> Iterator[list[str]]:
         less = [None if scatter is None else scatter.less(base) for scatter in others]
         cells = ["-" if one is None else _estimate(one, quantity) for one in less]
         yield ["  difference", "", *cells]
-    yield ["  seeds for 1%", *map(_needed, own.values())]
+    needed = (_needed(scatter, precision_ppm) for scatter in own.values())
+    yield [f"  seeds {_for(precision_ppm)}", *needed]
 
 
 def _estimate(interval: Interval, quantity: str) -> str:
@@ -122,8 +128,12 @@ def _estimate(interval: Interval, quantity: str) -> str:
     return f"{_words(quantity, interval.value)}\n{ends}"
 
 
-def _needed(scatter: Scatter | None) -> str:
-    found = None if scatter is None else scatter.seeds_needed()
+def _for(precision_ppm: int) -> str:
+    return f"for {precision_ppm / 10**4:g}%"
+
+
+def _needed(scatter: Scatter | None, precision_ppm: int) -> str:
+    found = None if scatter is None else scatter.seeds_needed(precision_ppm / 10**6)
     return "-" if found is None else f"{found:,}"
 
 

@@ -7,13 +7,29 @@ same draws, and a stage more or less moves no other.  Everything is an integer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from colosim.engine.streams import Streams
+from colosim.scenario.spread import (
+    CHANNEL_READ,
+    CHANNEL_WRITE,
+    CHANNELS_HELD,
+    STREAM_HELD,
+    STREAM_READ,
+    STREAM_WRITE,
+    VMSTATE_SEND,
+    StageSpread,
+)
+from colosim.trace.steps import VMSTATE_FILL
 
-if TYPE_CHECKING:
-    from colosim.scenario.spread import StageSpread
-
+_DRAWN_AS = {
+    VMSTATE_FILL: STREAM_READ,
+    CHANNEL_READ: STREAM_READ,
+    VMSTATE_SEND: STREAM_WRITE,
+    CHANNEL_WRITE: STREAM_WRITE,
+    CHANNELS_HELD: STREAM_HELD,
+}
+"""Stages that move RAM one way or another, one of them in a design: with the draws of one, so that
+a checkpoint that is slow in a design is in the others."""
 _BITS = 64
 _MASK = (1 << _BITS) - 1
 _MILLE = 1_000
@@ -43,7 +59,7 @@ class Spread:
     def __init__(self, side: str, seed: int, stages: Mapping[str, StageSpread]) -> None:
         streams = Streams(seed)
         self._stages = {
-            name: _ratios(stage, streams.endless(f"spread of {side}: {name}"))
+            name: _ratios(stage, streams.endless(f"spread of {side}: {_DRAWN_AS.get(name, name)}"))
             for name, stage in stages.items()
         }
         self._latest = dict.fromkeys(stages, (-1, _MILLE))

@@ -103,3 +103,19 @@ def test_seeds_that_are_none_are_refused(
     assert main(arguments) == 2
     assert part in capsys.readouterr().err
     assert [path.name for path in folder.iterdir()] == ["s.yaml"]
+
+
+def test_a_wanted_precision_says_how_many_seeds_it_takes(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A tenth of the interval takes a hundred times the seeds, in both tables."""
+    assert folder.is_dir()
+    for command, row, place in (("run", "qsb", -1), ("compare", "seeds for", 3)):
+        needed = []
+        for share in ("0.1%", "0.01%"):
+            assert main([command, "s.yaml", "--seeds", "1..3", "--precision", share]) == 0
+            printed = capsys.readouterr().out
+            assert f"for {share}" in printed
+            line = next(line for line in printed.splitlines() if line.strip().startswith(row))
+            needed.append(int(line.split()[place].replace(",", "")))
+        assert needed[1] == pytest.approx(100 * needed[0], rel=0.05)

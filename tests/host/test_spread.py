@@ -100,6 +100,16 @@ def test_a_stage_more_moves_no_draw_of_another() -> None:
     assert alone.of("reset", 5, 1_000) == 1_000
 
 
+def test_moving_ram_has_one_draw_however_it_moves() -> None:
+    """What reads a staged vmstate, a stream or channels shares ranks; so does what writes it."""
+    stage = StageSpread(tuple(range(500, 2_600, 100)), 20, "")
+    spread = Spread("secondary", 1, dict.fromkeys(STAGES, stage))
+    drawn = {name: [spread.of(name, number, 1_000) for number in range(9)] for name in STAGES}
+    assert drawn["vmstate fill"] == drawn["channel read"] == drawn["stream read"]
+    assert drawn["vmstate send"] == drawn["channel write"] == drawn["stream write"]
+    assert len({*map(tuple, drawn.values())}) == len(STAGES) - 5
+
+
 def test_designs_have_the_same_draws() -> None:
     """The steps that two designs have in common take as long in both, checkpoint by checkpoint."""
     scenario = loads(SCENARIO)
