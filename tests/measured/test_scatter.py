@@ -88,9 +88,9 @@ def table() -> dict[str, tuple[int, int, str, str]]:
     return {name: (int(count), int(share), *tails) for name, count, share, *tails in rows}
 
 
-def test_pauses_of_the_old_design_are_within_the_band() -> None:
-    """Of the pauses of qsb 70 to 90% are in the 80% band, as docs/validation.md has them."""
-    name = "lab-qemu25, qsb, veth"
+def test_pauses_of_the_split_design_are_within_the_band() -> None:
+    """Of the pauses of split 70 to 90% are in the 80% band, as docs/validation.md has them."""
+    name = "lab-qemu25, split, veth"
     found = held(by_condition()[name])
     assert found == table()[name]
     _, share, real, drawn = found
