@@ -112,7 +112,7 @@ def test_a_wanted_precision_says_how_many_seeds_it_takes(
     assert folder.is_dir()
     for command, row, place in (("run", "qsb", -1), ("compare", "seeds for", 3)):
         needed = []
-        for share in ("0.1%", "0.01%"):
+        for share in ("0.01%", "0.001%"):
             assert main([command, "s.yaml", "--seeds", "1..3", "--precision", share]) == 0
             printed = capsys.readouterr().out
             assert f"for {share}" in printed
