@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 """So many points at most are shown, and have a file."""
+_MARK = "# chosen by colosim plan"
+"""How such a file begins; the next plan in the folder removes these, and no others."""
 
 
 class _InOrder(click.Command):
@@ -149,12 +151,15 @@ def _write(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / "plan.csv", table.to_csv(index=False, lineterminator="\n").encode())
-    for old in folder.glob("[0-9]*-*.yaml"):
-        old.unlink()  # of a plan before
+    with writing(folder):
+        for old in folder.glob("[0-9]*-*.yaml"):
+            if old.read_bytes().startswith(_MARK.encode()):
+                old.unlink()
     for place, run in enumerate(chosen, start=1):
         point = grid.point(run)
         scenario = grid.scenario.vary({"designs": [point.design], **dict(point.settings)})
-        write_file(folder / f"{place}-{point.design}.yaml", resolve(scenario).encode())
+        text = f"{_MARK}: {_named(grid, run)}\n{resolve(scenario)}"
+        write_file(folder / f"{place}-{point.design}.yaml", text.encode())
     numbers = [key for key in keys if is_numeric_dtype(table[key])]
     if len(numbers) > 1:
         save(figure(table, numbers[0], numbers[-1]), folder / "plan.png")

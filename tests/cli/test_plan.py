@@ -95,9 +95,7 @@ def test_the_front_is_tried_under_faults(planned: Path, plan: Plan) -> None:
 
 
 def test_two_bounds_of_one_key_are_each_asked_of_the_worst_seed(planned: Path, plan: Plan) -> None:
-    """From below and from above, with ``=`` or without; what was chosen before leaves no file."""
-    (planned / "out").mkdir()
-    (planned / "out" / "3-flat.yaml").touch()
+    """From below and from above, with ``=`` or without."""
     status, told = plan("--meet=pause_ns.p99 > 90 ms", "--meet", "pause_ns.p99 < 130 ms")
     assert status == 0, told
     with (planned / "out" / "plan.csv").open() as stream:
@@ -118,6 +116,17 @@ def test_nothing_meets_it_and_the_nearest_miss_is_told(planned: Path, plan: Plan
     assert status == 1
     assert "nothing meets all; nearest is split, checkpoint_delay=" in told
     assert "not < 1 ms" in told
+
+
+def test_only_what_a_plan_has_written_goes_with_the_next(planned: Path, plan: Plan) -> None:
+    """Files of a plan before are removed from its folder; one of one's own stays as it is."""
+    (planned / "out").mkdir()
+    own = planned / "out" / "1-own.yaml"
+    own.write_text("name: own\n")
+    for bound in ("< 120 ms", "< 1 us"):
+        plan("--meet", f"pause_ns.p99 {bound}")
+    assert own.read_text() == "name: own\n"
+    assert [file.name for file in (planned / "out").glob("*.yaml")] == ["1-own.yaml"]
 
 
 @pytest.mark.parametrize(
