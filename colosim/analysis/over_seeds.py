@@ -116,12 +116,17 @@ def _finite(value: float) -> float | None:
     return float(value) if isfinite(value) else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OverSeeds:
     """The runs of each design, in the order of the seeds."""
 
     scenario: Scenario
     runs: Mapping[str, Sequence[Run]]
+
+    def __repr__(self) -> str:
+        """Return scenario, designs and how many seeds."""
+        seeds = len(next(iter(self.runs.values()), ()))
+        return f"<OverSeeds {self.scenario.name}: {', '.join(self.runs)}, {seeds} seeds>"
 
     def verdicts(self, design: str) -> dict[str, int]:
         """Return how many seeds ended with which verdict."""

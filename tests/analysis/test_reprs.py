@@ -29,6 +29,8 @@ def test_each_is_one_line_at_a_prompt() -> None:
     assert repr(colosim.run(SMALL, "split")) == "<Run small/split seed 1: completed>"
     compared = colosim.compare(SMALL, ["qsb", "split"])
     assert repr(compared) == "<Comparison small: qsb completed, split completed>"
+    seeded = colosim.over_seeds(SMALL, [1, 2], ["qsb", "split"])
+    assert repr(seeded) == "<OverSeeds small: qsb, split, 2 seeds>"
     told = colosim.explain(SMALL, "split")
     assert repr(told) == "<Explanation small/split seed 1: completed>"
 
