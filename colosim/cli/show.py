@@ -65,11 +65,18 @@ def print_start(runs: Iterable[Run]) -> None:
 
     key = "start_pause_ns"
     told = [
-        f"{value_in_words(run.summary, key)} ({run.design})" for run in runs if run.summary.get(key)
+        f"{value_in_words(run.summary, key)} ({run.design}{_cut_short(run)})"
+        for run in runs
+        if run.summary.get(key)
     ]
     if told:
         start = "COLO's start, which is not among these checkpoints, flushes all of guest RAM"
         print_sentence(f"{start}: a pause of {', '.join(told)}.")
+
+
+def _cut_short(run: Run) -> str:
+    """Say that COLO's start never came to its end: its pause is not that of the flush."""
+    return "" if run.summary["checkpoints"]["completed"] else ", cut short"
 
 
 def print_assumed_costs(scenario: Scenario) -> None:

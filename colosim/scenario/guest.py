@@ -11,6 +11,7 @@ from colosim.scenario.checks import Conflict, Path, check, entries
 from colosim.scenario.fields import (
     PAGES_MAX,
     SIZE_BYTES_MAX,
+    TIME_NS_MAX,
     Choice,
     Measure,
     TimeAbove0,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _Need: TypeAlias = tuple[Path, int, str]
 """Key, pages of RAM that it needs, and how the message begins if there are not so many of them."""
+BURSTS_APART_NS_MIN = 10**6
+"""Each burst is drawn: closer ones would take as long to simulate as they are many."""
 _PageRate = Annotated[int, Measure(units.DIRTY_RATE, 0, 10**12)]
 
 
@@ -44,7 +47,7 @@ class Bursts(Section):
 
     example = "{every: 20 s, for: 2 s, factor: 4}"
 
-    every_ns: TimeAbove0
+    every_ns: Annotated[int, Measure(units.TIME, BURSTS_APART_NS_MIN, TIME_NS_MAX)]
     """From the end of one to the next, in the mean: exponentially distributed, from the seed."""
     for_ns: TimeAbove0
     """How long each lasts."""

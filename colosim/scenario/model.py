@@ -274,10 +274,10 @@ class Scenario(Section):
             return
         for path, planned in self._planned:
             if planned.target in SOCKETS or planned.concerns == "yank chardev":
-                yield Conflict(
-                    f"{planned.kind} {planned.target} needs a service whose output is compared",
-                    (path, ("service",)),
-                )
+                what = planned.target if planned.target in SOCKETS else planned.concerns
+                named = f"{planned.kind} {what}" if what == planned.target else what
+                message = f"{named} needs a service whose output is compared"
+                yield Conflict(message, (path, ("service",)))
 
     @check()
     def _random_faults_strike_apart(self) -> Iterator[Conflict]:

@@ -272,6 +272,29 @@ def test_compare_names_the_wait_for_a_delayed_ack(
     assert pauses[1] < pauses[0] - 10**6
 
 
+def test_no_pause_is_promised_where_none_is_counted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that has COLO's start alone says so, and no pause of 0 ns with +nodelay."""
+    (folder / "kvm.yaml").write_text("name: kvm\ndesigns: [qemu-5.1]\ncheckpoints: 1\n")
+    assert main(["compare", "kvm.yaml"]) == 0
+    printed = capsys.readouterr().out
+    assert " ms (qemu-5.1)." in printed
+    assert main(["explain", "kvm.yaml"]) == 0
+    assert "+nodelay" not in printed + capsys.readouterr().out
+
+
+def test_a_start_that_was_cut_short_is_called_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The pause of COLO's start that a fault ended is not shown as that of its flush."""
+    text = "name: kvm\ndesigns: [qemu-5.1]\nfaults:\n  - freeze: secondary\n"
+    text += '    at: {checkpoint: 0, step: "primary: RAM stream", progress: 40%}\n'
+    (folder / "kvm.yaml").write_text(text)
+    assert main(["compare", "kvm.yaml"]) == 0
+    assert " s (qemu-5.1, cut short)." in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [

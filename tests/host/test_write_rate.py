@@ -24,7 +24,7 @@ _PHASES = st.lists(
 )
 _ENDLESS = st.lists(_RATES.map(lambda rate: Phase(rate_pages_per_s=rate)), max_size=1)
 _BURSTS = st.none() | st.tuples(_LENGTHS, _LENGTHS, st.integers(0, 5 * 10**6)).map(
-    lambda three: Bursts(every_ns=three[0], for_ns=three[1], factor_ppm=three[2])
+    lambda three: Bursts.model_construct(every_ns=three[0], for_ns=three[1], factor_ppm=three[2])
 )
 
 

@@ -28,7 +28,7 @@ PHASED = st.fixed_dictionaries(
     },
     optional={
         "bursts": st.fixed_dictionaries(
-            {"every": TIMES, "for": TIMES, "factor": st.integers(0, 10**9)}
+            {"every": st.integers(10**6, 10**15), "for": TIMES, "factor": st.integers(0, 10**9)}
         )
     },
 )

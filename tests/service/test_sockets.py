@@ -206,6 +206,9 @@ def test_sockets_need_output_that_is_compared() -> None:
         ScenarioError, match="close mirror needs a service whose output is compared"
     ):
         scenario("close: mirror, at: 1 s", output__mode="direct")
+    command = "commands: [{at: 1 s, to: primary, command: yank chardev}]\n"
+    with pytest.raises(ScenarioError, match="yank chardev needs a service whose output is compar"):
+        scenario("freeze: secondary, at: 2 s", command, output__mode="direct")
     both = scenario("close: mirror, at: 1 s", designs=["qemu-5.1", "remus"])
     assert simulate(both, "remus").verdict == "not_applicable"
 
