@@ -16,7 +16,7 @@ from colosim.designs import DesignNames
 from colosim.scenario.document import Mapping, Scalar, Sequence, plain
 from colosim.scenario.fields import MarkedReader, Measure, Reader, reject
 from colosim.scenario.model import Scenario
-from colosim.scenario.section import Forms, all_keys, measure_in
+from colosim.scenario.section import Each, Forms, all_keys, measure_in
 from colosim.scenario.units import COUNT, meant, show
 from colosim.trace.fields import SEED_MAX
 
@@ -139,13 +139,26 @@ def _reader_of(key: str) -> Any:
     bare = ".".join(part for part in key.split(".") if not part.isdecimal())
     known = dict.fromkeys(_axis_keys())
     if bare in known:
+        placed = _with_positions(bare)
+        if key.count(".") < placed.count("."):
+            raise reject(f"{show(key)} names no position in a list; expected one, as in {placed!r}")
         return all_keys(Scenario)[tuple(bare.split("."))]
     inner = next((one for one in known if one.startswith(f"{bare}.")), None)
     if inner is not None:
-        raise reject(f"{show(key)} has keys of its own; name one, such as {inner!r}")
+        such = _with_positions(inner)
+        raise reject(f"{show(key)} has keys of its own; name one, such as {such!r}")
     tail = [one for one in known if one.endswith(f".{bare}")]
-    hint = f"; did you mean {tail[0]!r}?" if tail else meant(key, known)
+    hint = f"; did you mean {_with_positions(tail[0])!r}?" if tail else meant(key, known)
     raise reject(f"{show(key)} is no key of a scenario{hint}")
+
+
+def _with_positions(key: str) -> str:
+    """Return a key with the first position behind each list in it."""
+    keys, path, placed = all_keys(Scenario), tuple(key.split(".")), list[str]()
+    for depth, part in enumerate(path, 1):
+        inside = depth < len(path) and isinstance(keys[path[:depth]], Each)
+        placed += [part, "0"] if inside else [part]
+    return ".".join(placed)
 
 
 def _values(

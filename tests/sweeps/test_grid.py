@@ -97,6 +97,8 @@ def test_designs_and_seed_are_the_scenarios_unless_given(tmp_path: Path) -> None
                 "  network.latency: [1 ms, 2, {}, ~]\n"
                 "  checkpoint_delay: [1 ms, 1000 us]\n"
                 "  guest.ram: []\n"
+                "  faults: [1]\n"
+                "  guest.dirty.phases.for: [1 s]\n"
                 "seeds: 5..1"
             ),
             [
@@ -115,7 +117,9 @@ def test_designs_and_seed_are_the_scenarios_unless_given(tmp_path: Path) -> None
                 "13:34: network.latency: expected a list of values, or a range such as {log: ",
                 "14:21: checkpoint_delay: '1000 us' is there twice",
                 "15:14: guest.ram: the list is empty; expected a list of values, or a range ",
-                "16:8: seeds: '5..1': expected seeds such as 1..5, 7 or [1, 2, 3]",
+                "16:3: 'faults' has keys of its own; name one, such as 'faults.0.",
+                "17:3: 'guest.dirty.phases.for' names no position in a list; expected one, as in",
+                "18:8: seeds: '5..1': expected seeds such as 1..5, 7 or [1, 2, 3]",
             ],
         ),
         (
