@@ -126,8 +126,9 @@ def figure(runs: Sequence[Run]) -> Figure:
     made, places = panels(len(shown), (2.4, 2.9), usual_in, sharey=True)
     for axes, quantity in zip(places, shown, strict=True):
         _curves(axes, runs, quantity)
-        axes.label_outer(remove_inner_ticks=False)
-        axes.tick_params(labelbottom=True)
+        spec = axes.get_subplotspec()
+        if spec is not None and not spec.is_first_col():
+            axes.set_ylabel("")
     handles = _legend(places[0])
     legend_below(made, handles, len(handles))
     return made

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from colosim.plots import distribution
-from colosim.plots.look import FigureError
+from colosim.plots.look import FigureError, look
 
 if TYPE_CHECKING:
     from colosim.runs.run import Run
@@ -60,9 +60,16 @@ def test_a_curve_ends_at_one(pair: list[Run]) -> None:
     assert axes.get_xlabel() == "guest pause (ms)"
 
 
-def test_a_figure_has_three_panels(pair: list[Run]) -> None:
-    """Pause and the lock hold of either side stand beside each other."""
-    assert len(distribution.figure(pair).axes) == 3
+@pytest.mark.parametrize(("width", "rows"), [(None, 1), ("122mm", 2), ("85mm", 3)])
+def test_each_of_three_panels_names_its_quantity(
+    pair: list[Run], width: str | None, rows: int
+) -> None:
+    """Pause and the lock hold of either side stand beside or below each other, by the width."""
+    with look(width):
+        axes = [one for one in distribution.figure(pair).axes if one.get_visible()]
+    names = [one.get_xlabel().partition(" (")[0] for one in axes]
+    assert names == list(distribution.QUANTITIES.values())
+    assert len([one for one in axes if one.get_ylabel()]) == rows
 
 
 def test_nothing_committed_is_an_error(frozen_pair: list[Run]) -> None:
