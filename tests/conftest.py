@@ -14,7 +14,7 @@ from hypothesis import settings
 ROOT = Path(__file__).parent.parent
 
 # The same examples on every machine; a failure in CI is a failure at home.
-settings.register_profile("default", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("default", derandomize=True, deadline=None, max_examples=34)
 settings.register_profile("ci", settings.get_profile("default"), print_blob=True)
 # New examples each time, many of them: pytest --hypothesis-profile long
 settings.register_profile("long", derandomize=False, deadline=None, max_examples=2000)

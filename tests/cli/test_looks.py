@@ -61,6 +61,7 @@ def test_without_a_number_a_sequence_is_of_a_typical_checkpoint(
     assert "title plain, split: checkpoint " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_report_of_runs_is_that_of_their_scenario(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,8 @@ from colosim.explore.results import Results
 from colosim.runs.stored import verify
 
 LOG = Path(__file__).parent.parent / "measured" / "data" / "qemu72-primary.log"
-SWEEP = Path(__file__).parents[2] / "docs" / "pages.yaml"
+SWEEP = "RUN/../../small.yaml"
+POINTS = "scenario: idle\naxes: {design: [split], checkpoint_delay: [100 ms, 200 ms]}\n"
 SHORT = ["idle", "--design", "split", "--set", "checkpoints=2"]
 EXPLORED = ["idle", "--design", "split", "--faults", "kill", "--jobs", "1", "--out", "HERE"]
 
@@ -30,7 +31,7 @@ WRITERS = {
     "run --tables none": ["run", *SHORT, "--tables", "none", "--out", "HERE"],
     "qemu import": ["qemu", "import", str(LOG), "--out", "HERE"],
     "explore": ["explore", *EXPLORED],
-    "sweep": ["sweep", str(SWEEP), "--jobs", "1", "--out", "HERE"],
+    "sweep": ["sweep", SWEEP, "--jobs", "1", "--out", "HERE"],
     "plot svg": ["plot", "RUN", "--kind", "memory", "-o", "HERE/a.svg"],
     "plot --data": [
         "plot",
@@ -47,7 +48,7 @@ WRITERS = {
     "sequence svg": ["sequence", "RUN", "-o", "HERE/a.svg"],
     "report": ["report", "RUN", "-o", "HERE/a.html"],
     "plan": [
-        *("plan", str(SWEEP), "--meet", "pause_ns.p50 < 1 s", "--jobs", "1", "--out", "HERE"),
+        *("plan", SWEEP, "--meet", "pause_ns.p50 < 1 s", "--jobs", "1", "--out", "HERE"),
     ],
     "check": ["check", "compare", "--design", "split", "--record", "HERE/a.yaml"],
     "review": ["review", *REVIEWED, "--jobs", "1", "-o", "HERE/a.md"],
@@ -75,6 +76,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs")
     assert main(["run", *SHORT, "--out", str(out)]) == 0
     (out / "null.svg").symlink_to(os.devnull)
+    (out / "small.yaml").write_text(POINTS)
     return out / "idle" / "split"
 
 

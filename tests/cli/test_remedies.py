@@ -67,6 +67,7 @@ def test_steps_of_a_remedied_design_show_what_is_under_the_lock(
     assert locks == ["save", None]
 
 
+@pytest.mark.slow
 def test_explore_takes_designs_with_remedies(capsys: pytest.CaptureFixture[str]) -> None:
     """No freeze hangs ``split`` with a send timeout; a case replays by its choices."""
     arguments = ["--designs", TIMED, "--faults", "freeze", "--jobs", "1"]

@@ -95,6 +95,7 @@ def told(ends: dict[str, str]) -> str:
     return f"hung ({hung}), else failed_over"
 
 
+@pytest.mark.slow
 def test_the_page_has_the_verdicts_of_all_designs(pytestconfig: pytest.Config) -> None:
     """Frozen, vanished or killed, at three moments, with each failover and each kind of yank."""
     rows = "".join(

@@ -30,7 +30,7 @@ SVG = "image/svg+xml"
 PUBLIC = ("colosim.plots", "colosim.designs", "colosim.measured", "colosim.scenario")
 """What the notebooks import beside `colosim` itself."""
 
-LONG = {"clients", "latency", "study", "validation"}
+LONG = {"clients", "hang", "latency", "memory", "study", "validation"}
 """Notebooks that take many seconds: `.ci/run` executes them beside the suite."""
 
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
@@ -80,6 +80,7 @@ def test_outputs_are_fresh(
     assert not changed, "\n\n".join(changed)
 
 
+@pytest.mark.slow
 def test_a_kernel_with_the_installed_package_says_the_same(
     wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,7 +152,7 @@ def a_map(designs: int, faults: int, steps: int = 27) -> pd.DataFrame:
     )
 
 
-@pytest.mark.parametrize("designs", [1, 3, 6])
+@pytest.mark.parametrize("designs", [1, 4])
 def test_a_map_fits_a_page(designs: int) -> None:
     """Panels that do not fit beside the others stand below them: 7 by 9.7 inches are enough."""
     figure = heatmap.figure(a_map(designs, 12))

@@ -17,7 +17,7 @@ from tests.random.test_random import told
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
 
-FEW = settings(max_examples=settings().max_examples // 12, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=settings().max_examples // 11, suppress_health_check=list(HealthCheck))
 NEVER = {"kill": "secondary", "at": {"rate": "0.000001 /day", "stream": "never"}}
 MESSAGES_BYTES = 100
 """More than what a checkpoint's small messages have: behind a backlog they take no link time."""
