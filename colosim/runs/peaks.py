@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Time = Fraction | int
 
 _SHAPES = 512
+_ENDS, _CURVE, _BEGINS = range(3)
+"""In one instant a stretch ends, then a curve goes on, then a stretch begins."""
 _EMPTY = Point(Fraction(0), Fraction(0), Fraction(0))
 
 
@@ -153,7 +155,7 @@ class _Account:
 
         `held` tells what else is held during a stretch, None if that changes: it is like no other.
         """
-        found = self.curve[:]
+        found = [(point.at, _CURVE, point) for point in self.curve]
         seen: list[tuple[Shape, int]] = []
         for stretch, _ in self.stretches:
             shape, begin, else_ = stretch.shape, stretch.begin_ns, held(stretch)
@@ -161,8 +163,10 @@ class _Account:
                 if (shape, else_) in seen:
                     continue
                 seen.append((shape, else_))
-            found += [Point(at + begin, *line) for at, *line in curves_of(shape)[self._end]]
-        return sorted(found, key=_time_of)
+            for at, *line in curves_of(shape)[self._end]:
+                point = Point(at + begin, *line)
+                found.append((point.at, _ENDS if point.at == stretch.end_ns else _BEGINS, point))
+        return [point for *_, point in sorted(found, key=_in_order)]
 
     def looked_at(self) -> None:
         """Forget what was looked at, but for how the level goes on."""
@@ -292,5 +296,5 @@ def _whole(level: Fraction) -> int:
     return -int(-level // 1)
 
 
-def _time_of(point: Point) -> Fraction:
-    return point.at
+def _in_order(found: tuple[Fraction, int, Point]) -> tuple[Fraction, int]:
+    return found[:2]
