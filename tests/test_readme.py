@@ -35,6 +35,8 @@ PAGES = {
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")))
 }
 """Every page by its path in the checkout."""
+LONG = {"docs/sweeps.md", "docs/results.md", "docs/model.md"}
+"""Their commands take seconds; ``.ci/run`` holds them, too."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
@@ -149,7 +151,13 @@ def pages_with(*, explorations: bool) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("page", pages_with(explorations=False))
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.slow] * (page in LONG))
+        for page in pages_with(explorations=False)
+    ],
+)
 def test_every_command_prints_what_its_page_shows(page: str, pytestconfig: pytest.Config) -> None:
     """Each command's whole output and exit status are those of the page, explorations apart."""
     hold(page, explorations=False, update=pytestconfig.getoption("--update-results"))

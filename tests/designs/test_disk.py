@@ -278,6 +278,7 @@ def line(row: Row, design: str) -> str:
     return f"| {row.name} | {design} | {'; '.join(told)} | {runs} |\n"
 
 
+@pytest.mark.slow
 def test_the_page_has_every_row_measured_beside_simulated(pytestconfig: pytest.Config) -> None:
     """The table of docs/disk.md is that of these runs."""
     text = PAGE.read_text(encoding="utf-8")

@@ -96,6 +96,7 @@ def test_the_smallest_scenario_still_shows_it(frozen: Scenario) -> None:
     assert shrink(scenario, "split", "hung").text == smallest.text
 
 
+@pytest.mark.slow
 def test_the_smallest_scenario_of_a_remedied_design_has_a_name(conditions: Scenario) -> None:
     """A name may have no ``+`` and no ``=``; the design keeps its own."""
     design = "split+nodelay+socket-buffers=4MiB"

@@ -162,6 +162,7 @@ def test_a_map_fits_a_page(designs: int) -> None:
     assert len(figure.axes) == designs
 
 
+@pytest.mark.slow
 def test_long_titles_neither_overlap_nor_leave_the_page() -> None:
     """A design's remedies are written below each other, within its panel's width."""
     names = ["qemu-5.1+receive-outside-lock", "split+send-timeout=5s+ram-outside-lock+yank"] * 4
