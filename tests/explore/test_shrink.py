@@ -84,6 +84,7 @@ def test_a_rate_is_taken_as_a_number_of_pages(conditions: Scenario) -> None:
     assert found.shows == "1536 pages"
 
 
+@pytest.mark.slow
 def test_the_smallest_scenario_still_shows_it(frozen: Scenario) -> None:
     """Only what the hang needs is left, in simple values; shrinking that changes nothing."""
     smallest = shrink(frozen, "split", "hung")

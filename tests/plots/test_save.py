@@ -61,6 +61,7 @@ def test_drawing_leaves_the_readers_settings_alone(pair: list[Run]) -> None:
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.slow
 def test_nothing_is_clipped(pair: list[Run], frozen_pair: list[Run]) -> None:
     """Everything that is drawn lies on the page."""
     drawn = [kind.figure(pair) for kind in (overview, memory, gantt, distribution)]
