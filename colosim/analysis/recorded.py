@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from colosim.analysis.compare import LABELS
+from colosim.engine.clock import PPM
 from colosim.errors import ScenarioError, ScenarioFault
 from colosim.scenario.bounds import Expectations
 from colosim.scenario.document import Mapping, read, text_of_file
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 KEYS = ("verdict", "survivor", "checkpoints.completed", *LABELS)
 """What is pinned of a run: how it ends, and what a comparison shows."""
-_PPM = 10**6
 _DIGITS = 4
 """The bounds of a tolerance are rounded outwards to so many."""
 _UNITS = {NS: TIME, BYTES: SIZE}
@@ -62,8 +62,8 @@ def _bound(key: str, values: Sequence[str | int | None], tolerance_ppm: int) -> 
     numbers = [value for value in values if isinstance(value, int)]
     if not numbers:
         return str(values[0]) if len(set(values)) == 1 else None
-    low = min(numbers) * (_PPM - tolerance_ppm) // _PPM
-    high = -(-max(numbers) * (_PPM + tolerance_ppm) // _PPM)
+    low = min(numbers) * (PPM - tolerance_ppm) // PPM
+    high = -(-max(numbers) * (PPM + tolerance_ppm) // PPM)
     if tolerance_ppm:
         place = 10 ** max(0, len(str(high)) - _DIGITS)
         low, high = low // place * place, -(-high // place) * place

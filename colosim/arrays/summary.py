@@ -14,6 +14,7 @@ import numpy as np
 
 from colosim.arrays.column import Refused, column, plain
 from colosim.arrays.direction import TIE
+from colosim.engine.clock import PPM
 from colosim.runs.tally import DEAF, Tally
 from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import (
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Any, Any], None]
 
-PPM: Final = 10**6
 _BEGINS: Final = code_of(REQUEST)
 _NAMES: Final = {
     **{name: name for name in SPANS},

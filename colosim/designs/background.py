@@ -22,9 +22,8 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final
 
 from colosim.designs.messages import CHECKPOINT_REQUEST, MIGRATE_RAM, ram_bytes
-from colosim.designs.primary import PPM
 from colosim.designs.remedied import RemediedPrimary, RemediedSecondary
-from colosim.engine.clock import NS_PER_S, per_byte_ns, per_page_ns
+from colosim.engine.clock import NS_PER_S, PPM, per_byte_ns, per_page_ns
 from colosim.host.host import PAGE_BYTES
 from colosim.network.section import Section
 from colosim.trace.events import CHECKPOINT_TIMER, PagesCounted

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from colosim.designs.remedied import RemediedPrimary, RemediedSecondary
-from colosim.engine.clock import larger, per_byte_ns, per_page_ns, smaller
+from colosim.engine.clock import PPM, larger, per_byte_ns, per_page_ns, smaller
 from colosim.engine.streams import Streams
 from colosim.host.host import PAGE_BYTES
 from colosim.network.ends import READ, WRITE
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from colosim.network.ends import Ends
     from colosim.scenario.model import Scenario
 
-PPM = 1_000_000
 PACKET_PAGES = 128
 PACKET_BYTES = 1344
 """Header of a packet: 320 bytes, and 8 for each of its page slots, used or not."""

@@ -17,7 +17,7 @@ from colosim.designs.messages import (
     ram_bytes,
 )
 from colosim.designs.side import GuestShutDown, Side, VmstateError, nothing
-from colosim.engine.clock import larger, per_byte_ns, per_page_ns, smaller
+from colosim.engine.clock import PPM, larger, per_byte_ns, per_page_ns, smaller
 from colosim.errors import DesignError
 from colosim.host.host import GIB, PAGE_BYTES
 from colosim.host.staging import qsb_walked_chunks
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from colosim.host.process import Thread
 
 _DIRTY, _STAGED = PagesCounted(PRIMARY, "dirty"), Staged(PRIMARY)
-PPM = 1_000_000
 
 
 class Primary(Side):

@@ -11,6 +11,8 @@ from functools import cache
 from typing import Any, cast
 
 NS_PER_S = 1_000_000_000
+PPM = 1_000_000
+"""A whole, of which shares and factors are counted in millionths."""
 
 
 def smaller(a: int, b: int) -> int:

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from colosim.designs.registry import load_design
+from colosim.engine.clock import PPM
 from colosim.explore.choices import (
     ChoicesError,
     Replay,
@@ -32,7 +33,6 @@ CHECKPOINT = 1
 """The checkpoint that faults strike, from 0: the first whose buffers are warm."""
 CHECKPOINTS = 4
 """How many checkpoints a pair must commit that is to count as well again."""
-PPM = 1_000_000
 PPM_PER_PERCENT = 10_000
 _NAME_CHARACTERS = 80
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from colosim.engine.clock import PPM
 from colosim.scenario.disk import DISK
 from colosim.scenario.service import COMPARE, MIRROR, SOCKETS
 from colosim.trace.events import OTHER, PRIMARY, SECONDARY, FaultEnded
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from colosim.scenario.faults import Fault
     from colosim.trace.record import Record
 
-PPM = 1_000_000
 NETWORK, CHANNEL = "network", "channel"
 _STOPS_SERVICE = ("freeze", "kill", "vanish", "power-off")
 _THAWS, _HEALS, _CONNECTS, _OPENS = ("freeze",), ("vanish", "slow"), ("disconnect",), ("close",)

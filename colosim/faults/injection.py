@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from colosim.designs.side import VmstateError
+from colosim.engine.clock import PPM
 from colosim.engine.streams import exponential_ns
 from colosim.faults.steps import BEFORE, DURING, Moment, moment
 from colosim.host.failover import STEPS
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from colosim.trace.events import Event
     from colosim.trace.record import Record
 
-PPM = 1_000_000
 _ENDINGS = ("thaw", "heal")
 """What takes nothing from anybody."""
 SAVE_BEGIN, LOAD_BEGIN = "savevm_state_begin", "loadvm_state_begin"

@@ -13,6 +13,7 @@ from colosim.scenario.spread import (
     CHANNEL_READ,
     CHANNEL_WRITE,
     CHANNELS_HELD,
+    MILLE,
     STREAM_HELD,
     STREAM_READ,
     STREAM_WRITE,
@@ -32,7 +33,6 @@ _DRAWN_AS = {
 a checkpoint that is slow in a design is in the others."""
 _BITS = 64
 _MASK = (1 << _BITS) - 1
-_MILLE = 1_000
 _PERCENT = 100
 
 
@@ -62,7 +62,7 @@ class Spread:
             name: _ratios(stage, streams.endless(f"spread of {side}: {_DRAWN_AS.get(name, name)}"))
             for name, stage in stages.items()
         }
-        self._latest = dict.fromkeys(stages, (-1, _MILLE))
+        self._latest = dict.fromkeys(stages, (-1, MILLE))
 
     def beyond(self, stage: str, checkpoint: int, spent_ns: int) -> int:
         """Return what a stage takes beside work that costs `spent_ns`, 0 if it does not scatter."""
@@ -76,4 +76,4 @@ class Spread:
         while number < checkpoint:
             number, ratio = number + 1, next(self._stages[stage])
         self._latest[stage] = number, ratio
-        return spent_ns * ratio // _MILLE
+        return spent_ns * ratio // MILLE

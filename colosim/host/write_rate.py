@@ -12,14 +12,12 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from colosim.engine.clock import NS_PER_S, each
+from colosim.engine.clock import NS_PER_S, PPM, each
 from colosim.engine.streams import exponential_ns
 
 if TYPE_CHECKING:
     from colosim.engine.streams import Streams
     from colosim.scenario.guest import Bursts, Phase, WriteLoad
-
-PPM = 10**6
 
 
 def writes_of(load: WriteLoad, streams: Streams, number: int) -> Callable[[int, int], int]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from colosim.engine.clock import NS_PER_S
 from colosim.errors import LogError
 from colosim.measured.events import OF_MONITOR
 from colosim.measured.measurement import LATENCY_NS, Conditions, MeasuredRun, checkpoints_of
@@ -38,7 +39,6 @@ _APART: Final = 2.0
 _ONE_LINK: Final = 1.25
 """Estimates of one link's rate from different runs are not further apart, as a ratio."""
 _MOST: Final = 1_000
-_NS_PER_S: Final = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ def link_of(runs: Sequence[MeasuredRun], costs: Mapping[str, float]) -> Link:
     if page_ns <= SLOWER * hosts_ns:
         return Link(None, exact=exact, shown=True)
     wire = PAGE_STREAM_BYTES * FRAME_BYTES / PAYLOAD_BYTES
-    megabits = 8 * wire * _NS_PER_S / page_ns / 10**6
+    megabits = 8 * wire * NS_PER_S / page_ns / 10**6
     digits = 10 ** max(0, len(str(int(megabits))) - 3)
     return Link(round(megabits / digits) * digits * 10**6, exact=exact, shown=True)
 

@@ -17,6 +17,7 @@ from colosim.scenario.spread import (
     CHANNELS_HELD,
     LEVELS_PERCENT,
     MESSAGE,
+    MILLE,
     STREAM_HELD,
     STREAM_READ,
     STREAM_START,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 _LEAST = 20
 """Ratios of so many checkpoints are needed to speak of a distribution."""
-_MILLE = 1_000
 _TRANSFERS = {VMSTATE_FILL, "vmstate send", "stream write", "stream read"}
 _DELAYED_ACK_NS = range(40_000_000, 44_000_001)
 """How much longer a transfer takes that waits for a delayed ACK, up to a tick of the kernel late.
@@ -127,7 +127,7 @@ def _held_up(run: MeasuredRun, costs: Mapping[str, float]) -> Iterator[tuple[int
 
 def _spread(ratios: list[tuple[str, int, float]], origin: str) -> StageSpread:
     values = np.array([ratio for _, _, ratio in ratios])
-    mille = np.rint(np.percentile(values, LEVELS_PERCENT) * _MILLE).astype(int)
+    mille = np.rint(np.percentile(values, LEVELS_PERCENT) * MILLE).astype(int)
     ranks = dict(zip(((one, number) for one, number, _ in ratios), _ranks(values), strict=True))
     pairs = [
         (rank, ranks[one, number + 1])

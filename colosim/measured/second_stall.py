@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from colosim.designs.multifd import PACKET_PAGES
 from colosim.designs.registry import load_design
+from colosim.engine.clock import PPM
 from colosim.host.host import PAGE_BYTES
 from colosim.measured.conditions import open_loop as open_loop_scenario
 from colosim.measured.replay import simulate_open_loop
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _AMPLE = {"network.send_buffer": "1 GiB", "network.receive_buffer": "1 GiB"}
 _LEAST_BYTES = 1 << 16
-PPM = 1_000_000
 _TOLD_APART_NS = 20_000_000
 """Half a stall."""
 

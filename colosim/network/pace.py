@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from colosim.engine.clock import NS_PER_S
+from colosim.engine.clock import NS_PER_S, PPM
 from colosim.network.tcp import (
     INITIAL_WINDOW_SEGMENTS,
     RTO_MIN_NS,
@@ -16,7 +16,6 @@ from colosim.network.tcp import (
 if TYPE_CHECKING:
     from colosim.scenario.network import Network
 
-PPM = 1_000_000
 NEVER_NS = 1 << 63
 
 _slow_start_ns = lru_cache(4096)(slow_start_ns)

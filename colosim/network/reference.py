@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import simpy
 
-from colosim.engine.clock import NS_PER_S
+from colosim.engine.clock import NS_PER_S, PPM
 from colosim.network.ends import READ, WRITE
 from colosim.network.fluid import Point
-from colosim.network.pace import PPM
 from colosim.network.reference_thread import End
 from colosim.network.reference_timers import TimedEnds
 from colosim.network.tcp import RTO_MIN_NS, StreamError, delayed_ack_ns

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from colosim.designs.messages import CHECKPOINT_REQUEST, VMSTATE_LOADED, VMSTATE_RECEIVED
+from colosim.engine.clock import NS_PER_S
 from colosim.runs.statistics import Quantiles
 from colosim.scenario.service import HELD, ClosedLoop, Output
 from colosim.service.closed_loop import ClosedClients
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from colosim.service.sockets import ProxySockets
     from colosim.service.workload import Workload
     from colosim.trace.columns import Table
-
-NS_PER_S = 10**9
 
 
 class Clients:

@@ -12,6 +12,7 @@ import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from colosim.engine.clock import PPM
 from colosim.runs.run import as_scenario
 from colosim.runs.wording import in_words
 from colosim.scenario.bounds import Bound, parse_bound
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "published"
 GIVEN, FITTED, PREDICTED = "given", "fitted", "predicted"
-_PPM: Final = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Row:
         words = {GIVEN: "given", FITTED: "fitted", PREDICTED: "a prediction"}[self.kind]
         return Bound(
             f"{in_words(self.key, value)} as published within a factor of {self.within} ({words})",
-            ((">=", value * _PPM // factor_ppm), ("<=", value * factor_ppm // _PPM)),
+            ((">=", value * PPM // factor_ppm), ("<=", value * factor_ppm // PPM)),
         )
 
     def held(self, more: Sequence[str] = ()) -> Scenario:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from colosim.engine.clock import PPM
 from colosim.runs.deaf_monitor import warning_of
 from colosim.runs.verdict import COMPLETED
 from colosim.trace.events import ABORTED, COMMITTED, PRIMARY, SECONDARY
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from colosim.runs.verdict import Judgement
 
 STAGING = "staging_buffer"
-PPM = 10**6
 
 
 def memory_peaks(simulation: Simulation, side: str) -> dict[str, int]:

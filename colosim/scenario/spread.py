@@ -27,7 +27,7 @@ LEVELS_PERCENT: Final = (2.5, *range(5, 100, 5), 97.5)
 """The quantiles that stand for the distribution of a ratio: every twentieth, and the ends.
 
 Rarer ones are left out: the largest of a few hundred ratios says little of others."""
-_MILLE: Final = 1_000
+MILLE: Final = 1_000
 NONE, MEASURED = "none", "measured"
 KINDS: Final = (NONE, MEASURED)
 """What a scenario says of it."""
@@ -75,7 +75,7 @@ def parse_stage(name: str, ratios: str, again: str, origin: str) -> StageSpread:
     if name not in STAGES:
         raise ValueError(f"no stage is called {name!r}; expected one of {', '.join(STAGES)}")
     try:
-        mille = tuple(int(Decimal(text) * _MILLE) for text in ratios.split())
+        mille = tuple(int(Decimal(text) * MILLE) for text in ratios.split())
     except InvalidOperation:
         raise ValueError(f"ratios {ratios!r} are no numbers") from None
     percent = again.removesuffix("%")
@@ -88,6 +88,6 @@ def parse_stage(name: str, ratios: str, again: str, origin: str) -> StageSpread:
 
 def stage_text(name: str, stage: StageSpread) -> str:
     """Return a stage's line in a preset, which `parse_stage` reads."""
-    ratios = " ".join(f"{mille // _MILLE}.{mille % _MILLE:03}" for mille in stage.ratios_mille)
+    ratios = " ".join(f"{mille // MILLE}.{mille % MILLE:03}" for mille in stage.ratios_mille)
     again, origin = stage.again_percent, stage.origin
     return f'  {name}: {{ratios: "{ratios}", again: "{again}%", origin: "{origin}"}}'

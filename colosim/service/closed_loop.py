@@ -10,14 +10,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from heapq import heappop, heappush
-from typing import Final
 
+from colosim.engine.clock import NS_PER_S
 from colosim.scenario.service import COMPARED, DIRECT
 from colosim.service.comparison import MISMATCH, NEVER
 from colosim.service.frame_by_frame import FrameByFrame
 from colosim.service.waiting import Request, as_arrays
 
-NS_PER_S: Final = 10**9
 Row = tuple[int, int, int, int, int, bool]
 """Number, connection (of a SYN -1 - its request's number), when it came, when the primary and when
 the secondary is done with it, and whether the answers differ."""

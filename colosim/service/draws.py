@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from colosim.engine.clock import PPM
 from colosim.scenario.service import (
     DifferingResponses,
     Drift,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 BITS: Final = 12
 SIZE: Final = 1 << BITS
-PPM: Final = 10**6
 STALLED_PPM: Final = 100_000
 STALL_NS: Final = 40_000_000
 """Share of the answers of several segments whose end waits for a delayed ACK on one of the proxy's
