@@ -44,7 +44,7 @@ def facts(simulation: Simulation, excerpt: Excerpt) -> list[tuple[str, str]]:
     ]
     waited = None
     if not simulation.injector.struck:
-        waited = held_back(scenario, design, simulation.seed, excerpt.events)
+        waited = held_back(simulation, excerpt.events)
     if waited is not None:
         rows.append(("Wait", waited))
     rows += [("Operator", text) for text in _typed(simulation, excerpt)]

@@ -18,6 +18,7 @@ from colosim.runs.wording import in_words
 from colosim.scenario.presets import is_unread
 from colosim.scenario.spread import MEASURED
 from colosim.trace.events import PRIMARY, SECONDARY, FaultStruck, Received, Sent
+from colosim.trace.quantities import PAUSE
 
 if TYPE_CHECKING:
     from colosim.designs.design import Design
@@ -60,21 +61,17 @@ def waits_in(run: Run) -> dict[int, int]:
     return dict(waits_of(conditions_of(run.scenario, run.design), run.iter_events()))
 
 
-def _pause_ns(
-    scenario: Scenario, design: str | type[Design], seed: int, *, nagle: bool
-) -> int | None:
-    """Return the median pause with or without Nagle's algorithm; None if none is counted."""
-    network = scenario.network.model_copy(update={"nagle": nagle})
+def _pause_without_ns(scenario: Scenario, design: str | type[Design], seed: int) -> int | None:
+    """Return the median pause without Nagle's algorithm; None if none is counted."""
+    network = scenario.network.model_copy(update={"nagle": False})
     asked = scenario.model_copy(update={"network": network})
     pauses = simulate(asked, design, seed=seed, tables=False).summary["pause_ns"]
     return int(pauses["p50"]) if pauses["count"] else None
 
 
-def held_back(
-    scenario: Scenario, design: type[Design], seed: int, events: Iterable[Timed]
-) -> str | None:
+def held_back(simulation: Simulation, events: Iterable[Timed]) -> str | None:
     """Say how long it waited in the last of some checkpoints, and the pause with ``+nodelay``."""
-    waits = waits_of(scenario, events)
+    waits = waits_of(simulation.scenario, events)
     if not waits:
         return None
     begin_ns, end_ns = waits[-1]
@@ -83,10 +80,13 @@ def held_back(
         "algorithm holds it back for the ACK of the message before it, which the primary's kernel "
         "delays"
     )
-    without, with_it = (_pause_ns(scenario, design, seed, nagle=nagle) for nagle in (False, True))
-    if without is None or with_it is None:
+    pauses = simulation.tally.distribution(PAUSE)
+    design = type(simulation.design)
+    without = _pause_without_ns(simulation.scenario, design, simulation.seed)
+    if without is None or not pauses.count:
         return said
-    return f"{said}; with +nodelay the median pause is {duration(without)}, not {duration(with_it)}"
+    with_it = duration(pauses.quantile(50))
+    return f"{said}; with +nodelay the median pause is {duration(without)}, not {with_it}"
 
 
 def held_back_in(runs: Iterable[Run]) -> str | None:
@@ -106,7 +106,7 @@ def held_back_in(runs: Iterable[Run]) -> str | None:
         simulation = Simulation(short, run.design, seed=run.seed)
         simulation.run()
         if waits_of(simulation.scenario, simulation.record):
-            pause_ns = _pause_ns(run.scenario, run.design, run.seed, nagle=False)
+            pause_ns = _pause_without_ns(run.scenario, run.design, run.seed)
             if pause_ns is not None:
                 told.append(f"{run.design} {in_words('pause_ns.p50', pause_ns)}")
     if not told:

@@ -138,7 +138,7 @@ class _ProxyWays(_OtherWays):
     def _connection(self) -> Connection:
         sockets = self.simulation.sockets
         assert sockets is not None  # noqa: S101 - one of them is waited for
-        return (sockets.mirror if self.side == PRIMARY else sockets.compare).connection
+        return sockets.of(self.side).connection
 
     def _if_peer_changes(self) -> None:
         super()._if_peer_changes()

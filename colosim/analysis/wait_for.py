@@ -282,7 +282,7 @@ class _Builder:
         """Return the proxy's socket that a side writes to, which its peer has to read."""
         sockets = self.simulation.sockets
         assert sockets is not None  # noqa: S101 - it is waited for
-        one, peer = (sockets.mirror if side == PRIMARY else sockets.compare), OTHER[side]
+        one, peer = sockets.of(side), OTHER[side]
         key = f"{side}: {one.where}"
         if not self.add(key, Kind.BUFFER, side, place(one.where), "full"):
             return key

@@ -20,6 +20,9 @@ def command(*, run_a: Path, run_b: Path) -> int:
     first differing event is printed with its neighbours, "-" for RUN_A and "+" for RUN_B; so it is
     if a run stands in one folder only. A directory that lacks a file, or has one that was changed,
     is an error.
+
+    If one of them is a real run ('colosim qemu import'), its checkpoints are held against the
+    other's stage by stage: what both know, as medians.
     """
     names = {path: _runs_in(path) for path in (run_a, run_b)}
     if [Path()] in names.values():
@@ -36,11 +39,9 @@ def command(*, run_a: Path, run_b: Path) -> int:
 
 def _runs_in(path: Path) -> list[Path]:
     """Return the runs in a folder by their paths below it; a run, or no folder, is its own."""
-    from colosim.runs.stored import MANIFEST
+    from colosim.runs.stored import run_folders
 
-    found = sorted(each.parent.relative_to(path) for each in path.rglob(MANIFEST))
-    whole = [name for name in found if not any(part.startswith(".") for part in name.parts)]
-    return whole or [Path()]
+    return [folder.relative_to(path) for folder in run_folders(path)] or [Path()]
 
 
 def _diff(run_a: Path, run_b: Path) -> int:

@@ -232,13 +232,12 @@ def _scenario(source: str, overrides: Sequence[str], seed: int | None) -> Scenar
 
     :raises click.UsageError: if an option is given that a stored run cannot follow.
     """
-    from colosim.cli.sources import stored_runs
+    from colosim.cli.sources import refuse_settings, stored_runs
     from colosim.runs.run import as_scenario
 
     stored = stored_runs(Path(source))
-    if stored and (overrides or seed is not None):
-        raise click.UsageError(f"--set and --seed are for scenarios; {source} has run")
     if stored:
+        refuse_settings(source, overrides, seed)
         return stored[0].scenario.vary({"seed": stored[0].seed})
     scenario = as_scenario(source, overrides)
     return scenario if seed is None else scenario.vary({"seed": seed})

@@ -78,7 +78,6 @@ def _print_methods(runs: Sequence[Run]) -> None:
     from colosim.cli.show import print_assumed, print_sentence
 
     print_assumed(runs)
-
     print_sentence(f"{METHODS[0].upper()}{METHODS[1:]}.")
 
 

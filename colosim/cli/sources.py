@@ -41,8 +41,7 @@ def runs_of(
             simulate(scenario, design, seed=seed, prepare=prepare, requests=requests)
             for design in designs or scenario.designs
         ]
-    if overrides or seed is not None:
-        raise click.UsageError(f"--set and --seed are for scenarios; {source} has run")
+    refuse_settings(source, overrides, seed)
     missing = [design for design in designs if design not in {run.design for run in stored}]
     if missing:
         raise DesignError(f"{source} has no run of {', '.join(missing)}")
@@ -52,18 +51,22 @@ def runs_of(
 
 def stored_runs(path: Path) -> list[Run]:
     """Return the run in a directory, or those in the directories in it, at any depth, by name."""
-    from colosim.runs.stored import MANIFEST, read_run
+    from colosim.runs.stored import MANIFEST, read_run, run_folders
 
     if not path.is_dir():
         return []
     if (path / MANIFEST).exists():
         return [read_run(path)]
-    inner = sorted(
-        file.parent
-        for file in path.rglob(MANIFEST)
-        if not any(part.startswith(".") for part in file.relative_to(path).parts)  # under way
-    )
-    return [read_run(folder) for folder in inner] if inner else [read_run(path)]
+    return [read_run(folder) for folder in run_folders(path) or [path]]
+
+
+def refuse_settings(source: str, overrides: Sequence[str], seed: int | None) -> None:
+    """Refuse --set and --seed where the source is a stored run.
+
+    :raises click.UsageError: if one was given.
+    """
+    if overrides or seed is not None:
+        raise click.UsageError(f"--set and --seed are for scenarios; {source} has run")
 
 
 def run_of(source: str, design: str | None, seed: int | None, overrides: Sequence[str]) -> Run:

@@ -21,7 +21,7 @@ from colosim.measured.events import OF_MONITOR
 from colosim.measured.measurement import LATENCY_NS, Conditions, MeasuredRun, checkpoints_of
 from colosim.measured.recording import options_for
 from colosim.measured.stage_formulas import PAGE_STREAM_BYTES
-from colosim.runs.stored import MANIFEST, read_manifest, read_run
+from colosim.runs.stored import read_manifest, read_run
 from colosim.scenario.presets import KVM
 from colosim.scenario.units import BANDWIDTH, text_of
 from colosim.trace.events import PRIMARY
@@ -75,14 +75,6 @@ class Link:
         scenario = f"network: {{preset: 10gbe, bandwidth: {rate}}}"
         wrong = "if it was faster, the hosts are slow: state it (--network PRESET)"
         return f"not stated, estimated as {rate}{how}; in a scenario: {scenario}; {wrong}"
-
-
-def run_directories(path: str | PathLike[str]) -> list[Path]:
-    """Return the run directory that a folder is, or those in it, at any depth, sorted."""
-    folder = Path(path)
-    if not folder.is_dir():
-        return []
-    return sorted(file.parent for file in folder.rglob(MANIFEST))
 
 
 def read_own(path: str | PathLike[str]) -> OwnRun:

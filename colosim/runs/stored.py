@@ -167,6 +167,19 @@ def intact(path: Path) -> bool:
     return True
 
 
+def run_folders(path: Path) -> list[Path]:
+    """Return the run directories in a folder, at any depth, by name: `path` itself if it is one.
+
+    One in a folder whose name begins with a dot is still being written.
+    """
+    files = sorted(path.rglob(MANIFEST), key=lambda file: file.parent)
+    return [
+        file.parent
+        for file in files
+        if not any(part.startswith(".") for part in file.relative_to(path).parts)
+    ]
+
+
 def read_run(path: str | PathLike[str]) -> Run:
     """Read a run back from its directory.
 

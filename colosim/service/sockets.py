@@ -245,6 +245,10 @@ class ProxySockets:
         """The mirror's and the comparison's."""
         return self.mirror, self.compare
 
+    def of(self, side: str) -> ProxySocket:
+        """Return the one that a side writes to."""
+        return self.mirror if side == self.mirror.side else self.compare
+
     @property
     def loses(self) -> bool:
         """Whether answers find no equal, for copies or answers of the secondary are lost."""

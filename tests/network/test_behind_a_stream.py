@@ -53,7 +53,7 @@ def told(script: list[Passes], network: str, model: str = "fast") -> Told:
 @settings(max_examples=settings().max_examples // 2)
 @given(
     talks(),
-    st.sampled_from(["preset: lab-veth,", "bandwidth: 20 Gbit/s,"]),
+    st.sampled_from(LINKS),
     st.sampled_from(["true", "false"]),
 )
 def test_it_ends_when_it_does_as_a_fluid(script: list[Passes], link: str, nagle: str) -> None:

@@ -72,14 +72,14 @@ def command(
     from colosim.measured.cost_file import text_of
     from colosim.measured.fit import fit
     from colosim.measured.own_fit import fit_own, notes_of
-    from colosim.measured.own_runs import run_directories
     from colosim.measured.selection import select
+    from colosim.runs.stored import run_folders
     from colosim.scenario import preset
 
-    own = [folder for source in sources for folder in run_directories(source)]
+    own = [folder for source in sources for folder in run_folders(Path(source))]
     notes: list[str] = []
     if own:
-        others = [source for source in sources if not run_directories(source)]
+        others = [source for source in sources if not run_folders(Path(source))]
         if others:
             raise LogError(
                 f"{', '.join(others)}: no run directory; your own runs are fitted by themselves"
