@@ -32,6 +32,7 @@ class Pace:
             by_link = (rtt == 0) | (link <= by_window)
             rate = by_window + (link - by_window) * by_link
             has_burst = by_link & (window > network.burst_bytes + link * rtt // NS_PER_S)
+            # Times a second, as it is taken later: in a column too large a product is noticed.
             burst = zero + network.burst_bytes * NS_PER_S // NS_PER_S * has_burst
         self.limited, self.rate = plain(rate > 0), plain(larger(rate, 1))
         self.latency, self.rtt, self._window = plain(latency), plain(rtt), plain(window)

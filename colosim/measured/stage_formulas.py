@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from colosim.designs.registry import load_design
 from colosim.designs.secondary import FIRST_WINDOW_BYTES
+from colosim.host.host import GIB
 from colosim.host.staging import INITIAL_BYTES, qsb_walked_chunks
 from colosim.measured.channel_formulas import channels
 from colosim.measured.conditions import is_released
@@ -43,7 +44,6 @@ WHOLE_BYTES = 119_014
 """What a staged vmstate has beside its pages."""
 DEVICE_BYTES = 12_900
 """What follows streamed RAM: its end mark, the size, the device state."""
-GIB = 1 << 30
 IN_FLIGHT_BYTES = (430 + 870) * 1024
 """What both sockets take in where no link is the limit, as the lab's network preset has it."""
 STREAM_WRITE = "stream write"

@@ -15,6 +15,7 @@ from colosim.plots.style import axes_or_new, legend_below, line_of, panels, styl
 from colosim.plots.units import plain_log, size_unit, time_unit
 from colosim.runs.run import as_scenario, simulate
 from colosim.scenario.guest import FixedDirty
+from colosim.scenario.units import PAGE_BYTES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +72,6 @@ QUANTITIES = {
     "secondary_peak_bytes": "secondary's peak memory",
 }
 """The columns of `data` that are drawn, and their names."""
-_PAGE_BYTES = 4096
 
 
 def data(
@@ -112,7 +112,7 @@ def data(
         )
     chosen = PARAMETERS[parameter].usual if values is None else values
     if values is None and parameter == "dirty-pages":
-        chosen = [pages for pages in chosen if pages * _PAGE_BYTES <= base.guest.ram_bytes]
+        chosen = [pages for pages in chosen if pages * PAGE_BYTES <= base.guest.ram_bytes]
     each = tuple(seeds) or (base.seed,)
     rows = []
     for value in chosen:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from colosim.errors import LogError
+from colosim.host.host import GIB
 from colosim.measured.conditions import host_preset, is_fitted
 from colosim.measured.cost_file import (
     attributes,
@@ -27,7 +28,6 @@ from colosim.measured.fit import fit
 from colosim.measured.measured import measured, names
 from colosim.measured.measurement import LATENCY_NS, MeasuredCheckpoint, MeasuredRun, nearest_rank
 from colosim.measured.stage_formulas import (
-    GIB,
     IN_FLIGHT_BYTES,
     PAGE_STREAM_BYTES,
     WHOLE_BYTES,
