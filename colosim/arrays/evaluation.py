@@ -13,7 +13,7 @@ import numpy as np
 
 from colosim.arrays.column import Diverged, OutOfRange, Refused
 from colosim.arrays.pair import Pair
-from colosim.arrays.summary import Summary
+from colosim.arrays.summary import NONE, Summary
 from colosim.designs.background import FIRST, GAP
 from colosim.designs.design import Design
 from colosim.designs.foreign import own_names
@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from colosim.arrays.points import Columns
     from colosim.scenario.model import Scenario
 
-NONE: Final = -1
 GROUPS: Final = 20
-"""So many ways through a design's code are followed, and one more for each four points: beyond that
-simulations are faster."""
+"""So many ways through a design's code are followed, that of the most points first, and one more for
+each 32 points: beyond that simulations are faster."""
 IMPOSSIBLE: Final = "values that cannot stand together"
 
 
@@ -119,8 +118,9 @@ def evaluate(design: type[Design], columns: Columns) -> Answers:
         return answers
     todo = [np.arange(len(columns))]
     runs = 0
-    most = GROUPS + len(columns) // 4
+    most = GROUPS + len(columns) // 32
     while todo:
+        todo.sort(key=len)
         places = todo.pop()
         runs += 1
         if runs > most:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from colosim.arrays.column import Refused, column, plain
+from colosim.arrays.column import Refused, column, plain, some
 from colosim.arrays.direction import TIE
 from colosim.engine.clock import PPM
 from colosim.runs.tally import DEAF, Tally
@@ -22,6 +22,8 @@ from colosim.trace.events import (
     CheckpointEnded,
     GuestRunning,
     GuestStopped,
+    LockGot,
+    LockReleased,
     MemoryLevel,
 )
 from colosim.trace.quantities import HOLDS, REQUEST, SPANS, WIRE_BYTES
@@ -44,6 +46,10 @@ _NAMES: Final = {
 """How a summary calls a quantity."""
 
 
+NONE: Final = -1
+"""Stands for no value, at points that have none of a quantity."""
+
+
 class Values:
     """The distribution of one quantity at each point, as `colosim.runs.statistics.Quantiles`."""
 
@@ -60,11 +66,16 @@ class Values:
         if not count:
             return dict.fromkeys(("count", "mean", "p50", "p90", "p99", "max"), 0)
         ordered = np.sort(np.array(np.broadcast_arrays(*map(plain, self._values))), axis=0)
-        ranks = {f"p{percent}": max(1, -(-count * percent // 100)) for percent in (50, 90, 99)}
+        absent, which = np.int64(0), ()
+        if some(ordered[0] == NONE):
+            absent, which = (ordered == NONE).sum(axis=0), (np.arange(ordered.shape[1]),)
+            ordered = np.maximum(ordered, 0)
+        known = count - absent
+        ranks = {f"p{percent}": -(-known * percent // 100) - 1 for percent in (50, 90, 99)}
         return {
-            "count": count,
-            "mean": (2 * ordered.sum(axis=0) + count) // (2 * count),
-            **{name: ordered[rank - 1] for name, rank in ranks.items()},
+            "count": known,
+            "mean": (2 * ordered.sum(axis=0) + known) // np.maximum(2 * known, 1),
+            **{name: ordered[(absent + rank, *which)] for name, rank in ranks.items()},
             "max": ordered[-1],
         }
 
@@ -103,20 +114,48 @@ class Summary:
         }
         rows = list(zip(record[::3], record[1::3], record[2::3], strict=True))
         later = deque(row for row in rows if row[1] in waits)
+        holds = {
+            code: isinstance(events[code], LockReleased)
+            for code in waits
+            if isinstance(events[code], LockGot | LockReleased)
+        }
         ordered: list[Any] = []
         ended = 0
         for row in rows:
             at, code, _ = row
+            ended += code in ends
+            is_last = ended == self._pair.checkpoints
             if code in ends or code == _BEGINS:
-                while later and column(later[0][0] <= at):
-                    self._pair.env.refuse(later[0][0] == at, TIE)
-                    ordered += later.popleft()
+                self._catch_up(ordered, later, at, {} if is_last else holds)
             if code not in waits:
                 ordered += row
-            ended += code in ends
-            if ended == self._pair.checkpoints:
+            if is_last:
                 break
         return ordered
+
+    def _catch_up(
+        self, ordered: list[Any], later: deque[Any], at: Any, holds: dict[int, bool]
+    ) -> None:
+        """Put what the secondary has done by then behind what there is.
+
+        Of `holds`, got or released, one counts in the checkpoint in which it is released: points
+        at which that is not yet so have `NONE` for now, the others later.
+        """
+        rest: list[Any] = []
+        while later:
+            its, code, value = later.popleft()
+            before = column(its <= at)
+            self._pair.env.refuse(its == at, TIE)
+            if code in holds and 0 < some(before) < before.size:
+                if holds[code]:
+                    ordered += its, code, np.where(before, value, NONE)
+                rest.append((its, code, np.where(before, NONE, value)))
+            elif before:
+                ordered += its, code, value
+            else:
+                rest.append((its, code, value))
+                break
+        later.extendleft(reversed(rest))
 
     def _on(self, event: Event) -> list[Handler]:
         """Return what is done with an event, beside the tally."""

@@ -133,6 +133,13 @@ def test_a_guest_that_dirties_at_a_rate_is_exact(pattern: str) -> None:
         holds([compare(scenario, points, design) for design in ("qsb", "qemu-5.1")], accepted=10)
 
 
+def test_a_hold_that_ends_in_another_checkpoint_at_some_points_is_exact() -> None:
+    """A secondary that loads as the next checkpoint begins counts there, after it in none."""
+    scenario = as_scenario("compare").vary({"checkpoints": 4, "guest.dirty.pages": 20_000})
+    points: list[dict[str, object]] = [{"checkpoint_delay": at} for at in (0, 10**7, 3 * 10**8)]
+    holds([compare(scenario, points, "remus")], accepted=3)
+
+
 def test_many_checkpoints_are_exact() -> None:
     """Nothing drifts apart in 120 checkpoints under a delay that makes ticks fall anywhere."""
     scenario = as_scenario("compare").vary({"checkpoints": 120})
