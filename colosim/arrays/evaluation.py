@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from colosim.scenario.model import Scenario
 
 GROUPS: Final = 20
-"""So many ways through a design's code are followed, that of the most points first, and one more for
+"""So many ways through a design's code are followed, those of most points first, and one more for
 each 32 points: beyond that simulations are faster."""
 IMPOSSIBLE: Final = "values that cannot stand together"
 

@@ -66,7 +66,8 @@ class Values:
         if not count:
             return dict.fromkeys(("count", "mean", "p50", "p90", "p99", "max"), 0)
         ordered = np.sort(np.array(np.broadcast_arrays(*map(plain, self._values))), axis=0)
-        absent, which = np.int64(0), ()
+        absent: Any = np.int64(0)
+        which: tuple[Ints, ...] = ()
         if some(ordered[0] == NONE):
             absent, which = (ordered == NONE).sum(axis=0), (np.arange(ordered.shape[1]),)
             ordered = np.maximum(ordered, 0)

@@ -5,12 +5,14 @@ Keys are those of ``summary.json``, dotted (`colosim.trace.fields.SUMMARY`).
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from colosim.errors import ColosimError
 from colosim.scenario.document import Mapping, Scalar, marked
 from colosim.scenario.fields import MarkedReader, reject
 from colosim.scenario.units import (
@@ -67,7 +69,7 @@ _TEXT_CHARACTERS_MAX: Final = 200
 _MOST: Final = 10**21
 
 
-class BoundError(ValueError):
+class BoundError(ColosimError):
     """An expectation's key or bound is wrong; ``of_key`` tells which."""
 
     def __init__(self, message: str, *, of_key: bool = False) -> None:
@@ -90,6 +92,15 @@ class Bound:
         if value is None:
             return self.tests in {(("==", None),), (("==", "none"),)}
         return all(_OPERATORS[sign](value, bound) for sign, bound in self.tests)
+
+    def missed_by(self, value: float | str | None) -> float:
+        """Return by what share of it a value misses the bound: 0 if it does not."""
+        limit = self.tests[0][1]
+        if self.holds(value):
+            return 0.0
+        if not isinstance(value, int) or not isinstance(limit, int):
+            return math.inf
+        return abs(value - limit) / max(1, abs(limit))
 
     def __str__(self) -> str:
         """Return the bound as the scenario states it."""

@@ -84,6 +84,10 @@ class Point:
     values: tuple[Value, ...]
     settings: tuple[tuple[str, str], ...]
 
+    def __str__(self) -> str:
+        """Return the design and the settings."""
+        return ", ".join([self.design, *map("=".join, self.settings)])
+
 
 @dataclass(frozen=True)
 class Grid:

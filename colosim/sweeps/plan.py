@@ -8,30 +8,27 @@ which no other is better are tried under faults.
 from __future__ import annotations
 
 import operator
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import pandas as pd
 
-from colosim.executors.batches import run_all
 from colosim.scenario.bounds import Bound, parse_bound
 from colosim.sweeps.on_arrays import answered, rows_on_arrays
-from colosim.sweeps.points import KILLED, Failed, simulate_points
+from colosim.sweeps.points import Failed, simulate_all
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from colosim.executors.engines import Engine
     from colosim.scenario.model import Scenario
     from colosim.sweeps.axes import Value
     from colosim.sweeps.grid import Grid
     from colosim.sweeps.points import Row
 
-_OF_FAULTS = (
-    *("faults", "commands", "liveness", "manager"),
-    *("checkpoints", "warmup", "duration_ns", "horizon_ns", "patience_ns"),
-)
+_OF_FAULTS = ("faults", "commands", "liveness", "manager", "checkpoints", "warmup", "duration_ns",
+    "horizon_ns", "patience_ns")  # fmt: skip
 """What a point takes over from the scenario whose faults it is tried under."""
 
 
@@ -41,32 +38,24 @@ class Need(NamedTuple):
     key: str
     bound: Bound
 
-    @property
-    def is_ranked(self) -> bool:
-        """Whether one value is better than another, beyond that it is in bounds."""
-        return self.bound.tests[0][0][0] in "<>"
+    @classmethod
+    def read(cls, text: str) -> Need:
+        """Read one such as ``pause_ns.p99 < 50 ms``.
 
-    def missed_by(self, value: Value) -> float:
-        """Return by what share of the bound a value misses it: 0 if it does not."""
-        if isinstance(value, bool):
-            value = "yes" if value else "no"
-        limit = self.bound.tests[0][1]
-        if self.bound.holds(value):
-            return 0.0
-        if not isinstance(value, int) or not isinstance(limit, int):
-            return float("inf")
-        return abs(value - limit) / max(1, abs(limit))
+        :raises BoundError: if it is none.
+        """
+        key, _, bound = text.strip().partition(" ")
+        return cls(key, parse_bound(key, bound))
 
     def cost(self, value: Value) -> float:
-        """Return a number that is less the better a value is."""
-        if not self.is_ranked or not isinstance(value, int):
-            return self.missed_by(value)
-        return -value if self.bound.tests[0][0].startswith(">") else value
+        """Return a number that is less the better a value is; of words, what meets the bound."""
+        sign = {"<": 1, ">": -1}.get(self.bound.tests[0][0][0], 0)
+        return sign * value if sign and isinstance(value, int) else self.bound.missed_by(value)
 
 
 Found: TypeAlias = "dict[int, dict[Need, Value]]"
 """Of each point, by its first run, the worst over its seeds of each need."""
-VERDICT = Need("verdict", parse_bound("verdict", "completed"))
+_VERDICT = Need.read("verdict completed")
 
 
 def plan(
@@ -91,23 +80,19 @@ def plan(
     wants = [*needs, best]
     quick = [want for want in wants if answered(want.key)]
     found, refused = _worst(grid, engine, range(0, len(grid), len(grid.seeds)), quick)
-    met = _meeting(found, [need for need in needs if need in quick])
+    met = _meeting(found, needs)
     if spread or len(quick) < len(wants):
-        if spread:
-            grid = replace(grid, scenario=grid.scenario.vary({"spread": "measured"}))
-        left, _ = _worst(grid, engine, met, wants)
-        found |= left
-        met = _meeting(left, needs)
-    by_design = {
-        name: [one for one in met if grid.point(one).design == name] for name in grid.designs
-    }
-    held = front = [one for own in by_design.values() for one in _front(found, own, wants)]
+        more = {"spread": "measured"} if spread else {}
+        left, _ = _worst(replace(grid, scenario=grid.scenario.vary(more)), engine, met, wants)
+        found, met = found | left, _meeting(left, needs)
+    own = [[run for run in met if grid.point(run).design == design] for design in grid.designs]
+    held = front = [run for points in own for run in _front(found, points, wants)]
     verdicts: dict[str, dict[int, Value]] = {}
     for name, (scenario, its) in under.items():
         taken = {key: getattr(scenario, key) for key in _OF_FAULTS}
         struck = replace(grid, scenario=grid.scenario.model_copy(update=taken))
-        tried, _ = _worst(struck, engine, held, [*its, VERDICT])
-        verdicts[name] = {run: row[VERDICT] for run, row in tried.items()}
+        tried, _ = _worst(struck, engine, held, [*its, _VERDICT])
+        verdicts[name] = {run: row[_VERDICT] for run, row in tried.items()}
         held = _meeting(tried, its)
     marks = {"meets": met, "front": front, "chosen": _front(found, held, wants)}
     rows = [
@@ -124,53 +109,51 @@ def _worst(
     grid: Grid, engine: Engine, points: Iterable[int], wants: Sequence[Need]
 ) -> tuple[Found, Counter[str]]:
     """Return the worst of each point, all of whose runs came to an end, and what was refused."""
-    firsts, seeds = [*points], range(len(grid.seeds))
-    runs = [first + seed for first in firsts for seed in seeds]
-    rows: dict[int, Row] = {}
-    refused = Counter[str]()
-    if all(answered(want.key) for want in wants):
-        rows, refused = rows_on_arrays(grid, runs)
+    runs = {first: range(first, first + len(grid.seeds)) for first in points}
+    every = [run for own in runs.values() for run in own]
+    is_quick = all(answered(want.key) for want in wants)
+    rows, refused = rows_on_arrays(grid, every if is_quick else ())
 
     def finished(numbers: Sequence[int], outcomes: Sequence[Row | Failed]) -> bool:
         pairs = zip(numbers, outcomes, strict=True)
         rows.update((number, row) for number, row in pairs if not isinstance(row, Failed))
         return True
 
-    work = partial(simulate_points, grid, grid.source_digest)
-    left = [run for run in runs if run not in rows]
-    run_all(engine, work, left, finished=finished, to_blame=lambda _: KILLED)
+    simulate_all(grid, engine, [run for run in every if run not in rows], finished)
     return {
         first: {
-            want: max((rows[first + seed].get(want.key) for seed in seeds), key=want.cost)
-            for want in wants
+            want: max((rows[run].get(want.key) for run in own), key=want.cost) for want in wants
         }
-        for first in firsts
-        if all(first + seed in rows for seed in seeds)
+        for first, own in runs.items()
+        if rows.keys() >= {*own}
     }, refused
 
 
 def _meeting(found: Found, needs: Sequence[Need]) -> list[int]:
-    return [run for run, row in found.items() if not any(n.missed_by(row[n]) for n in needs)]
+    """Return the points that meet what is known of them."""
+    return [
+        point
+        for point, row in found.items()
+        if all(need.bound.holds(row[need]) for need in needs if need in row)
+    ]
 
 
 def _front(found: Found, points: Iterable[int], wants: Sequence[Need]) -> list[int]:
     """Return the points to which no other is better in one key and as good in all."""
-    ranked = [want for want in wants if want.is_ranked]
-    costs = {point: [want.cost(found[point][want]) for want in ranked] for point in points}
+    costs = {point: [want.cost(found[point][want]) for want in wants] for point in points}
     front: list[int] = []
-    # Whoever is better comes before.
-    for point in sorted(costs, key=lambda one: costs[one]):
+    for point in sorted(costs, key=lambda one: costs[one]):  # whoever is better comes before
         better = (costs[one] for one in front if costs[one] != costs[point])
         if not any(all(map(operator.le, other, costs[point])) for other in better):
             front.append(point)
     return sorted(front)
 
 
-def nearest_miss(table: pd.DataFrame, needs: Sequence[Need]) -> tuple[int, Need, Value] | None:
-    """Return the point that misses its worst need by the least, that need, and its value."""
-    misses = []
+def nearest_miss(table: pd.DataFrame, needs: Sequence[Need]) -> tuple[float, Need, int]:
+    """Return the worst miss of the point of a table whose worst is least: by how much, of what."""
+    worst: list[tuple[float, Need, int]] = []
     for run, row in zip(table.index.tolist(), table.astype(object).to_dict("records"), strict=True):
-        known = [(need, row[need.key]) for need in needs if pd.notna(row[need.key])]
-        by, place = max((need.missed_by(value), -at) for at, (need, value) in enumerate(known))
-        misses.append((by, run, *known[-place]))
-    return min(misses, key=operator.itemgetter(0))[1:] if misses else None
+        known = [need for need in needs if pd.notna(row[need.key])]
+        misses = ((need.bound.missed_by(row[need.key]), need, run) for need in known)
+        worst.append(max(misses, key=operator.itemgetter(0)))
+    return min(worst, key=operator.itemgetter(0))

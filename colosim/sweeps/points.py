@@ -7,14 +7,17 @@ arrays, say) may stand in for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from colosim.errors import ColosimError, ScenarioError
+from colosim.executors.batches import run_all
 from colosim.runs.run import simulate
 
 if TYPE_CHECKING:
+    from colosim.executors.engines import Engine
     from colosim.scenario.model import Scenario
     from colosim.sweeps.axes import Value
     from colosim.sweeps.grid import Grid
@@ -66,6 +69,17 @@ def simulate_points(grid: Grid, source: str, numbers: Sequence[int]) -> list[Row
         else:
             found.append({key: value for key, value in _flat(summary) if key not in _IN_EVERY_ROW})
     return found
+
+
+def simulate_all(
+    grid: Grid,
+    engine: Engine,
+    numbers: Iterable[int],
+    finished: Callable[[Sequence[int], Sequence[Row | Failed]], bool],
+) -> None:
+    """Simulate runs in batches; `finished` is given each, and says whether to go on."""
+    work = partial(simulate_points, grid, grid.source_digest)
+    run_all(engine, work, numbers, finished=finished, to_blame=lambda _: KILLED)
 
 
 def _flat(summary: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Value]]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from itertools import islice
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from colosim.executors.batches import run_all
 from colosim.executors.engines import INLINE, opened
 from colosim.sweeps.grid import grid_of
 from colosim.sweeps.on_arrays import only_simulated, rows_on_arrays
-from colosim.sweeps.points import KILLED, Failed, simulate_points
+from colosim.sweeps.points import Failed, simulate_all, simulate_points
 from colosim.sweeps.store import Store
 
 if TYPE_CHECKING:
@@ -110,7 +108,6 @@ def run_sweep(
     :param progress: called after each batch.
     :raises WriteError: if results cannot be written; those that were stay.
     """
-    grid = store.grid
     store.begin()
 
     def finished(numbers: Sequence[int], outcomes: Sequence[Row | Failed]) -> bool:
@@ -121,13 +118,8 @@ def run_sweep(
         return not (failed and stop_at_first_failure)
 
     try:
-        run_all(
-            engine,
-            partial(simulate_points, grid, grid.source_digest),
-            sorted(store.failed) if retry_failed else store.unfinished(),
-            finished=finished,
-            to_blame=lambda _number: KILLED,
-        )
+        runs = sorted(store.failed) if retry_failed else store.unfinished()
+        simulate_all(store.grid, engine, runs, finished)
     finally:
         table = store.merge()
     return table

@@ -135,7 +135,8 @@ def test_a_guest_that_dirties_at_a_rate_is_exact(pattern: str) -> None:
 
 def test_a_hold_that_ends_in_another_checkpoint_at_some_points_is_exact() -> None:
     """A secondary that loads as the next checkpoint begins counts there, after it in none."""
-    scenario = as_scenario("compare").vary({"checkpoints": 4, "guest.dirty.pages": 20_000})
+    presets = {"network.preset": "10gbe", "hosts.preset": "kvm-xeon"}
+    scenario = as_scenario("compare").vary({"checkpoints": 4, "guest.dirty.pages": 9999, **presets})
     points: list[dict[str, object]] = [{"checkpoint_delay": at} for at in (0, 10**7, 3 * 10**8)]
     holds([compare(scenario, points, "remus")], accepted=3)
 
