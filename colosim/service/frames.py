@@ -18,6 +18,8 @@ import numpy as np
 from colosim.service.comparison import NEVER
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from colosim.scenario.service import Output
     from colosim.service.draws import Times
     from colosim.service.requests import Requests
@@ -38,13 +40,14 @@ class Frames:
         self,
         requests: Requests,
         which: slice,
+        connections: int,
         mine: Times,
         theirs: Times,
         taken: int,
         surplus: list[Frame],
         drifted: int,
     ) -> None:
-        self._requests, self._which = requests, which
+        self._requests, self._which, self._connections = requests, which, connections
         self.mine, self.theirs = mine, theirs
         self.surplus, self._taken, self._drifted = surplus, taken, drifted
         self.leaves = np.maximum(mine, theirs)
@@ -56,11 +59,9 @@ class Frames:
         other[int(other.searchsorted(theirs_ns, "right")) :] = NEVER
         surplus = [frame for frame in self.surplus if frame[0] <= theirs_ns]
         parts = (own, other, self._taken, surplus, self._drifted)
-        return Frames(self._requests, self._which, *parts)
+        return Frames(self._requests, self._which, self._connections, *parts)
 
-    def first_odd(
-        self, limits: Output, connections: int, until_ns: int, *, newest_first: bool
-    ) -> tuple[int, bool]:
+    def first_odd(self, limits: Output, until_ns: int, *, newest_first: bool) -> tuple[int, bool]:
         """Return from when on they must be compared one by one, and if that notifies at once."""
         mine, theirs, leaves = self.mine, self.theirs, self.leaves
         differs = self._requests.differs[self._which]
@@ -72,8 +73,8 @@ class Frames:
         differing = min(differing, self._drifted)
         if differing < count:
             asks = leaves.item(differing)
-        if newest_first and count > connections:
-            later, earlier = self._apart(connections, 1)
+        if newest_first and count > self._connections:
+            later, earlier = self._apart(1)
             before = theirs[earlier]
             swapped = mine[later] <= before
             if swapped[swapped.argmax()]:
@@ -87,8 +88,32 @@ class Frames:
             old = (leaves - came > limits.timeout_ns) & (came < old_ns)
             if old.any():
                 rest = min(rest, int(came[old].min()) + limits.timeout_ns)
-        rest = min(rest, self._full(max(0, limits.queue - len(self.surplus)), connections))
+        rest = min(rest, self._full(max(0, limits.queue - len(self.surplus))))
         return min(asks, rest), asks < rest
+
+    def suspects(self, limits: Output, *, newest_first: bool) -> NDArray[np.bool_] | None:
+        """Return which may be out of order, if there is no surplus; None if connections take no turns.
+
+        They are so no earlier than the request comes.
+        """
+        if not self._takes_turns:
+            return None
+        mine, theirs = self.mine, self.theirs
+        found = self._requests.differs[self._which] | (abs(theirs - mine) > limits.timeout_ns)
+        for steps in (1, limits.queue + 1):
+            later, earlier = self._apart(steps)
+            if steps > 1 or newest_first:
+                found[later] |= mine[later] <= theirs[earlier]
+            if steps > 1:
+                found[later] |= theirs[later] <= mine[earlier]
+        return found
+
+    @property
+    def _takes_turns(self) -> bool:
+        """Whether the connections are used in turn, none left out."""
+        number = self._requests.number[self._which]
+        in_turn = len(number) == 0 or int(number[-1]) - int(number[0]) == len(number) - 1
+        return in_turn or self._connections == 1
 
     def _meets_surplus(self) -> int:
         """Return when a frame of the primary meets the surplus, which waits, before its copy."""
@@ -98,11 +123,11 @@ class Frames:
             return begins
         return int(np.min(mine[ahead & (mine >= begins)], initial=NEVER))
 
-    def _full(self, full: int, connections: int) -> int:
+    def _full(self, full: int) -> int:
         """Return when more than so many frames of a side wait on a connection."""
         found = NEVER
         if len(self.mine) > full + 1:
-            later, earlier = self._apart(connections, full + 1)
+            later, earlier = self._apart(full + 1)
             for ones, others, tie in ((self.mine, self.theirs, 0), (self.theirs, self.mine, 1)):
                 # It comes before its `full` + 1st predecessor has left, so that many wait.
                 comes = ones[later]
@@ -110,12 +135,12 @@ class Frames:
                 found = min(found, int(np.min(comes[waits], initial=NEVER)))
         return found
 
-    def _apart(self, connections: int, steps: int) -> tuple[Times | slice, Times | slice]:
+    def _apart(self, steps: int) -> tuple[Times | slice, Times | slice]:
         """Return which requests come so many behind which others of their connection."""
         number = self._requests.number[self._which]
         connection, count = self._requests.connection[self._which], len(number)
-        if connections == 1 or int(number[-1]) - int(number[0]) == count - 1:
-            steps *= connections  # which are used in turn
+        if self._takes_turns:
+            steps *= self._connections  # which are used in turn
             return slice(steps, None), slice(max(0, count - steps))
         order = np.argsort(connection, kind="stable")
         later, earlier = order[steps:], order[:-steps]

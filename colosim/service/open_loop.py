@@ -1,7 +1,8 @@
 """Clients that send whether or not they are answered, an epoch at a time as arrays.
 
-Both guests serve one request after the other, so each epoch is a cumulative maximum; so is the
-comparison, as long as both sides' frames come in the same order (`colosim.service.frames`).
+When guests have done requests, and what leaves in order, is known ahead for all that are drawn; an
+epoch changes what its stop has delayed (`colosim.service.server`), and goes frame by frame from
+where the frames of both sides are out of order (`colosim.service.frames`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from colosim.service.arrivals import BLOCK, FAR_NS, Arrivals
 from colosim.service.comparison import MISMATCH, NEVER
 from colosim.service.frames import Frame, Frames
 from colosim.service.requests import Planned, Requests, no_requests
-from colosim.service.server import Fifo, paced
-from colosim.service.workload import TAP_FRAMES, Workload
+from colosim.service.server import Server, paced
+from colosim.service.workload import SLOW, TAP_FRAMES, Workload
 
 if TYPE_CHECKING:
     from colosim.service.draws import Times
@@ -31,12 +32,13 @@ class OpenLoop(Workload):
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
         super().__init__(settings, on_answers)
         self._arrivals = Arrivals(settings)
-        self._planned = Planned(self._block, self._of_copies)
         self._taken = 0
         """How many the primary's guest had at its last stop."""
         self._again: list[tuple[int, int, int, int]] = []
         """What the secondary executes once more: when the copy came, what it takes, of which
         request and connection."""
+        self._surplus: list[Frame] = []
+        """Its answers to that."""
         self._held = no_requests()
         self._held_ns = np.zeros(0, np.int64)
         """Done, and to leave when the pair lets them; those that do not come from a flush not
@@ -46,13 +48,12 @@ class OpenLoop(Workload):
         self._epoch_ns = 10**7
         self._free_ns = 0
         """When the primary's guest is free to serve what is open."""
-        self._served_ns = -1
-        """Up to when requests have come of which this is known:"""
-        self._done = self._held_ns
-        self._frames: Frames | None = None
+        self._planned = Planned(self._block, self._foresee)
+        self._served_ns, self._end = -1, 0
+        """Up to when it is known how requests are served if nothing stops the guests, and behind
+        which one those end."""
         self._odd_ns: int | None = None
-        """When the primary's guest has done them, the frames of both, and from when on those are
-        out of order, if nothing stops the guests."""
+        """From when on frames are out of order then, as far as that is known."""
 
     # ---- requests ------------------------------------------------------------------------------
 
@@ -70,87 +71,112 @@ class OpenLoop(Workload):
             np.zeros(BLOCK, np.int64),
         )
 
-    def _of_copies(self, requests: Requests) -> Fifo:
-        came, work = requests.arrived + self.mirror_ns, requests.whole + self.later_ns
-        return Fifo(came, work, self.echo_ns)
+    def _foresee(self, requests: Requests) -> None:
+        """Find out when these are served, and what is out of order, if nothing ever stops."""
+        self._served_ns, self._delayed, self._foreseen = -1, -1, self.mode
+        self._mine = Server(requests.arrived + self.hop_ns, requests.work, self.pace_ns)
+        self._leaves = self._mine.done
+        if self.mode == COMPARED:
+            came = requests.arrived + (self.mirror_ns + self.echo_ns)
+            self._theirs = Server(came, requests.whole + self.later_ns, self.pace_ns)
+            frames = self._frames(requests, slice(0, len(requests)))
+            self._leaves = frames.leaves
+            self._suspects = frames.suspects(self.settings.output, newest_first=self.newest_first)
+
+    def _frames(self, requests: Requests, which: slice) -> Frames:
+        """Return the frames of some of them; they must not be changed."""
+        mine, theirs = self._mine.done[which], self._theirs.done[which]
+        drifted = len(mine)
+        if self.drifted_ns < NEVER:
+            drifted = int(mine.searchsorted(self.drifted_ns + self.hop_ns))
+        connections = self.settings.service.connections
+        return Frames(
+            requests, which, connections, mine, theirs, self._taken, self._surplus, drifted
+        )
 
     # ---- serving -------------------------------------------------------------------------------
 
     def _serve(self, until_ns: int) -> None:
         """Find out when what comes up to `until_ns` is served, if nothing stops the guests."""
-        planned, self._served_ns = self._planned, until_ns
-        end, free_ns = planned.came(until_ns), max(self._free_ns, self.run_ns)
-        which = slice(planned.first, end)
-        if self.pace_ns is None:
-            self._done = planned.primary.done(which.start, end, free_ns)
-        else:
-            came = np.maximum(planned.all.arrived[which], self.run_ns)
-            self._done = paced(came, planned.all.work[which], free_ns, self.pace_ns)
+        planned, hop_ns = self._planned, self.hop_ns
+        self._end, first = planned.came(until_ns), planned.first
+        self._served_ns = until_ns
+        if self._delayed >= 0 or first == len(planned.all):
+            return
+        begin_ns = max(self._free_ns, self.run_ns) + hop_ns
+        self._delayed = self._go_on(self._mine, first, begin_ns, begin_ns)
         if self.mode == COMPARED:
-            theirs, surplus = self._serve_copies(which.start, end)
-            drifted = len(theirs)
-            if self.drifted_ns < NEVER:
-                drifted = int(self._done.searchsorted(self.drifted_ns))
-            mine = self._done + self.hop_ns
-            self._frames = Frames(planned.all, which, mine, theirs, self._taken, surplus, drifted)
+            self._delayed = max(self._delayed, self._serve_copies(first))
+            p = slice(first, self._delayed)
+            np.maximum(self._mine.done[p], self._theirs.done[p], out=self._leaves[p])
 
-    def _serve_copies(self, first: int, end: int) -> tuple[Times, list[Frame]]:
-        """Return when the secondary's answers come, and those to what it executes once more.
+    def _go_on(self, server: Server, first: int, begin_ns: int, free_ns: int) -> int:
+        """Let a guest go on with `first` as it is free; return up to where times have changed.
+
+        `begin_ns`: when it can begin with those that waited for the resume.
+        """
+        if self.pace_ns is None:
+            return server.delay(first, max(begin_ns, free_ns) + server.work.item(first))
+        waited = max(first, _up_to(self._planned.all.arrived, self.run_ns))
+        return server.delay(first, free_ns, server.work[first:waited] + begin_ns)
+
+    def _serve_copies(self, first: int) -> int:
+        """Find out when the secondary's answers come, and those to what it executes once more.
 
         It first goes on with what was in the state, then takes the copies that came while it was
         stopped and are in the state already, then what has come since: the first request of the
         pause was mirrored at once, the others as the primary's guest ran.
         """
         echo_ns, run, requests = self.echo_ns, self.run_ns, self._planned.all
-        frames = np.empty(end - first, np.int64)
-        surplus: list[Frame] = []
+        theirs, end = self._theirs.done, len(requests)
+        self._surplus = []
         self.start_copies()
         slow, taken = self.slow, first + self._taken
-        at = taken
-        for index, work in enumerate(memoryview(requests.work[first:taken])):  # type: ignore[arg-type]
-            done = self.execute_copy(self.secondary_run_ns, work)
-            frames[index] = done + echo_ns
-            if done > self._served_ns:
-                frames[index + 1 :] = NEVER
-                return frames, surplus
+        at = first
+        while at < min(taken, first + SLOW):
+            theirs[at] = self.execute_copy(self.secondary_run_ns, requests.work.item(at)) + echo_ns
+            at += 1
+        if at < taken:
+            theirs[at:taken] = self._execute_loaded(requests.work[at:taken]) + echo_ns
+            at = taken
         for came_ns, work, number, connection in self._again:
             done = self.execute_copy(came_ns, work)
             if self.newest_first:  # bytes that were compared before are freed
-                surplus.append((done + echo_ns, number, connection, 1))
+                self._surplus.append((done + echo_ns, number, connection, 1))
         while at < end:
             came_ns = requests.arrived.item(at)
             if self.copies >= slow and (at > taken or came_ns > run):
                 break
             if at > taken:
                 came_ns = max(came_ns, run)
-            done = self.execute_copy(came_ns + self.mirror_ns, requests.whole.item(at))
-            frames[at - first] = done + echo_ns
+            theirs[at] = (
+                self.execute_copy(came_ns + self.mirror_ns, requests.whole.item(at)) + echo_ns
+            )
             at += 1
-        if at < end:
-            self._serve_rest(at, end, frames[at - first :])
-        return frames, surplus
+        if at == end:
+            return end
+        begin_ns, free_ns = run + self.mirror_ns + echo_ns, self.copies_free_ns + echo_ns
+        return self._go_on(self._theirs, at, begin_ns, free_ns)
 
-    def _serve_rest(self, at: int, end: int, frames: Times) -> None:
-        """Fill in when the secondary's answers come to requests that it serves like any."""
-        requests, run, free_ns = self._planned.all, self.run_ns, self.copies_free_ns
-        if self.pace_ns is not None:
-            came = np.maximum(requests.arrived[at:end], run) + self.mirror_ns
-            np.maximum(came, self.secondary_run_ns, out=came)
-            whole = requests.whole[at:end] + self.later_ns
-            frames[:] = paced(came, whole, free_ns, self.pace_ns) + self.echo_ns
-            return
-        if requests.arrived.item(at) <= run:
-            free_ns = max(free_ns, run + self.mirror_ns)
-        self._planned.copies.done(at, end, free_ns, out=frames)
+    def _execute_loaded(self, work: Times) -> Times:
+        """Return when the secondary has done its next requests, which were in the state, too."""
+        takes, free_ns, pace_ns = work + self.later_ns, self.copies_free_ns, self.pace_ns
+        if pace_ns is None:
+            done = takes.cumsum() + free_ns
+        else:
+            done = paced(takes + self.secondary_run_ns, free_ns, pace_ns)
+        self.copies += len(done)
+        self.copies_free_ns = done.item(-1) + (pace_ns or 0)
+        return done
 
     def copies_by(self, at_ns: int) -> int:
         """Return how many requests this epoch has mirrored up to then."""
-        planned, self._served_ns = self._planned, -1
+        planned = self._planned
         return max(0, planned.came(at_ns) - planned.first - self._taken)
 
     def copy_at(self, index: int) -> int | None:
         """Return when this epoch mirrors its request `index`, None if that is not known to come."""
-        planned, self._served_ns = self._planned, -1
+        planned = self._planned
         planned.came(FAR_NS - 1, self._taken + index + 1)
         arrived = planned.all.arrived.item(planned.first + self._taken + index)
         return None if arrived >= FAR_NS else max(self.run_ns, arrived)
@@ -167,16 +193,18 @@ class OpenLoop(Workload):
             step *= 2
             # The guests stop a little after that, and what is served up to there is used again.
             self._serve(horizon + (horizon - self.run_ns) // 8)
-            frames = self._frames
-            assert frames is not None  # noqa: S101 - where answers are compared
-            if self.mute_ns is not None:
-                frames = frames.up_to(len(frames.mine), self.mute_ns + self.echo_ns)
-            odd_ns, notifies = self._first_odd(frames, self._served_ns)
+            frames, odd_ns, notifies = None, NEVER, False
+            if self._may_be_odd():
+                frames = self._frames(self._planned.all, slice(self._planned.first, self._end))
+                if self.mute_ns is not None:
+                    frames = frames.up_to(len(frames.mine), self.mute_ns + self.echo_ns)
+                odd_ns, notifies = self._first_odd(frames, self._served_ns)
             self._odd_ns = odd_ns if self.mute_ns is None else None
             if odd_ns > horizon:
                 continue
             if notifies:
                 return odd_ns, MISMATCH
+            assert frames is not None  # noqa: S101 - something is out of order in them
             self._one_by_one(frames, odd_ns, horizon, first=True)
             notified = self.comparison.notified
             if notified and notified[0][0] <= horizon:
@@ -192,9 +220,36 @@ class OpenLoop(Workload):
         takes_ns = 4 * planned.whole.item(index) + self.mirror_ns + self.echo_ns + self.first_ns
         return max(0, planned.arrived.item(index) - self.run_ns) + takes_ns
 
+    def _may_be_odd(self) -> bool:
+        """Return whether a frame may be out of order, of requests of which it is known how they go.
+
+        None is of a request that goes as foreseen if none was foreseen to be; this looks at the
+        others, and is sure only if it says no.
+        """
+        first, end, suspects = self._planned.first, self._end, self._suspects
+        if suspects is None or self._surplus or self.mute_ns is not None or self.drifted_ns < NEVER:
+            return True
+        delayed = min(self._delayed, end)
+        if first < end and suspects[first + suspects[first:end].argmax()]:
+            return True
+        if first >= delayed:
+            return False
+        mine, theirs, output = self._mine.done, self._theirs.done, self.settings.output
+        begun_ns = min(mine.item(first), theirs.item(first))
+        mine_ns, theirs_ns = mine.item(delayed - 1), theirs.item(delayed - 1)
+        if max(mine_ns, theirs_ns) - begun_ns > output.timeout_ns:
+            return True
+        connections = self.settings.service.connections
+        full = first + (output.queue + 1) * connections
+        if full < end and (mine.item(full) <= theirs_ns or theirs.item(full) <= mine_ns):
+            return True
+        if not self.newest_first:
+            return False
+        following = mine[first + connections : min(delayed + connections, end)]
+        return bool((following <= theirs[first : first + len(following)]).any())
+
     def _first_odd(self, frames: Frames, until_ns: int) -> tuple[int, bool]:
-        output, connections = self.settings.output, self.settings.service.connections
-        return frames.first_odd(output, connections, until_ns, newest_first=self.newest_first)
+        return frames.first_odd(self.settings.output, until_ns, newest_first=self.newest_first)
 
     def _one_by_one(
         self,
@@ -226,31 +281,28 @@ class OpenLoop(Workload):
         if not (first and comparison.notified):
             comparison.scan(last_ns, until_ns)
 
-    def _leaves(self, done: int) -> Times:
+    def _left(self, done: int) -> Times:
         """Return when the first answers leave the comparison up to the stop, `NEVER` if not.
 
         Up to the last of the secondary's frames the stops change nothing of what was found before.
         """
-        frames, output, stop = self._frames, self.settings.output, self.stop_ns
-        assert frames is not None  # noqa: S101 - where answers are compared
+        output, stop, first = self.settings.output, self.stop_ns, self._planned.first
         last_ns, odd_ns = self.secondary_stop_ns + self.echo_ns, self._odd_ns
-        came = _up_to(frames.theirs[:done], last_ns)
+        came = _up_to(self._theirs.done[first : first + done], last_ns)
+        if odd_ns is not None and odd_ns > max(last_ns, stop + self.hop_ns) and not self._surplus:
+            waits_ns = stop - self._mine.done.item(first + came) if came < done else 0
+            if done - came <= output.queue and waits_ns <= output.timeout_ns:
+                leaves = self._leaves[first : first + done]
+                leaves[came:] = NEVER
+                return leaves
+        frames = self._frames(self._planned.all, slice(first, self._end))
         if odd_ns is None or odd_ns > min(last_ns, stop + self.hop_ns):
-            waits_ns = stop - frames.mine.item(came) if came < done else 0
-            waits = done - came > output.queue or waits_ns > output.timeout_ns
-            known = odd_ns is not None and odd_ns > max(last_ns, stop + self.hop_ns)
-            if known and not frames.surplus and not waits:
-                odd_ns = NEVER
-            else:
-                frames = frames.up_to(done, last_ns)
-                odd_ns = self._first_odd(frames, stop)[0]
+            frames = frames.up_to(done, last_ns)
+            odd_ns = self._first_odd(frames, stop)[0]
         if odd_ns < NEVER:
             self._one_by_one(frames, odd_ns, stop, (done, last_ns), first=False)
             return frames.left(odd_ns, self.comparison.released)[:done]
-        leaves = frames.leaves[:done]
-        if came < done:
-            leaves[came:] = NEVER
-        return leaves
+        return frames.leaves[:done]
 
     # ---- stop, commit, begin -------------------------------------------------------------------
 
@@ -261,12 +313,13 @@ class OpenLoop(Workload):
             end = planned.came(self.stop_ns, self.part)
             if end - planned.first < self.part:
                 return
-            end = planned.first + self.part
-            done = planned.primary.done(planned.first, end, max(self._free_ns, self.run_ns))
-            if int(done[-1]) > self.stop_ns:
+            self._serve(self.run_ns)
+            which = slice(planned.first, planned.first + self.part)
+            done = self._leaves[which]
+            if done.item(-1) > self.stop_ns:
                 return
-            self.answer(planned.all, slice(planned.first, end), done)
-            self._free_ns, planned.first = int(done[-1]), end
+            self.answer(planned.all, which, done)
+            self._free_ns, planned.first = done.item(-1), which.stop
 
     def _stop(self) -> None:
         stop, planned = self.stop_ns, self._planned
@@ -277,9 +330,10 @@ class OpenLoop(Workload):
             self._odd_ns = None
         self._epoch_ns = max(1, stop - self.run_ns)
         first, came = planned.first, planned.came(stop)
-        done = int(self._done.searchsorted(stop, "right"))
+        mine = self._mine.done[first : self._end]
+        done = _up_to(mine, stop + self.hop_ns)
         if self.mode == COMPARED:
-            leaves = self._leaves(done)
+            leaves = self._left(done)
             if self.comparison.dropped:
                 lost = planned.all.number[first:came].searchsorted(self.comparison.dropped)
                 leaves[lost] = -1
@@ -292,12 +346,12 @@ class OpenLoop(Workload):
             fresh, through = done - self._met_open, np.zeros(done, np.int64)
             self._hold(planned.all.where(slice(first, first + done)), through, fresh)
         else:
-            self._send_out(first, self.tick_after(self._done[:done]))
+            self._send_out(first, self.tick_after(mine[:done]))
         planned.first += done
         self._met_open = max(0, self._met_open - done)
         self._taken = came - planned.first
         if self._taken:
-            self._leave_undone(slice(planned.first, came), self._done.item(done))
+            self._leave_undone(slice(planned.first, came), mine.item(done) - self.hop_ns)
         if self.mode == COMPARED and self.stream.tail_ns:
             flushed = planned.all.connection[first : planned.first][leaves == NEVER]
             self.flushed = flushed.tolist()
@@ -350,11 +404,13 @@ class OpenLoop(Workload):
     def _go_out_of_step(self) -> None:
         planned, first = self._planned.all, self._planned.first
         taken = slice(first, first + self._taken)
-        planned.differs[taken] |= self.stream.under_way(planned.work[taken])
+        differing = [first + np.flatnonzero(self.stream.under_way(planned.work[taken]))]
         for connection in self.stream.out_of_step(self.flushed):
             later = np.flatnonzero(planned.connection[first:] == connection)
-            if len(later):
-                planned.differs[first + later[0]] = True
+            differing.append(first + later[:1])
+        for flags in (planned.differs, self._suspects):
+            if flags is not None:
+                flags[np.concatenate(differing)] = True
 
     def _note_replays(self, begin: int, came: int) -> None:
         """Note which copies came to the stopped secondary, their requests in the state already.
@@ -394,7 +450,9 @@ class OpenLoop(Workload):
 
     def _begin(self) -> None:
         run, planned = self.run_ns, self._planned
-        self._served_ns, self._free_ns = -1, run
+        self._served_ns, self._delayed, self._free_ns = -1, -1, run
+        if self._foreseen != self.mode:
+            planned.renew()
         keeps = self._taken + 1 + TAP_FRAMES
         came = planned.came(run, keeps + self.part)
         while came - planned.first > keeps:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from colosim.service.comparison import NEVER
-from colosim.service.server import Fifo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,8 +75,9 @@ def no_requests() -> Requests:
 class Planned:
     """The requests of an open loop that are not done, and those to come."""
 
-    def __init__(self, draw: Callable[[], Requests], of_copies: Callable[[Requests], Fifo]) -> None:
-        self._draw, self._of_copies = draw, of_copies
+    def __init__(self, draw: Callable[[], Requests], foresee: Callable[[Requests], None]) -> None:
+        """`foresee`: is told of the requests whenever they are others."""
+        self._draw, self._foresee = draw, foresee
         self._last_ns = -1
         self._set(no_requests())
 
@@ -86,8 +86,11 @@ class Planned:
         self._known = (-1, 0)
         self.first = 0
         """The first that is not done; those before it go when more are drawn."""
-        self.primary = Fifo(requests.arrived, requests.work)
-        self.copies = self._of_copies(requests)
+        self._foresee(requests)
+
+    def renew(self) -> None:
+        """Foresee anew what becomes of them."""
+        self._set(self.all.where(slice(self.first, None)))
 
     def came(self, until_ns: int, most: int = NEVER) -> int:
         """Return behind which one those end that come up to `until_ns`; draw them if need be.

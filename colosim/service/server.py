@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -10,44 +10,70 @@ if TYPE_CHECKING:
     from colosim.service.draws import Times
 
 
-class Fifo:
-    """One request after the other: what it takes to serve any of them in a row, summed up once.
+NOTHING: Final = np.zeros(0, np.int64)
 
-    Request i is done at ``sums[i] + max(base, slack[j] for j up to i)``, where a request's slack is
-    when it comes less what those before it take, and the base is when the server is free less that.
+
+class Server:
+    """A guest that nothing stops, and what a stop changes of that.
+
+    Request i is done at ``sums[i] + max(slack[j] for j up to i)``.  One after the other, the sum is
+    what requests up to i take, and the slack is when it comes less what those before it take.  All
+    at once, but in order and at least `pace_ns` apart, the sum is i times that, and the slack is
+    when it is done if it is alone, less that.
+
+    What a stop delays ends with a request that finds the guest free: only up to there times change.
     """
 
-    def __init__(self, came: Times, work: Times, after_ns: int = 0) -> None:
-        self._work = work
-        self._sums = work.cumsum()
-        self._slack = came - self._sums
-        self._slack += work
-        self._sums_after = self._sums + after_ns if after_ns else self._sums
+    def __init__(self, came: Times, work: Times, pace_ns: int | None) -> None:
+        self.work, self._pace_ns = work, pace_ns or 0
+        if pace_ns is None:
+            self._sums = work.cumsum()
+            self._slack = came - self._sums
+            self._slack += work
+        else:
+            self._sums = np.arange(len(came), dtype=np.int64) * pace_ns
+            self._slack = came + work
+            self._slack -= self._sums
+        self._highest = np.maximum.accumulate(self._slack)
+        self.done = self._highest + self._sums
+        """When each is done."""
+        self._changed = 0
 
-    def done(self, first: int, end: int, free_ns: int, out: Times | None = None) -> Times:
-        """Return when each is done of those from `first` to `end`, begun not before `free_ns`.
+    def delay(self, first: int, least_ns: int, ready: Times = NOTHING) -> int:
+        """Let `first` be done no earlier than that, and those behind it no earlier than they can.
 
-        As seen `after_ns` later.
-        The work of `first` may have shrunk since, by no more than has passed since it came.
+        `ready`: of the first, if all go at once, when each would be done alone, other than foreseen.
+        Return up to which one times may have changed since they were asked for last.
         """
-        if first == end:
-            return self._sums_after[:0]
-        base, slack = free_ns - self._sums.item(first) + self._work.item(first), self._slack
-        own = slack.item(first)
-        slack[first] = max(base, own)
-        done: Times = np.maximum.accumulate(slack[first:end], out=out)
-        slack[first] = own
-        done += self._sums_after[first:end]
-        return done
+        if len(ready):
+            done = paced(ready, least_ns, self._pace_ns)
+            begin, first = first, first + len(ready)
+            self.done[begin:first] = done
+            least_ns = done.item(-1) + self._pace_ns
+        if first == len(self.done):
+            self._changed = first
+            return first
+        highest, changed = self._highest, self._changed
+        level = least_ns - self._sums.item(first)
+        before = highest.item(first - 1) if first else level
+        end = int(highest.searchsorted(max(level, before), "right"))
+        out, sums = self.done[first:end], self._sums[first:end]
+        if level >= before:
+            np.add(sums, level, out=out)
+        else:
+            np.maximum.accumulate(self._slack[first:end], out=out)
+            np.maximum(out, level, out=out)
+            out += sums
+        if end < changed:
+            np.add(highest[end:changed], self._sums[end:changed], out=self.done[end:changed])
+        self._changed = end
+        return max(end, changed)
 
 
-def paced(came: Times, work: Times, free_ns: int, pace_ns: int) -> Times:
-    """Return when each is done if all are served at once: in order, at least `pace_ns` apart.
-
-    The first of them not before `free_ns`.
-    """
-    steps = np.arange(len(came), dtype=np.int64) * pace_ns
-    done: Times = came + work - steps
+def paced(ready: Times, free_ns: int, pace_ns: int) -> Times:
+    """Return when each is done, in order, that is ready then, the first not before `free_ns`."""
+    steps = np.arange(len(ready), dtype=np.int64) * pace_ns
+    done: Times = ready - steps
     np.maximum.accumulate(done, out=done)
     np.maximum(done, free_ns, out=done)
     done += steps
