@@ -49,11 +49,9 @@ class OpenLoop(Workload):
         self._free_ns = 0
         """When the primary's guest is free to serve what is open."""
         self._planned = Planned(self._block, self._foresee)
-        self._served_ns, self._end = -1, 0
-        """Up to when it is known how requests are served if nothing stops the guests, and behind
-        which one those end."""
-        self._odd_ns: int | None = None
-        """From when on frames are out of order then, as far as that is known."""
+        self._odd_ns, self._known_ns = NEVER, -1
+        """From when on frames are out of order if nothing stops the guests, which is known up to
+        then."""
 
     # ---- requests ------------------------------------------------------------------------------
 
@@ -73,7 +71,7 @@ class OpenLoop(Workload):
 
     def _foresee(self, requests: Requests) -> None:
         """Find out when these are served, and what is out of order, if nothing ever stops."""
-        self._served_ns, self._delayed, self._foreseen = -1, -1, self.mode
+        self._delayed, self._foreseen = -1, self.mode
         self._mine = Server(requests.arrived + self.hop_ns, requests.work, self.pace_ns)
         self._leaves = self._mine.done
         if self.mode == COMPARED:
@@ -94,16 +92,20 @@ class OpenLoop(Workload):
             requests, which, connections, mine, theirs, self._taken, self._surplus, drifted
         )
 
+    def _frames_until(self, until_ns: int) -> Frames:
+        planned = self._planned
+        return self._frames(planned.all, slice(planned.first, planned.came(until_ns)))
+
     # ---- serving -------------------------------------------------------------------------------
 
     def _serve(self, until_ns: int) -> None:
         """Find out when what comes up to `until_ns` is served, if nothing stops the guests."""
-        planned, hop_ns = self._planned, self.hop_ns
-        self._end, first = planned.came(until_ns), planned.first
-        self._served_ns = until_ns
-        if self._delayed >= 0 or first == len(planned.all):
+        planned = self._planned
+        planned.know(until_ns)
+        if self._delayed >= 0:
             return
-        begin_ns = max(self._free_ns, self.run_ns) + hop_ns
+        first = planned.first
+        begin_ns = max(self._free_ns, self.run_ns) + self.hop_ns
         self._delayed = self._go_on(self._mine, first, begin_ns, begin_ns)
         if self.mode == COMPARED:
             self._delayed = max(self._delayed, self._serve_copies(first))
@@ -117,8 +119,8 @@ class OpenLoop(Workload):
         """
         if self.pace_ns is None:
             return server.delay(first, max(begin_ns, free_ns) + server.work.item(first))
-        waited = max(first, _up_to(self._planned.all.arrived, self.run_ns))
-        return server.delay(first, free_ns, server.work[first:waited] + begin_ns)
+        waited = self._planned.came(self.run_ns)
+        return server.delay_at_once(first, free_ns, server.work[first:waited] + begin_ns)
 
     def _serve_copies(self, first: int) -> int:
         """Find out when the secondary's answers come, and those to what it executes once more.
@@ -187,65 +189,57 @@ class OpenLoop(Workload):
         """Return when the comparison asks for a checkpoint, up to `until_ns`, and why."""
         if self.mode != COMPARED:
             return None
-        horizon, step = self.run_ns, self._first_step()
+        horizon, step = self.run_ns, 2 * self._epoch_ns
         while horizon < until_ns:
             horizon = min(until_ns, horizon + step)
             step *= 2
-            # The guests stop a little after that, and what is served up to there is used again.
-            self._serve(horizon + (horizon - self.run_ns) // 8)
-            frames, odd_ns, notifies = None, NEVER, False
-            if self._may_be_odd():
-                frames = self._frames(self._planned.all, slice(self._planned.first, self._end))
-                if self.mute_ns is not None:
-                    frames = frames.up_to(len(frames.mine), self.mute_ns + self.echo_ns)
-                odd_ns, notifies = self._first_odd(frames, self._served_ns)
-            self._odd_ns = odd_ns if self.mute_ns is None else None
+            # The guests stop a little after that, and what is known up to there is used again.
+            known_ns = horizon + (horizon - self.run_ns) // 8
+            self._serve(known_ns)
+            self._odd_ns, self._known_ns = NEVER, known_ns
+            if not self._may_be_odd(known_ns):
+                continue
+            frames = self._frames_until(known_ns)
+            if self.mute_ns is not None:
+                frames = frames.up_to(len(frames.mine), self.mute_ns + self.echo_ns)
+                self._known_ns = -1
+            odd_ns, notifies = self._first_odd(frames, known_ns)
+            self._odd_ns = odd_ns
             if odd_ns > horizon:
                 continue
             if notifies:
                 return odd_ns, MISMATCH
-            assert frames is not None  # noqa: S101 - something is out of order in them
             self._one_by_one(frames, odd_ns, horizon, first=True)
             notified = self.comparison.notified
             if notified and notified[0][0] <= horizon:
                 return notified[0]
         return None
 
-    def _first_step(self) -> int:
-        """Return how far to look first: behind the next answer that differs, or some epochs."""
-        planned, first = self._planned.all, self._planned.first
-        index = first + int(planned.differs[first:].argmax())
-        if not planned.differs[index]:
-            return 2 * self._epoch_ns
-        takes_ns = 4 * planned.whole.item(index) + self.mirror_ns + self.echo_ns + self.first_ns
-        return max(0, planned.arrived.item(index) - self.run_ns) + takes_ns
+    def _may_be_odd(self, until_ns: int) -> bool:
+        """Return whether a frame may be out of order up to then; it is not if this says no.
 
-    def _may_be_odd(self) -> bool:
-        """Return whether a frame may be out of order, of requests of which it is known how they go.
-
-        None is of a request that goes as foreseen if none was foreseen to be; this looks at the
-        others, and is sure only if it says no.
+        What goes as foreseen is out of order if it was foreseen to be; the rest is looked at.
         """
-        first, end, suspects = self._planned.first, self._end, self._suspects
+        first, suspects = self._planned.first, self._suspects
         if suspects is None or self._surplus or self.mute_ns is not None or self.drifted_ns < NEVER:
             return True
-        delayed = min(self._delayed, end)
-        if first < end and suspects[first + suspects[first:end].argmax()]:
+        suspect = first + int(suspects[first:].argmax())
+        if suspects[suspect] and self._planned.all.arrived.item(suspect) <= until_ns:
             return True
-        if first >= delayed:
+        delayed, mine, theirs = self._delayed, self._mine.done, self._theirs.done
+        if first == delayed:
             return False
-        mine, theirs, output = self._mine.done, self._theirs.done, self.settings.output
-        begun_ns = min(mine.item(first), theirs.item(first))
         mine_ns, theirs_ns = mine.item(delayed - 1), theirs.item(delayed - 1)
-        if max(mine_ns, theirs_ns) - begun_ns > output.timeout_ns:
+        span_ns = max(mine_ns, theirs_ns) - min(mine.item(first), theirs.item(first))
+        if span_ns > self.settings.output.timeout_ns:
             return True
         connections = self.settings.service.connections
-        full = first + (output.queue + 1) * connections
-        if full < end and (mine.item(full) <= theirs_ns or theirs.item(full) <= mine_ns):
+        full = first + (self.settings.output.queue + 1) * connections
+        if full < len(mine) and (mine.item(full) <= theirs_ns or theirs.item(full) <= mine_ns):
             return True
         if not self.newest_first:
             return False
-        following = mine[first + connections : min(delayed + connections, end)]
+        following = mine[first + connections : delayed + connections]
         return bool((following <= theirs[first : first + len(following)]).any())
 
     def _first_odd(self, frames: Frames, until_ns: int) -> tuple[int, bool]:
@@ -288,15 +282,17 @@ class OpenLoop(Workload):
         """
         output, stop, first = self.settings.output, self.stop_ns, self._planned.first
         last_ns, odd_ns = self.secondary_stop_ns + self.echo_ns, self._odd_ns
-        came = _up_to(self._theirs.done[first : first + done], last_ns)
-        if odd_ns is not None and odd_ns > max(last_ns, stop + self.hop_ns) and not self._surplus:
+        known = self._known_ns >= stop
+        came = _up_to(self._theirs.done, last_ns, first, first + done) - first
+        if known and odd_ns > max(last_ns, stop + self.hop_ns) and not self._surplus:
             waits_ns = stop - self._mine.done.item(first + came) if came < done else 0
             if done - came <= output.queue and waits_ns <= output.timeout_ns:
                 leaves = self._leaves[first : first + done]
-                leaves[came:] = NEVER
+                if came < done:
+                    leaves[came:] = NEVER
                 return leaves
-        frames = self._frames(self._planned.all, slice(first, self._end))
-        if odd_ns is None or odd_ns > min(last_ns, stop + self.hop_ns):
+        frames = self._frames_until(stop)
+        if not known or odd_ns > min(last_ns, stop + self.hop_ns):
             frames = frames.up_to(done, last_ns)
             odd_ns = self._first_odd(frames, stop)[0]
         if odd_ns < NEVER:
@@ -325,13 +321,11 @@ class OpenLoop(Workload):
         stop, planned = self.stop_ns, self._planned
         self.comparison.clear()
         self._answer_in_parts()
-        if self._served_ns < stop:
-            self._serve(stop)
-            self._odd_ns = None
+        self._serve(stop)
         self._epoch_ns = max(1, stop - self.run_ns)
         first, came = planned.first, planned.came(stop)
-        mine = self._mine.done[first : self._end]
-        done = _up_to(mine, stop + self.hop_ns)
+        mine = self._mine.done
+        done = _up_to(mine, stop + self.hop_ns, first, came) - first
         if self.mode == COMPARED:
             leaves = self._left(done)
             if self.comparison.dropped:
@@ -346,12 +340,12 @@ class OpenLoop(Workload):
             fresh, through = done - self._met_open, np.zeros(done, np.int64)
             self._hold(planned.all.where(slice(first, first + done)), through, fresh)
         else:
-            self._send_out(first, self.tick_after(mine[:done]))
+            self._send_out(first, self.tick_after(mine[first : first + done]))
         planned.first += done
         self._met_open = max(0, self._met_open - done)
         self._taken = came - planned.first
         if self._taken:
-            self._leave_undone(slice(planned.first, came), mine.item(done) - self.hop_ns)
+            self._leave_undone(slice(planned.first, came), mine.item(first + done) - self.hop_ns)
         if self.mode == COMPARED and self.stream.tail_ns:
             flushed = planned.all.connection[first : planned.first][leaves == NEVER]
             self.flushed = flushed.tolist()
@@ -372,7 +366,8 @@ class OpenLoop(Workload):
             fresh = int(np.count_nonzero(waits >= met))
             leaves, held = leaves[waits], requests.where(first + waits)
         else:
-            gone, done = _up_to(leaves, last), len(leaves)
+            done = len(leaves)
+            gone = _up_to(leaves, last, 0, done)
             self.answer(requests, slice(first, first + gone), leaves[:gone])
             if gone == done:
                 return
@@ -420,18 +415,17 @@ class OpenLoop(Workload):
         requests, run, late = self._planned.all, self.run_ns, begin
         on_time = self.copies_until_ns - self.mirror_ns
         if on_time >= run:
-            late = max(late, _up_to(requests.arrived[:came], on_time))
+            late = _up_to(requests.arrived, on_time, begin, came)
         elif late < came:
             late += requests.arrived.item(late) <= on_time
         self._again = []
-        if late < came:
-            some = requests.where(slice(late, came))
-            copied = np.maximum(some.arrived, run)
-            if late == begin:
-                copied[0] = some.arrived[0]
-            copied += self.mirror_ns
-            parts = (copied, some.whole, some.number, some.connection)
-            self._again = list(zip(*(part.tolist() for part in parts), strict=True))
+        for index in range(late, came):
+            copied_ns = requests.arrived.item(index)
+            if index > begin:
+                copied_ns = max(copied_ns, run)
+            parts = (requests.whole, requests.number, requests.connection)
+            takes = (part.item(index) for part in parts)
+            self._again.append((copied_ns + self.mirror_ns, *takes))
 
     def _let_go(self, at_ns: int) -> None:
         if self.mode == BUFFERED or not len(self._held_ns):
@@ -450,7 +444,7 @@ class OpenLoop(Workload):
 
     def _begin(self) -> None:
         run, planned = self.run_ns, self._planned
-        self._served_ns, self._delayed, self._free_ns = -1, -1, run
+        self._delayed, self._known_ns, self._free_ns = -1, -1, run
         if self._foreseen != self.mode:
             planned.renew()
         keeps = self._taken + 1 + TAP_FRAMES
@@ -497,9 +491,8 @@ class OpenLoop(Workload):
         self.requests = self._arrivals.made - (len(planned.all) - came)
 
 
-def _up_to(times: Times, until_ns: int) -> int:
-    """Return how many come up to then, of times in order; most often all do."""
-    count = len(times)
-    if not count or times.item(-1) <= until_ns:
-        return count
-    return int(times.searchsorted(until_ns, "right"))
+def _up_to(times: Times, until_ns: int, first: int, end: int) -> int:
+    """Return behind which of some times, in order, those end that come up to then; most do."""
+    if first == end or times.item(end - 1) <= until_ns:
+        return end
+    return first + int(times[first:end].searchsorted(until_ns, "right"))

@@ -83,7 +83,6 @@ class Planned:
 
     def _set(self, requests: Requests) -> None:
         self.all = requests
-        self._known = (-1, 0)
         self.first = 0
         """The first that is not done; those before it go when more are drawn."""
         self._foresee(requests)
@@ -97,8 +96,12 @@ class Planned:
 
         At least up to `most` of them that are not done.
         """
-        if until_ns == self._known[0]:
-            return self._known[1]
+        if self._last_ns <= until_ns:
+            self.know(until_ns, most)
+        return int(self.all.arrived.searchsorted(until_ns, "right"))
+
+    def know(self, until_ns: int, most: int = NEVER) -> None:
+        """Draw those that come up to then, or at least up to `most` that are not done."""
         drawn: list[Requests] = []
         count = len(self.all) - self.first
         while self._last_ns <= until_ns and count < most:
@@ -107,10 +110,6 @@ class Planned:
             self._last_ns = int(drawn[-1].arrived[-1])
         if drawn:
             self._set(self.all.where(slice(self.first, None)).and_then(*drawn))
-        came = int(self.all.arrived.searchsorted(until_ns, "right"))
-        if self._last_ns > until_ns:
-            self._known = until_ns, came
-        return came
 
     def put_in(self, some: Requests, until_ns: int) -> None:
         """Let others come besides, up to then."""

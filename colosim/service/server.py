@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from colosim.service.draws import Times
-
-
-NOTHING: Final = np.zeros(0, np.int64)
 
 
 class Server:
@@ -39,35 +36,41 @@ class Server:
         """When each is done."""
         self._changed = 0
 
-    def delay(self, first: int, least_ns: int, ready: Times = NOTHING) -> int:
+    def delay(self, first: int, least_ns: int) -> int:
         """Let `first` be done no earlier than that, and those behind it no earlier than they can.
 
-        `ready`: of the first, if all go at once, when each would be done alone, other than foreseen.
         Return up to which one times may have changed since they were asked for last.
         """
-        if len(ready):
-            done = paced(ready, least_ns, self._pace_ns)
-            begin, first = first, first + len(ready)
-            self.done[begin:first] = done
-            least_ns = done.item(-1) + self._pace_ns
-        if first == len(self.done):
-            self._changed = first
-            return first
-        highest, changed = self._highest, self._changed
-        level = least_ns - self._sums.item(first)
-        before = highest.item(first - 1) if first else level
-        end = int(highest.searchsorted(max(level, before), "right"))
-        out, sums = self.done[first:end], self._sums[first:end]
+        sums, highest, changed = self._sums, self._highest, self._changed
+        level = before = least_ns - sums.item(first)
+        if first:
+            before = highest.item(first - 1)
+        end = self._changed = int(highest.searchsorted(max(level, before), "right"))
         if level >= before:
-            np.add(sums, level, out=out)
+            np.add(sums[first:end], level, out=self.done[first:end])
         else:
+            out = self.done[first:end]
             np.maximum.accumulate(self._slack[first:end], out=out)
             np.maximum(out, level, out=out)
-            out += sums
-        if end < changed:
-            np.add(highest[end:changed], self._sums[end:changed], out=self.done[end:changed])
+            out += sums[first:end]
+        if end >= changed:
+            return end
+        np.add(highest[end:changed], sums[end:changed], out=self.done[end:changed])
+        return changed
+
+    def delay_at_once(self, first: int, least_ns: int, ready: Times) -> int:
+        """Do likewise with a guest that does all at once, of which the first would be done then.
+
+        `ready`: when each would be if it was alone, other than foreseen.
+        """
+        end = first + len(ready)
+        if len(ready):
+            self.done[first:end] = done = paced(ready, least_ns, self._pace_ns)
+            least_ns = done.item(-1) + self._pace_ns
+        if end < len(self.done):
+            return self.delay(end, least_ns)
         self._changed = end
-        return max(end, changed)
+        return end
 
 
 def paced(ready: Times, free_ns: int, pace_ns: int) -> Times:
