@@ -119,20 +119,20 @@ class Frames:
         """Return when a frame of the primary meets the surplus, which waits, before its copy."""
         begins, mine, theirs = self.surplus[0][0], self.mine, self.theirs
         ahead = mine <= theirs
-        if (ahead & (mine <= begins) & (theirs >= begins)).any():
+        if ahead[theirs.searchsorted(begins) : mine.searchsorted(begins, "right")].any():
             return begins
-        return int(np.min(mine[ahead & (mine >= begins)], initial=NEVER))
+        later = slice(int(mine.searchsorted(begins)), None)
+        return int(mine[later][ahead[later]].min(initial=NEVER))
 
     def _full(self, full: int) -> int:
         """Return when more than so many frames of a side wait on a connection."""
         found = NEVER
         if len(self.mine) > full + 1:
             later, earlier = self._apart(full + 1)
-            for ones, others, tie in ((self.mine, self.theirs, 0), (self.theirs, self.mine, 1)):
-                # It comes before its `full` + 1st predecessor has left, so that many wait.
-                comes = ones[later]
-                waits = (comes < NEVER) & (others[earlier] >= comes + tie)
-                found = min(found, int(np.min(comes[waits], initial=NEVER)))
+            # It comes before its `full` + 1st predecessor has left, so that many wait.
+            mine, theirs = self.mine[later], self.theirs[later]
+            found = int(mine[self.theirs[earlier] >= mine].min(initial=NEVER))
+            found = int(theirs[self.mine[earlier] > theirs].min(initial=found))
         return found
 
     def _apart(self, steps: int) -> tuple[Times | slice, Times | slice]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from colosim.service.workload import SLOW, TAP_FRAMES, Workload
 if TYPE_CHECKING:
     from colosim.service.draws import Times
     from colosim.service.workload import Settings
+
+AHEAD: Final = 512
+"""So many requests are looked at together where that costs little more than to look at a few."""
 
 
 class OpenLoop(Workload):
@@ -156,6 +159,7 @@ class OpenLoop(Workload):
             )
             at += 1
         if at == end:
+            self._theirs.changed = end
             return end
         begin_ns, free_ns = run + self.mirror_ns + echo_ns, self.copies_free_ns + echo_ns
         return self._go_on(self._theirs, at, begin_ns, free_ns)
@@ -189,12 +193,12 @@ class OpenLoop(Workload):
         """Return when the comparison asks for a checkpoint, up to `until_ns`, and why."""
         if self.mode != COMPARED:
             return None
-        horizon, step = self.run_ns, 2 * self._epoch_ns
-        while horizon < until_ns:
-            horizon = min(until_ns, horizon + step)
+        # The guests stop a little after that, and what is known up to there is used again.
+        known_ns, last_ns = self.run_ns, until_ns + (until_ns - self.run_ns) // 8
+        step = self._first_step()
+        while known_ns < last_ns:
+            known_ns = min(last_ns, known_ns + step)
             step *= 2
-            # The guests stop a little after that, and what is known up to there is used again.
-            known_ns = horizon + (horizon - self.run_ns) // 8
             self._serve(known_ns)
             self._odd_ns, self._known_ns = NEVER, known_ns
             if not self._may_be_odd(known_ns):
@@ -205,6 +209,7 @@ class OpenLoop(Workload):
                 self._known_ns = -1
             odd_ns, notifies = self._first_odd(frames, known_ns)
             self._odd_ns = odd_ns
+            horizon = min(until_ns, known_ns)
             if odd_ns > horizon:
                 continue
             if notifies:
@@ -214,6 +219,13 @@ class OpenLoop(Workload):
             if notified and notified[0][0] <= horizon:
                 return notified[0]
         return None
+
+    def _first_step(self) -> int:
+        """Return how far to look first: over twice the last epoch, or well past what is delayed."""
+        self._serve(self.run_ns)
+        arrived = self._planned.all.arrived
+        last = min(self._delayed + AHEAD, len(arrived) - 1)
+        return max(2 * self._epoch_ns, arrived.item(last) - self.run_ns)
 
     def _may_be_odd(self, until_ns: int) -> bool:
         """Return whether a frame may be out of order up to then; it is not if this says no.

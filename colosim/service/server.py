@@ -34,18 +34,19 @@ class Server:
         self._highest = np.maximum.accumulate(self._slack)
         self.done = self._highest + self._sums
         """When each is done."""
-        self._changed = 0
+        self.changed = 0
+        """Up to which one they may be others, for they were delayed."""
 
     def delay(self, first: int, least_ns: int) -> int:
         """Let `first` be done no earlier than that, and those behind it no earlier than they can.
 
         Return up to which one times may have changed since they were asked for last.
         """
-        sums, highest, changed = self._sums, self._highest, self._changed
+        sums, highest, changed = self._sums, self._highest, self.changed
         level = before = least_ns - sums.item(first)
         if first:
             before = highest.item(first - 1)
-        end = self._changed = int(highest.searchsorted(max(level, before), "right"))
+        end = self.changed = int(highest.searchsorted(max(level, before), "right"))
         if level >= before:
             np.add(sums[first:end], level, out=self.done[first:end])
         else:
@@ -69,7 +70,7 @@ class Server:
             least_ns = done.item(-1) + self._pace_ns
         if end < len(self.done):
             return self.delay(end, least_ns)
-        self._changed = end
+        self.changed = end
         return end
 
 
