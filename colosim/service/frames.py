@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from colosim.scenario.service import Output
+    from colosim.service.comparison import Comparison
     from colosim.service.draws import Times
     from colosim.service.requests import Requests
 
@@ -43,6 +44,7 @@ class Frames:
         connections: int,
         mine: Times,
         theirs: Times,
+        *,
         taken: int,
         surplus: list[Frame],
         drifted: int,
@@ -58,8 +60,8 @@ class Frames:
         own[mine:] = NEVER
         other[int(other.searchsorted(theirs_ns, "right")) :] = NEVER
         surplus = [frame for frame in self.surplus if frame[0] <= theirs_ns]
-        parts = (own, other, self._taken, surplus, self._drifted)
-        return Frames(self._requests, self._which, self._connections, *parts)
+        known = self._requests, self._which, self._connections, own, other
+        return Frames(*known, taken=self._taken, surplus=surplus, drifted=self._drifted)
 
     def first_odd(self, limits: Output, until_ns: int, *, newest_first: bool) -> tuple[int, bool]:
         """Return from when on they must be compared one by one, and if that notifies at once."""
@@ -92,9 +94,9 @@ class Frames:
         return min(asks, rest), asks < rest
 
     def suspects(self, limits: Output, *, newest_first: bool) -> NDArray[np.bool_] | None:
-        """Return which may be out of order, if there is no surplus; None if connections take no turns.
+        """Return which may be out of order, if there is no surplus, once the request has come.
 
-        They are so no earlier than the request comes.
+        None if connections are not used in turn.
         """
         if not self._takes_turns:
             return None
@@ -149,7 +151,36 @@ class Frames:
 
     # ---- one by one ----------------------------------------------------------------------------
 
-    def since(self, at_ns: int, mine: int | None = None, theirs_ns: int = NEVER) -> Iterator[Frame]:
+    def compare(
+        self,
+        comparison: Comparison,
+        odd_ns: int,
+        until_ns: int,
+        only: tuple[int | None, int] = (None, NEVER),
+        *,
+        first: bool,
+    ) -> None:
+        """Compare frame by frame from `odd_ns` on; with `first` until it asks for a checkpoint.
+
+        `only`: so many of the primary's, and the secondary's up to then.
+        """
+        comparison.clear()
+        differs, last_ns = self._differing(odd_ns), odd_ns - 1
+        for at_ns, number, connection, secondary in self._since(odd_ns, *only):
+            if at_ns < odd_ns:
+                waits = comparison.secondary if secondary else comparison.primary
+                waits[connection].append((at_ns, number))
+                continue
+            if first and (at_ns > until_ns or comparison.notified):
+                break
+            comparison.scan(last_ns, min(at_ns - 1, until_ns))
+            take = comparison.secondary_frame if secondary else comparison.primary_frame
+            take(at_ns, number, connection, differs)
+            last_ns = at_ns - 1
+        if not (first and comparison.notified):
+            comparison.scan(last_ns, until_ns)
+
+    def _since(self, at_ns: int, mine: int | None, theirs_ns: int) -> Iterator[Frame]:
         """Yield the frames that wait then or come later, in the order in which they come.
 
         Only so many of the primary, and the secondary's up to `theirs_ns`.
@@ -179,9 +210,35 @@ class Frames:
             leaves[self._requests.number[self._which].searchsorted(numbers)] = at_ns
         return leaves
 
-    def differing(self, since_ns: int) -> set[int]:
+    def _differing(self, since_ns: int) -> set[int]:
         """Return the numbers of the requests whose answers differ and leave from then on, if so."""
         begin = int(self.leaves.searchsorted(since_ns))
         number = self._requests.number[self._which]
         differs = np.flatnonzero(self._requests.differs[self._which][begin:]) + begin
         return {*number[differs].tolist(), *number[max(begin, self._drifted) :].tolist()}
+
+
+def may_be_odd(
+    mine: Times,
+    theirs: Times,
+    which: slice,
+    connections: int,
+    limits: Output,
+    *,
+    newest_first: bool,
+) -> bool:
+    """Return whether some frames may be out of order, if there is no surplus; if not they are not.
+
+    `mine` and `theirs`: when they and those behind them come, of connections used in turn.
+    """
+    first, last = which.start, which.stop - 1
+    mine_ns, theirs_ns = mine.item(last), theirs.item(last)
+    if max(mine_ns, theirs_ns) - min(mine.item(first), theirs.item(first)) > limits.timeout_ns:
+        return True
+    full = first + (limits.queue + 1) * connections
+    if full < len(mine) and (mine.item(full) <= theirs_ns or theirs.item(full) <= mine_ns):
+        return True
+    if not newest_first:
+        return False
+    following = mine[first + connections : which.stop + connections]
+    return bool((following <= theirs[first : first + len(following)]).any())

@@ -16,7 +16,7 @@ import numpy as np
 from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, HELD
 from colosim.service.arrivals import BLOCK, FAR_NS, Arrivals
 from colosim.service.comparison import MISMATCH, NEVER
-from colosim.service.frames import Frame, Frames
+from colosim.service.frames import Frame, Frames, may_be_odd
 from colosim.service.requests import Planned, Requests, no_requests
 from colosim.service.server import Server, paced
 from colosim.service.workload import SLOW, TAP_FRAMES, Workload
@@ -80,24 +80,22 @@ class OpenLoop(Workload):
         if self.mode == COMPARED:
             came = requests.arrived + (self.mirror_ns + self.echo_ns)
             self._theirs = Server(came, requests.whole + self.later_ns, self.pace_ns)
-            frames = self._frames(requests, slice(0, len(requests)))
+            count, connections = len(requests), self.settings.service.connections
+            known = requests, slice(count), connections, self._mine.done, self._theirs.done
+            frames = Frames(*known, taken=0, surplus=[], drifted=count)
             self._leaves = frames.leaves
             self._suspects = frames.suspects(self.settings.output, newest_first=self.newest_first)
 
-    def _frames(self, requests: Requests, which: slice) -> Frames:
-        """Return the frames of some of them; they must not be changed."""
+    def _frames(self, until_ns: int) -> Frames:
+        """Return the frames of what comes up to then; they must not be changed."""
+        planned, drifted = self._planned, NEVER
+        which = slice(planned.first, planned.came(until_ns))
         mine, theirs = self._mine.done[which], self._theirs.done[which]
-        drifted = len(mine)
         if self.drifted_ns < NEVER:
             drifted = int(mine.searchsorted(self.drifted_ns + self.hop_ns))
-        connections = self.settings.service.connections
-        return Frames(
-            requests, which, connections, mine, theirs, self._taken, self._surplus, drifted
-        )
-
-    def _frames_until(self, until_ns: int) -> Frames:
-        planned = self._planned
-        return self._frames(planned.all, slice(planned.first, planned.came(until_ns)))
+        known = planned.all, which, self.settings.service.connections, mine, theirs
+        drifted = min(drifted, len(mine))
+        return Frames(*known, taken=self._taken, surplus=self._surplus, drifted=drifted)
 
     # ---- serving -------------------------------------------------------------------------------
 
@@ -137,26 +135,21 @@ class OpenLoop(Workload):
         self._surplus = []
         self.start_copies()
         slow, taken = self.slow, first + self._taken
-        at = first
-        while at < min(taken, first + SLOW):
-            theirs[at] = self.execute_copy(self.secondary_run_ns, requests.work.item(at)) + echo_ns
-            at += 1
-        if at < taken:
-            theirs[at:taken] = self._execute_loaded(requests.work[at:taken]) + echo_ns
-            at = taken
+        if self._taken:
+            theirs[first:taken] = self._execute_loaded(requests.work[first:taken]) + echo_ns
         for came_ns, work, number, connection in self._again:
             done = self.execute_copy(came_ns, work)
             if self.newest_first:  # bytes that were compared before are freed
                 self._surplus.append((done + echo_ns, number, connection, 1))
+        at = taken
         while at < end:
             came_ns = requests.arrived.item(at)
             if self.copies >= slow and (at > taken or came_ns > run):
                 break
             if at > taken:
                 came_ns = max(came_ns, run)
-            theirs[at] = (
-                self.execute_copy(came_ns + self.mirror_ns, requests.whole.item(at)) + echo_ns
-            )
+            done = self.execute_copy(came_ns + self.mirror_ns, requests.whole.item(at))
+            theirs[at] = done + echo_ns
             at += 1
         if at == end:
             self._theirs.changed = end
@@ -165,15 +158,18 @@ class OpenLoop(Workload):
         return self._go_on(self._theirs, at, begin_ns, free_ns)
 
     def _execute_loaded(self, work: Times) -> Times:
-        """Return when the secondary has done its next requests, which were in the state, too."""
-        takes, free_ns, pace_ns = work + self.later_ns, self.copies_free_ns, self.pace_ns
+        """Return when the secondary has done what was in the state that it has loaded."""
+        slow = [self.execute_copy(self.secondary_run_ns, one) for one in work[:SLOW].tolist()]
+        if len(slow) == len(work):
+            return np.array(slow, np.int64)
+        takes, free_ns, pace_ns = work[SLOW:] + self.later_ns, self.copies_free_ns, self.pace_ns
         if pace_ns is None:
             done = takes.cumsum() + free_ns
         else:
             done = paced(takes + self.secondary_run_ns, free_ns, pace_ns)
         self.copies += len(done)
         self.copies_free_ns = done.item(-1) + (pace_ns or 0)
-        return done
+        return np.concatenate((slow, done))
 
     def copies_by(self, at_ns: int) -> int:
         """Return how many requests this epoch has mirrored up to then."""
@@ -195,7 +191,7 @@ class OpenLoop(Workload):
             return None
         # The guests stop a little after that, and what is known up to there is used again.
         known_ns, last_ns = self.run_ns, until_ns + (until_ns - self.run_ns) // 8
-        step = self._first_step()
+        output, newest_first, step = self.settings.output, self.newest_first, self._first_step()
         while known_ns < last_ns:
             known_ns = min(last_ns, known_ns + step)
             step *= 2
@@ -203,18 +199,18 @@ class OpenLoop(Workload):
             self._odd_ns, self._known_ns = NEVER, known_ns
             if not self._may_be_odd(known_ns):
                 continue
-            frames = self._frames_until(known_ns)
+            frames = self._frames(known_ns)
             if self.mute_ns is not None:
                 frames = frames.up_to(len(frames.mine), self.mute_ns + self.echo_ns)
                 self._known_ns = -1
-            odd_ns, notifies = self._first_odd(frames, known_ns)
+            odd_ns, notifies = frames.first_odd(output, known_ns, newest_first=newest_first)
             self._odd_ns = odd_ns
             horizon = min(until_ns, known_ns)
             if odd_ns > horizon:
                 continue
             if notifies:
                 return odd_ns, MISMATCH
-            self._one_by_one(frames, odd_ns, horizon, first=True)
+            frames.compare(self.comparison, odd_ns, horizon, first=True)
             notified = self.comparison.notified
             if notified and notified[0][0] <= horizon:
                 return notified[0]
@@ -230,7 +226,7 @@ class OpenLoop(Workload):
     def _may_be_odd(self, until_ns: int) -> bool:
         """Return whether a frame may be out of order up to then; it is not if this says no.
 
-        What goes as foreseen is out of order if it was foreseen to be; the rest is looked at.
+        What goes as foreseen is out of order only if it was foreseen to be.
         """
         first, suspects = self._planned.first, self._suspects
         if suspects is None or self._surplus or self.mute_ns is not None or self.drifted_ns < NEVER:
@@ -238,54 +234,11 @@ class OpenLoop(Workload):
         suspect = first + int(suspects[first:].argmax())
         if suspects[suspect] and self._planned.all.arrived.item(suspect) <= until_ns:
             return True
-        delayed, mine, theirs = self._delayed, self._mine.done, self._theirs.done
-        if first == delayed:
-            return False
-        mine_ns, theirs_ns = mine.item(delayed - 1), theirs.item(delayed - 1)
-        span_ns = max(mine_ns, theirs_ns) - min(mine.item(first), theirs.item(first))
-        if span_ns > self.settings.output.timeout_ns:
-            return True
-        connections = self.settings.service.connections
-        full = first + (self.settings.output.queue + 1) * connections
-        if full < len(mine) and (mine.item(full) <= theirs_ns or theirs.item(full) <= mine_ns):
-            return True
-        if not self.newest_first:
-            return False
-        following = mine[first + connections : delayed + connections]
-        return bool((following <= theirs[first : first + len(following)]).any())
-
-    def _first_odd(self, frames: Frames, until_ns: int) -> tuple[int, bool]:
-        return frames.first_odd(self.settings.output, until_ns, newest_first=self.newest_first)
-
-    def _one_by_one(
-        self,
-        frames: Frames,
-        odd_ns: int,
-        until_ns: int,
-        only: tuple[int | None, int] = (None, NEVER),
-        *,
-        first: bool,
-    ) -> None:
-        """Compare frame by frame from `odd_ns` on; with `first` until it asks for a checkpoint.
-
-        `only`: so many of the primary's, and the secondary's up to then.
-        """
-        comparison = self.comparison
-        comparison.clear()
-        differs, last_ns = frames.differing(odd_ns), odd_ns - 1
-        for at_ns, number, connection, secondary in frames.since(odd_ns, *only):
-            if at_ns < odd_ns:
-                waits = comparison.secondary if secondary else comparison.primary
-                waits[connection].append((at_ns, number))
-                continue
-            if first and (at_ns > until_ns or comparison.notified):
-                break
-            comparison.scan(last_ns, min(at_ns - 1, until_ns))
-            take = comparison.secondary_frame if secondary else comparison.primary_frame
-            take(at_ns, number, connection, differs)
-            last_ns = at_ns - 1
-        if not (first and comparison.notified):
-            comparison.scan(last_ns, until_ns)
+        which = slice(first, self._delayed)
+        parts = which, self.settings.service.connections, self.settings.output
+        return first < which.stop and may_be_odd(
+            self._mine.done, self._theirs.done, *parts, newest_first=self.newest_first
+        )
 
     def _left(self, done: int) -> Times:
         """Return when the first answers leave the comparison up to the stop, `NEVER` if not.
@@ -299,16 +252,14 @@ class OpenLoop(Workload):
         if known and odd_ns > max(last_ns, stop + self.hop_ns) and not self._surplus:
             waits_ns = stop - self._mine.done.item(first + came) if came < done else 0
             if done - came <= output.queue and waits_ns <= output.timeout_ns:
-                leaves = self._leaves[first : first + done]
-                if came < done:
-                    leaves[came:] = NEVER
-                return leaves
-        frames = self._frames_until(stop)
+                self._leaves[first + came : first + done] = NEVER
+                return self._leaves[first : first + done]
+        frames = self._frames(stop)
         if not known or odd_ns > min(last_ns, stop + self.hop_ns):
             frames = frames.up_to(done, last_ns)
-            odd_ns = self._first_odd(frames, stop)[0]
+            odd_ns, _ = frames.first_odd(output, stop, newest_first=self.newest_first)
         if odd_ns < NEVER:
-            self._one_by_one(frames, odd_ns, stop, (done, last_ns), first=False)
+            frames.compare(self.comparison, odd_ns, stop, (done, last_ns), first=False)
             return frames.left(odd_ns, self.comparison.released)[:done]
         return frames.leaves[:done]
 
@@ -435,9 +386,9 @@ class OpenLoop(Workload):
             copied_ns = requests.arrived.item(index)
             if index > begin:
                 copied_ns = max(copied_ns, run)
-            parts = (requests.whole, requests.number, requests.connection)
-            takes = (part.item(index) for part in parts)
-            self._again.append((copied_ns + self.mirror_ns, *takes))
+            what = requests.whole.item(index), requests.number.item(index)
+            flow = requests.connection.item(index)
+            self._again.append((copied_ns + self.mirror_ns, *what, flow))
 
     def _let_go(self, at_ns: int) -> None:
         if self.mode == BUFFERED or not len(self._held_ns):
@@ -460,12 +411,10 @@ class OpenLoop(Workload):
         if self._foreseen != self.mode:
             planned.renew()
         keeps = self._taken + 1 + TAP_FRAMES
-        came = planned.came(run, keeps + self.part)
-        while came - planned.first > keeps:
+        while (came := planned.came(run, keeps + self.part)) - planned.first > keeps:
             full = planned.first + keeps
             self.dropped += came - full
             self.lose(planned.drop(full, came))
-            came = planned.came(run, keeps + self.part)
         self.note_burst(len(self._again), self._taken, came - planned.first)
         if self.stop_ns >= 0:
             self.met_pause += came - planned.first - self._met_open + self._met_held

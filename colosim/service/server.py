@@ -32,7 +32,7 @@ class Server:
             self._slack = came + work
             self._slack -= self._sums
         self._highest = np.maximum.accumulate(self._slack)
-        self.done = self._highest + self._sums
+        self.done: Times = self._highest + self._sums
         """When each is done."""
         self.changed = 0
         """Up to which one they may be others, for they were delayed."""
