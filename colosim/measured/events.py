@@ -86,11 +86,11 @@ class History:
 
     ``shows`` has the kinds of step that this log would show if they happened, beside messages:
     ``guest``, ``migration``, ``bitmap sync``, ``RAM load``, ``cache flush``.  ``entered``: the log
-    has the entry into COLO, so its first checkpoint is seen from its beginning.  ``timed``: every
-    event of the log has a time, commands of a transcript apart.  ``backwards``: the lines at which
-    its clock ran backwards; from there to the
-    next checkpoint no event has a time.  ``wire_bytes``: by number of the checkpoint, bytes sent to
-    the secondary, where the log has them.
+    has the entry into COLO, so its first checkpoint is seen from its beginning.  ``timed``: most
+    events of the log have a time.  ``untimed``: the lines of those that have none in such a log,
+    commands of a transcript apart.  ``backwards``: the lines at which its clock ran backwards; from
+    there to the next checkpoint no event has a time.  ``wire_bytes``: by number of the checkpoint,
+    bytes sent to the secondary, where the log has them.
     """
 
     side: str
@@ -100,8 +100,14 @@ class History:
     shows: frozenset[str] = frozenset()
     entered: bool = False
     timed: bool = True
+    untimed: tuple[int, ...] = ()
     backwards: tuple[int, ...] = ()
     wire_bytes: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def steady(self) -> bool:
+        """Whether its times are whole, so that they tell an order."""
+        return not self.backwards and not self.untimed
 
     def provenance(self) -> dict[str, Any]:
         """Return what a manifest says of this log; no path of this machine."""
@@ -115,6 +121,7 @@ class History:
             "unknown_lines": self.log.unknown_lines,
             "truncated": self.log.truncated,
             "times": self.timed,
+            "no_time_at_lines": list(self.untimed),
             "clock_ran_backwards_at_lines": list(self.backwards),
             "multifd": self.log.multifd,
         }
@@ -150,19 +157,24 @@ def clocked(
 def of_trace(log: Log, side: str, events: Sequence[LogEvent]) -> History:
     """Return the history of one side of a trace log, or of a monitor's events, from its events."""
     names = {event.name for event in events}
-    on_clock, backwards = clocked(events, lambda event: event.words == (REQUEST,))
+    kind = MONITOR if of_monitor(events) else TRACE
+    begins = qmp.STOP if kind == MONITOR else REQUEST
+    on_clock, backwards = clocked(events, lambda event: begins in {event.name, *event.words})
+    untimed = [e.line for e in events if e.time_ns is None and e.name != qmp.COMMAND]
+    timed = 2 * len(untimed) < len(events)
     decoder = _Decoder(side, names)
     for event in on_clock:
         if decode := _DECODERS.get(event.name):
             decode(decoder, event)
     return History(
         side=side,
-        kind=MONITOR if of_monitor(events) else TRACE,
+        kind=kind,
         log=replace(log, events=()),
         events=decoder.events,
         shows=frozenset(_SHOWS[name] for name in names & _SHOWS.keys()),
         entered=any(_enters(event) for event in events),
-        timed=all(event.time_ns is not None for event in events if event.name != qmp.COMMAND),
+        timed=timed,
+        untimed=tuple(untimed) if timed else (),
         backwards=backwards,
     )
 
@@ -292,10 +304,11 @@ class _Decoder:
 
     def sync_ends(self, event: LogEvent) -> None:
         """A bitmap sync has ended."""
-        spent = since(self._sync, event.time_ns)
-        self._sync = None
+        begun, self._sync = self._sync, None
+        spent = since(begun, event.time_ns)
         self.add(event, StepDone(self._side, BITMAP_SYNC), spent)
-        pages = self._counter.ends(event.time_ns, int(event.words[0]))
+        ended = begun if event.time_ns is None else event.time_ns
+        pages = self._counter.ends(ended, int(event.words[0]))
         if pages is not None:
             self.add(event, PagesCounted(self._side, "dirty"), pages)
 

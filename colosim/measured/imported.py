@@ -15,9 +15,9 @@ from colosim.errors import DesignError, LogError
 from colosim.measured import conditions
 from colosim.measured.conformance import Deviation, Identification, identify, parts_from
 from colosim.measured.events import MONITOR, OF_MONITOR, REQUEST, STAGES
+from colosim.measured.log import KNOWN_LIMIT
 from colosim.measured.measurement import WARMUP
 from colosim.measured.merge import (
-    KNOWN_LIMIT,
     UNKNOWN,
     Entry,
     clock_offset_ns,
@@ -301,7 +301,8 @@ class _Import:
             begins = (Sent if side == PRIMARY else Received)(side, REQUEST)
         first = next((index for index, one in enumerate(events) if one.event == begins), 0)
         events = events[first:]
-        zero = events[0].time_ns if events and self._timed else 0
+        known = (one.time_ns for one in events if one.time_ns != UNKNOWN)
+        zero = next(known, 0) if self._timed else 0
         return events, zero
 
     def _placed(self, events: Iterable[Entry], zero: int) -> Iterator[Entry]:
@@ -339,7 +340,7 @@ class _Import:
             streams_ram=protocol_of(self._design).streams_ram(),
             dirty_pages={} if self._notes is None else self._notes.dirty_pages,
             wire_bytes=wire_bytes,
-            set_back=frozenset(history.side for history in self._told if history.backwards),
+            unsure=frozenset(history.side for history in self._told if not history.steady),
             spoken=self._leading.kind != MONITOR,
             ram_pages=self._ram_pages(),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import lzma
@@ -37,26 +38,42 @@ _UNREAD: Final = (
 )
 """What files begin with that are not read, and what to do about it."""
 _MAGIC_BYTES: Final = 6
-_ENCODED: Final = re.compile(r"content-transfer-encoding:\s*quoted-printable", re.IGNORECASE)
+_ENCODING: Final = re.compile(r"content-transfer-encoding:\s*(?P<name>[\w-]+)", re.IGNORECASE)
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_ARRAY: Final = re.compile(rb"\s*\[\s*\{")
+_BETWEEN: Final = re.compile(rb"(?<=\})\s*,\s*(?=\{)")
+"""What stands between two objects of a JSON array."""
 
 
 def decoded(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines, those of a mail in quoted-printable as they were written.
+    """Yield lines, those of a mail in quoted-printable or base64 as they were written.
 
-    Of parts that were one line the last stands for it, the others are blank.
+    In quoted-printable, of parts that were one line the last stands for it, the others are blank.
     """
-    encoded, parts = False, ""
+    encoding, parts, text = "", "", b""
     for line in lines:
-        encoded = encoded or bool(_ENCODED.match(line))
-        if not encoded:
+        if found := _ENCODING.match(line):
+            encoding = found["name"].lower()
+        bare = line.rstrip("\r\n")
+        if encoding == "base64" and _BASE64.fullmatch(bare) and len(bare) % 4 == 0:
+            *whole, text = (text + base64.b64decode(bare)).split(b"\n")
+            yield from (f"{one.decode('utf-8', errors='replace')}\n" for one in whole)
+            text = text[:LINE_BYTES_MAX]
+            continue
+        if text:
+            yield f"{text.decode('utf-8', errors='replace')}\n"
+            text = b""
+        if encoding != "quoted-printable":
             yield line
-        elif line.rstrip("\r\n").endswith("="):
+        elif bare.endswith("="):
             parts += line
             yield "\n"
         else:
-            whole = (parts + line).encode("utf-8", "surrogateescape")
+            coded = (parts + line).encode("utf-8", "surrogateescape")
             parts = ""
-            yield quopri.decodestring(whole).decode("utf-8", errors="replace")
+            yield quopri.decodestring(coded).decode("utf-8", errors="replace")
+    if text:
+        yield text.decode("utf-8", errors="replace")
 
 
 class Lines:
@@ -83,12 +100,22 @@ class Lines:
                     raise OSError(why)
             unpack = next((_PACKED[magic] for magic in _PACKED if head.startswith(magic)), None)
             stream: Any = self._file if unpack is None else unpack(self._file)
-            while line := stream.readline(LINE_BYTES_MAX):
-                last = line
-                while not last.endswith(b"\n") and (part := stream.readline(LINE_BYTES_MAX)):
-                    last = part
-                text = line.decode("utf-8", errors="replace")
-                yield text if last is line or not last.endswith(b"\n") else f"{text}\n"
+            for line in _lines(stream):
+                yield line.decode("utf-8", errors="replace")
+
+
+def _lines(stream: Any) -> Iterator[bytes]:
+    """Yield lines, of a long one its beginning; objects of an array in one line are one each."""
+    while line := stream.readline(LINE_BYTES_MAX):
+        last, array = line, bool(_ARRAY.match(line))
+        while True:
+            if array:
+                *whole, line = _BETWEEN.split(line)
+                yield from (one + b"\n" for one in whole)
+            if last.endswith(b"\n") or not (last := stream.readline(LINE_BYTES_MAX)):
+                break
+            line = line[:LINE_BYTES_MAX] + (last if array else b"")
+        yield line if line.endswith(b"\n") or not last else line + b"\n"
 
 
 @contextmanager

@@ -24,10 +24,12 @@ off in the middle of an event is dropped and reported.  Message names of older s
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import unescape
+from itertools import islice
 from typing import Final, NamedTuple
 
 from colosim.errors import LogError
@@ -62,6 +64,35 @@ def log_events(events: Iterable[LogEvent] = ()) -> Rows[LogEvent]:
     return Rows(LogEvent, ("line", "time_ns", "thread"), events)
 
 
+def drop_strays(events: Rows[LogEvent]) -> None:
+    """Take the time from an event that is hours away from those around it, which are close.
+
+    A clock is not set there and back between two lines.  The first and the last event have one
+    neighbour only, and may be long before or after it: such a time goes if it is years away.
+    """
+    places, times = array("q"), array("q")
+    for place, event in enumerate(events):
+        if event.time_ns is not None:
+            places.append(place)
+            times.append(event.time_ns)
+    around = zip(times, islice(times, 1, None), islice(times, 2, None), strict=False)
+    strays = [
+        place
+        for place, (before, own, after) in enumerate(around, start=1)
+        if _is_far(own, before, after, _CLOSE_NS)
+    ]
+    for own, before, after in ((0, 1, 2), (-1, -3, -2)) if times[2:3] else ():
+        if _is_far(times[own], times[before], times[after], KNOWN_LIMIT):
+            strays.append(own)
+    for stray in strays:
+        events[places[stray]] = events[places[stray]]._replace(time_ns=None)
+
+
+def _is_far(own: int, before: int, after: int, limit: int) -> bool:
+    """Whether a time is so far from two others, which are in order and close to each other."""
+    return 0 <= after - before < _CLOSE_NS and not before - limit < own < after + limit
+
+
 class UnknownLine(NamedTuple):
     """A line without any event."""
 
@@ -91,6 +122,9 @@ class Log:
 
 
 _OF_COLO: Final = {qmp.STOP, qmp.RESUME, qmp.COLO_EXIT}
+KNOWN_LIMIT: Final = 1 << 58
+"""No time of a log, no duration and no number of bytes is as large (9 years, 256 PiB)."""
+_CLOSE_NS: Final = 3600 * 10**9
 _UNKNOWN_KEPT: Final = 5
 _NAME_LIMIT: Final = 64
 
@@ -159,6 +193,7 @@ def parse(lines: Iterable[str], source: str = "log") -> Log:
             "was QEMU started with -trace 'colo_*' and this file as its -D? Of a monitor's events "
             "STOP, RESUME and COLO_EXIT tell of COLO"
         )
+    drop_strays(events)
     return Log(
         source,
         events,

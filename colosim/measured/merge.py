@@ -21,6 +21,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from colosim.measured.events import MONITOR, REQUEST, STAGES
+from colosim.measured.log import KNOWN_LIMIT
 from colosim.measured.rows import Rows
 from colosim.trace.events import (
     ABORTED,
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
 UNKNOWN: Final = -(1 << 60)
 """A time or a value that no log shows; several in one sum still show that it is unknown."""
-KNOWN_LIMIT: Final = 1 << 58
-"""No time of a log, no duration and no number of bytes is as large (9 years, 256 PiB)."""
 SKEW_NS: Final = 2_000_000
 """How much later than its act a line may be printed, seen in the lab: well below this."""
 _FLAT: Final = 3 << 16
@@ -123,7 +122,8 @@ def _delays(sender: History, receiver: History) -> list[int]:
 def interleave(histories: Sequence[History], *, timed: bool, offset_ns: int = 0) -> Rows[Entry]:
     """Return the events of both sides in one order; `offset_ns` comes off the secondary's times.
 
-    Of logs without times every time is 0.  A clock that ran backwards tells no order.
+    Of logs without times every time is 0.  A clock that ran backwards tells no order, nor do
+    events without a time.
     """
     queues = {
         history.side: entered(
@@ -132,7 +132,7 @@ def interleave(histories: Sequence[History], *, timed: bool, offset_ns: int = 0)
         )
         for history in histories
     }
-    steady = timed and not any(history.backwards for history in histories)
+    steady = timed and all(history.steady for history in histories)
     return _Interleaving(queues, timed=steady).order()
 
 

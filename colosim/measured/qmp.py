@@ -7,6 +7,8 @@ An event stands anywhere in a line, behind a prompt, a date, or the name of a fu
 * ``event STOP at 1795397505.096507 for domain 'colo'``  (virsh qemu-monitor-event)
 * ``2026-01-17 10:00:00.096+0000: event STOP for domain 'colo'``  (the same with --timestamp; then
   the time is virsh's own, in milliseconds)
+* ``2026-01-17 10:00:00.096+0000: event 'lifecycle' for domain 'colo': Suspended Paused``  (virsh
+  event, with --timestamp or, without times, not): libvirt's word for STOP (qemuProcessHandleStop)
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ _QUOTE: Final = r"u?\\?[\"']"
 """As QMP, Python, or a message that stands in a string has it."""
 _EVENT: Final = re.compile(rf"{_QUOTE}event{_QUOTE}\s*:\s*{_QUOTE}(?P<name>[A-Z][A-Z0-9_]*)")
 _VIRSH: Final = re.compile(
-    r"\bevent '?(?P<name>[A-Z][A-Z0-9_]*)'?"
-    r"(?: at (?P<seconds>\d{1,12})\.(?P<fraction>\d{1,9}))? for domain\b"
+    r"\bevent '?(?P<name>[A-Za-z][\w-]*)'?(?: at (?P<seconds>\d{1,12})\.(?P<fraction>\d{1,9}))?"
+    r" for domain\b(?:.*?: (?P<state>[A-Z]\w+))?"
 )
+_STATES: Final = {"Suspended": STOP, "Resumed": RESUME, "Shutdown": SHUTDOWN, "Stopped": SHUTDOWN}
+"""What libvirt calls QEMU's events (virshDomainEventToString)."""
 _COMMAND: Final = re.compile(
     rf"{_QUOTE}(?:execute|exec-oob){_QUOTE}\s*:\s*{_QUOTE}(?P<name>[\w-]+)"
 )
@@ -64,6 +68,8 @@ def said(text: str) -> Said | None:
     elif found := _COMMAND.search(text):
         return Said(COMMAND, None, (found["name"],))
     name = found["name"] if found else ""
+    if found and name == "lifecycle":
+        name = _STATES.get(found["state"], "")
     words = tuple(_field(text, key) for key in _FIELDS.get(name, ()))
     return Said(name, time_ns, words) if name in _KEPT and all(words) else None
 
@@ -80,7 +86,7 @@ def is_message(text: str) -> bool:
 
 def is_open(text: str) -> bool:
     """Whether a message of QMP's goes on in the next line."""
-    if text.strip() != "{" and not _MESSAGE.search(text):
+    if text.strip() != "{" and not is_message(text):
         return False
     bare = re.sub(r"\"(?:[^\"\\]|\\.)*\"", "", text)
     return bare.count("{") > bare.count("}")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from colosim.measured.merge import KNOWN_LIMIT, UNKNOWN, flat_of
+from colosim.measured.log import KNOWN_LIMIT
+from colosim.measured.merge import UNKNOWN, flat_of
 from colosim.runs.tables import Tables
 from colosim.trace import steps
 from colosim.trace.checkpoint import WAITS
@@ -40,14 +41,15 @@ class BesideLog:
     """What is known of a run's checkpoints beside its events.
 
     `streams_ram`: RAM is streamed, so it is loaded before VMSTATE_SIZE is read.  `dirty_pages`,
-    `wire_bytes`: by number of the checkpoint.  `set_back`: the sides whose clock ran backwards.
+    `wire_bytes`: by number of the checkpoint.  `unsure`: the sides of whose events some
+    have no time.
     `spoken`: a log shows messages.  `ram_pages`: of the guest, None where they are not known.
     """
 
     streams_ram: bool
     dirty_pages: Mapping[int, int]
     wire_bytes: Mapping[int, int]
-    set_back: frozenset[str] = frozenset()
+    unsure: frozenset[str] = frozenset()
     spoken: bool = True
     ram_pages: int | None = None
 
@@ -115,7 +117,7 @@ def _complete(table: Table, entries: Sequence[Entry], beside: BesideLog) -> None
     """Take out of ``checkpoints`` what only seems to be known, and put in what stands beside."""
     columns: Columns = {k: column for k, column in table.items() if isinstance(column, IntColumn)}
     numbers = columns["checkpoint"].values.tolist()
-    loaded, lost = _beyond_columns(entries, beside.set_back)
+    loaded, lost = _beyond_columns(entries, beside.unsure)
     columns["wire_bytes"] = _by_number(beside.wire_bytes, numbers)
     columns["dirty_pages"] = _by_number(beside.dirty_pages, numbers).or_else(columns["dirty_pages"])
     sent, ram_sent = columns["primary_sent_at_ns"], columns["primary_ram_sent_at_ns"]
@@ -131,7 +133,7 @@ def _complete(table: Table, entries: Sequence[Entry], beside: BesideLog) -> None
         if name != "ram_ns":
             columns[name].known &= columns[f"{begin}_at_ns"].known & np.any(reached, axis=0)
     columns["ram_ns"].known &= _committed(table)
-    for side in beside.set_back:
+    for side in beside.unsure:
         rows = np.isin(numbers, sorted(lost[side]))
         for name, column in columns.items():
             if name.startswith(f"{side}_") and not name.endswith("_at_ns"):
@@ -168,14 +170,14 @@ def _mark_ram(columns: Columns, printed: IntColumn, *, streamed: bool) -> None:
 
 
 def _beyond_columns(
-    entries: Sequence[Entry], set_back: frozenset[str]
+    entries: Sequence[Entry], unsure: frozenset[str]
 ) -> tuple[dict[int, int], dict[str, set[int]]]:
     """Return when RAM was loaded, as printed, by checkpoint; and where a side's clock was lost.
 
-    The latter are checkpoints, for each side of `set_back`.
+    The latter are checkpoints, for each side of `unsure`.
     """
     loaded: dict[int, int] = {}
-    lost: dict[str, set[int]] = {side: set() for side in set_back}
+    lost: dict[str, set[int]] = {side: set() for side in unsure}
     number = 0
     for time_ns, event, value in entries:
         match event:

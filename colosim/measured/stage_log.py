@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from colosim.measured.events import REQUEST, STAGES, History, SideEvent, clocked, side_events, since
-from colosim.measured.log import Log, LogEvent, UnknownLine, log_events
+from colosim.measured.log import Log, LogEvent, UnknownLine, drop_strays, log_events
 from colosim.trace.events import (
     PRIMARY,
     SECONDARY,
@@ -91,6 +91,7 @@ def parse_stages(lines: Iterable[str], source: str) -> Log:
             unknown_lines += 1
             if len(unknown) < _UNKNOWN_KEPT:
                 unknown.append(UnknownLine(number, text[:200]))
+    drop_strays(stages)
     return Log(source, stages, number, 0, unknown_lines, tuple(unknown), truncated)
 
 
@@ -120,6 +121,7 @@ def of_stages(log: Log, side: str, *, split: bool) -> History:
         log=replace(log, events=()),
         events=decoder.events,
         backwards=backwards,
+        untimed=tuple(event.line for event in log.events if event.time_ns is None),
         wire_bytes=decoder.wire_bytes,
     )
 

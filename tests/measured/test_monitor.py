@@ -58,9 +58,9 @@ def without(text: str, *words: str) -> str:
 
 
 def virsh(event: dict[str, Any], *, stamped: bool) -> str:
-    """Return an event as virsh qemu-monitor-event prints it."""
+    """Return an event as virsh qemu-monitor-event prints it; with a stamp also --pretty."""
     at = event["timestamp"]
-    details = json.dumps(event["data"]) if "data" in event else "<null>"
+    details = json.dumps(event["data"], indent=2 * stamped or None) if "data" in event else "<null>"
     if not stamped:
         stamp = f"{at['seconds']}.{at['microseconds']:06}"
         return f"event {event['event']} at {stamp} for domain 'colo': {details}"
@@ -120,6 +120,32 @@ def test_events_of_virsh_are_read(stamped: bool, digit_ns: int) -> None:  # noqa
     assert found.unknown_lines == 0
 
 
+def test_lifecycle_events_of_libvirt_are_a_guest_that_stops_and_runs(tmp_path: Path) -> None:
+    """What virsh event prints has the pauses that QEMU's own events have, to a millisecond."""
+    names = {"STOP": "Suspended Paused", "RESUME": "Resumed Unpaused"}
+    lines = ["event 'job-completed' for domain 'colo': migration\n"]
+    for message in map(json.loads, SAID.splitlines()):
+        if state := names.get(message.get("event")):
+            head = virsh(message, stamped=True).partition(": event")[0]
+            lines.append(f"{head}: event 'lifecycle' for domain 'colo: 1': {state}\n")
+    (tmp_path / "primary.txt").write_text("".join(lines))
+    (tmp_path / "primary.qmp").write_text(without(SAID, "MIGRATION", "COLO_EXIT"))
+    found, wanted = import_run(tmp_path / "primary.txt"), import_run(tmp_path / "primary.qmp")
+    assert found.source["logs"][0]["unknown_lines"] == 0
+    assert len(pauses(found)) == len(pauses(wanted))
+    for own, true in zip(pauses(found), pauses(wanted), strict=True):
+        assert abs(own - true) <= 10**6
+
+
+@pytest.mark.parametrize("between", [", ", ",\n", "\n,"])
+def test_an_array_of_events_is_read_whatever_its_lines(tmp_path: Path, between: str) -> None:
+    """Also where all of it is one line, longer than what is read of any other."""
+    (tmp_path / "primary.json").write_text(f"[{between.join(SAID.splitlines())}]")
+    found, wanted = import_run(tmp_path / "primary.json"), import_run(MONITORS[0])
+    assert found.source["logs"][0]["unknown_lines"] == 0
+    assert rows(found) == rows(wanted)
+
+
 @settings(deadline=None, max_examples=20)
 @given(width=st.integers(60, 120), marks=st.sampled_from(["> ", ">> ", " > ", ""]))
 def test_a_mail_that_quotes_and_wraps_traces_changes_no_event(width: int, marks: str) -> None:
@@ -144,6 +170,32 @@ def test_an_event_before_one_that_is_damaged_is_kept() -> None:
     sent = "9@1.0:colo_send_message Send 'vmstate-send' message"
     lines = [f"{sent}9@1.1:colo_send_message Se\n", f"{sent}\n", f"{sent}9@1.1:colo_send_message\n"]
     assert len(parse(lines).events) == 3
+
+
+STAMP = re.compile(r"(\d{10})(?=\.\d|, \"micro)")
+
+
+@pytest.mark.parametrize("text", [SAID, TRACED], ids=["monitor", "trace"])
+@settings(deadline=None, max_examples=6)
+@given(data=st.data(), wrong=st.sampled_from(["-1", "0", "179539750", "17953975055", "1795398999"]))
+def test_an_event_with_a_wrong_time_loses_that_time_alone(
+    tmp_path_factory: pytest.TempPathFactory, text: str, data: st.DataObject, wrong: str
+) -> None:
+    """Whichever it is, all others keep theirs, and every pause that it does not bound is known."""
+    lines = text.splitlines(keepends=True)[:60]
+    stamped = [number for number, line in enumerate(lines) if STAMP.search(line)]
+    bad = data.draw(st.sampled_from(stamped))
+    path = tmp_path_factory.mktemp("stray") / "primary.log"
+    path.write_text("".join(lines))
+    straight = import_run(path)
+    path.write_text("".join([*lines[:bad], STAMP.sub(wrong, lines[bad]), *lines[bad + 1 :]]))
+    run = import_run(path)
+    pairs = list(zip(rows(run), rows(straight), strict=True))
+    for row, as_was in pairs:
+        assert row["pause_ns"] in (None, as_was["pause_ns"])
+        assert row["outcome"] == as_was["outcome"]
+    assert sum(row["pause_ns"] != as_was["pause_ns"] for row, as_was in pairs) <= 1
+    assert run.source["logs"][0]["no_time_at_lines"] in ([bad + 1], [])
 
 
 # ---- alone ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import html
@@ -329,8 +330,11 @@ TRACED = PRIMARY.read_text("utf-8")
         "".join(f"{json.dumps({'log': line})}\n" for line in TRACED.splitlines()).encode(),
         b"<pre>\n" + html.escape(f"> {TRACED[:-1]}".replace("\n", "\n> ")).encode() + b"\n</pre>\n",
         b"Content-Transfer-Encoding: quoted-printable\n\n" + quopri.encodestring(TRACED.encode()),
+        b"Content-Transfer-Encoding: base64\n\n"
+        + base64.encodebytes(TRACED.encode())
+        + b"\n--0--\n",
     ],
-    ids=["gz", "bz2", "xz", "crlf", "journal", "docker", "html", "quoted-printable"],
+    ids=["gz", "bz2", "xz", "crlf", "journal", "docker", "html", "quoted-printable", "base64"],
 )
 def test_a_log_is_read_however_it_comes(tmp_path: Path, data: bytes) -> None:
     """Packed, behind others' prefixes, or in a mail: the same events with the same times."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from colosim.measured.conformance import Identification
     from colosim.measured.events import History
 
+_SHOWN = 8
+"""How many lines with a time that is wrong are named."""
+
 
 @click.command("identify")
 @click.argument(
@@ -66,13 +69,19 @@ def described(log: dict[str, Any]) -> str:
     notes = [f"{log['lines']} lines", f"{log['unknown_lines']} unknown"]
     notes += ["its last line is cut off"] if log["truncated"] else []
     notes += [] if log["times"] else ["no times, so no durations"]
-    if log["clock_ran_backwards_at_lines"]:
-        lines = ", ".join(map(str, log["clock_ran_backwards_at_lines"]))
+    if lines := _some(log["no_time_at_lines"]):
+        notes.append(f"no time that can be right (line {lines}), all others are kept")
+    if lines := _some(log["clock_ran_backwards_at_lines"]):
         notes.append(f"its clock ran backwards (line {lines}), no times from there to the next")
         notes[-1] += " checkpoint"
     notes += ["RAM went through multifd channels"] if log["multifd"] else []
     beside = f" with {log['monitor']}" if log["monitor"] else ""
     return f"{log['source']}{beside}: {log['side']}, {', '.join(notes)}"
+
+
+def _some(lines: Sequence[int]) -> str:
+    more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    return ", ".join(map(str, lines[:_SHOWN])) + more
 
 
 def _lines(identification: Identification, told: Sequence[History]) -> list[str]:
