@@ -84,8 +84,7 @@ def command(  # noqa: PLR0913 - an option each
     from colosim.runs.check import outcomes_of
     from colosim.runs.run import simulate
 
-    check_outputs(scenarios, record)
-    check_outputs(scenarios, junit)
+    check_outputs([*scenarios, *filter(None, [against])], record=record, junit=junit)
     each = each_seed(seed, seeds)
     for name in designs:
         load_design(name)

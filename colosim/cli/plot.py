@@ -139,7 +139,7 @@ def command(  # noqa: PLR0913 - click hands every option over by name
     _check_options(kind)
     target = output or Path(f"{name_of(sources[0])}-{kind}.svg")
     check_path(target)
-    check_outputs(sources, target, data_file)
+    check_outputs(sources, data=data_file, output=target)
     if kind in {"against", "heatmap", "sweep"} and len(sources) > 1:
         raise click.UsageError(f"the kind {kind!r} takes one source")
     with Progression() as progression:

@@ -44,7 +44,7 @@ def command(
     from colosim.plots.report import report
 
     target = output or Path(f"{name_of(sources[0])}-report.html")
-    check_outputs(sources, target)
+    check_outputs(sources, output=target)
     runs: list[Run] = []
     with Progression() as progression:
         for source in sources:

@@ -59,7 +59,7 @@ def command(
     from colosim.runs.run import as_scenario
 
     files = [one.partition(":")[0] for one in (design, against)]
-    check_outputs([*files, *under], output)
+    check_outputs([*files, *under], output=output)
     name, parent = map(DesignNames().resolved, (design, against))
     if name == parent:
         raise click.UsageError(f"{design} is {parent}; hold it against another: --against DESIGN")

@@ -59,7 +59,7 @@ def command(
     from colosim.cli.sources import check_outputs
     from colosim.files import csv_text, write_file
 
-    check_outputs([scenario], output, data_file)
+    check_outputs([scenario], data=data_file, output=output)
     refuse_look(drawn=output is not None)
     if output is not None:
         from colosim.plots.style import check_path

@@ -51,7 +51,7 @@ def command(
     The source is a run directory or a scenario, which is run. Without -o, Mermaid text is printed,
     which Markdown viewers draw. The same run is the same bytes.
     """
-    from colosim.cli.sources import run_of
+    from colosim.cli.sources import check_outputs, run_of
     from colosim.files import write_file
     from colosim.plots.lanes import typical_checkpoint
     from colosim.plots.sequence import figure, mermaid
@@ -60,6 +60,7 @@ def command(
     refuse_look(drawn=output is not None and output.suffix.lower() != _MERMAID)
     if output is not None and output.suffix.lower() != _MERMAID:
         check_path(output)
+    check_outputs([source], output=output)
     run = run_of(source, design, seed, overrides)
     number = typical_checkpoint(run) if checkpoint is None else checkpoint
     if output is None:

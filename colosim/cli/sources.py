@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,21 +97,21 @@ def name_of(source: str) -> str:
     return path.stem if path.suffix else path.name
 
 
-def check_outputs(
-    sources: Sequence[str], output: Path | None, data_file: Path | None = None
-) -> None:
-    """Refuse to write over what is read, and a figure and its data into one file.
+def check_outputs(sources: Iterable[str | Path], **outputs: Path | None) -> None:
+    """Refuse to write over what is read, or two things into one file; outputs by their options.
 
-    :raises click.UsageError: if a path is a source or a file of a run directory, or both are one.
+    :raises click.UsageError: if one is a source or a file of a run directory, or two are one.
     """
     from colosim.runs.stored import FILES, MANIFEST
 
-    read, places = {*map(os.path.realpath, sources)}, []
-    for path in filter(None, (output, data_file)):
+    read, written = {*map(os.path.realpath, sources)}, dict[Path, str]()
+    for option, path in outputs.items():
+        if path is None:
+            continue
         place = Path(os.path.realpath(path))
         of_run = place.name in FILES and (place.parent / MANIFEST).exists()
         if of_run or str(place) in read:
             raise click.UsageError(f"{path} is what would be read; write to another file")
-        places.append(place)
-    if len(set(places)) < len(places):
-        raise click.UsageError("--data and --output name the same file")
+        if place in written:
+            raise click.UsageError(f"--{written[place]} and --{option} name the same file")
+        written[place] = option

@@ -43,7 +43,7 @@ def command(
     from colosim.files import write_file
     from colosim.plots.timeline import timeline
 
-    check_outputs(sources, output)
+    check_outputs(sources, output=output)
     runs = [run_of(source, design, seed, overrides) for source in sources]
     name = name_of(sources[0])
     stem = name if name == runs[0].design else f"{name}-{runs[0].design}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from colosim.engine.clock import PPM
 from colosim.scenario.disk import DISK
+from colosim.scenario.faults import HealFault, ThawFault
 from colosim.scenario.service import COMPARE, MIRROR, SOCKETS
 from colosim.trace.events import OTHER, PRIMARY, SECONDARY, FaultEnded
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 NETWORK, CHANNEL = "network", "channel"
 _STOPS_SERVICE = ("freeze", "kill", "vanish", "power-off")
-_THAWS, _HEALS, _CONNECTS, _OPENS = ("freeze",), ("vanish", "slow"), ("disconnect",), ("close",)
+_THAWS, _HEALS, _CONNECTS, _OPENS = ThawFault.ends, HealFault.ends, ("disconnect",), ("close",)
 _READERS = {MIRROR: SECONDARY, COMPARE: PRIMARY}
 
 
@@ -103,10 +104,8 @@ class Effects:
         Returns what is in effect from now on, None if it is over at once or ends by itself.
         """
         kind, where = fault.kind, fault.target
-        if kind == "thaw":
-            self._end(self._in_effect(_THAWS, where))
-        elif kind == "heal":
-            self._end(self._in_effect(_HEALS, where))
+        if fault.ends:
+            self._end(self._in_effect(fault.ends, where))
         elif kind == "panic":
             self._panic()
         elif kind == "shutdown":

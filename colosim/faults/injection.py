@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from colosim.trace.events import Event
     from colosim.trace.record import Record
 
-_ENDINGS = ("thaw", "heal")
-"""What takes nothing from anybody."""
 SAVE_BEGIN, LOAD_BEGIN = "savevm_state_begin", "loadvm_state_begin"
 _ERRORS = {SAVE_BEGIN: "save vm state begin error", LOAD_BEGIN: "load vm state begin error"}
 """What QEMU says of an error, where it has words of its own (colo.c of v13)."""
@@ -120,7 +118,7 @@ class Injector:
         armed = [armed.fault for armed in self.armed if not armed.struck]
         failing = [fault for fault, _ in self.failing]
         waiting = self.timed + armed + failing
-        return self._missed + [fault for fault in waiting if fault.kind not in _ENDINGS]
+        return self._missed + [fault for fault in waiting if not fault.ends]
 
     @property
     def gone(self) -> list[str]:
@@ -204,7 +202,7 @@ class Injector:
     def _note(self, fault: Fault, event: Event) -> None:
         self.struck.append((self.env.now, fault))
         self.record.note(event)
-        if self.on_fault is not None and fault.kind not in _ENDINGS:
+        if self.on_fault is not None and not fault.ends:
             self.on_fault()
 
     def strike(self, planned: Planned) -> None:
@@ -212,7 +210,7 @@ class Injector:
         if not isinstance(planned, Fault):
             if self.on_command is not None:
                 self.on_command(planned.target, planned.concerns or "")
-        elif planned.kind in _ENDINGS or not self.effects.is_dead(planned.target):
+        elif planned.ends or not self.effects.is_dead(planned.target):
             self._strike(planned)
         elif not isinstance(planned.at, RandomMoment):
             self._missed.append(planned)

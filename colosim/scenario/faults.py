@@ -101,6 +101,8 @@ class Planned(Section):
     """What a scenario lets happen at a moment: a fault, or a command."""
 
     kind: ClassVar[str] = ""
+    ends: ClassVar[tuple[str, ...]] = ()
+    """Kinds of fault that it ends, of the same target."""
 
     at: Annotated[
         Annotated[int, _TIME] | StepMoment | RandomMoment,
@@ -171,6 +173,15 @@ class Planned(Section):
 class Fault(Planned):
     """Something that goes wrong at ``at``; one subclass a kind, each with the key of its kind."""
 
+    def may_end(self, begun: Fault) -> bool:
+        """Whether it may find `begun` in effect; a step or a random moment may be at any time."""
+        if begun.kind not in self.ends or begun.target != self.target:
+            return False
+        if self.at_ns is None or begun.at_ns is None:
+            return True
+        lasting_ns = self.at_ns - begun.at_ns
+        return lasting_ns >= 0 and (begun.for_ns is None or lasting_ns < begun.for_ns)
+
 
 class FreezeFault(Fault):
     """The threads of a QEMU process stop; its host's TCP goes on acknowledging."""
@@ -187,6 +198,7 @@ class ThawFault(Fault):
     """The threads of a frozen QEMU process go on."""
 
     kind = "thaw"
+    ends = ("freeze",)
     thaw: _Reader
     """Side that thaws, or socket that is read again."""
 
@@ -226,6 +238,7 @@ class HealFault(Fault):
     """What had vanished or was slow is as before."""
 
     kind = "heal"
+    ends = ("vanish", "slow")
     heal: _Silent
     """What heals."""
 

@@ -231,6 +231,18 @@ class Scenario(Section):
                 message = f"checkpoint {at} never comes: the run has {length}, counted from 0"
                 yield Conflict(message, ((*path, "checkpoint"), ("checkpoints",)))
 
+    @check()
+    def _ends_what_has_begun(self) -> Iterator[Conflict]:
+        faults = dict(entries(self.faults))
+        for index, fault in faults.items():
+            begun = len(faults) < len(self.faults) or any(map(fault.may_end, faults.values()))
+            if fault.ends and not begun:
+                kinds = " or ".join(f"{{{kind}: {fault.target}}}" for kind in fault.ends)
+                message = (
+                    f"there is nothing to {fault.kind}; expected {kinds} that is in effect then"
+                )
+                yield Conflict(message, (("faults", index, fault.kind),))
+
     @check("duration", "horizon")
     def _reaches_the_times_of_faults(self) -> Iterator[Conflict]:
         key, end_ns = self._end

@@ -62,10 +62,9 @@ def test_what_comes_after_the_takeover_is_left_out() -> None:
 
 def test_a_heal_of_what_was_well_is_left_out() -> None:
     """That the network is as before is told only if something was off."""
-    text = str(explained("split", "heal: network, at: 2.3 s"))
-    assert "is as before" not in text
-    text = str(explained("split", "vanish: network, at: 2.3 s, for: 100 ms"))
-    assert "the network is as before" in text
+    lost, healed = "vanish: network, at: 2.3 s, for: 200 ms", "heal: network, at: 2.4 s"
+    assert "is as before" not in str(explained("split", lost, healed, healed.replace("4", "45")))
+    assert "the network is as before" in str(explained("split", lost))
 
 
 def test_a_killed_peer_that_leaves_nothing_unread_closes_the_connection() -> None:

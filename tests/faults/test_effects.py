@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from colosim.checkers import RULES
+from colosim.errors import ScenarioError
 from colosim.runs.run import simulate as checked
 from colosim.runs.verdict import judge
 from colosim.scenario import loads
@@ -65,9 +68,28 @@ def test_a_process_that_was_frozen_twice_goes_on_when_both_have_ended() -> None:
 
 def test_healing_what_is_not_lost_changes_nothing() -> None:
     """It is no event but the fault itself."""
-    run = simulate("split", "{heal: network, at: 2 s}, {thaw: primary, at: 2 s}")
-    assert struck(run) == [(2 * S, "fault: heal network"), (2 * S, "fault: thaw primary")]
-    assert ended(run) == []
+    slow = "{slow: network, factor: 0.9, at: 1 s}, {heal: network, at: 1500 ms}"
+    run = simulate("split", f"{slow}, {{heal: network, at: 2 s}}")
+    assert struck(run)[-1] == (2 * S, "fault: heal network")
+    assert ended(run) == [(1_500_000_000, "network")]
+
+
+@pytest.mark.parametrize(
+    ("faults", "wrong"),
+    [
+        ("{thaw: primary, at: 2 s}", "thaw; expected {freeze: primary}"),
+        ("{thaw: mirror, at: 2 s}, {freeze: mirror, at: 3 s}", "thaw; expected {freeze: mirror}"),
+        ("{freeze: primary, at: 1 s, for: 1 s}, {thaw: primary, at: 2 s}", "thaw; expected"),
+        (
+            "{vanish: primary, at: 1 s}, {heal: network, at: 2 s}",
+            "heal; expected {vanish: network}",
+        ),
+    ],
+)
+def test_what_can_have_nothing_to_end_is_refused(faults: str, wrong: str) -> None:
+    """A thaw or heal of what by the file is not frozen, lost or slow at that time does nothing."""
+    with pytest.raises(ScenarioError, match=re.escape(f"there is nothing to {wrong}")):
+        simulate("split", faults)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_a_fault_in_a_pause_counts_from_its_moment_to_the_end_of_the_pause() -> 
 def test_a_harmless_fault_before_does_not_hide_what_the_next_takes() -> None:
     """A thaw of what is not frozen takes no service, the freeze after it does."""
     alone = simulate("qsb", FROZEN).service.time_to_guest_ns
-    both = simulate("qsb", "{thaw: secondary, at: 1 s}, " + FROZEN).service.time_to_guest_ns
+    both = simulate("qsb", f"{FROZEN}, {{thaw: secondary, at: 1 s}}").service.time_to_guest_ns
     assert both == alone
     assert alone is not None
     assert alone > 10**9

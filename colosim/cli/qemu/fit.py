@@ -66,6 +66,7 @@ def command(
     assumed that no log tells, and what to record next. A scenario names the file:
     hosts: {preset: ./my-host.yaml}.
     """
+    from colosim.cli.sources import check_outputs
     from colosim.errors import LogError
     from colosim.files import write_file
     from colosim.measured.conditions import host_preset, is_fitted
@@ -76,6 +77,7 @@ def command(
     from colosim.runs.stored import run_folders
     from colosim.scenario import preset
 
+    check_outputs(filter(None, [base]), out=out)
     own = [folder for source in sources for folder in run_folders(Path(source))]
     notes: list[str] = []
     if own:
