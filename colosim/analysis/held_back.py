@@ -15,7 +15,7 @@ from colosim.designs.remedies import conditions_of
 from colosim.runs.run import simulate
 from colosim.runs.simulation import Simulation
 from colosim.runs.wording import in_words
-from colosim.scenario.presets import is_unread
+from colosim.scenario.presets import OwnPreset
 from colosim.scenario.spread import MEASURED
 from colosim.trace.events import PRIMARY, SECONDARY, FaultStruck, Received, Sent
 from colosim.trace.quantities import PAUSE
@@ -98,9 +98,10 @@ def held_back_in(runs: Iterable[Run]) -> str | None:
     told = []
     for run in runs:
         hosts = run.scenario.hosts
-        unread = any(is_unread(side.preset) for side in (hosts.primary, hosts.secondary))
+        presets = (hosts.primary.preset, hosts.secondary.preset)
+        unknown = any(isinstance(own, OwnPreset) and own.spread is None for own in presets)
         scatters = run.scenario.spread == MEASURED
-        if run.source is not None or run.scenario.faults or (scatters and unread):
+        if run.source is not None or run.scenario.faults or (scatters and unknown):
             continue
         short = run.scenario.vary({"checkpoints": run.scenario.warmup + _CHECKPOINTS})
         simulation = Simulation(short, run.design, seed=run.seed)

@@ -21,6 +21,8 @@ from colosim.runs.columns import COLUMNS, REQUEST_COLUMNS, REQUESTS, checkpoint_
 from colosim.runs.run import Run, simulate
 from colosim.runs.stored import FILES, MANIFEST, SCHEMA, SUMMARY, intact, read_manifest, sha256_of
 from colosim.scenario import resolve
+from colosim.scenario.presets import OwnPreset
+from colosim.scenario.spread import MEASURED, stage_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,6 +173,12 @@ def versions() -> dict[str, str]:
 
 
 def _manifest(run: Run, files: dict[str, str]) -> dict[str, Any]:
+    hosts = run.scenario.hosts
+    spreads = {
+        str(own): {stage: stage_fields(spread) for stage, spread in own.spread.items()}
+        for own in (hosts.primary.preset, hosts.secondary.preset)
+        if isinstance(own, OwnPreset) and own.spread is not None
+    }
     return {
         "schema": SCHEMA,
         "design": run.design,
@@ -180,6 +188,7 @@ def _manifest(run: Run, files: dict[str, str]) -> dict[str, Any]:
         "versions": versions(),
         "files": files,
         "scenario": resolve(run.scenario),
+        **({"spreads": spreads} if run.scenario.spread == MEASURED and spreads else {}),
     }
 
 

@@ -15,6 +15,8 @@ from colosim.files import read_file
 from colosim.runs.columns import COLUMNS, REQUESTS
 from colosim.runs.run import NoTablesError, Run
 from colosim.scenario import loads
+from colosim.scenario.presets import OwnPreset
+from colosim.scenario.spread import StageSpread, parse_stage
 from colosim.trace.sentences import parse
 
 if TYPE_CHECKING:
@@ -190,5 +192,20 @@ def read_run(path: str | PathLike[str]) -> Run:
     summary = folder / SUMMARY
     _verify(summary, manifest["files"][SUMMARY])
     scenario = loads(manifest["scenario"], file=str(folder / MANIFEST))
+    for host in (scenario.hosts.primary, scenario.hosts.secondary):
+        if isinstance(host.preset, OwnPreset):
+            host.preset.spread = _spread_in(manifest, host.preset, folder / MANIFEST)
     stored = StoredTables(folder, manifest)
     return Run(scenario, _read_json(summary, _SUMMARY_HAS), stored=stored)
+
+
+def _spread_in(manifest: dict[str, Any], host: str, file: Path) -> dict[str, StageSpread] | None:
+    """Return what a manifest has of how the work on a host scatters, None if it has nothing.
+
+    :raises RunDirectoryError: if it is damaged.
+    """
+    try:
+        stages = manifest.get("spreads", {}).get(host)
+        return stages and {name: parse_stage(name, **texts) for name, texts in stages.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise RunDirectoryError(f"{file} is no manifest: its 'spreads' is damaged") from error

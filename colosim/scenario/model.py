@@ -47,17 +47,11 @@ from colosim.scenario.manager import Manager
 from colosim.scenario.memory import Memory
 from colosim.scenario.network import Network
 from colosim.scenario.overrides import override
-from colosim.scenario.presets import (
-    DEFAULT_HOST,
-    DEFAULT_NETWORK,
-    is_unread,
-    spread_of,
-    with_spread,
-)
+from colosim.scenario.presets import DEFAULT_HOST, DEFAULT_NETWORK
 from colosim.scenario.reading import Reading
 from colosim.scenario.section import Example, Section
 from colosim.scenario.service import COMPARED, DIRECT, HELD, SOCKETS, Output, Service
-from colosim.scenario.spread import KINDS, MEASURED, NONE
+from colosim.scenario.spread import KINDS, NONE
 from colosim.scenario.units import text_of
 from colosim.trace.fields import SEED_MAX
 
@@ -105,7 +99,7 @@ class Scenario(Section):
     spread: Annotated[str, Choice(KINDS, "how much the work of checkpoints scatters")] = NONE
     """Whether the work of a checkpoint takes what the hosts' costs say ('none'), or scatters as on
     the hosts that their presets were measured on ('measured'); drawn from the seed, as are the
-    distinct pages of a 'uniform' guest.
+    distinct pages of a 'uniform' guest. What a preset has no spread of takes what its costs say.
     """
     duration_ns: TimeOrNone = None
     """Length of the run in simulated time, instead of checkpoints."""
@@ -251,18 +245,6 @@ class Scenario(Section):
                 what = "command" if isinstance(planned, Command) else "fault"
                 after = f"the {what} at {_time(planned.at_ns)} is after the end of the run"
                 yield Conflict(f"{after} ({key} {_time(end_ns)})", (path, (key,)))
-
-    @check("spread", "hosts")
-    def _has_presets_with_a_spread(self) -> Iterator[Conflict]:
-        if self.spread != MEASURED:
-            return
-        for name in dict.fromkeys((self.hosts.primary.preset, self.hosts.secondary.preset)):
-            if not is_unread(name) and not spread_of(name):
-                message = (
-                    f"spread: measured needs host presets that have one, and {name!r} has none; "
-                    f"expected {', '.join(with_spread())}, or spread: none"
-                )
-                yield Conflict(message, (("spread",), ("hosts",)))
 
     @check("disk")
     def _has_the_disk_that_is_meant(self) -> Iterator[Conflict]:

@@ -52,21 +52,26 @@ class Preset:
 class OwnPreset(str):
     """The name of a preset of one's own, as a scenario has it, with what its file held.
 
-    ``found`` is None where nothing was left for a preset to give, so that no file was read.
+    ``found`` is None where nothing was left for a preset to give, so that no file was read; then
+    ``spread`` is what a manifest has of it, or None.
     """
 
-    __slots__ = ("found",)
+    __slots__ = ("found", "spread")
     found: Preset | None
+    spread: dict[str, StageSpread] | None
 
-    def __new__(cls, name: str, found: Preset | None) -> Self:
+    def __new__(
+        cls, name: str, found: Preset | None, spread: dict[str, StageSpread] | None = None
+    ) -> Self:
         """Make the name."""
         made = super().__new__(cls, name)
         made.found = found
+        made.spread = spread if found is None else found.spread
         return made
 
-    def __getnewargs__(self) -> tuple[str, Preset | None]:  # type: ignore[override]
+    def __getnewargs__(self) -> tuple[Any, ...]:
         """Return what a copy in another process is made of."""
-        return str(self), self.found
+        return str(self), self.found, self.spread
 
 
 @cache
@@ -95,9 +100,11 @@ def _shipped(family: Family, name: str) -> Preset:
 def spread_of(host: str) -> dict[str, StageSpread]:
     """Return how the stages scatter on a host preset, nothing if it does not say.
 
-    :raises ScenarioError: if it is an own one whose file was not read, as in a manifest.
+    :raises ScenarioError: if it is an own one whose file was not read, and no manifest has it.
     """
-    if is_unread(host):
+    if isinstance(host, OwnPreset):
+        if host.spread is not None:
+            return host.spread
         message = f"how the work on {str(host)!r} scatters stands in its file, which was not read"
         raise ScenarioError([ScenarioFault(str(host), 1, 1, message)])
     return preset("hosts", host).spread
@@ -122,11 +129,6 @@ def sums_of(host: str) -> tuple[dict[str, int], ...]:
         parts = (term.split() for term in terms.split(" + "))
         found.append({key: int(many[0]) if many else 1 for *many, key in parts})
     return tuple(found)
-
-
-def with_spread() -> tuple[str, ...]:
-    """Return the shipped host presets that say how their stages scatter."""
-    return tuple(name for name in preset_names("hosts") if spread_of(name))
 
 
 _SUM: Final = re.compile(r"^#   ([\w +]+) = [\d.]+ ns$", re.MULTILINE)

@@ -86,8 +86,13 @@ def parse_stage(name: str, ratios: str, again: str, origin: str) -> StageSpread:
     return StageSpread(mille, int(percent), origin)
 
 
-def stage_text(name: str, stage: StageSpread) -> str:
-    """Return a stage's line in a preset, which `parse_stage` reads."""
+def stage_fields(stage: StageSpread) -> dict[str, str]:
+    """Return the texts of a stage's spread, which `parse_stage` reads."""
     ratios = " ".join(f"{mille // MILLE}.{mille % MILLE:03}" for mille in stage.ratios_mille)
-    again, origin = stage.again_percent, stage.origin
-    return f'  {name}: {{ratios: "{ratios}", again: "{again}%", origin: "{origin}"}}'
+    return {"ratios": ratios, "again": f"{stage.again_percent}%", "origin": stage.origin}
+
+
+def stage_text(name: str, stage: StageSpread) -> str:
+    """Return a stage's line in a preset."""
+    fields = ", ".join(f'{key}: "{text}"' for key, text in stage_fields(stage).items())
+    return f"  {name}: {{{fields}}}"

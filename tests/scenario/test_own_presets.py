@@ -11,7 +11,7 @@ import pytest
 from colosim import run
 from colosim.cli.main import main
 from colosim.errors import ScenarioError
-from colosim.runs.directory import run_into
+from colosim.runs.directory import run_into, write_run
 from colosim.runs.stored import read_run
 from colosim.scenario import Scenario, load, loads, resolve
 from colosim.scenario import presets as shipped
@@ -116,7 +116,7 @@ def test_every_fault_of_a_preset_has_its_place(
 
 
 def test_an_own_preset_has_a_spread_of_its_own(folder: Path) -> None:
-    """What a fit wrote scatters from a file too; a manifest without the file is not run without."""
+    """What a fit wrote scatters from a file too, and from a manifest when that is gone."""
     lab = (shipped._FOLDER / "hosts" / "lab-qemu25.yaml").read_text("utf-8")
     file = folder / "lab.yaml"
     file.write_text(lab, "utf-8")
@@ -124,12 +124,14 @@ def test_an_own_preset_has_a_spread_of_its_own(folder: Path) -> None:
     made = scenario(folder, text)
     digest = run(made).digest
     assert digest == run(made.vary({"hosts.preset": "lab-qemu25"})).digest
-    with pytest.raises(ScenarioError, match=r"'\./my-host\.yaml' has none; expected kvm-xeon, "):
-        scenario(folder, text.replace("lab.yaml", "my-host.yaml"))
-    manifest = resolve(made)
+    plain = scenario(folder, text.replace("lab.yaml", "my-host.yaml"))
+    assert run(plain).digest == run(plain.vary({"spread": "none"})).digest
+    write_run(run(made), folder / "run")
+    resolved = resolve(made)
     file.unlink()
+    assert run(read_run(folder / "run").scenario).digest == digest
     with pytest.raises(ScenarioError, match="scatters stands in its file, which was not read"):
-        run(loads(manifest))
+        run(loads(resolved))
 
 
 @pytest.mark.parametrize(
