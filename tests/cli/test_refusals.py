@@ -117,9 +117,9 @@ def hold(tried: list[tuple[str, str]], run: Path) -> None:
 def test_what_the_system_refuses_is_one_message_and_leaves_nothing(run: Path) -> None:
     """Full, read-only, forbidden: every command that writes says what to do, and leaves no file.
 
-    Every third is tried with one of them here, all with all behind the mark ``slow``.
+    Every fourth is tried with one of them here, all with all behind the mark ``slow``.
     """
-    hold([(name, (*WHY,)[number % len(WHY)]) for number, name in enumerate((*WRITERS,)[::3])], run)
+    hold([(name, (*WHY,)[number % len(WHY)]) for number, name in enumerate((*WRITERS,)[::4])], run)
 
 
 @pytest.mark.slow

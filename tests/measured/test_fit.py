@@ -259,11 +259,13 @@ for host in {hosts}:
 """
 
 
-def written_by_kernels(hosts: Sequence[str], *, jackknife: bool) -> dict[str, str]:
+def written_by_kernels(
+    hosts: Sequence[str], kernels: Sequence[str] = KERNELS, *, jackknife: bool
+) -> dict[str, str]:
     """Return presets as each kernel that this processor can run writes them."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("OPENBLAS_")}
     found: dict[str, str] = {}
-    for kernel in KERNELS:
+    for kernel in kernels:
         ran = subprocess.run(
             [sys.executable, "-c", FIT.format(jackknife=jackknife, hosts=hosts)],
             env=plain | {"OPENBLAS_CORETYPE": kernel, "OPENBLAS_VERBOSE": "2"},
@@ -288,9 +290,9 @@ def assert_the_same(written: dict[str, str]) -> None:
         pytest.skip(f"numpy's linear algebra has no two kernels here, only {list(written)}")
 
 
-def test_every_kernel_of_linear_algebra_writes_the_same_preset() -> None:
-    """A preset without standard errors is the same bytes under each of OpenBLAS's kernels."""
-    assert_the_same(written_by_kernels(["lab-qemu25"], jackknife=False))
+def test_two_kernels_of_linear_algebra_write_the_same_preset() -> None:
+    """A preset without standard errors is the same bytes under OpenBLAS's newest and oldest one."""
+    assert_the_same(written_by_kernels(["lab-qemu25"], ["Haswell", "Prescott"], jackknife=False))
 
 
 @pytest.mark.slow

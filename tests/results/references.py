@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import zlib
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from colosim.designs import load_designs
 from colosim.runs.difference import NEIGHBOURS, event_line
 from colosim.runs.run import simulate
-from colosim.scenario import shipped
+from colosim.scenario import load, shipped
 from colosim.trace.events import CheckpointEnded, StepDone
 from colosim.trace.fields import value_of
 from colosim.trace.sentences import parse
@@ -182,12 +184,12 @@ def _dotted(summary: dict[str, Any], head: str = "") -> Iterator[str]:
             yield head + key
 
 
-def pairs(known_designs: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return every shipped scenario with each of its designs."""
-    from colosim.scenario import load  # noqa: PLC0415 - only for the list
+@cache
+def loaded(name: str) -> Scenario:
+    """Return a shipped scenario."""
+    return load(name, known_designs=tuple(load_designs()))
 
-    return [
-        (name, design)
-        for name in shipped()
-        for design in load(name, known_designs=known_designs).designs
-    ]
+
+def pairs() -> list[tuple[str, str]]:
+    """Return every shipped scenario with each of its designs."""
+    return [(name, design) for name in shipped() for design in loaded(name).designs]

@@ -98,9 +98,8 @@ def test_the_kept_cells_are_what_an_exploration_gives(kept: Kept, cells: pd.Data
     pd.testing.assert_frame_equal(every_cell(kept), cells)
 
 
-@pytest.mark.parametrize(
-    "kept", [HANG, pytest.param(BY_VERSION, marks=pytest.mark.slow)], ids=["hang", "versions"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", [HANG, BY_VERSION], ids=["hang", "versions"])
 def test_the_map_is_drawn_from_the_kept_cells(
     kept: Kept, cells: pd.DataFrame, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from colosim.designs import load_designs
 from colosim.runs.check import outcomes_of
 from colosim.runs.run import Run
 from colosim.runs.verdict import VIOLATED
-from colosim.scenario import load, loads, shipped
+from colosim.scenario import loads, shipped
 from tests.results import references
+from tests.runs.figures import hold_to_the_tables
 
 if TYPE_CHECKING:
     from typing import Any
 
-KNOWN = tuple(load_designs())
-PAIRS = references.pairs(KNOWN)
+PAIRS = references.pairs()
 BYTES_MAX = 3 << 20
 
 
@@ -42,12 +41,14 @@ def test_runs_are_as_their_references(
 ) -> None:
     """Each shipped scenario runs, design by design, to the event as its reference says.
 
-    None breaks a safety rule, whatever its reference says, and each event is typed.
+    None breaks a safety rule, whatever its reference says, each event is typed, and each figure of
+    a summary is what its tables say.
     """
     path = references.path_of(name, design)
-    run, checkpoints = references.simulated(load(name, known_designs=KNOWN), design)
+    run, checkpoints = references.simulated(references.loaded(name), design)
     assert run.verdict != VIOLATED, run.reason
     assert references.misread(run) == []
+    hold_to_the_tables(run)
     if request.config.getoption("--update-results"):
         path.parent.mkdir(parents=True, exist_ok=True)
         text = references.dump(references.reference(run, checkpoints))
@@ -68,7 +69,7 @@ def test_runs_are_as_their_references(
 @pytest.mark.parametrize("name", shipped())
 def test_a_shipped_scenario_keeps_its_word(name: str) -> None:
     """Every design of a shipped scenario has a stated verdict, and its reference every bound."""
-    scenario = load(name, known_designs=KNOWN)
+    scenario = references.loaded(name)
     outcomes = [
         outcome
         for design in scenario.designs

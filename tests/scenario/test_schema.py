@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 from colosim.scenario import loads, resolve, schema, template
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
-VALIDATOR = jsonschema.Draft202012Validator(schema())
+SCHEMA = schema()
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
 def parsed(text: str) -> Any:
@@ -20,7 +21,7 @@ def parsed(text: str) -> Any:
 
 def test_schema_is_a_schema() -> None:
     """The schema itself is a JSON Schema of the draft that it names."""
-    jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_invalid_scenarios_fail(name: str) -> None:
 
 def test_properties_tell_meaning_default_and_unit() -> None:
     """A property has its description, its default as a scenario writes it, and its base unit."""
-    delay = schema()["properties"]["checkpoint_delay"]
+    delay = SCHEMA["properties"]["checkpoint_delay"]
     assert (delay["default"], delay["x-unit"], delay["description"]) == (
         "200 ms",
         "ns",
@@ -61,7 +62,7 @@ def test_properties_tell_meaning_default_and_unit() -> None:
 
 def test_every_property_is_described() -> None:
     """No key of a scenario is without a description."""
-    sections = [schema(), *schema()["$defs"].values()]
+    sections = [SCHEMA, *SCHEMA["$defs"].values()]
     silent = [
         key
         for section in sections
