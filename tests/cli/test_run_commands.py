@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from colosim.cli import determinism
 from colosim.cli.main import STATUS_FAILED, main
 from tests.checkers.wrong_designs import Eager
 from tests.cli.test_main import modules_after
@@ -121,13 +122,15 @@ def test_determinism_is_checked_in_fresh_processes(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """``--check-determinism`` runs twice, says that every file is the same, and writes nothing."""
-    arguments = ["run", "frozen.yaml", "--design", "split", "--check-determinism"]
-    assert main(arguments) == 0
-    assert "frozen/split: the same twice" in capsys.readouterr().out
-    assert main([*arguments, "--format", "json"]) == 0
+    arguments = ["run", "frozen.yaml", "--design", "split"]
+    assert main([*arguments, "--check-determinism", "--format", "json"]) == 0
     (result,) = json.loads(capsys.readouterr().out)
     assert result["deterministic"] is True
     assert not (folder / "runs").exists()
+    assert main(arguments) == 0
+    capsys.readouterr()
+    assert determinism._report(folder / "runs", folder / "runs", form="table") == 0
+    assert "frozen/split: the same twice" in capsys.readouterr().out
 
 
 def test_compare_fits_and_aligns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

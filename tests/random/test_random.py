@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 
-from tests.random.holding import hold, tabulate
+from tests.random.holding import hold
 from tests.random.scenarios import scenarios
 
 FOUND = Path(__file__).parents[1] / "scenarios" / "found"
@@ -48,24 +48,7 @@ def test_many_scenarios_hold_every_rule(scenario: dict[str, Any]) -> None:
     hold(told(scenario))
 
 
-@given(scenario=scenarios())
-@EVERYTHING
-def test_any_summary_says_what_its_tables_say(scenario: dict[str, Any]) -> None:
-    """Each figure that a summary and a table both have is the same."""
-    tabulate(told(scenario))
-
-
-@pytest.mark.slow
-@given(scenario=scenarios())
-@settings(EVERYTHING, max_examples=TIMES_THE_SAMPLE * settings().max_examples)
-def test_many_summaries_say_what_their_tables_say(scenario: dict[str, Any]) -> None:
-    """So it is in many more."""
-    tabulate(told(scenario))
-
-
 @pytest.mark.parametrize("path", sorted(FOUND.glob("*.yaml")), ids=lambda path: path.stem)
 def test_what_was_found_once_stays_mended(path: Path) -> None:
     """Each example that failed once holds now."""
-    text = path.read_text(encoding="utf-8")
-    hold(text)
-    tabulate(text)
+    hold(path.read_text(encoding="utf-8"))
