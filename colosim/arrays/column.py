@@ -51,6 +51,13 @@ def plain(numbers: Any) -> Any:
     return np.asarray(numbers)
 
 
+def made_plain(of: Any) -> Any:
+    """Make arrays of the columns that an object has, and return it."""
+    columns = {name: value for name, value in vars(of).items() if isinstance(value, np.ndarray)}
+    vars(of).update({name: plain(value) for name, value in columns.items()})
+    return of
+
+
 some = np.count_nonzero
 """At how many points something is so: asked ten times as fast as whether it is at any."""
 

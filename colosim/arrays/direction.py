@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colosim.arrays.column import Refused, column, everywhere, plain, some
-from colosim.arrays.pace import Pace
-from colosim.arrays.small import SmallSegments
+from colosim.arrays.column import Column, Refused, column, everywhere, made_plain, plain, some
 from colosim.arrays.threads import Call
 from colosim.arrays.transfer import MOST_BYTES, NEVER, Transfer
-from colosim.engine.clock import NS_PER_S
+from colosim.engine.clock import agreed
 from colosim.network.calm import TSO_BYTES
 from colosim.network.ends import READ
+from colosim.network.pace import Pace
+from colosim.network.small import SmallSegments
 
 if TYPE_CHECKING:
     from colosim.arrays.column import Ints, Masks
@@ -63,8 +63,13 @@ class Direction:
     def __init__(
         self, env: Environment, _record: Any, network: Any, _sides: Any, ack_phase_ns: Any
     ) -> None:
-        self.env, self.network = env, network
         zero = env.begin.view(np.ndarray)
+        numbers = {
+            name: env.begin + value
+            for name, value in network
+            if type(value) is int or isinstance(value, Column)
+        }
+        self.env, self.network = env, (network := network.model_copy(update=numbers))
         self.bytes_written: Any = 0
         self.bytes_read: Any = 0
         self.values: deque[Any] = deque()
@@ -84,10 +89,15 @@ class Direction:
         """Whether the reader of the last bulk write has yet to come."""
         self._unproven = False
         """Whether nothing was written since, so that it may be come too late."""
-        self.pace = pace = Pace(network, env.begin)
-        self.latency = pace.latency
-        self._in_no_time = bool(some(pace.latency == 0))
-        self.small = SmallSegments(network, pace.latency, plain(ack_phase_ns))
+        self.pace = made_plain(Pace(network))
+        self.latency = self.pace.latency_ns
+        self._in_no_time = bool(some(self.latency == 0))
+        self.small = made_plain(SmallSegments(network, ack_phase_ns))
+        self.send_buffer, self.receive_buffer = (
+            plain(network.send_buffer_bytes),
+            plain(network.receive_buffer_bytes),
+        )
+        self.mss = plain(network.mss_bytes)
 
     # ---- what a thread calls ------------------------------------------------------------------
 
@@ -150,8 +160,6 @@ class Direction:
                 setattr(of, name, np.where(where, value, old))
         for message, late in zip(self.reverse.movable, arrives, strict=True):
             message.arrives = np.where(where, message.arrives, late)
-        self.small.mixed()
-        self.reverse.small.mixed()
 
     def _acts(self, now: Ints) -> None:
         """The sending thread changes what both ends depend on: it must be its turn."""
@@ -165,7 +173,7 @@ class Direction:
 
     def may_push(self, now: Ints, message: Message) -> bool:
         """Whether who acts now at the other end may push a message on."""
-        return bool(some(self.small.held_until > now)) or everywhere(now <= message.arrives)
+        return bool(some(self.small.held_until_ns > now)) or everywhere(now <= message.arrives)
 
     def in_turn(self, late_ns: Ints) -> None:
         """Take points out where the other end has acted after this one does, or in that instant."""
@@ -179,15 +187,17 @@ class Direction:
         now, small = call.now, self.small
         leaves = np.maximum(self.drained, now)
         free = leaves == now
-        waits = small.waits(now, free)
-        if waits is not None:
-            leaves = np.where(waits, small.acked, leaves)
+        acked: Any = small.may_leave_ns(now)
+        waits = free & (acked > now)
+        is_held = bool(some(waits))
+        if is_held:
+            leaves = np.where(waits, acked, leaves)
             self.drained = np.where(waits, leaves, self.drained)
-            small.held_until = np.where(waits, leaves, small.held_until)
+            small.held_until_ns = np.where(waits, leaves, small.held_until_ns)
         arrives = leaves + self.latency
         small.left(arrives)
         self.reverse.ack_rides(leaves, arrives, now)
-        is_fixed = not small.nagle or (waits is None and everywhere(free))
+        is_fixed = not small.nagle or (not is_held and everywhere(free))
         message = Message(arrives, now, is_fixed)
         self.inbox.append(message)
         self._last_put = message
@@ -210,17 +220,16 @@ class Direction:
 
     def ack_rides(self, leaves: Ints, arrives: Ints, now: Ints) -> None:
         """A segment the other way brings the ACK of this way's last small segment along."""
-        found = self.small.ack_rides(leaves, arrives)
-        if found is not None:
-            rides, overtaken = found
-            pushed = rides & (self.small.held_until == overtaken)
+        overtaken: Any = self.small.ack_rides(leaves, arrives)
+        if overtaken is not None:
+            pushed = self.small.held_until_ns == overtaken
             self._move_held(pushed, overtaken, np.maximum(arrives, now))
 
     def _move_held(self, where: Masks, until: Ints, leaves: Ints) -> None:
         """Let the small writes that were to leave at `until` leave earlier."""
         if not some(where):
             return
-        self.small.held_until = np.where(where, 0, self.small.held_until)
+        self.small.held_until_ns = np.where(where, 0, self.small.held_until_ns)
         late, soon = until + self.latency, leaves + self.latency
         moved = np.zeros_like(where)
         for message in self.movable:
@@ -238,16 +247,16 @@ class Direction:
     def _takes_along(self, amount: Ints, now: Ints) -> None:
         """Let a bulk write take along the small writes that Nagle held back before it."""
         small = self.small
-        until = small.held_until
+        until: Any = small.held_until_ns
         pushes = until > now
         if not some(pushes):
             return
-        leaves = np.where(amount < TSO_BYTES, np.minimum(until, now + self.pace.rtt), now)
+        leaves = np.where(amount < TSO_BYTES, np.minimum(until, now + self.pace.rtt_ns), now)
         sooner = pushes & (leaves < until)
-        small.acknowledged(sooner, leaves)
+        small.acknowledged(leaves, sooner)
         self._move_held(sooner, until, leaves)
         self.drained = np.where(sooner, leaves, self.drained)
-        small.held_until = np.where(pushes, 0, small.held_until)
+        small.held_until_ns = np.where(pushes, 0, until)
 
     def _write(self, call: Call, section: Section, write_ns: Any) -> None:
         now, env, last = call.now, self.env, self._last
@@ -260,12 +269,12 @@ class Direction:
         follows = np.zeros_like(behind)
         if last is not None:
             env.refuse(last.leaves_by_itself & (last.reader_ns == now), TIE)
-            reading, large = last.read_end >= now, amount > self.pace.send_buffer
+            reading, large = last.read_end >= now, amount > self.send_buffer
             if some(reading) and (not everywhere(behind) or some(large)):
-                fits = last.size_bytes + amount <= self.pace.receive_buffer
+                fits = last.size_bytes + amount <= self.receive_buffer
                 if not everywhere(fits):
                     unread = last.size_bytes - last.as_of(now).read_bytes(now)
-                    fits = unread + amount <= self.pace.receive_buffer
+                    fits = unread + amount <= self.receive_buffer
                     env.refuse(large & (unread > 0) & ~fits, LARGE_BEHIND_READ)
                 if last is self._last_put:
                     has_reader = (last.reader_ns >= 0) & (last.reader_ns <= now)
@@ -288,7 +297,7 @@ class Direction:
         if some(leaves):
             left: Ints = transfer.left_ns(amount)
             self.drained = np.where(leaves, left, self.drained)
-            transfer.leaves_by_itself = leaves & (amount <= self.pace.receive_buffer)
+            transfer.leaves_by_itself = leaves & (amount <= self.receive_buffer)
             has_left = partial(self._has_left, transfer, left, now)
             self._only(transfer.leaves_by_itself, has_left)
             if not some(needs) or column(leaves):
@@ -308,7 +317,7 @@ class Direction:
         slow_ns = pace.slow_start_ns(amount, write_ns, now - self.bulk_left)
         start = now + np.where(behind, 0, slow_ns)
         head: Any = 0
-        if pace.has_burst:
+        if some(pace.burst_bytes):
             head = np.where((link_ns > 0) & ~behind, pace.tokens(self.bucket_full - now), 0)
         one = Transfer(
             start,
@@ -316,8 +325,8 @@ class Direction:
             write_ns,
             link_ns,
             self.latency,
-            pace.send_buffer,
-            pace.receive_buffer,
+            self.send_buffer,
+            self.receive_buffer,
             head,
             read_ns=0,
             reader_ns=now * 0 - 1,
@@ -334,24 +343,26 @@ class Direction:
 
     def _wait_for_ack(self, one: Any, now: Ints, where: Masks) -> None:
         """Let the last segment, if it is not full, wait for the ACK that the full ones hasten."""
-        hastened = now + self.pace.rtt
+        hastened = now + self.pace.rtt_ns
         # What passes at once leaves sooner than the link tells.
-        least = one.write_ns if self.pace.has_burst else np.maximum(one.write_ns, one.link_ns)
+        least = (
+            one.write_ns if some(self.pace.burst_bytes) else np.maximum(one.write_ns, one.link_ns)
+        )
         where = where & (one.start_ns + least < hastened)
-        where &= one.size_bytes % self.pace.mss != 0
+        where &= one.size_bytes % self.mss != 0
         if not some(where):
             return
         left = one.left_ns(one.size_bytes)
         where &= left < hastened
         small = self.small
-        small.work_out_ack(where)
-        waits = np.minimum(small.acked, hastened) - left
-        where &= (small.acked > now) & (waits > 0)
+        acked: Any = small.acked_ns
+        waits = np.minimum(acked, hastened) - left
+        where &= (acked > now) & (waits > 0)
         one.start_ns = np.where(where, one.start_ns + waits, one.start_ns)
 
     def _fit_in(self, one: Any, now: Ints, behind: Masks) -> None:
         """Put a bulk write behind the backlog: it ends when it fits, not when it leaves."""
-        ahead = sum(other.ahead for other in self._backlog) + one.size_bytes - self.pace.send_buffer
+        ahead = sum(other.ahead for other in self._backlog) + one.size_bytes - self.send_buffer
         room = now
         for other in self._backlog:
             last = (ahead > 0) & (ahead <= other.ahead)
@@ -359,7 +370,7 @@ class Direction:
                 room = np.where(last, np.maximum(now, other.left_ns(np.maximum(ahead, 1))), room)
             ahead = ahead - other.ahead
         start = np.maximum(room, self.drained - one.write_ns)
-        large = behind & (one.size_bytes > self.pace.send_buffer // 4)
+        large = behind & (one.size_bytes > self.send_buffer // 4)
         if self._last is not None and some(large):
             written = np.maximum(now + one.write_ns, room)
             left = self._left_behind_stream(one, self._last, now, written, large)
@@ -377,14 +388,14 @@ class Direction:
             return now
         size, stream = one.size_bytes, last.as_of(now)
         left = np.maximum(written, self.drained + one.link_ns)
-        over = stream.size_bytes + size - self.pace.receive_buffer
+        over = stream.size_bytes + size - self.receive_buffer
         opens = stream.passed_ns(READ, np.maximum(over, 1)) + self.latency
         left = np.where(over > 0, np.maximum(left, opens), left)
         alone = sum(other.ahead for other in self._backlog) == stream.size_bytes
         is_read = (stream.reader_ns >= 0) & (stream.reader_ns < now)
-        fits = size <= np.minimum(self.pace.send_buffer, self.pace.receive_buffer)
+        fits = size <= np.minimum(self.send_buffer, self.receive_buffer)
         arrives = left + self.latency <= stream.read_end
-        known = alone & is_read & fits & arrives & (self.pace.burst == 0)
+        known = alone & is_read & fits & arrives & (self.pace.burst_bytes == 0)
         self.env.refuse(large & ~known, LARGE_BEHIND)
         return left
 
@@ -428,9 +439,10 @@ class Direction:
     def _has_left(self, one: Any, left: Ints, now: Ints) -> None:
         """The last byte of a transfer leaves then: that is in the state of either end."""
         pace, self.bulk_left = self.pace, left
-        if pace.has_burst:
-            full = left + pace.burst * NS_PER_S // pace.rate
-            self.bucket_full = np.where((pace.burst > 0) & pace.limited, full, self.bucket_full)
+        if some(pace.burst_bytes):
+            full = left + pace.burst_ns
+            self.bucket_full = np.where(pace.burst_bytes > 0, full, self.bucket_full)
         arrived = left + one.latency_ns
-        self.small.bulk_left(arrived, one.size_bytes % self.pace.mss != 0)
+        self.small.bulk_left(arrived)
+        self.small.tail_left(arrived, agreed(one.size_bytes % self.mss != 0))
         self.reverse.ack_rides(left, arrived, now)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 NS_PER_S = 1_000_000_000
+Number = TypeVar("Number")
 PPM = 1_000_000
 """A whole, of which shares and factors are counted in millionths."""
 
@@ -44,6 +45,28 @@ def anywhere(condition: Any) -> bool:
     if type(condition) is bool:
         return condition
     return bool(_numpy().count_nonzero(condition))
+
+
+def everywhere(condition: Any) -> bool:
+    """Return whether a condition holds, of a column at all of its points."""
+    if type(condition) is bool:
+        return condition
+    return bool(_numpy().count_nonzero(condition) == condition.size)
+
+
+def agreed(condition: bool) -> bool:  # noqa: FBT001 - of all arithmetic with conditions
+    """Return a condition as one truth, of a column if its points agree, else point by point."""
+    if type(condition) is bool:
+        return condition
+    true = _numpy().count_nonzero(condition)
+    return condition if 0 < true < cast("Any", condition).size else bool(true)
+
+
+def choose(condition: Any, a: Number, b: Number) -> Number:
+    """Return `a` if a condition holds and else `b`, point by point where they do not agree."""
+    if type(condition) is bool:
+        return a if condition else b
+    return cast("Number", _numpy().where(condition, a, b))
 
 
 def ceil_share(whole: int, part: int, of: int) -> int:

@@ -10,8 +10,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from colosim.network.ends import KEEPALIVE_PROBE, RETRANSMISSION, WINDOW_PROBE, Ends
-from colosim.network.pace import NEVER_NS
-from colosim.network.tcp import give_up_ns, retransmissions_ns, window_probe_ns
+from colosim.network.tcp import NEVER_NS, give_up_ns, retransmissions_ns, window_probe_ns
 
 if TYPE_CHECKING:
     from simpy.events import Event

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import count, islice
 from typing import TYPE_CHECKING
 
-from colosim.engine.clock import NS_PER_S, anywhere, larger, smaller
+from colosim.engine.clock import NS_PER_S, anywhere, choose, larger, smaller
 
 if TYPE_CHECKING:
     from colosim.scenario.network import Keepalive, Network
@@ -19,6 +19,7 @@ RTO_MIN_NS = 200_000_000
 RTO_MAX_NS = 120_000_000_000
 _DOUBLINGS = (RTO_MAX_NS // RTO_MIN_NS).bit_length() - 1
 _SLOTS, _COARSER = 63, 8
+NEVER_NS = 1 << 62
 
 
 class StreamError(Exception):
@@ -35,8 +36,6 @@ def delayed_ack_ns(arrived_ns: int, delay_ns: int, tick_ns: int, phase_ns: int) 
     The timer lives on the kernel's tick grid: it fires one tick after the first that is at least
     `delay_ns` after the tick in progress (measured: 40.0 to 44.0 ms at 250 ticks/s).
     """
-    if not anywhere(tick_ns > 0):
-        return arrived_ns + delay_ns
     ticks = (arrived_ns - phase_ns) // tick_ns - (-delay_ns // tick_ns) + 1
     return ticks * tick_ns + phase_ns
 
@@ -165,12 +164,11 @@ def slow_start_ns(
     return lost
 
 
-def keeps_window_ns(rate_bytes_per_s: int, window_bytes: int, rtt_ns: int, mss: int) -> int | None:
-    """Return the idleness below which `slow_start_ns` is 0 for any size; None: it always is."""
-    full = min(window_bytes, rate_bytes_per_s * rtt_ns // 1_000_000_000)
-    if INITIAL_WINDOW_SEGMENTS * mss >= full:
-        return None
+def keeps_window_ns(rate_bytes_per_s: int, window_bytes: int, rtt_ns: int, mss: int) -> int:
+    """Return the idleness below which `slow_start_ns` is 0 for any size."""
+    full = smaller(window_bytes, rate_bytes_per_s * rtt_ns // NS_PER_S)
     halvings = 1
-    while window_bytes >> halvings >= full:
-        halvings += 1
-    return halvings * RTO_MIN_NS
+    while anywhere(stays := (window_bytes >> halvings >= full) & (full > 0)):
+        halvings = halvings + stays
+    never = INITIAL_WINDOW_SEGMENTS * mss >= full
+    return choose(never, NEVER_NS, halvings * RTO_MIN_NS)
