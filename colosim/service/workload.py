@@ -24,11 +24,11 @@ from colosim.service.requests import MET, MET_FORCED
 from colosim.service.stream import ByteStream
 
 if TYPE_CHECKING:
-    from colosim.scenario.service import Output, SecondaryLag, Service
+    from colosim.scenario.service import Output, Service
     from colosim.service.draws import Times
     from colosim.service.requests import Index, Requests
 
-SLOW: Final = 2
+SLOW: Final = 3
 """How many requests the secondary serves slowly after a load."""
 TAP_FRAMES: Final = 1000
 """Frames that the kernel keeps for a tap that is not read (its default txqueuelen)."""
@@ -43,11 +43,14 @@ LATE_TENTHS: Final = 7
 """Of the lag of the secondary's first request, what one has that comes as the primary runs again
 (measured within 7 runs, one outstanding: 0.69 of 24 against 105 that came in the pause, in which
 the lag is the same whenever)."""
-SECOND_SHARE: Final = 16
-"""Of the median lag of the first request after a load, what the second takes longer (measured: in
-bursts it is answered 3.9 and 4.4 ms behind the first, for lags of 57 and 76 ms), and the first of
-those that waited for the resume (measured: it is answered 5 ms after that in the median, and a
-mismatch with the primary's next, however many the secondary had answered before)."""
+SECOND: Final = (9, 15, 22, 31, 39, 53, 94, 163, 268, 515)
+"""Of the median lag of the first request after a load, in thousandths, what the second takes longer
+if it comes behind the first one's answer (measured, one outstanding: deciles of 163 loads in 7
+runs, what later requests scatter by taken off), and the first of those that waited for the resume
+(measured: 3 of 60 ms in the median of 48 bursts, 27 in the 90% quantile, however many the secondary
+had answered before)."""
+THIRD: Final = (3, 3, 7, 10, 14, 16, 17, 23, 36, 175)
+"""Likewise the third (160 loads)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,15 @@ class Workload:
             scan_ns=output.scan_ns,
             phase_ns=phase,
         )
-        self._first: Draws | None = None
-        self._second_ns = 0
-        self.later_ns = self._lags(service.secondary_lag)
+        self._lags: list[Draws] = []
+        """Of the first requests after a load, if those are slow."""
+        self.later_ns = service.secondary_lag.later_ns
+        if service.secondary_lag.first is not None:
+            values, median_ns = first_replies(service.secondary_lag.first)
+            second, third = (np.array(share) * median_ns // 1000 for share in (SECOND, THIRD))
+            lags = {"first reply": values, "second reply": second, "third reply": third}
+            lags["burst"] = second
+            self._lags = [Draws(settings.seed, name, of) for name, of in lags.items()]
         self.divergence = Divergence(service, settings.seed)
         self.drifted_ns = NEVER
         """Since when every answer differs."""
@@ -125,8 +134,8 @@ class Workload:
         """How long the guest has stood: its own time is so far behind the clock."""
         self.first_ns = 0
         """Lag of the secondary's first request of this epoch, if it comes with the load."""
-        self.second_ns = 0
-        """What the second request takes longer, once the first is answered."""
+        self.more_ns = [0, 0, 0]
+        """What the second and the third take longer, and the first that waited for the resume."""
         self.running = self.committed = False
         self.run_ns = self.secondary_run_ns = 0
         self.stop_ns = self.secondary_stop_ns = -1
@@ -141,16 +150,9 @@ class Workload:
         self.copied = self.copies = self.copies_free_ns = 0
         """Requests mirrored in epochs that are over; how many the secondary's guest has done since
         it runs; when it is free."""
+        self._first_done_ns = NEVER
         self._told = self.requests = self.answered = 0
         self.dropped = self.met_pause = self.held_peak = 0
-
-    def _lags(self, lag: SecondaryLag) -> int:
-        """Take what the secondary needs for its first requests; return what for every other."""
-        if lag.first is not None:
-            values, median_ns = first_replies(lag.first)
-            self._second_ns = median_ns // SECOND_SHARE
-            self._first = Draws(self.settings.seed, "first reply", values)
-        return lag.later_ns
 
     # ---- for each kind of loop -----------------------------------------------------------------
 
@@ -214,10 +216,9 @@ class Workload:
         self.run_ns, self.secondary_run_ns = run_ns, min(run_ns, secondary_run_ns)
         if loaded or self.drifted_ns == NEVER:
             self.drifted_ns = run_ns + (self.divergence.drifts_after_ns() or NEVER - run_ns)
-        self.first_ns, self.second_ns = self.later_ns, 0
-        if self._first is not None and loaded:
-            self.first_ns = int(self._first.take(1)[0])
-            self.second_ns = self._second_ns
+        self.first_ns, self.more_ns = self.later_ns, [0, 0, 0]
+        if self._lags and loaded:
+            self.first_ns, *self.more_ns = (int(lag.take(1)[0]) for lag in self._lags)
         if loaded and self.stream.tail_ns:
             if run_ns - self.secondary_run_ns >= self.stream.probe_ns:
                 self._go_out_of_step()
@@ -291,7 +292,7 @@ class Workload:
     @property
     def slow(self) -> int:
         """How many requests the secondary's guest serves before all are as fast as ever."""
-        lags = self.first_ns > self.later_ns or self.second_ns
+        lags = self.first_ns > self.later_ns or any(self.more_ns)
         return max(SLOW, self.burst_at + 1) if lags else 0
 
     def note_burst(self, again: int, taken: int, waiting: int) -> None:
@@ -308,15 +309,19 @@ class Workload:
     def execute_copy(self, came_ns: int, work_ns: int) -> int:
         """Return when the secondary has done its next request.
 
-        The first two are slower than others, and so is the first of those that waited for the
-        resume, if two were done by then.
+        The first is slower than others, and so are the next two, unless they waited with it, and
+        the first of those that waited for the resume.
         """
         pace, free_ns = self.pace_ns, self.copies_free_ns
         begun = max(came_ns, free_ns if pace is None else self.secondary_run_ns)
         lag_ns = self.later_ns if self.copies or not self.slow else self.lag_at(begun)
         done = max(begun + work_ns + lag_ns, free_ns)
-        if self.copies in {1, self.burst_at}:
-            done += self.second_ns
+        if not self.copies:
+            self._first_done_ns = done
+        elif self.copies == self.burst_at:
+            done += self.more_ns[2]
+        elif self.copies < SLOW and came_ns > self._first_done_ns:
+            done += self.more_ns[self.copies - 1]
         self.copies += 1
         self.copies_free_ns = done + (pace or 0)
         return done

@@ -42,7 +42,8 @@ class Case:
     scan_ns: int
     phase_ns: int
     first_ns: list[int]
-    second_ns: int
+    more_ns: list[int]
+    """What the second and third take longer, and the first that waited for the resume."""
     later_ns: int
     delay_ns: int
     message_ns: int
@@ -134,6 +135,7 @@ class Reference:
         self.fresh = False  # whether the secondary has loaded a state
         self.served = 0  # requests since
         self.resumes_ns = 0
+        self.first_done_ns = 0
         self.burst: int | None = None  # the first of those that waited for the resume
         self.arrived = list(case.arrived)
         self.connection = [number % case.connections for number in range(len(case.arrived))]
@@ -282,7 +284,7 @@ class Reference:
             rests_until = self.ns + (pace or 0)
 
     def run_secondary(self) -> Steps:
-        """Serve likewise, the first two requests after a load slowly."""
+        """Serve likewise, the first after a load slowly, and the next two, unless they waited with it."""
         rests_until = 0
         while True:
             while not self.twin:
@@ -294,8 +296,12 @@ class Reference:
                 lag = max(later, first * (7 if self.ns >= self.resumes_ns else 10) // 10)
                 job.left += lag - later
             yield self.until(max(self.ns + self.head_takes(self.twin), rests_until), DONE)
-            if self.fresh and (before == 1 or job.number == self.burst):
-                yield self.until(self.ns + self.case.second_ns, DONE)
+            behind = before in {1, 2} and job.since > self.first_done_ns
+            if before == 0:
+                self.first_done_ns = self.ns
+            elif self.fresh and (job.number == self.burst or behind):
+                which = 2 if job.number == self.burst else before - 1
+                yield self.until(self.ns + self.case.more_ns[which], DONE)
             self.served += 1
             self.twin.pop(0)
             self.env.process(self.echo(job.number))
