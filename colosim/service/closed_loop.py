@@ -121,7 +121,7 @@ class ClosedClients(FrameByFrame):
         state, draw, compared = self._state, self._draw, self.mode == COMPARED
         free_ns, copies_free_ns = self._free_ns, self.copies_free_ns
         at_once, rests_ns = self.pace_ns is not None, self.pace_ns or 0
-        mirror_ns, later_ns, thinks = self.mirror_ns, self.later_ns, self._think_ns is not None
+        mirror_ns, thinks = self.mirror_ns, self._think_ns is not None
         clients, odd = state.clients, state.odd
         first, work, whole, differing, *_ = draw.block(state.made)
         slow, copied_ns, end, last = self.slow, 0, first + len(work), state.made + self.part
@@ -153,7 +153,7 @@ class ClosedClients(FrameByFrame):
                     copies_free_ns = self.copies_free_ns
                 else:
                     begun = came_ns if at_once or came_ns > copies_free_ns else copies_free_ns
-                    copied_ns = max(begun + whole[index] + later_ns, copies_free_ns)
+                    copied_ns = max(begun + whole[index], copies_free_ns)
                     copies_free_ns = copied_ns + rests_ns
             yield number, connection, at_ns, done_ns, copied_ns, differs
         self._free_ns, self.copies_free_ns = free_ns, copies_free_ns

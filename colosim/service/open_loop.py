@@ -79,7 +79,7 @@ class OpenLoop(Workload):
         self._leaves = self._mine.done
         if self.mode == COMPARED:
             came = requests.arrived + (self.mirror_ns + self.echo_ns)
-            self._theirs = Server(came, requests.whole + self.later_ns, self.pace_ns)
+            self._theirs = Server(came, requests.whole, self.pace_ns)
             count, connections = len(requests), self.settings.service.connections
             known = requests, slice(count), connections, self._mine.done, self._theirs.done
             frames = Frames(*known, taken=0, surplus=[], drifted=count)
@@ -162,7 +162,7 @@ class OpenLoop(Workload):
         slow = [self.execute_copy(self.secondary_run_ns, one) for one in work[:SLOW].tolist()]
         if len(slow) == len(work):
             return np.array(slow, np.int64)
-        takes, free_ns, pace_ns = work[SLOW:] + self.later_ns, self.copies_free_ns, self.pace_ns
+        takes, free_ns, pace_ns = work[SLOW:], self.copies_free_ns, self.pace_ns
         if pace_ns is None:
             done = takes.cumsum() + free_ns
         else:

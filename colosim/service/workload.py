@@ -118,7 +118,6 @@ class Workload:
         )
         self._lags: list[Draws] = []
         """Of the first requests after a load, if those are slow."""
-        self.later_ns = service.secondary_lag.later_ns
         if service.secondary_lag.first is not None:
             values, median_ns = first_replies(service.secondary_lag.first)
             second, third = (np.array(share) * median_ns // 1000 for share in (SECOND, THIRD))
@@ -195,7 +194,7 @@ class Workload:
     def lag_at(self, begun_ns: int) -> int:
         """Return the lag of the secondary's first request of an epoch, begun then."""
         tenths = LATE_TENTHS if begun_ns >= self.run_ns else 10
-        return max(self.later_ns, self.first_ns * tenths // 10)
+        return self.first_ns * tenths // 10
 
     def tick_after(self, done: Any) -> Any:
         """Return when an answer, or each of several, leaves that is done then and not compared.
@@ -216,7 +215,7 @@ class Workload:
         self.run_ns, self.secondary_run_ns = run_ns, min(run_ns, secondary_run_ns)
         if loaded or self.drifted_ns == NEVER:
             self.drifted_ns = run_ns + (self.divergence.drifts_after_ns() or NEVER - run_ns)
-        self.first_ns, self.more_ns = self.later_ns, [0, 0, 0]
+        self.first_ns, self.more_ns = 0, [0, 0, 0]
         if self._lags and loaded:
             self.first_ns, *self.more_ns = (int(lag.take(1)[0]) for lag in self._lags)
         if loaded and self.stream.tail_ns:
@@ -292,7 +291,7 @@ class Workload:
     @property
     def slow(self) -> int:
         """How many requests the secondary's guest serves before all are as fast as ever."""
-        lags = self.first_ns > self.later_ns or any(self.more_ns)
+        lags = self.first_ns or any(self.more_ns)
         return max(SLOW, self.burst_at + 1) if lags else 0
 
     def note_burst(self, again: int, taken: int, waiting: int) -> None:
@@ -314,7 +313,7 @@ class Workload:
         """
         pace, free_ns = self.pace_ns, self.copies_free_ns
         begun = max(came_ns, free_ns if pace is None else self.secondary_run_ns)
-        lag_ns = self.later_ns if self.copies or not self.slow else self.lag_at(begun)
+        lag_ns = 0 if self.copies else self.lag_at(begun)
         done = max(begun + work_ns + lag_ns, free_ns)
         if not self.copies:
             self._first_done_ns = done

@@ -44,7 +44,6 @@ class Case:
     first_ns: list[int]
     more_ns: list[int]
     """What the second and third take longer, and the first that waited for the resume."""
-    later_ns: int
     delay_ns: int
     message_ns: int
     stop_gap_ns: int
@@ -244,7 +243,7 @@ class Reference:
         """Mirror a request to the secondary: to its guest, or before its stopped NIC."""
         yield self.until(self.ns + self.case.crossing_ns + self.case.request_ns, ARRIVES)
         if self.secondary_runs:
-            self.twin.append(Job(number, self.own(number) + self.case.later_ns, self.ns))
+            self.twin.append(Job(number, self.own(number), self.ns))
             self.poke("secondary")
         else:
             self.nic.append(number)
@@ -292,9 +291,7 @@ class Reference:
             job, before = self.twin[0], self.served
             if self.fresh and before == 0:
                 first = self.case.first_ns[self.loads % len(self.case.first_ns)]
-                later = self.case.later_ns
-                lag = max(later, first * (7 if self.ns >= self.resumes_ns else 10) // 10)
-                job.left += lag - later
+                job.left += first * (7 if self.ns >= self.resumes_ns else 10) // 10
             yield self.until(max(self.ns + self.head_takes(self.twin), rests_until), DONE)
             behind = before in {1, 2} and job.since > self.first_done_ns
             if before == 0:
@@ -467,7 +464,7 @@ class Reference:
             self.served = 0
             again = [(job.number, job.left) for job in state]
             again += [(number, self.own(number)) for number in self.nic]
-            self.twin = [Job(number, left + case.later_ns, self.ns) for number, left in again]
+            self.twin = [Job(number, left, self.ns) for number, left in again]
             self.nic.clear()
             self.burst = None
             self.start_guest("secondary")

@@ -78,7 +78,6 @@ class OfCase(Workload):
         self.answers: list[tuple[int, int]] = []
         self.case = case
         self.comparison._phase_ns = case.phase_ns
-        self.later_ns = case.later_ns
         self.tap_ns = case.tap_ns
         self.stream = GivenStream(case)
         self.phase_ns = case.ticks_at_ns
@@ -221,7 +220,6 @@ def drawn(seed: int) -> Case:
         phase_ns=rng.randint(0, 29),
         first_ns=[some(200) for _ in range(3)],
         more_ns=[some(20) for _ in range(3)],
-        later_ns=some(10),
         delay_ns=rng.choice([100, 300, 1000]),
         message_ns=some(20),
         stop_gap_ns=some(20),

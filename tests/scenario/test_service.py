@@ -36,7 +36,7 @@ def test_reads_back_what_it_writes() -> None:
     scenario = loads(WHOLE)
     assert scenario.service is not None
     assert scenario.service.divergence == DifferingResponses(responses=(7, 19))
-    assert scenario.service.secondary_lag.later_ns == 2_000_000
+    assert scenario.service.secondary_lag.later == 2_000_000
     assert loads(resolve(scenario)) == scenario
 
 

@@ -42,7 +42,7 @@ def epochs(
     looks: int, handshake: FixedTime | None, divergence: int | Drift
 ) -> tuple[Answers, list[object]]:
     """Return answers and forced checkpoints of 12 epochs."""
-    lag = SecondaryLag(first=Percentiles(p50_ns=9 * MS, p90_ns=30 * MS), later_ns=MS)
+    lag = SecondaryLag(first=Percentiles(p50_ns=9 * MS, p90_ns=30 * MS), later=MS)
     answers: Answers = []
     workload = clients(
         "compared",
