@@ -31,7 +31,7 @@ class ClosedClients(FrameByFrame):
     def _keeps_order(self) -> bool:
         """Whether answers come in order until some are found that do not."""
         if self.mode == COMPARED:
-            surplus = self._again and self.newest_first
+            surplus = self._again and (self.newest_first or self.sent_again)
             few = self._think_ns is not None or self._window <= self.settings.output.queue
             return few and not surplus
         return self.mode == DIRECT
@@ -257,7 +257,8 @@ class ClosedClients(FrameByFrame):
         self.dropped += len(self.comparison.dropped)
         self.lose(as_arrays([self._sent.pop(number) for number in self.comparison.dropped]))
         self._held += [(request, 0) for request in self._sent.values()]
-        self.flushed = [one.flow for one in self._sent.values() if not self._opens]
+        if not (self.newest_first or self._opens):
+            self.flushed = {one.flow: one for one in reversed(self._sent.values())}
         self.held_peak = max(self.held_peak, len(self._held))
         self.copied += max(0, self._settled - self._taken) + len(self._mirrored)
         self._taken = len(self._state.queue)

@@ -71,7 +71,8 @@ class Comparison:
         mine, theirs = self.primary[connection], self.secondary[connection]
         while mine and theirs:
             _, number = mine[-1 if self._newest_first else 0]
-            equal = [] if number in differs else [f for f in theirs if f[1] == number]
+            among = () if number in differs else theirs if self._newest_first else theirs[:1]
+            equal = [frame for frame in among if frame[1] == number]
             if not equal:
                 oldest_mine = min(request for _, request in mine)
                 surplus = any(request < oldest_mine for _, request in theirs)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,9 +96,12 @@ class FrameByFrame(WaitingClients):
 
     def _repeat(self) -> None:
         """Let the secondary execute once more what was in the state already."""
+        sent = set(self.sent_again)
         for request, came_ns, work_ns in self._again if self.mode == COMPARED else ():
             done_ns = self.execute_copy(came_ns, work_ns)
-            if self.newest_first and done_ns <= self._secondary_stop_at:
+            sends = self.newest_first or request.number in sent
+            sent.discard(request.number)
+            if sends and done_ns <= self._secondary_stop_at:
                 self._send(done_ns + self.echo_ns, 1, request)
 
     # ---- frame by frame ------------------------------------------------------------------------
@@ -304,6 +308,11 @@ class FrameByFrame(WaitingClients):
                 self._state.odd.add(flow)
             else:
                 self._differs.add(following.number)
+
+    def _send_again(self) -> None:
+        first = sorted(self.flushed.values(), key=attrgetter("number"))
+        self.sent_again = {one.number for one in first} & self._differs
+        self._again[:0] = [(one, self.secondary_run_ns, 0) for one in first]
 
     def _let_go(self, at_ns: int) -> None:
         if self.mode == BUFFERED:

@@ -82,7 +82,7 @@ class Frames:
             if swapped[swapped.argmax()]:
                 asks = min(asks, int(before[swapped].min()))
         if self.surplus:
-            rest = self._meets_surplus()
+            rest = self._meets_surplus(newest_first=newest_first)
             if self.surplus[0][0] < old_ns:
                 rest = min(rest, self.surplus[0][0] + limits.timeout_ns)
         if count and min(mine.item(0), theirs.item(0)) < old_ns:
@@ -117,10 +117,13 @@ class Frames:
         in_turn = len(number) == 0 or int(number[-1]) - int(number[0]) == len(number) - 1
         return in_turn or self._connections == 1
 
-    def _meets_surplus(self) -> int:
-        """Return when a frame of the primary meets the surplus, which waits, before its copy."""
+    def _meets_surplus(self, *, newest_first: bool) -> int:
+        """Return when a frame of the primary meets the surplus, which waits, before its copy.
+
+        Of a byte stream whenever the copy comes.
+        """
         begins, mine, theirs = self.surplus[0][0], self.mine, self.theirs
-        ahead = mine <= theirs
+        ahead = mine <= (theirs if newest_first else NEVER)
         if ahead[theirs.searchsorted(begins) : mine.searchsorted(begins, "right")].any():
             return begins
         later = slice(int(mine.searchsorted(begins)), None)

@@ -132,15 +132,16 @@ class OpenLoop(Workload):
         """
         echo_ns, run, requests = self.echo_ns, self.run_ns, self._planned.all
         theirs, end = self._theirs.done, len(requests)
-        self._surplus = []
+        self._surplus, sent = [], set(self.sent_again)
         self.start_copies()
         slow, taken = self.slow, first + self._taken
         if self._taken:
             theirs[first:taken] = self._execute_loaded(requests.work[first:taken]) + echo_ns
         for came_ns, work, number, connection in self._again:
             done = self.execute_copy(came_ns, work)
-            if self.newest_first:  # bytes that were compared before are freed
+            if self.newest_first or number in sent:  # bytes that were compared before are freed
                 self._surplus.append((done + echo_ns, number, connection, 1))
+                sent.discard(number)
         at = taken
         while at < end:
             came_ns = requests.arrived.item(at)
@@ -309,9 +310,11 @@ class OpenLoop(Workload):
         self._taken = came - planned.first
         if self._taken:
             self._leave_undone(slice(planned.first, came), mine.item(first + done) - self.hop_ns)
-        if self.mode == COMPARED and self.stream.tail_ns:
-            flushed = planned.all.connection[first : planned.first][leaves == NEVER]
-            self.flushed = flushed.tolist()
+        if self.mode == COMPARED and not self.newest_first:
+            rows = first + np.flatnonzero(leaves == NEVER)[::-1]
+            differs = planned.all.differs[rows] | (mine[rows] >= self.drifted_ns + self.hop_ns)
+            flushed = zip(planned.all.number[rows].tolist(), differs.tolist(), strict=True)
+            self.flushed = dict(zip(planned.all.connection[rows].tolist(), flushed, strict=True))
 
     def _send_out(self, first: int, leaves: Times) -> None:
         """Answer what is out of the tap by the stop, and hold the others.
@@ -369,6 +372,11 @@ class OpenLoop(Workload):
         for flags in (planned.differs, self._suspects):
             if flags is not None:
                 flags[np.concatenate(differing)] = True
+
+    def _send_again(self) -> None:
+        self.sent_again = {number for number, differs in self.flushed.values() if differs}
+        first = sorted((one, where) for where, (one, _) in self.flushed.items())
+        self._again[:0] = [(self.secondary_run_ns, 0, *one) for one in first]
 
     def _note_replays(self, begin: int, came: int) -> None:
         """Note which copies came to the stopped secondary, their requests in the state already.

@@ -4,7 +4,16 @@ The state that a checkpoint loads has segments that nobody has acknowledged.  Th
 before the primary, whose resume alone lets them out to the client; if it waits longer than a loss
 probe does, its guest sends the last of them again (tcp_schedule_loss_probe; read), which no flush
 has counted as compared: a mismatch with what the primary sends next (measured, 64 KiB: the traced
-secondary's frame is the 442 bytes of an answer's end).  A single segment is probed 0.2 s later.
+secondary's frame is the 442 bytes of an answer's end).
+
+A single segment is sent again 0.2 s later, more than the secondary runs alone.  Under emulation its
+guest finds that it has waited that long, though: what it reads as TSC never goes back, whatever was
+loaded (cpu_get_ticks_locked; read), so its clock gets ahead with each checkpoint by what it has run
+longer than the primary, some 40 ms with a delayed ACK (inferred; measured, 20% of answers
+differing: none comes again up to the fifth load, 235 ms ahead, nearly each from the sixth on).
+The bytes of an answer that did not differ pass for those of the next: the comparison looks at where
+segments end, not at where they begin (colo_mark_tcp_pkt; read), and answers are taken for alike
+(assumed; the lab's are).
 """
 
 from __future__ import annotations
@@ -13,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from colosim.network.tcp import RTO_MIN_NS
 from colosim.service.draws import Draws
 
 if TYPE_CHECKING:
@@ -46,6 +56,8 @@ class ByteStream:
         round_ns = 2 * service.latency_ns + 2 * output.loopback_ns
         self.probe_ns = 2 * round_ns + _TIMEOUT_MIN_NS
         """After so long without an ACK a guest probes (assumed: the least round trip there is)."""
+        self.rto_ns = RTO_MIN_NS + round_ns
+        """After so long it sends a single segment again (likewise)."""
         self._draws = Draws(seed, "out of step", np.zeros(1, np.int64))
 
     def under_way(self, left_ns: Any) -> Any:

@@ -142,8 +142,13 @@ class Workload:
         """Copies that come later are before the stopped secondary, and are executed once more."""
         self.retransmits = service.protocol == "tcp" and self.mode in {COMPARED, HELD}
         """Whether a connection outlives the primary: what its client has seen the survivor has."""
-        self.flushed: list[int] = []
-        """Connections with an answer that the last stop's checkpoint flushes."""
+        self.flushed: dict[int, Any] = {}
+        """Of connections the first answer that the last stop's checkpoint flushes."""
+        self.emulated = service.secondary_lag.first is not None
+        self.ahead_ns = 0
+        """How far the secondary's guest has its clock ahead of the primary's."""
+        self.sent_again: set[int] = set()
+        """Answers that its TCP sends again in this epoch, and which differed."""
         self._untold: list[tuple[Times, Times]] = []
         """When requests arrived and their answers left, of which nobody was told yet."""
         self.copied = self.copies = self.copies_free_ns = 0
@@ -161,6 +166,10 @@ class Workload:
 
     def _go_out_of_step(self) -> None:
         """Let answers differ that the stop found half sent, or that follow what was flushed."""
+        raise NotImplementedError
+
+    def _send_again(self) -> None:
+        """Let the secondary send once more what was flushed, before all else."""
         raise NotImplementedError
 
     def _begin(self) -> None:
@@ -218,10 +227,15 @@ class Workload:
         self.first_ns, self.more_ns = 0, [0, 0, 0]
         if self._lags and loaded:
             self.first_ns, *self.more_ns = (int(lag.take(1)[0]) for lag in self._lags)
-        if loaded and self.stream.tail_ns:
-            if run_ns - self.secondary_run_ns >= self.stream.probe_ns:
+        if loaded:
+            alone_ns = run_ns - self.secondary_run_ns
+            self.sent_again.clear()
+            if not self.stream.tail_ns:
+                if self.emulated and self.ahead_ns + alone_ns >= self.stream.rto_ns:
+                    self._send_again()
+            elif alone_ns >= self.stream.probe_ns:
                 self._go_out_of_step()
-            self.flushed = []
+            self.flushed = {}
         self.running = True
         self._begin()
         self.was_forced = False
@@ -234,6 +248,8 @@ class Workload:
         """
         self.stop_ns, self.secondary_stop_ns = at_ns, min(at_ns, secondary_at_ns)
         self.copies_until_ns = self.secondary_stop_ns
+        longer_ns = self.run_ns - self.secondary_run_ns - (at_ns - self.secondary_stop_ns)
+        self.ahead_ns = max(0, self.ahead_ns + longer_ns)
         if self.mute_ns is not None:
             self.secondary_stop_ns = min(self.secondary_stop_ns, self.mute_ns)
         self.running = self.committed = False

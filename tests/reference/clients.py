@@ -64,6 +64,8 @@ class Case:
     tail_ns: int = 0
     probe_ns: int = 0
     """How long the secondary's guest waits for an ACK before it sends an answer's end again."""
+    rto_ns: int = 10**9
+    """How far ahead its clock must be for it to send an answer of one segment again."""
     stays: tuple[bool, ...] = (False,)
     """Of each flush of a connection, whether its TCP stays out of step."""
     drift_ns: tuple[int, ...] = ()
@@ -96,6 +98,9 @@ class Job:
     number: int
     left: int
     since: int
+    again: bool = False
+    """Whether TCP sends its answer once more."""
+    differs: bool = False
 
 
 class Reference:
@@ -134,7 +139,7 @@ class Reference:
         self.fresh = False  # whether the secondary has loaded a state
         self.served = 0  # requests since
         self.resumes_ns = 0
-        self.first_done_ns = 0
+        self.first_done_ns = self.ahead = self.ran_alone = 0
         self.burst: int | None = None  # the first of those that waited for the resume
         self.arrived = list(case.arrived)
         self.connection = [number % case.connections for number in range(len(case.arrived))]
@@ -301,7 +306,8 @@ class Reference:
                 yield self.until(self.ns + self.case.more_ns[which], DONE)
             self.served += 1
             self.twin.pop(0)
-            self.env.process(self.echo(job.number))
+            if not job.again or job.differs:
+                self.env.process(self.echo(job.number, again=job.again))
             rests_until = self.ns + (self.case.pace_ns or 0)
 
     def start_guest(self, side: str) -> None:
@@ -340,14 +346,14 @@ class Reference:
             frames.append((self.ns, number))
         self.compare(self.flow(number))
 
-    def echo(self, number: int) -> Steps:
-        """Take the secondary's answer to the comparison."""
+    def echo(self, number: int, *, again: bool = False) -> Steps:
+        """Take the secondary's answer to the comparison, where bytes that it has had are freed."""
         yield self.until(self.ns + self.case.crossing_ns + self.case.response_ns, SECONDARY_FRAME)
         frames = self.theirs[self.flow(number)]
         freed = not self.case.newest_first and (
             number in self.sent or any(one == number for _, one in frames)
         )
-        if freed:
+        if freed and not again:
             return
         if len(frames) <= self.case.queue:
             frames.append((self.ns, number))
@@ -359,7 +365,8 @@ class Reference:
         at = -1 if self.case.newest_first else 0
         while mine and theirs:
             number = mine[at][1]
-            if self.differs(number) or all(one != number for _, one in theirs):
+            among = theirs if self.case.newest_first else theirs[:1]
+            if self.differs(number) or all(one != number for _, one in among):
                 oldest = min(one for _, one in mine)
                 surplus = any(one < oldest for _, one in theirs)
                 self.notify("replay" if surplus else "mismatch")
@@ -452,6 +459,7 @@ class Reference:
             yield self.until(self.ns + case.save_ns, FLUSH)
             self.flushed_ns = self.ns
             self.go_out_of_step({c: max(n for _, n in f) for c, f in self.mine.items() if f})
+            resent = self.sent_again()
             flushed = [one for frames in self.mine.values() for _, one in frames] + self.held
             self.held.clear()
             self.sent |= set(flushed)
@@ -465,6 +473,9 @@ class Reference:
             again = [(job.number, job.left) for job in state]
             again += [(number, self.own(number)) for number in self.nic]
             self.twin = [Job(number, left, self.ns) for number, left in again]
+            self.twin[len(state) : len(state)] = [
+                Job(number, 0, self.ns, again=True, differs=differs) for number, differs in resent
+            ]
             self.nic.clear()
             self.burst = None
             self.start_guest("secondary")
@@ -478,6 +489,21 @@ class Reference:
             self.start_guest("primary")
             self.resumed.succeed()
             self.env.process(self.let_out(flushed))
+
+    def sent_again(self) -> list[tuple[int, bool]]:
+        """Return the first flushed answers of connections, if the secondary's clock is far ahead.
+
+        With each, whether it differed.
+        """
+        case = self.case
+        self.ahead = max(0, self.ahead + self.ran_alone - case.stop_gap_ns)
+        self.ran_alone = case.resume_gap_ns
+        if case.newest_first or case.opening or case.tail_ns:
+            return []
+        if self.ahead + self.ran_alone < case.rto_ns:
+            return []
+        first = (min(number for _, number in frames) for frames in self.mine.values() if frames)
+        return [(number, self.differs(number)) for number in sorted(first)]
 
     @property
     def probes(self) -> bool:

@@ -54,7 +54,7 @@ class GivenStream(ByteStream):
 
     def __init__(self, case: Case) -> None:
         self.case, self.tail_ns, self.flushes = case, case.tail_ns, 0
-        self.probe_ns = case.probe_ns
+        self.probe_ns, self.rto_ns = case.probe_ns, case.rto_ns
 
     def stays(self, count: int) -> list[bool]:
         """Take the next of them."""
@@ -78,7 +78,7 @@ class OfCase(Workload):
         self.answers: list[tuple[int, int]] = []
         self.case = case
         self.comparison._phase_ns = case.phase_ns
-        self.tap_ns = case.tap_ns
+        self.tap_ns, self.emulated = case.tap_ns, True
         self.stream = GivenStream(case)
         self.phase_ns = case.ticks_at_ns
 
@@ -231,6 +231,7 @@ def drawn(seed: int) -> Case:
         tap_ns=rng.choice([0, 3]) if mode == "compared" else 0,
         tail_ns=rng.choice([0, min(work)]) if mode == "compared" and not datagrams else 0,
         probe_ns=rng.choice([0, 10]),
+        rto_ns=rng.choice([0, 30, 10**6]),
         drift_ns=rng.choice([(), (), (some(400), some(100), some(900))]),
         interval_ns=interval if mode == "filter-buffer" else None,
         stays=tuple(rng.random() < 0.7 for _ in range(5)),
