@@ -1,8 +1,9 @@
 """Reading a lab folder of a run with clients: ``requests.csv``, ``checkpoints.csv``, ``meta.json``.
 
 A request has met a pause if it was under way at the primary's tap (at the client, where the tap was
-not watched) while the primary's guest stood.  What a request takes the guest is counted where it
-came 100 ms or more after a resume and was answered before the next stop.
+not watched) while the primary's guest stood; one that is never answered was under way until the
+primary's answer came to the full comparison, which dropped it.  What a request takes the guest is
+counted where it came 100 ms or more after a resume and was answered before the next stop.
 """
 
 from __future__ import annotations
@@ -146,7 +147,8 @@ class _Reading:
 
     def _met(self, row: Row) -> bool:
         begin = _ns(row.get("t_tap_in")) or self._at(row, "t_send")
-        end = _ns(row.get("t_tap_out")) or _ns(row["t_reply"]) or _NEVER
+        ends = map(_ns, (row.get("t_tap_out"), row["t_reply"], row.get("t_pri_out")))
+        end = next((at for at in ends if at is not None), _NEVER)
         # The last pause that begins before the request ends is the only one it can have met last.
         last = bisect_right(self._stops, end - 1) - 1
         return last >= 0 and self._resumes[last] > begin

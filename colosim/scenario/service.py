@@ -199,9 +199,9 @@ class SecondaryLag(Section):
     inferred there.
     """
     later: AnyLater = 0
-    """For every other request; given by quantiles, each draws its own. Without ``nodelay`` a copy waits
-    until the secondary's main loop has read its length (measured under TCG: 0.3 ms in the median,
-    1.5 in the 90% quantile; 0.15 and 0.25 with it).
+    """For every other request; given by quantiles, each draws its own. Without ``nodelay`` a copy
+    waits until the secondary's main loop has read its length (measured under TCG: 0.3 ms in the
+    median, 1.5 in the 90% quantile; 0.15 and 0.25 with it).
     """
 
 

@@ -19,7 +19,7 @@ from colosim.engine.streams import Streams
 from colosim.network.tcp import RTO_MIN_NS, retransmissions_ns
 from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, HELD
 from colosim.service.comparison import NEVER, Comparison
-from colosim.service.draws import Divergence, Draws, Works, first_replies
+from colosim.service.draws import Divergence, Works, after_loads
 from colosim.service.requests import MET, MET_FORCED
 from colosim.service.stream import ByteStream
 
@@ -43,14 +43,6 @@ LATE_TENTHS: Final = 7
 """Of the lag of the secondary's first request, what one has that comes as the primary runs again
 (measured within 7 runs, one outstanding: 0.69 of 24 against 105 that came in the pause, in which
 the lag is the same whenever)."""
-SECOND: Final = (9, 15, 22, 31, 39, 53, 94, 163, 268, 515)
-"""Of the median lag of the first request after a load, in thousandths, what the second takes longer
-if it comes behind the first one's answer (measured, one outstanding: deciles of 163 loads in 7
-runs, what later requests scatter by taken off), and the first of those that waited for the resume
-(measured: 3 of 60 ms in the median of 48 bursts, 27 in the 90% quantile, however many the secondary
-had answered before)."""
-THIRD: Final = (3, 3, 7, 10, 14, 16, 17, 23, 36, 175)
-"""Likewise the third (160 loads)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +108,7 @@ class Workload:
             scan_ns=output.scan_ns,
             phase_ns=phase,
         )
-        self._lags: list[Draws] = []
-        """Of the first requests after a load, if those are slow."""
-        if service.secondary_lag.first is not None:
-            values, median_ns = first_replies(service.secondary_lag.first)
-            second, third = (np.array(share) * median_ns // 1000 for share in (SECOND, THIRD))
-            lags = {"first reply": values, "second reply": second, "third reply": third}
-            lags["burst"] = second
-            self._lags = [Draws(settings.seed, name, of) for name, of in lags.items()]
+        self._lags = after_loads(service.secondary_lag, settings.seed)
         self.divergence = Divergence(service, settings.seed)
         self.drifted_ns = NEVER
         """Since when every answer differs."""
@@ -144,7 +129,7 @@ class Workload:
         """Whether a connection outlives the primary: what its client has seen the survivor has."""
         self.flushed: dict[int, Any] = {}
         """Of connections the first answer that the last stop's checkpoint flushes."""
-        self.emulated = service.secondary_lag.first is not None
+        self.emulated = bool(self._lags)
         self.ahead_ns = 0
         """How far the secondary's guest has its clock ahead of the primary's."""
         self.sent_again: set[int] = set()

@@ -51,6 +51,7 @@ CHECKPOINTS = """\
 k,p_send_request,p_vm_stopped,p_vm_resumed,p_dirty_pages,wire_bytes,cause,t_trigger
 0,101.000000,101.001000,101.050000,2,9208,timer,
 1,102.000000,102.001000,102.059000,3,13312,mismatch,102.000000
+2,103.000000,103.001000,103.050000,2,9208,timer,
 """
 
 
@@ -72,13 +73,16 @@ def test_every_table_reads_back_to_itself() -> None:
 
 
 def test_a_folder_is_read_request_by_request(tmp_path: Path) -> None:
-    """Times count from one delay before the first request; one request met a pause, one is lost."""
+    """Times count from one delay before the first request; one request met a pause, one is lost.
+
+    That one was dropped before the next pause.
+    """
     run = read_client_run(folder_of_a_run(tmp_path))
     assert run.sent_ns == (1_100_000_000, 1_990_000_000, 2_001_000_000)
     assert run.latency_ns == (5_000_000, 70_000_000)
     assert (run.clock_ns, run.end_ns, run.lost) == (99_500_000_000, 2_060_000_000, 1)
     assert (run.met_pause, run.forced_checkpoints, run.periodic_checkpoints) == (1, 1, 0)
-    assert (run.pages, run.device_state_bytes, run.cut_ns) == ((2, 3), 1000, (2_100_000_000,))
+    assert (run.pages, run.device_state_bytes, run.cut_ns) == ((2, 3, 2), 1000, (2_100_000_000,))
     assert run.conditions.latency_ns == 2_000_000
     assert run.service["outstanding"] == 1
     assert run.service["divergence"] == 100_000

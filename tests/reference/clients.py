@@ -288,7 +288,7 @@ class Reference:
             rests_until = self.ns + (pace or 0)
 
     def run_secondary(self) -> Steps:
-        """Serve likewise, the first after a load slowly, and the next two, unless they waited with it."""
+        """Serve likewise, the first after a load slowly, and the next two if they are behind it."""
         rests_until = 0
         while True:
             while not self.twin:

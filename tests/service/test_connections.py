@@ -76,3 +76,22 @@ def test_only_tcp_has_a_handshake() -> None:
         run("qemu-5.1", protocol="udp", handshake={"fixed": "1 ms"})
     with pytest.raises(ScenarioError, match="each request has a connection of its own"):
         run("qemu-5.1", connections=4, handshake={"fixed": "1 ms"})
+
+
+def test_under_emulation_a_differing_answer_comes_again_once_the_clock_is_far_ahead() -> None:
+    """From the fifth load on each forces a second checkpoint; where nothing is emulated none does.
+
+    Each load takes the secondary's clock 40 ms further ahead, to the 0.2 s after which TCP resends.
+    """
+    differing = [5, 10, 15, 20, 25, 30, 35]
+    text = BASE.replace("checkpoint_delay: 1 s", "checkpoint_delay: 10 s")
+    text += "hosts: {preset: lab-qemu72}\nnetwork: {preset: lab-veth}\n"
+    values = {"arrivals": {"regular": "10 /s"}, "divergence": {"responses": differing}}
+    values |= {"outstanding": 1, "latency": "100 us"}
+    for lag, again in (({"first": {"p50": "20 ms", "p90": "30 ms"}}, [26, 31, 36]), ({}, [])):
+        of = {f"service.{key}": value for key, value in (values | {"secondary_lag": lag}).items()}
+        scenario = loads(text).vary({"duration": "5 s", "designs": ["qemu-5.1"], **of})
+        found = simulate(scenario, "qemu-5.1", requests=True)
+        met = found.requests[found.requests["met_forced"] > 0]["request"].tolist()
+        assert met == sorted(differing + again)
+        assert found.summary["service"]["forced"]["replay"] == len(again)
