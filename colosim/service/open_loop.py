@@ -18,8 +18,8 @@ from colosim.service.arrivals import BLOCK, FAR_NS, Arrivals
 from colosim.service.comparison import MISMATCH, NEVER
 from colosim.service.frames import Frame, Frames, may_be_odd
 from colosim.service.requests import Planned, Requests, no_requests
-from colosim.service.server import Server, paced
-from colosim.service.workload import SLOW, TAP_FRAMES, Workload
+from colosim.service.server import Server
+from colosim.service.workload import TAP_FRAMES, Workload
 
 if TYPE_CHECKING:
     from colosim.service.draws import Times
@@ -136,7 +136,7 @@ class OpenLoop(Workload):
         self.start_copies()
         slow, taken = self.slow, first + self._taken
         if self._taken:
-            theirs[first:taken] = self._execute_loaded(requests.work[first:taken]) + echo_ns
+            theirs[first:taken] = self.execute_loaded(requests.work[first:taken]) + echo_ns
         for came_ns, work, number, connection in self._again:
             done = self.execute_copy(came_ns, work)
             if self.newest_first or number in sent:  # bytes that were compared before are freed
@@ -157,20 +157,6 @@ class OpenLoop(Workload):
             return end
         begin_ns, free_ns = run + self.mirror_ns + echo_ns, self.copies_free_ns + echo_ns
         return self._go_on(self._theirs, at, begin_ns, free_ns)
-
-    def _execute_loaded(self, work: Times) -> Times:
-        """Return when the secondary has done what was in the state that it has loaded."""
-        slow = [self.execute_copy(self.secondary_run_ns, one) for one in work[:SLOW].tolist()]
-        if len(slow) == len(work):
-            return np.array(slow, np.int64)
-        takes, free_ns, pace_ns = work[SLOW:], self.copies_free_ns, self.pace_ns
-        if pace_ns is None:
-            done = takes.cumsum() + free_ns
-        else:
-            done = paced(takes + self.secondary_run_ns, free_ns, pace_ns)
-        self.copies += len(done)
-        self.copies_free_ns = done.item(-1) + (pace_ns or 0)
-        return np.concatenate((slow, done))
 
     def copies_by(self, at_ns: int) -> int:
         """Return how many requests this epoch has mirrored up to then."""

@@ -21,6 +21,7 @@ from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, HELD
 from colosim.service.comparison import NEVER, Comparison
 from colosim.service.draws import Divergence, Works, after_loads
 from colosim.service.requests import MET, MET_FORCED
+from colosim.service.server import paced
 from colosim.service.stream import ByteStream
 
 if TYPE_CHECKING:
@@ -325,6 +326,20 @@ class Workload:
         self.copies += 1
         self.copies_free_ns = done + (pace or 0)
         return done
+
+    def execute_loaded(self, work: Times) -> Times:
+        """Return when the secondary has done what was in the state that it has loaded."""
+        slow = [self.execute_copy(self.secondary_run_ns, one) for one in work[:SLOW].tolist()]
+        if len(slow) == len(work):
+            return np.array(slow, np.int64)
+        takes, free_ns, pace_ns = work[SLOW:], self.copies_free_ns, self.pace_ns
+        if pace_ns is None:
+            done = takes.cumsum() + free_ns
+        else:
+            done = paced(takes + self.secondary_run_ns, free_ns, pace_ns)
+        self.copies += len(done)
+        self.copies_free_ns = done.item(-1) + (pace_ns or 0)
+        return np.concatenate((slow, done))
 
     # ---- answers -------------------------------------------------------------------------------
 
