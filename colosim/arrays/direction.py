@@ -8,7 +8,7 @@ who of two threads acts first, points are taken out by name.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from colosim.arrays.threads import Environment
     from colosim.network.section import Section
 
-LARGE_BEHIND = "a large write behind a backlog"
-LARGE_BEHIND_READ = "a large write behind a stream that is being read"
+UNOPENED = "a write into a window that is yet to open"
+PUSHED = "a write that pushes on what a reader has asked for"
 ORDER = "calls out of their order in time"
 TIE = "both ends act in one instant"
 
@@ -46,7 +46,7 @@ class Message:
     put_ns: Ints
     is_fixed: bool
     taken: bool = False
-    is_stream: bool = False
+    waits: bool = False
 
 
 class Direction:
@@ -77,18 +77,12 @@ class Direction:
         self.movable: deque[Message] = deque(maxlen=8)
         self.writer: Call | None = None
         self.reader: Call | None = None
-        self._backlog: list[Transfer] = []
+        # Those whose bytes may still be in a buffer, as far as the sender knows; the last of all.
+        self._ahead: deque[Transfer] = deque()
         self._last: Transfer | None = None
-        self._last_put: Message | Transfer | None = None
-        self._leaves_by_itself: Masks = zero > 0
-        # When the thread at the sending and at the receiving end last did something, and when it
-        # last hung on how far the stream before was read.
-        self.wrote_at = self.read_at = self.looked_at = zero - 1
+        # When the thread at the sending and at the receiving end last did something.
+        self.wrote_at = self.read_at = zero - 1
         self.drained = self.bulk_left = self.bucket_full = zero
-        self.unmet = False
-        """Whether the reader of the last bulk write has yet to come."""
-        self._unproven = False
-        """Whether nothing was written since, so that it may be come too late."""
         self.pace = made_plain(Pace(network))
         self.latency = self.pace.latency_ns
         self._in_no_time = bool(some(self.latency == 0))
@@ -126,7 +120,15 @@ class Direction:
     def read(self, price: Callable[[Section], int]) -> Call:
         """Read the next section."""
         self.reader = call = Call(self, partial(self._join, price=price), sends=False)
+        if self.inbox and self.inbox[0].is_fixed:
+            self.serve(call)
         return call
+
+    @property
+    def unmet(self) -> bool:
+        """Whether it hangs on a reader yet to come when what is written leaves."""
+        last = self._last
+        return last is not None and last.waits and not last.taken
 
     def wrote(self) -> None:
         """The writer goes on."""
@@ -163,17 +165,16 @@ class Direction:
 
     def _acts(self, now: Ints) -> None:
         """The sending thread changes what both ends depend on: it must be its turn."""
-        if self._unproven and self._last is not None:
-            self._unproven = False
-            reader = self._last.reader_ns
-            has_come = ((reader >= 0) & (reader <= now)) | self._leaves_by_itself
-            self.env.refuse(~has_come, "a write behind a stream whose reader has not come")
+        last = self._last
+        if last is not None and last.waits:
+            is_late = ~last.leaves_by_itself & (last.reader_ns > now)
+            self.env.refuse(is_late, "a write behind a stream whose reader has not come")
         self.in_turn(np.maximum(self.reverse.wrote_at, self.read_at) - now)
         self.wrote_at = now
 
-    def may_push(self, now: Ints, message: Message) -> bool:
-        """Whether who acts now at the other end may push a message on."""
-        return bool(some(self.small.held_until_ns > now)) or everywhere(now <= message.arrives)
+    def may_push(self, now: Ints, held: Message | Transfer) -> bool:
+        """Whether who acts now at the other end may push on what is held back."""
+        return bool(some(self.small.held_until_ns > now)) or everywhere(now <= held.arrives)
 
     def in_turn(self, late_ns: Ints) -> None:
         """Take points out where the other end has acted after this one does, or in that instant."""
@@ -194,13 +195,17 @@ class Direction:
             leaves = np.where(waits, acked, leaves)
             self.drained = np.where(waits, leaves, self.drained)
             small.held_until_ns = np.where(waits, leaves, small.held_until_ns)
+            if self._last is not None:
+                self._last.held = self._last.held & ~waits
         arrives = leaves + self.latency
         small.left(arrives)
         self.reverse.ack_rides(leaves, arrives, now)
+        bulk_left = self.reverse.bulk_left
+        rides = partial(self.ack_rides, bulk_left, bulk_left + self.latency, now)
+        self.reverse._only(arrives <= bulk_left, rides)  # noqa: SLF001 - the other half
         is_fixed = not small.nagle or (not is_held and everywhere(free))
         message = Message(arrives, now, is_fixed)
         self.inbox.append(message)
-        self._last_put = message
         if not is_fixed:
             self.movable.append(message)
         elif self.reader is not None and len(self.inbox) == 1:
@@ -237,7 +242,7 @@ class Direction:
             if not some(its):
                 continue
             if message.taken:
-                self.env.part(its, "a message that is pushed on after its reader has asked")
+                self.env.part(its, PUSHED)
             message.arrives = np.where(its, soon, message.arrives)
             moved |= its
         self.drained = np.where(moved, np.minimum(self.drained, leaves), self.drained)
@@ -245,69 +250,52 @@ class Direction:
     # ---- bulk ---------------------------------------------------------------------------------
 
     def _takes_along(self, amount: Ints, now: Ints) -> None:
-        """Let a bulk write take along the small writes that Nagle held back before it."""
+        """Let a bulk write take along what Nagle held back before it."""
         small = self.small
         until: Any = small.held_until_ns
         pushes = until > now
         if not some(pushes):
             return
         leaves = np.where(amount < TSO_BYTES, np.minimum(until, now + self.pace.rtt_ns), now)
+        acked, last = leaves, self._last
+        if last is not None and some(held := pushes & last.held):
+            if last.taken:
+                self.env.part(held, PUSHED)
+            left = last.release(held, now)
+            last.held = last.held & ~held
+            self._only(held, partial(self._has_left, last, left, now))
+            leaves, acked = np.where(held, left, leaves), np.where(held, until, leaves)
         sooner = pushes & (leaves < until)
-        small.acknowledged(leaves, sooner)
+        small.acknowledged(acked, sooner)
         self._move_held(sooner, until, leaves)
         self.drained = np.where(sooner, leaves, self.drained)
         small.held_until_ns = np.where(pushes, 0, until)
 
     def _write(self, call: Call, section: Section, write_ns: Any) -> None:
-        now, env, last = call.now, self.env, self._last
+        now, env, ahead = call.now, self.env, self._ahead
         amount = plain(section.size_bytes)
         amount = amount if amount.ndim else amount + np.zeros_like(now)
         env.refuse(amount > MOST_BYTES, "a stream beyond 3 GB, whose square is beyond 63 bits")
         self._takes_along(amount, now)
+        while ahead and everywhere(ahead[0].opens_ns <= now):
+            ahead.popleft()
         behind = self.drained > now
-        any_behind = bool(some(behind))
-        follows = np.zeros_like(behind)
-        if last is not None:
-            env.refuse(last.leaves_by_itself & (last.reader_ns == now), TIE)
-            reading, large = last.read_end >= now, amount > self.send_buffer
-            if some(reading) and (not everywhere(behind) or some(large)):
-                fits = last.size_bytes + amount <= self.receive_buffer
-                if not everywhere(fits):
-                    unread = last.size_bytes - last.as_of(now).read_bytes(now)
-                    fits = unread + amount <= self.receive_buffer
-                    env.refuse(large & (unread > 0) & ~fits, LARGE_BEHIND_READ)
-                if last is self._last_put:
-                    has_reader = (last.reader_ns >= 0) & (last.reader_ns <= now)
-                    follows = has_reader & reading & fits
-                    env.refuse(~behind & fits & (last.read_end == now), TIE)
-        transfer = self._begin(section, amount, write_ns, now, behind)
-        if any_behind:
-            self._fit_in(transfer, now, behind)
-            for one in self._backlog:
-                one.ahead = np.where(behind, one.ahead, 0)
+        one = self._begin(section, amount, write_ns, now, behind)
+        fits = one.leaves_by_itself
+        if ahead or some(behind):
+            self._wait_for_window(one, now, behind)
+        ahead.append(one)
+        self._last = one
+        self.inbox.append(one)
+        if some(fits):
+            self._only(fits, partial(self._has_left, one, one.left_ns(amount), now))
+        needs = one.needs_reader
+        if column(needs) if env.has_channels else some(needs):
+            one.call = call  # who goes on when its reader has come
         else:
-            self._backlog.clear()
-        self._backlog.append(transfer)
-        self._last = self._last_put = transfer
-        self.looked_at = now
-        self._unproven = True
-        self.inbox.append(transfer)
-        self._leaves_by_itself = leaves = behind | follows
-        needs = transfer.needs_reader & ~leaves
-        if some(leaves):
-            left: Ints = transfer.left_ns(amount)
-            self.drained = np.where(leaves, left, self.drained)
-            transfer.leaves_by_itself = leaves & (amount <= self.receive_buffer)
-            has_left = partial(self._has_left, transfer, left, now)
-            self._only(transfer.leaves_by_itself, has_left)
-            if not some(needs) or column(leaves):
-                call.happen(transfer.written_ns())
-                return
-        self.unmet = True
-        if column(needs) if self.env.has_channels else some(needs):
-            transfer.call = call  # who goes on when its reader has come
-        else:
-            call.happen(transfer.written_ns())
+            call.happen(one.written_ns())
+        if one.is_fixed and self.reader is not None and len(self.inbox) == 1:
+            self.serve(self.reader)
 
     def _begin(
         self, section: Section, amount: Ints, write_ns: Any, now: Ints, behind: Masks
@@ -315,12 +303,12 @@ class Direction:
         pace = self.pace
         write_ns, link_ns = plain(write_ns + now * 0), pace.link_ns(amount)
         slow_ns = pace.slow_start_ns(amount, write_ns, now - self.bulk_left)
-        start = now + np.where(behind, 0, slow_ns)
         head: Any = 0
         if some(pace.burst_bytes):
             head = np.where((link_ns > 0) & ~behind, pace.tokens(self.bucket_full - now), 0)
+        fits = amount <= self.receive_buffer
         one = Transfer(
-            start,
+            plain(now + slow_ns),
             amount,
             write_ns,
             link_ns,
@@ -328,18 +316,68 @@ class Direction:
             self.send_buffer,
             self.receive_buffer,
             head,
-            read_ns=0,
-            reader_ns=now * 0 - 1,
-            write_from_ns=start,
-            leaves_by_itself=behind & False,
+            reader_ns=NEVER,
+            opens_ns=NEVER,
+            leaves_by_itself=fits,
             section=section,
             put_ns=now,
-            read_end=now * 0 + NEVER,
-            ahead=amount,
+            held=False,
+            waits=not everywhere(fits),
         )
+        one.is_fixed = not one.waits
         if self.network.nagle:
             self._wait_for_ack(one, now, ~behind)
+        if some(behind):
+            self._put_behind(one, now, behind)
         return one
+
+    def _put_behind(self, one: Any, now: Ints, behind: Masks) -> None:
+        """Put a bulk write behind the backlog: it ends when it fits, not when it leaves."""
+        drained, room = self.drained, now
+        for other, over in self._over(one.size_bytes - self.send_buffer, now):
+            room = np.where(over > 0, np.maximum(now, other.left_ns(np.maximum(over, 1))), room)
+        filled = np.maximum(now, room - one.write_ns)
+        one.start_ns = np.where(behind, drained, one.start_ns)
+        one.lead_ns = np.where(behind, drained - filled, one.lead_ns)
+        one.delay_ns = np.where(behind, 0, one.delay_ns)
+        small = behind & (one.size_bytes <= self.send_buffer // 4)
+        if some(small):
+            starts = np.maximum(room, drained - one.write_ns)
+            delay = starts + np.maximum(one.write_ns, one.link_ns) - drained - one.link_ns
+            one.delay_ns = np.where(small, delay, one.delay_ns)
+
+    def _over(self, over: Ints, now: Ints) -> Iterator[tuple[Transfer, Ints]]:
+        """Yield which transfer ahead holds a place so far beyond all of them, and how far in it.
+
+        0 where it is another.
+        """
+        sizes = [one.size_bytes * (one.opens_ns > now) for one in self._ahead]
+        over = over + sum(sizes)
+        for one, size in zip(self._ahead, sizes, strict=True):
+            if not some(over > 0):
+                return
+            yield one, over * ((over > 0) & (over <= size))
+            over = over - size
+
+    def _wait_for_window(self, one: Any, now: Ints, behind: Masks) -> None:
+        """Let the last byte wait for the window that what is unread still takes."""
+        amount, window = one.size_bytes, self.receive_buffer
+        opens, unread = now, behind
+        for other, over in self._over(amount - window, now):
+            here = over > 0
+            unread = unread | (other.opens_ns > now)
+            if some(here):
+                self.env.refuse(here & (other.reader_ns > now), UNOPENED)
+                self.env.refuse(here & (other.reader_ns == now), TIE)
+                known = other.passed_ns(READ, np.maximum(over, 1)) + self.latency
+                opens = np.where(here, known, opens)
+        waits = opens > now
+        self.env.refuse(unread & (amount > window), UNOPENED)
+        if some(waits):
+            self.env.refuse(waits & (amount > self.send_buffer), UNOPENED)
+            left, delay = np.maximum(opens, one.left_ns(amount)), one.delay_ns
+            one.leave_at(left)
+            one.delay_ns = np.where(waits, one.delay_ns, delay)
 
     def _wait_for_ack(self, one: Any, now: Ints, where: Masks) -> None:
         """Let the last segment, if it is not full, wait for the ACK that the full ones hasten."""
@@ -358,46 +396,14 @@ class Direction:
         acked: Any = small.acked_ns
         waits = np.minimum(acked, hastened) - left
         where &= (acked > now) & (waits > 0)
+        if not some(where):
+            return
         one.start_ns = np.where(where, one.start_ns + waits, one.start_ns)
-
-    def _fit_in(self, one: Any, now: Ints, behind: Masks) -> None:
-        """Put a bulk write behind the backlog: it ends when it fits, not when it leaves."""
-        ahead = sum(other.ahead for other in self._backlog) + one.size_bytes - self.send_buffer
-        room = now
-        for other in self._backlog:
-            last = (ahead > 0) & (ahead <= other.ahead)
-            if some(last):
-                room = np.where(last, np.maximum(now, other.left_ns(np.maximum(ahead, 1))), room)
-            ahead = ahead - other.ahead
-        start = np.maximum(room, self.drained - one.write_ns)
-        large = behind & (one.size_bytes > self.send_buffer // 4)
-        if self._last is not None and some(large):
-            written = np.maximum(now + one.write_ns, room)
-            left = self._left_behind_stream(one, self._last, now, written, large)
-            start = np.where(large, left - np.maximum(one.write_ns, one.link_ns), start)
-        one.start_ns = np.where(behind, start, one.start_ns)
-        filled = np.maximum(now, room - one.write_ns)
-        one.write_from_ns = np.where(behind, filled, one.write_from_ns)
-
-    def _left_behind_stream(
-        self, one: Any, last: Transfer, now: Ints, written: Ints, large: Masks
-    ) -> Ints:
-        """Return when a large write behind a stream has left, where that is in closed form."""
-        if last is not self._last_put:
-            self.env.refuse(large, LARGE_BEHIND)
-            return now
-        size, stream = one.size_bytes, last.as_of(now)
-        left = np.maximum(written, self.drained + one.link_ns)
-        over = stream.size_bytes + size - self.receive_buffer
-        opens = stream.passed_ns(READ, np.maximum(over, 1)) + self.latency
-        left = np.where(over > 0, np.maximum(left, opens), left)
-        alone = sum(other.ahead for other in self._backlog) == stream.size_bytes
-        is_read = (stream.reader_ns >= 0) & (stream.reader_ns < now)
-        fits = size <= np.minimum(self.send_buffer, self.receive_buffer)
-        arrives = left + self.latency <= stream.read_end
-        known = alone & is_read & fits & arrives & (self.pace.burst_bytes == 0)
-        self.env.refuse(large & ~known, LARGE_BEHIND)
-        return left
+        one.lead_ns = np.where(where, waits, 0)
+        one.leave_at(left + waits)
+        one.delay_ns = np.where(where, one.delay_ns, 0)
+        small.held_until_ns = np.where(where, left + waits, small.held_until_ns)
+        one.held, one.is_fixed = where, False
 
     def _join(self, call: Call, price: Callable[[Section], int]) -> None:
         """Bring a transfer and its reader together: now both ends are known."""
@@ -405,22 +411,21 @@ class Direction:
         if isinstance(one, Message):
             raise Refused("the design reads a stream where its peer has sent a message")
         env, came = self.env, call.now
-        self.unmet = self.unmet and one is not self._last
+        one.taken, waits = True, ~one.leaves_by_itself
         one.reader_ns = reader = np.maximum(one.put_ns, came)
-        waits = ~one.leaves_by_itself
-        late = came > one.put_ns
-        if some(late):
+        if one.waits:
+            late = waits & (came > one.put_ns)
             acted = np.maximum(self.wrote_at, self.reverse.read_at) - reader
-            looked = -1 if one is self._last else self.looked_at - reader
-            self.in_turn(np.where(late, np.where(waits, acted, looked), -1))
+            self.in_turn(np.where(late, acted, -1))
             closed = (reader > one.start_ns + one.latency_ns) & one.blocks_before(reader)
             env.refuse(closed, "a reader that comes after the window has closed")
-            self.read_at = np.where(waits & late, reader, self.read_at)
-        env.part(waits & ~late & (self.wrote_at > reader), ORDER)
+            self.read_at = np.where(late, reader, self.read_at)
+            env.part(waits & ~late & (self.wrote_at > reader), ORDER)
         one.read_ns = plain(price(one.section) + came * 0)
         self.bytes_read = self.bytes_read + one.section.size_bytes
         left = one.left_ns(one.size_bytes)
-        one.read_end = np.maximum(one.begun_ns + one.read_ns, left + one.latency_ns)
+        read_end = np.maximum(one.begun_ns + one.read_ns, left + one.latency_ns)
+        one.opens_ns = read_end + one.latency_ns
         if one.call is not None:
             timeout_ns = self.network.send_timeout_ns
             if timeout_ns is not None:
@@ -428,17 +433,13 @@ class Direction:
                 env.refuse(is_over, "a send that times out")
             one.call.happen(one.written_ns())
             one.call = None
-        self._only(waits, partial(self._leave, one, left, reader))
-        call.happen(one.read_end)
-
-    def _leave(self, one: Any, left: Ints, now: Ints) -> None:
-        """The last byte of a transfer leaves when its reader has come."""
-        self.drained = np.where(self._leaves_by_itself, np.maximum(self.drained, left), left)
-        self._has_left(one, left, now)
+        if one.waits:
+            self._only(waits, partial(self._has_left, one, left, reader))
+        call.happen(read_end)
 
     def _has_left(self, one: Any, left: Ints, now: Ints) -> None:
         """The last byte of a transfer leaves then: that is in the state of either end."""
-        pace, self.bulk_left = self.pace, left
+        pace, self.drained, self.bulk_left = self.pace, left, left
         if some(pace.burst_bytes):
             full = left + pace.burst_ns
             self.bucket_full = np.where(pace.burst_bytes > 0, full, self.bucket_full)

@@ -100,8 +100,8 @@ class Call(Event):
 
     @property
     def takes_held(self) -> bool:
-        """Whether it takes a message that somebody may yet push on."""
-        return not self.sends and not self.direction.inbox[0].is_stream
+        """Whether it takes what somebody may yet push on."""
+        return not self.sends and not self.direction.inbox[0].waits
 
     @property
     def peer(self) -> Call | None:
@@ -113,21 +113,18 @@ class Call(Event):
     def comes_before(self, other: Call) -> Masks:
         """Where it is before `other` in time.
 
-        Whoever takes a message changes nothing: it waits only for who may push that on first.
-        Nor does who reads a stream that leaves by itself.
+        Whoever takes a message, or a stream that has left without a reader, changes nothing: it
+        waits only for who may push that on first.
         """
         mine = None if self.sends else self.direction.inbox[0]
         its = None if other.sends else other.direction.inbox[0]
-        if mine and not mine.is_stream:
+        if mine and not mine.waits:
             waits = other.sends and self.direction.may_push(other.now, mine)
             return self.now < 0 if waits else self.now >= 0
-        if its and not its.is_stream:
+        if its and not its.waits:
             return ~other.comes_before(self)
         at = np.maximum(self.now, mine.put_ns) if mine else self.now
-        first = at <= (np.maximum(other.now, its.put_ns) if its else other.now)
-        if mine:
-            return first | mine.leaves_by_itself
-        return first & ~its.leaves_by_itself if its else first
+        return at <= (np.maximum(other.now, its.put_ns) if its else other.now)
 
 
 class Thread:

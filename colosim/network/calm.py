@@ -41,18 +41,17 @@ class Calm:
         self._receive_buffer_bytes = network.receive_buffer_bytes
         self.transfer: Transfer | None = None
         """The last bulk transfer."""
-        self._leaves_by_itself = False
-        # It and those ahead of it since nothing was.
-        self._backlog: list[Transfer] = []
+        # Those whose bytes may still be in a buffer, as far as the sender knows.
+        self._ahead: deque[Transfer] = deque()
         # What has arrived or will, and is not read: a message (when it does, when it was written,
         # its bytes), or a transfer.
         self._inbox: deque[tuple[int, int, int] | Transfer] = deque()
+        # The stream whose last segment Nagle holds back.
+        self._held: Transfer | None = None
         # Whether the reader waits for a message that has not been sent; its bytes; its wake-up.
         self._awaited = False
         self._wants = 0
         self._wake_ns = 0
-        self.bulk_left_ns = 0
-        """When the last bulk had left."""
         self._written_ns = 0
         self._bucket_full_ns = 0
         self._shapes: dict[tuple[int, ...], tuple[int, int, int]] = {}
@@ -62,12 +61,14 @@ class Calm:
         self._shapes.clear()
 
     @property
-    def reader_has_come(self) -> bool:
-        """Whether the last bulk write has met its reader, or leaves the same without.
+    def end_is_known(self) -> bool:
+        """Whether it is known when all that is written will have left.
 
-        Else no later one is in closed form.
+        Of a stream beyond the receive window it is once that has met its reader.  Else nothing that
+        is written behind it is in closed form.
         """
-        return self.transfer is None or self.transfer.reader_ns >= 0 or self._leaves_by_itself
+        last = self.transfer
+        return last is None or last.leaves_by_itself or last.reader_ns >= 0
 
     # ---- messages ------------------------------------------------------------------------------
 
@@ -83,9 +84,13 @@ class Calm:
             leaves = small.may_leave_ns(now)
             if leaves > now:
                 ends.drained_ns = small.held_until_ns = leaves
+                self._held = None
         arrives = leaves + ends.pace.latency_ns
         small.left(arrives)
         ends.reverse.ack_rides(leaves, arrives)
+        bulk_left = ends.reverse.bulk_left_ns
+        if arrives <= bulk_left:  # its ACK goes with what still leaves the other way
+            ends.ack_rides(bulk_left, bulk_left + ends.reverse.pace.latency_ns)
         self._inbox.append((arrives, now, amount))
         if self._awaited:
             self._awaited = False
@@ -118,7 +123,6 @@ class Calm:
     def move_held(self, held_until: int, leaves: int) -> None:
         """Let the small writes that were to leave at `held_until` leave earlier."""
         ends = self._ends
-        ends.small.held_until_ns = 0
         latency = ends.pace.latency_ns
         late, soon = held_until + latency, leaves + latency
         inbox = self._inbox
@@ -135,67 +139,57 @@ class Calm:
     # ---- bulk ----------------------------------------------------------------------------------
 
     def takes_along(self, amount: int) -> None:
-        """Let a bulk write take along the small writes that Nagle held back before it.
+        """Let a bulk write take along what Nagle held back before it.
 
-        A large one fills segments at once; a small one is deferred with them until the next ACK,
-        which its first full segment would bring within a round trip (tcp_tso_should_defer).
+        That is the last segment of a stream, which it fills up, or small writes.  Of these a large
+        one fills segments at once; a small one is deferred with them until the next ACK, which its
+        first full segment would bring within a round trip (tcp_tso_should_defer).
         """
         ends, now = self._ends, self.env.now
         held_until = ends.small.held_until_ns
         if held_until <= now:
             return
-        leaves = now
-        if amount < TSO_BYTES:
+        ends.small.held_until_ns = 0
+        leaves, held = now, self._held
+        if held is not None:
+            leaves = self._release(held)
+        elif amount < TSO_BYTES:
             leaves = min(held_until, now + 2 * ends.pace.latency_ns)
         if leaves < held_until:
-            ends.small.acknowledged(leaves)
+            ends.small.acknowledged(leaves if held is None else held_until)
             self.move_held(held_until, leaves)
             ends.drained_ns = leaves
-        ends.small.held_until_ns = 0
 
-    def takes(self, amount: int, write_ns: int) -> bool:
-        """Whether a bulk write of `amount` bytes is in closed form.
+    def _release(self, held: Transfer) -> int:
+        """Let the last segment of a stream go; return when it leaves."""
+        self._held = None
+        held.start_ns, held.lead_ns, held.delay_ns = held.filled_from_ns, 0, 0
+        left = held.left_ns(held.size_bytes)
+        if left < self.env.now:
+            left = self.env.now
+            held.leave_at(left)
+        self._has_left(held, left)
+        if held.reader_ns >= 0:
+            self._ends.reader_goes_on(held.read_end_ns())
+            held.opens_ns = held.read_end_ns() + held.latency_ns
+        return left
 
-        Behind a backlog a small one is, and a large one behind one stream that is being read.
-        Where the transfer before is not read yet, one that fits into the send buffer, or beside
-        what is unread into the window.
+    def write(self, section: Section, write_ns: int) -> Event | None:
+        """Write a section, which alone takes the thread `write_ns`; return what to wait for.
+
+        None: it is not in closed form.
         """
-        now, before = self.env.now, self.transfer
-        if before is None:
-            return True
-        if not self.reader_has_come:
-            return False
-        if self._ends.drained_ns > now and self._is_large(amount):
-            return self._left_behind_stream_ns(amount, write_ns) is not None
-        if amount <= self._send_buffer_bytes:
-            return True
-        unread = before.size_bytes - before.read_bytes(now)
-        return unread <= 0 or unread + amount <= self._receive_buffer_bytes
-
-    def _is_large(self, amount: int) -> bool:
-        """Whether it matters, behind a backlog, when each byte leaves."""
-        return amount > self._send_buffer_bytes // 4
-
-    def write(self, section: Section, write_ns: int) -> Event:
-        """Write a section, which alone takes the thread `write_ns`; return what to wait for."""
-        ends, now, amount = self._ends, self.env.now, section.size_bytes
-        behind, follows = ends.drained_ns > now, self._follows_a_stream(amount)
-        if behind:
-            transfer = self._begin_behind(amount, write_ns, now)
-        else:
-            transfer = self._begin(amount, write_ns, now)
-            self._backlog.clear()
-        self._backlog.append(transfer)
+        ends, now = self._ends, self.env.now
+        transfer = self._transfer(section.size_bytes, write_ns)
+        if transfer is None:
+            return None
         self.transfer = transfer
+        self._ahead.append(transfer)
         self._inbox.append(transfer)
         for listener in ends.listeners:
             listener.bulk_begins(transfer)
-        self._leaves_by_itself = behind or follows
-        if self._leaves_by_itself:
-            ends.drained_ns = transfer.left_ns(amount)
-            transfer.leaves_by_itself = amount <= self._receive_buffer_bytes
         if transfer.leaves_by_itself:
-            self._has_left(transfer, ends.drained_ns)
+            self._has_left(transfer, transfer.left_ns(section.size_bytes))
         price = ends.price
         if price is not None and len(self._inbox) == 1:
             transfer.reader_ns = now
@@ -203,35 +197,89 @@ class Calm:
             self._join(transfer)
         else:
             ends.offer_bulk(section)
-        if not behind and transfer.reader_ns < 0 and transfer.needs_reader:
+        if transfer.reader_ns < 0 and transfer.needs_reader:
             ends.writing = self.env.event()
         else:
             ends.writing = self.env.timeout(transfer.written_ns() - now)
         return ends.writing
 
-    def _follows_a_stream(self, amount: int) -> bool:
-        """Whether the window takes a bulk write beside one that is not read yet, all of both."""
-        if not self._inbox or self._inbox[-1] is not self.transfer or self.transfer is None:
-            return False
-        unread = self.transfer.size_bytes - self.transfer.read_bytes(self.env.now)
-        return self.transfer.reader_ns >= 0 and unread + amount <= self._receive_buffer_bytes
+    def _transfer(self, amount: int, write_ns: int) -> Transfer | None:
+        """Return the transfer that a bulk write begins; None: it is not in closed form.
 
-    def _begin(self, amount: int, write_ns: int, now: int) -> Transfer:
-        """Return the transfer that a bulk write begins when all before it has left."""
+        It is if nothing ahead is unread, or else if the window takes all of it in the end and,
+        where that must open first, the send buffer.
+        """
+        now, ahead = self.env.now, self._ahead
+        while ahead and -1 < ahead[0].opens_ns <= now:
+            ahead.popleft()
+        if not self.end_is_known:
+            return None
+        is_behind = self._ends.drained_ns > now
+        opens = None
+        if ahead or is_behind:
+            opens = self._opens_ns(amount)
+            if opens is None or (opens > now and amount > self._send_buffer_bytes):
+                return None
+        transfer = (self._behind if is_behind else self._alone)(amount, write_ns)
+        transfer.leaves_by_itself = amount <= self._receive_buffer_bytes
+        if opens is not None and opens > now:
+            transfer.leave_at(max(opens, transfer.left_ns(amount)))
+        return transfer
+
+    def _opens_ns(self, amount: int) -> int | None:
+        """Return when the sender knows of room for `amount` bytes in the window, behind all ahead.
+
+        None: that hangs on a reader who has not come.  Messages take next to nothing of it.
+        """
+        over = sum(one.size_bytes for one in self._ahead) + amount - self._receive_buffer_bytes
+        if over <= 0:
+            return self.env.now
+        for one in self._ahead:
+            if over <= one.size_bytes:
+                return one.passed_ns(READ, over) + one.latency_ns if one.reader_ns >= 0 else None
+            over -= one.size_bytes
+        return None
+
+    def _room_ns(self, amount: int) -> int:
+        """Return when so much ahead has left that `amount` bytes fit into the send buffer."""
+        over = sum(one.size_bytes for one in self._ahead) + amount - self._send_buffer_bytes
+        for one in self._ahead:
+            if 0 < over <= one.size_bytes:
+                return max(self.env.now, one.left_ns(over))
+            over -= one.size_bytes
+        return self.env.now
+
+    def _begun(self, start: int, amount: int, write_ns: int, head: int = 0) -> Transfer:
         pace = self._ends.pace
-        link_ns = pace.link_ns(amount)
-        # The request shrank the window; only bulk grows it again.
-        start = now + pace.slow_start_ns(amount, write_ns, now - self.bulk_left_ns)
-        transfer = Transfer(
+        return Transfer(
             start,
             amount,
             write_ns,
-            link_ns,
+            pace.link_ns(amount),
             pace.latency_ns,
             self._send_buffer_bytes,
             self._receive_buffer_bytes,
-            self._tokens(now) if link_ns else 0,
+            head,
         )
+
+    def _behind(self, amount: int, write_ns: int) -> Transfer:
+        """Return the transfer that begins behind a backlog: its write ends when it fits.
+
+        A small one leaves with the backlog's end, as if nothing of it had waited for the link.
+        """
+        now, drained, room = self.env.now, self._ends.drained_ns, self._room_ns(amount)
+        behind = self._begun(drained, amount, write_ns)
+        behind.lead_ns = drained - max(now, room - write_ns)
+        if amount <= self._send_buffer_bytes // 4:
+            behind.leave_at(max(room, drained - write_ns) + max(write_ns, behind.link_ns))
+        return behind
+
+    def _alone(self, amount: int, write_ns: int) -> Transfer:
+        """Return the transfer that a bulk write begins when all before it has left."""
+        pace, now = self._ends.pace, self.env.now
+        # The request shrank the window; only bulk grows it again.
+        slow_ns = pace.slow_start_ns(amount, write_ns, now - self._ends.bulk_left_ns)
+        transfer = self._begun(now + slow_ns, amount, write_ns, self._tokens(now))
         if self._ends.network.nagle and amount % self._mss_bytes:
             # Its full segments go; the rest waits for the ACK that they hasten.  Its writer does
             # not: all is in the send buffer.
@@ -240,8 +288,11 @@ class Calm:
                 acked = self._ends.small.acked_ns
                 waits = min(acked, hastened) - left
                 if acked > now and waits > 0:
-                    transfer.write_from_ns = start
-                    transfer.start_ns = transfer.leaves_from_ns = start + waits
+                    transfer.start_ns += waits
+                    transfer.lead_ns = waits
+                    transfer.leave_at(left + waits)
+                    self._ends.small.held_until_ns = left + waits
+                    self._held = transfer
         return transfer
 
     def _tokens(self, now: int) -> int:
@@ -251,60 +302,6 @@ class Calm:
             return 0
         missing = max(0, self._bucket_full_ns - now) * pace.bandwidth // NS_PER_S
         return max(0, pace.burst_bytes - missing)
-
-    def _begin_behind(self, amount: int, write_ns: int, now: int) -> Transfer:
-        """Return the transfer that a bulk write behind a backlog begins.
-
-        Its write ends when it fits, not when it leaves.
-        """
-        pace, drained, room = self._ends.pace, self._ends.drained_ns, self._room_ns(amount)
-        link_ns = pace.link_ns(amount)
-        start, leaves_from = max(room, drained - write_ns), drained
-        left = self._left_behind_stream_ns(amount, write_ns) if self._is_large(amount) else None
-        if left is not None:
-            start, leaves_from = left - max(write_ns, link_ns), -1
-        return Transfer(
-            start,
-            amount,
-            write_ns,
-            link_ns,
-            pace.latency_ns,
-            self._send_buffer_bytes,
-            self._receive_buffer_bytes,
-            write_from_ns=max(now, room - write_ns),
-            leaves_from_ns=leaves_from,
-        )
-
-    def _room_ns(self, amount: int) -> int:
-        """Return when so much of the backlog has left that `amount` bytes fit behind the rest."""
-        room = self.env.now
-        # So much of what is ahead must have left, in order.
-        ahead = sum(one.size_bytes for one in self._backlog) + amount - self._send_buffer_bytes
-        for one in self._backlog:
-            if 0 < ahead <= one.size_bytes:
-                room = max(room, one.left_ns(ahead))
-            ahead -= one.size_bytes
-        return room
-
-    def _left_behind_stream_ns(self, amount: int, write_ns: int) -> int | None:
-        """Return when a large write behind a stream has left; None: not in closed form.
-
-        It is if the stream is being read, and its reader is not done before the last byte of the
-        write has arrived: then nobody but the writer waits for it, until there is room.
-        """
-        stream, pace = self.transfer, self._ends.pace
-        if stream is None or stream.reader_ns < 0 or pace.burst_bytes:
-            return None
-        if not self._inbox or self._inbox[-1] is not stream or len(self._backlog) > 1:
-            return None
-        if amount > min(self._send_buffer_bytes, self._receive_buffer_bytes):
-            return None
-        written = max(self.env.now + write_ns, self._room_ns(amount))
-        left = max(written, self._ends.drained_ns + pace.link_ns(amount))
-        over = stream.size_bytes + amount - self._receive_buffer_bytes
-        if over > 0:  # the window that the last byte needs
-            left = max(left, stream.passed_ns(READ, over) + pace.latency_ns)
-        return left if left + pace.latency_ns <= stream.read_end_ns() else None
 
     def meet_reader(self, read_ns: int) -> bool:
         """A reader has come for the bulk write that is first in line, and needs `read_ns` for it.
@@ -340,25 +337,25 @@ class Calm:
             transfer.link_ns,
             transfer.read_ns,
             transfer.head_bytes,
+            transfer.lead_ns,
+            transfer.delay_ns,
             late,
         )
         try:
             left, end, written = self._shapes[key]
         except KeyError:
             left, end, written = self._shape(transfer, key)
-        left += start
-        end += start
-        self._written_ns = written + transfer.filled_from_ns
-        ends.reader_goes_on(end)
+        self._written_ns = start + written
+        transfer.opens_ns = start + end + transfer.latency_ns
+        ends.reader_goes_on(start + end)
         if not transfer.leaves_by_itself:
-            ends.drained_ns = max(ends.drained_ns, left) if self._leaves_by_itself else left
-            self._has_left(transfer, left)
+            self._has_left(transfer, start + left)
         ends.report_progress()
 
     def _has_left(self, transfer: Transfer, left: int) -> None:
         """The last byte of a transfer leaves then: that is in the state of either end."""
         ends, pace = self._ends, self._ends.pace
-        self.bulk_left_ns = left
+        ends.drained_ns = ends.bulk_left_ns = left
         if pace.burst_bytes and pace.bandwidth is not None:
             # A bulk transfer has emptied the token bucket (a message hardly touches it).
             self._bucket_full_ns = left + pace.burst_bytes * NS_PER_S // pace.bandwidth
@@ -376,7 +373,7 @@ class Calm:
         shape = self._shapes[key] = (
             transfer.left_ns(transfer.size_bytes) - start,
             transfer.read_end_ns() - start,
-            transfer.written_ns() - transfer.filled_from_ns,
+            transfer.written_ns() - start,
         )
         return shape
 
@@ -392,8 +389,9 @@ class Calm:
                 held_ns = leaves if leaves == self._ends.small.held_until_ns > self.env.now else 0
                 found.append((WRITE, written_ns, amount, 0, held_ns))
                 continue
-            begun_ns = item.start_ns if item.leaves_from_ns >= 0 else item.filled_from_ns
-            found.append((WRITE, begun_ns, item.size_bytes, item.write_ns, 0))
+            # Of what it waited for, some may be read by now, and is not replayed.
+            held_ns = item.start_ns + max(0, item.delay_ns) if item.lead_ns else 0
+            found.append((WRITE, item.filled_from_ns, item.size_bytes, item.write_ns, held_ns))
             if item.reader_ns >= 0:
                 found.append((READ, item.reader_ns, item.size_bytes, item.read_ns, 0))
         if self._ends.reading is not None and self._wants:
@@ -405,15 +403,16 @@ class Calm:
     def leave(self) -> None:
         """Leave the bytes under way to the fluid."""
         self._inbox.clear()
+        self._held = None
         self._awaited = False
 
     def resume(self, bulk_left_ns: int, waiting: tuple[int, int] | None) -> None:
         """Go on where a fluid has come to rest; `waiting`: what a reader wants, and its wake-up."""
         ends = self._ends
         self.transfer = None
-        self._backlog.clear()
+        self._ahead.clear()
         ends.drained_ns = min(ends.drained_ns, self.env.now)
-        self.bulk_left_ns = bulk_left_ns
+        ends.bulk_left_ns = bulk_left_ns
         if waiting is not None:
             self._wants, self._wake_ns = waiting
             self._awaited = ends.reading is not None

@@ -59,7 +59,7 @@ class Direction(FastEnds):
         self.bytes_written += amount
         if (
             self.disturbed is None or self._has_come_to_rest(self.disturbed)
-        ) and self._calm.reader_has_come:
+        ) and self._calm.end_is_known:
             self._calm.send(amount)
             return None
         return self.disturb().send(amount)
@@ -71,17 +71,15 @@ class Direction(FastEnds):
         """
         if self.write_error is not None:
             raise self.refused(WRITE, self.write_error)
-        amount = section.size_bytes
-        self.bytes_written += amount
+        self.bytes_written += section.size_bytes
         self.unwritten_bytes = 0
         if self.disturbed is None:
-            self._calm.takes_along(amount)
-        if (self.disturbed is None or self._has_come_to_rest(self.disturbed)) and self._calm.takes(
-            amount, write_ns
-        ):
+            self._calm.takes_along(section.size_bytes)
+        if self.disturbed is None or self._has_come_to_rest(self.disturbed):
             waits = self._calm.write(section, write_ns)
-            self._look_after(self._calm.transfer)
-            return waits
+            if waits is not None:
+                self._look_after(self._calm.transfer)
+                return waits
         return self.disturb().write(section, write_ns)
 
     def _look_after(self, transfer: Transfer | None) -> None:
@@ -206,6 +204,7 @@ class Direction(FastEnds):
         if disturbed is not None:
             disturbed.release(overtaken, arrives_ns)
         elif small.held_until_ns == overtaken:
+            small.held_until_ns = 0
             self._calm.move_held(overtaken, max(arrives_ns, self.env.now))
 
     # ---- to the fluid and back -----------------------------------------------------------------
@@ -221,7 +220,7 @@ class Direction(FastEnds):
     def disturb(self) -> Disturbed:
         """Go over to the fluid, if that is not so already, and return it brought up to now."""
         if self.disturbed is None:
-            self.disturbed = Disturbed(self, self._fluid(), self._calm.bulk_left_ns)
+            self.disturbed = Disturbed(self, self._fluid(), self.bulk_left_ns)
             self._calm.leave()
         self.disturbed.catch_up()
         return self.disturbed
@@ -286,7 +285,7 @@ class Direction(FastEnds):
     @property
     def left_ns(self) -> int:
         """When the last byte left its sender, if none is under way."""
-        bulk = self._calm if self.disturbed is None else self.disturbed
+        bulk = self if self.disturbed is None else self.disturbed
         return max(self.drained_ns, bulk.bulk_left_ns, self.small.left_ns)
 
     def levels_now(self) -> tuple[int, int]:

@@ -420,6 +420,7 @@ def fluid_of(ends: FastEnds, under_way: list[UnderWay]) -> Fluid:
         if what is READ:
             fluid.reads.add(amount, spent_ns)
             continue
+        fluid.take_all()  # the send before has returned
         later = max(0, at_ns - now)
         # What a send that has returned took is in the buffer.
         fluid.writes.add(amount, spent_ns + later if blocked or not later else 0)
@@ -428,7 +429,7 @@ def fluid_of(ends: FastEnds, under_way: list[UnderWay]) -> Fluid:
         if later:
             # What slow start puts off leaves no sooner.
             fluid.hold(fluid.writes.goal - amount, at_ns)
-        if held_until_ns and fluid.held_until != held_until_ns:
+        if held_until_ns and fluid.held_until <= fluid.now:
             fluid.hold(fluid.writes.goal - amount, held_until_ns)
     return fluid
 

@@ -264,6 +264,8 @@ class FastEnds(Ends):
         self.small = SmallSegments(self.network, self.ack_phase_ns)
         self.drained_ns = 0
         """When all that is written so far will have left."""
+        self.bulk_left_ns = 0
+        """When the last bulk in closed form will have left, as far as that is known."""
         self.frozen = {WRITE: False, READ: False}
         self.writing: Event | None = None
         self.reading: Event | None = None

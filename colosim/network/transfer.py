@@ -10,6 +10,9 @@ integers and their cost does not depend on `n`::
     W(t) = min(a t, X(t) + send buffer)                                       accepted
     C(t) = min(d (t - reader), X(t - latency))                                read
 
+What is written behind others fills the send buffer before its first byte leaves: ``a`` begins
+`lead_ns` sooner.  Where it waits for a window that opens late, ``c`` begins `delay_ns` later.
+
 It holds as long as only the reader's speed, never its coming or the round trip, closes the window:
 `blocks_before` is false, and the receive buffer takes what the link carries in a round trip.
 What is not in this form (anything that changes while bytes are under way) is computed by
@@ -29,10 +32,8 @@ class Transfer:
     """A bulk transfer: what it is given, and when its stages end.
 
     Durations are those of the whole transfer at one stage alone, in ns; all times are absolute.
-    `head_bytes` pass the link at once (a token bucket that is full).  `reader_ns` is when the
-    reading thread has come, or -1 as long as it has not.  Of one that begins behind a backlog, and
-    whose `start_ns` is put off for that, `write_from_ns` is when its write begins to fill the send
-    buffer, and nothing leaves before `leaves_from_ns`: they are for its levels.
+    From `start_ns` on its bytes leave.  `head_bytes` pass the link at once (a token bucket that is
+    full).  `reader_ns` is when the reading thread has come, or -1 as long as it has not.
     """
 
     start_ns: int
@@ -45,15 +46,17 @@ class Transfer:
     head_bytes: int = 0
     read_ns: int = 0
     reader_ns: int = -1
-    write_from_ns: int | None = None
-    leaves_from_ns: int = -1
+    lead_ns: int = 0
+    delay_ns: int = 0
     leaves_by_itself: bool = False
-    """Whether all leaves without its reader, as was known when it was written."""
+    """Whether it hangs on no reader yet to come when it leaves."""
+    opens_ns: int = -1
+    """When the sender knows that all of it is read; -1: its reader has not come."""
 
     @property
     def filled_from_ns(self) -> int:
         """When it begins to fill the send buffer."""
-        return self.start_ns if self.write_from_ns is None else self.write_from_ns
+        return self.start_ns - self.lead_ns
 
     @property
     def begun_ns(self) -> int:
@@ -63,14 +66,21 @@ class Transfer:
     def left_ns(self, amount: int) -> int:
         """When the first `amount` bytes have left the sender."""
         size = self.size_bytes
-        taken = ceil_share(self.write_ns, amount, size)
-        carried = ceil_share(self.link_ns, larger(amount - self.head_bytes, 0), size)
+        taken = ceil_share(self.write_ns, amount, size) - self.lead_ns
+        past_head = larger(amount - self.head_bytes, 0)
+        carried = ceil_share(self.link_ns, past_head, size) + self.delay_ns
         since = self.start_ns + larger(taken, carried)
         over = amount - self.receive_buffer_bytes
         if not anywhere(over > 0):
             return since
         opened = self.begun_ns + self.latency_ns + ceil_share(self.read_ns, over, size)
         return larger(since, opened * (over > 0))
+
+    def leave_at(self, left_ns: int) -> None:
+        """Let the last byte leave at `left_ns`, which is later than it would."""
+        past_head = larger(self.size_bytes - self.head_bytes, 0)
+        carried = ceil_share(self.link_ns, past_head, self.size_bytes)
+        self.delay_ns = left_ns - self.start_ns - carried
 
     @property
     def needs_reader(self) -> bool:
@@ -91,11 +101,10 @@ class Transfer:
     def written_ns(self) -> int:
         """When the last byte is in the send buffer."""
         over = self.size_bytes - self.send_buffer_bytes
-        taken_ns = self.write_ns
-        if anywhere(over > 0):
-            blocked_ns = self.left_ns(larger(over, 1)) - self.start_ns
-            taken_ns = larger(taken_ns, blocked_ns * (over > 0))
-        return self.filled_from_ns + taken_ns
+        taken = self.filled_from_ns + self.write_ns
+        if not anywhere(over > 0):
+            return taken
+        return larger(taken, self.left_ns(larger(over, 1)) * (over > 0))
 
     def read_end_ns(self) -> int:
         """When the reading thread has the last byte."""
@@ -105,7 +114,7 @@ class Transfer:
     def passed_ns(self, end: str, amount: int) -> int:
         """When the first `amount` bytes have passed the writer (``write``) or the reader."""
         if end == "write":
-            taken = self.start_ns - (-self.write_ns * amount // self.size_bytes)
+            taken = self.filled_from_ns + ceil_share(self.write_ns, amount, self.size_bytes)
             over = amount - self.send_buffer_bytes
             return max(taken, self.left_ns(over)) if over > 0 else taken
         taken = self.begun_ns + ceil_share(self.read_ns, amount, self.size_bytes)
@@ -119,9 +128,10 @@ class Transfer:
             return 0
         left = size
         if self.write_ns:
-            left = min(left, size * since // self.write_ns)
+            left = min(left, size * (since + self.lead_ns) // self.write_ns)
         if self.link_ns:
-            left = min(left, self.head_bytes + size * since // self.link_ns)
+            carried_ns = max(0, since - self.delay_ns)
+            left = min(left, self.head_bytes + size * carried_ns // self.link_ns)
         window = self.receive_buffer_bytes
         if left > window:
             later = at_ns - self.begun_ns - self.latency_ns

@@ -62,7 +62,7 @@ def _receiving_behind(transfer: Transfer, before: list[Transfer]) -> int:
 
     All before it has arrived when its own first byte does.
     """
-    arrives_ns = max(transfer.start_ns, transfer.leaves_from_ns) + transfer.latency_ns
+    arrives_ns = transfer.start_ns + transfer.latency_ns
     if all(one.begun_ns <= arrives_ns for one in before):
         # It is read at an even rate, so the sum is highest where the last byte arrives.
         arrives_ns += transfer.link_ns

@@ -95,7 +95,7 @@ def _over(
     """Return when a transfer is over, and where it is cut off."""
     if transfer.reader_ns < 0:
         return episode, episode
-    arrived = transfer.leaves_from_ns + transfer.link_ns + transfer.latency_ns
+    arrived = transfer.start_ns + transfer.link_ns + transfer.latency_ns
     end = max(transfer.read_end_ns(), arrived + transfer.read_ns)
     return (end, None) if episode is None or end <= episode else (episode, episode)
 
@@ -103,7 +103,7 @@ def _over(
 def _shape(transfer: Transfer, begin_ns: int) -> tuple[int, ...]:
     return (
         transfer.filled_from_ns - begin_ns,
-        max(0, transfer.leaves_from_ns - transfer.filled_from_ns),
+        transfer.lead_ns,
         transfer.size_bytes,
         transfer.write_ns,
         transfer.link_ns,

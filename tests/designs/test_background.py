@@ -155,7 +155,7 @@ def test_a_request_during_a_pass_begins_a_checkpoint_after_it() -> None:
     simulation.run()
     assert asked == [True]
     assert primary.sent_at_ns["MIGRATE_RAM_BACKGROUND"] == 1_000_047_000
-    assert primary.sent_at_ns["CHECKPOINT_REQUEST"] == 1_002_003_363
+    assert primary.sent_at_ns["CHECKPOINT_REQUEST"] == 1_002_003_360
 
 
 @pytest.mark.parametrize("form", FORMS)

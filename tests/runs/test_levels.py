@@ -71,9 +71,7 @@ def test_a_transfer_that_nobody_reads() -> None:
 def test_a_window_that_closes_holds_back_what_follows() -> None:
     """Behind a stream that is read late, of 300 more bytes 100 enter the buffer, the rest waits."""
     stream = Transfer(0, 1000, 0, 1000, 10, 5000, 1100, read_ns=100, reader_ns=5000)
-    more = Transfer(
-        1000, 300, 0, 300, 10, 5000, 1100, read_ns=30, reader_ns=5100, write_from_ns=2000
-    )
+    more = Transfer(2000, 300, 0, 300, 10, 5000, 1100, read_ns=30, reader_ns=5100)
     sending, receiving = curves_of(Stretch((stream, more), 6000, None, last=False).shape)
     assert max(point.level for point in receiving) == 1100
     assert [*sending[-3]] == [2100, 200, 0]
