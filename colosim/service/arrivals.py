@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 from math import gcd
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 BLOCK: Final = 4096
 FAR_NS: Final = 1 << 60
 """When requests come of which there are none."""
+SENDS, FREES, FOLLOWS_FIRST, FOLLOWS, FOLLOWS_LAST = range(5)
+"""A connection sends; it may, for it was answered; what follows a SYN, or comes once more.  In one
+ns that is first which follows an answer let out as the guest resumes, last one let out after that.
+"""
 
 
 class Arrivals:
@@ -38,7 +43,6 @@ class Arrivals:
             if isinstance(arrivals, Poisson):
                 mean = max(1, PER_RATE // self._rate)
                 self._gaps = Draws(settings.seed, "arrivals", exponential(mean))
-        self._ahead: list[tuple[int, int]] = []
 
     def block(self) -> tuple[Times, Times]:
         """Return the numbers of the next requests, and when they are sent."""
@@ -59,13 +63,8 @@ class Arrivals:
         self._last_ns = int(sent[-1])
         return number, sent
 
-    def until(self, until_ns: int) -> Iterator[tuple[int, int]]:
-        """Yield when each comes to the tap, up to `until_ns`, and its connection."""
-        while not self._ahead or self._ahead[0][0] <= until_ns:
-            number, sent = self.block()
-            arrived = (sent + self._latency_ns).tolist()
-            self._ahead[:0] = zip(
-                reversed(arrived), reversed((number % self._connections).tolist()), strict=True
-            )
-        while self._ahead[-1][0] <= until_ns:
-            yield self._ahead.pop()
+    def events(self) -> Iterator[tuple[int, int, int]]:
+        """Return when the next come to the tap, `SENDS`, and of which connections."""
+        number, sent = self.block()
+        arrived = (sent + self._latency_ns).tolist()
+        return zip(arrived, repeat(SENDS), (number % self._connections).tolist(), strict=False)

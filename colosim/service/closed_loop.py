@@ -10,16 +10,22 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from heapq import heappop, heappush
+from typing import TYPE_CHECKING
 
 from colosim.engine.clock import NS_PER_S
-from colosim.scenario.service import COMPARED, DIRECT
+from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, HELD
+from colosim.service.arrivals import FOLLOWS, FREES, SENDS
 from colosim.service.comparison import MISMATCH, NEVER
 from colosim.service.frame_by_frame import FrameByFrame
-from colosim.service.waiting import Request, as_arrays
+from colosim.service.waiting import as_arrays
 
-Row = tuple[int, int, int, int, int, bool]
-"""Number, connection (of a SYN -1 - its request's number), when it came, when the primary and when
-the secondary is done with it, and whether the answers differ."""
+if TYPE_CHECKING:
+    from colosim.service.waiting import Event
+
+
+Comes = tuple[tuple[int, ...], bool, int, int, int, int]
+"""What comes; whether its answers differ; from when on it can be done, and what it takes, in the
+primary's guest, and in the secondary's."""
 
 
 class ClosedClients(FrameByFrame):
@@ -30,21 +36,18 @@ class ClosedClients(FrameByFrame):
     @property
     def _keeps_order(self) -> bool:
         """Whether answers come in order until some are found that do not."""
+        few = self._opens or self._think_ns is not None
         if self.mode == COMPARED:
             surplus = self._again and (self.newest_first or self.sent_again)
-            few = self._think_ns is not None or self._window <= self.settings.output.queue
-            return few and not surplus
-        return self.mode == DIRECT
+            return (few or self._window <= self.settings.output.queue) and not surplus
+        return True
 
     def _go_in_order(self, limit_ns: int) -> None:
         """Go from arrival to arrival before `limit_ns`, and before any frame is out of order."""
         if self._latest_ns >= limit_ns:
             self._anew()
         if self._before is None:
-            state = self._state
-            self._before = state.copied()
-            again = any(one.came != one.arrived for one in state.queue)
-            self._keeps_requests = self._opens or again or bool(state.opened)
+            self._before = self._state.copied()
         self._plan_until(limit_ns)
         if not self._keeps_order:
             self._rest_ns = self.run_ns
@@ -66,128 +69,120 @@ class ClosedClients(FrameByFrame):
             rows.forget(gone)
             self._state.queue = []
 
-    def _go_on_in_order(self) -> None:
-        """Go through a part of the arrivals before the limit."""
-        rows, clients, compared = self._rows, self._state.clients, self.mode == COMPARED
-        hop_ns, echo_ns, timeout_ns = self.hop_ns, self.echo_ns, self.settings.output.timeout_ns
+    def _waits(self) -> Iterator[Comes]:
+        """Yield what the primary's guest had, and what came in the pause, as an epoch begins."""
+        compared, queue = self.mode == COMPARED, self._state.queue
+        for index, one in enumerate(queue):
+            if index == self._taken and compared:
+                self._repeat()
+            copy_ns, whole = self._copy_of(index, one)
+            copy_ns = max(copy_ns, self.secondary_run_ns)
+            differs = not one.opens and one.number in self._differs
+            event = one.event(one.came, opens=one.opens)
+            yield event, differs, max(one.came, self.run_ns), one.left, copy_ns, whole
+        if len(queue) == self._taken and compared:
+            self._repeat()
+
+    def _comes(self) -> Iterator[Comes]:  # noqa: C901 - as few calls for a request as can be
+        """Yield what waits, and a part of what comes before the limit."""
+        if not self._started:
+            self._started = True
+            yield from self._waits()
+        state, draw, clients, planned = self._state, self._draw, self._state.clients, self._planned
+        opens, counts, odd, mirror_ns = self._opens, self._counts, state.odd, self.mirror_ns
+        first, end, last, place = 0, 0, state.made + self.part, state.planned
+        while state.made < last:
+            if place < len(planned) and not (clients and clients[0] < planned[place]):
+                event = planned[place]
+                if event[0] >= self._limit_ns:
+                    break
+                place = state.planned = place + 1
+            elif clients and clients[0][0] < self._limit_ns:
+                event = heappop(clients)
+            else:
+                break
+            self._latest_ns = at_ns = event[0]
+            if event[1] <= FREES:
+                connection, number = event[2], state.made
+                if counts and not self._sends(event[1], connection):
+                    continue
+                flow = number if opens else connection
+                event = (at_ns, FOLLOWS, number, connection, flow, at_ns, 0, opens)
+                state.made += 1
+            number = event[2]
+            if not first <= number < end:
+                first, works, wholes, differing, *opening = draw.block(number)
+                end = first + len(works)
+            index = number - first
+            if event[7]:
+                work, whole, differs = opening[0][index], opening[1][index], False
+            else:
+                work, whole, differs = works[index], wholes[index], differing[index]
+                if differs or (odd and event[4] in odd):
+                    differs = True
+                    self._differs.add(number)
+                    odd.discard(event[4])
+            yield event, differs, at_ns, work, at_ns + mirror_ns, whole
+
+    def _go_on_in_order(self) -> None:  # noqa: C901, PLR0912, PLR0915 - likewise
+        """Go through what waits, and through a part of the arrivals before the limit."""
+        rows, clients, mode = self._rows, self._state.clients, self.mode
+        compared, thinks, leave = mode == COMPARED, self._think_ns is not None, mode != HELD
+        at_once, rests_ns, slow = self.pace_ns is not None, self.pace_ns or 0, self.slow
+        hop_ns, echo_ns = self.hop_ns, self.echo_ns
+        timeout_ns, drifted_ns = self.settings.output.timeout_ns, self.drifted_ns
         mute_ns = NEVER if self.mute_ns is None else self.mute_ns
-        drifted_ns, last_theirs = self.drifted_ns, rows.last_theirs
-        overtakes = self.newest_first and self._think_ns is None
-        back_ns, kind, _ = self._goes_on(hop_ns, 0)
-        for number, connection, arrived, done_ns, copied_ns, differs in self._served():
-            leaves = mine = done_ns + hop_ns
+        overtakes, last_theirs = self.newest_first and not thinks, rows.last_theirs
+        round_ns, kind = hop_ns + 2 * self.latency_ns, SENDS if thinks else FREES
+        back_ns, free_ns, tick_ns = round_ns + (self._think_ns or 0), self._free_ns, -1
+        waits = leave and (thinks or self._counts)
+        note_event, note_next = rows.events.append, rows.goes_on.append
+        note_mine, note_leaves = rows.mine.append, rows.leaves.append
+        for event, differs, came_ns, work, copy_ns, whole in self._comes():
+            done_ns = work + (came_ns if at_once or came_ns > free_ns else free_ns)
+            if at_once:
+                done_ns = max(done_ns, free_ns)
+            free_ns = done_ns + rests_ns
+            mine = leaves = done_ns + hop_ns
             if compared:
+                free = self.copies_free_ns
+                if self.copies < slow:
+                    copied_ns = self.execute_copy(copy_ns, whole)
+                else:
+                    copied_ns = whole + (copy_ns if at_once or copy_ns > free else free)
+                    if at_once:
+                        copied_ns = max(copied_ns, free)
+                    self.copies_free_ns = copied_ns + rests_ns
                 theirs = copied_ns + echo_ns if copied_ns <= mute_ns else NEVER
-                leaves = max(mine, theirs)
-                if differs or (done_ns >= drifted_ns and connection >= 0):
+                if theirs > mine:
+                    leaves = theirs
+                if differs or (done_ns >= drifted_ns and not event[7]):
                     self._out_of_order(leaves, NEVER)
                 if not -timeout_ns <= theirs - mine <= timeout_ns:
                     self._out_of_order(NEVER, min(mine, theirs) + timeout_ns)
-                if overtakes and mine <= last_theirs.get(connection, -1):
-                    self._out_of_order(last_theirs[connection], NEVER)
-                last_theirs[connection] = theirs
+                if overtakes:
+                    if mine <= last_theirs.get(event[4], -1):
+                        self._out_of_order(last_theirs[event[4]], NEVER)
+                    last_theirs[event[4]] = theirs
                 rows.theirs.append(theirs)
-            rows.numbers.append(number)
-            rows.connections.append(connection)
-            rows.arrived.append(arrived)
-            rows.mine.append(mine)
-            rows.leaves.append(leaves)
-            if leaves == NEVER:
-                continue
-            if connection < 0:
-                self._opens_connection(leaves + hop_ns)
-            else:
-                heappush(clients, (leaves + back_ns, kind, connection))
-
-    def _opens_connection(self, left_ns: int) -> None:
-        """Let the last request follow its SYN, which is answered then."""
-        request = self._rows.requests[-1]
-        request.opens = False
-        self._state.opened[request.number] = request
-        heappush(self._state.clients, self._goes_on(left_ns, -1 - request.number))
+            elif mode == BUFFERED:
+                if done_ns > tick_ns:
+                    tick_ns = self.tick_after(done_ns)
+                leaves = tick_ns
+            goes_on: Event = (leaves + back_ns, kind, event[3])
+            if event[7]:
+                goes_on = (leaves + round_ns, FOLLOWS, *event[2:7], False)
+            if leaves < NEVER and (waits or (leave and event[7])):
+                heappush(clients, goes_on)
+            note_event(event)
+            note_mine(mine)
+            note_leaves(leaves)
+            note_next(goes_on)
+        self._free_ns = free_ns
 
     def _out_of_order(self, asks_ns: int, rest_ns: int) -> None:
         self._asks_ns, self._rest_ns = min(self._asks_ns, asks_ns), min(self._rest_ns, rest_ns)
         self._limit_ns = min(self._limit_ns, asks_ns, rest_ns)
-
-    def _served(self) -> Iterator[Row]:
-        """Yield requests before the limit, and when the guests have done them if nothing stops."""
-        if not self._started:
-            self._started = True
-            yield from self._served_first()
-        if self._keeps_requests:
-            yield from self._served_requests()
-            return
-        state, draw, compared = self._state, self._draw, self.mode == COMPARED
-        free_ns, copies_free_ns = self._free_ns, self.copies_free_ns
-        at_once, rests_ns = self.pace_ns is not None, self.pace_ns or 0
-        mirror_ns, thinks = self.mirror_ns, self._think_ns is not None
-        clients, odd = state.clients, state.odd
-        first, work, whole, differing, *_ = draw.block(state.made)
-        slow, copied_ns, end, last = self.slow, 0, first + len(work), state.made + self.part
-        while clients and clients[0][0] < self._limit_ns and state.made < last:
-            at_ns, _, connection = clients[0]
-            if thinks:
-                self._latest_ns = at_ns
-                heappop(clients)
-            elif not self._sends():
-                continue
-            number = state.made
-            state.made += 1
-            if number == end:
-                first, work, whole, differing, *_ = draw.block(number)
-                end = first + len(work)
-            index = number - first
-            differs = differing[index]
-            if differs or connection in odd:
-                differs = True
-                self._differs.add(number)
-                odd.discard(connection)
-            begun = at_ns if at_once or at_ns > free_ns else free_ns
-            done_ns = max(begun + work[index], free_ns)
-            free_ns = done_ns + rests_ns
-            if compared:
-                came_ns = at_ns + mirror_ns
-                if self.copies < slow:
-                    copied_ns = self.execute_copy(came_ns, whole[index])
-                    copies_free_ns = self.copies_free_ns
-                else:
-                    begun = came_ns if at_once or came_ns > copies_free_ns else copies_free_ns
-                    copied_ns = max(begun + whole[index], copies_free_ns)
-                    copies_free_ns = copied_ns + rests_ns
-            yield number, connection, at_ns, done_ns, copied_ns, differs
-        self._free_ns, self.copies_free_ns = free_ns, copies_free_ns
-
-    def _served_first(self) -> Iterator[Row]:
-        """Yield what the primary's guest had, and what came in the pause."""
-        queue = self._state.queue
-        for index, request in enumerate(queue):
-            if index == self._taken:
-                self._repeat()
-            done_ns = self._do(max(request.came, self.run_ns), request.left)
-            yield self._row(request, done_ns, self.execute_copy(*self._copy_of(index, request)))
-        if len(queue) == self._taken:
-            self._repeat()
-
-    def _served_requests(self) -> Iterator[Row]:
-        """Yield those that open a connection first, or come once more."""
-        state, last = self._state, self._state.made + self.part
-        while state.clients and state.clients[0][0] < self._limit_ns and state.made < last:
-            request = self._arrival()
-            if request is not None:
-                done_ns = self._do(request.came, request.left)
-                copied_ns = self.execute_copy(request.came + self.mirror_ns, request.whole)
-                yield self._row(request, done_ns, copied_ns)
-
-    def _row(self, request: Request, done_ns: int, copied_ns: int) -> Row:
-        if self._keeps_requests:
-            self._rows.requests.append(request)
-        number, connection, differs = request.number, request.connection, False
-        if request.opens:
-            connection = -1 - number
-        else:
-            differs = number in self._differs
-        return number, connection, request.came, done_ns, copied_ns, differs
 
     # ---- what the pair tells -------------------------------------------------------------------
 
@@ -242,7 +237,8 @@ class ClosedClients(FrameByFrame):
         self._anew()
         self._go_in_order(until_ns + 1)
         self._look_ahead(min(self._asks_ns, self._rest_ns, until_ns), until_ns, first=False)
-        copies = self._rows.arrived[self._taken : self._settled]
+        rows = self._rows
+        copies = [event[0] for event in rows.events[self._taken : self._settled]]
         copies += [came_ns - self.mirror_ns for _, came_ns, _ in self._mirrored]
         return [max(self.run_ns, at_ns) for at_ns in copies if at_ns <= until_ns]
 

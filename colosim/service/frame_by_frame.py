@@ -8,23 +8,23 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colosim.scenario.service import BUFFERED, COMPARED, DIRECT
-from colosim.service.arrivals import BLOCK
+from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, HELD
+from colosim.service.arrivals import BLOCK, FOLLOWS, FOLLOWS_FIRST, FOLLOWS_LAST, FREES
 from colosim.service.comparison import NEVER
 from colosim.service.requests import no_requests
-from colosim.service.waiting import FOLLOWS, Request, Rows, as_arrays
+from colosim.service.waiting import Request, Rows, as_arrays, bare
 from colosim.service.waiting_clients import WaitingClients
 from colosim.service.workload import TAP_FRAMES
 
 if TYPE_CHECKING:
     from colosim.service.draws import Times
+    from colosim.service.waiting import Event
     from colosim.service.workload import Settings
 
 Waits = list[tuple[Request, int]]
@@ -71,7 +71,7 @@ class FrameByFrame(WaitingClients):
         """Before when arrivals are gone through, and when the last event of clients came."""
         self._asks_ns = self._rest_ns = NEVER
         """When frames are out of order, such that a checkpoint is asked for at once or not."""
-        self._started, self._keeps_requests, self._free_ns = False, False, self.run_ns
+        self._started, self._free_ns = False, self.run_ns
         self.start_copies()
 
     # ---- the guests ----------------------------------------------------------------------------
@@ -119,13 +119,16 @@ class FrameByFrame(WaitingClients):
         self._differs.difference_update(self._drifted)
         self._drifted.clear()
         settled = self._settled = bisect_left(rows.leaves, since_ns)
-        gone = bisect_right(rows.leaves, self._stop_at - hop_ns, 0, settled)
-        self._take_back(gone)
+        gone = 0
+        if self.mode != HELD:
+            gone = bisect_right(rows.leaves, self._stop_at - hop_ns, 0, settled)
         self._leave_in_order(gone)
+        self._take_back([*rows.goes_on[gone:], *self._wait_on()])
         rest = [self._request(i) for i in range(gone, max(len(rows.leaves), len(state.queue)))]
         state.queue = []
         held = zip(rest, rows.leaves[gone:settled], strict=False)
-        self._held += [(request, leaves + hop_ns) for request, leaves in held]
+        through = self.mode != HELD
+        self._held += [(request, (leaves + hop_ns) * through) for request, leaves in held]
         self._free_ns = self.run_ns
         self.start_copies()
         if settled:
@@ -142,43 +145,26 @@ class FrameByFrame(WaitingClients):
             self._serve(request, max(request.came, self.run_ns))
         if settled <= taken == gone + len(rest):
             self._repeat()
-        self._wait_on()
         self._go_through(first=first)
 
     def _leave_in_order(self, gone: int) -> None:
         """Let the first answers leave that come in order."""
-        rows = self._rows
-        if self.on_over is None and not rows.requests:
-            self._gone = gone
-        else:
-            self._gone = 0
-            answers = [i for i in range(gone) if rows.connections[i] >= 0]
-            some = rows.requests or [self._request(i, over=True) for i in range(gone)]
-            self._out = [(some[i], rows.leaves[i] + self.hop_ns) for i in answers]
+        self._gone = gone
+        if self.on_over is not None:
+            some = [(self._request(i, over=True), self._rows.leaves[i]) for i in range(gone)]
+            self._out += [(one, left + self.hop_ns) for one, left in some if not one.opens]
 
     def _request(self, index: int, *, over: bool = False) -> Request:
         """Return one of this epoch's; of one that is `over` nobody asks any more what it takes."""
-        if self._rows.requests:
-            return replace(self._rows.requests[index], opens=self._rows.connections[index] < 0)
         if index < len(self._state.queue):
             return self._state.queue[index]
-        number = self._rows.numbers[index]
-        work, whole, _ = (0, 0, False) if over else self._draw.of(number)
-        connection, arrived = self._rows.connections[index], self._rows.arrived[index]
-        return Request(number, connection, connection, arrived, arrived, work, whole)
+        event = self._rows.events[index]
+        return bare(event) if over else self._request_of(event)
 
-    def _take_back(self, gone: int) -> None:
+    def _take_back(self, events: list[Event]) -> None:
         """Take back how clients go on whose answers do not leave up to the stop, or as expected."""
-        rows, clients = self._rows, self._state.clients
-        for request in rows.requests[gone:]:
-            self._state.opened.pop(request.number, None)
-        answered = zip(rows.leaves[gone:], rows.connections[gone:], strict=True)
-        expected = Counter(
-            self._goes_on(leaves + self.hop_ns, connection)
-            for leaves, connection in answered
-            if leaves < NEVER
-        )
-        if expected:
+        clients = self._state.clients
+        if expected := Counter(events):
             kept = []
             for event in clients:
                 if expected[event]:
@@ -190,9 +176,9 @@ class FrameByFrame(WaitingClients):
 
     def _go_through(self, *, first: bool) -> None:
         """Go on with arrivals and frames."""
-        comparison, state, stop_ns, last_ns = self.comparison, self._state, self._stop_at, -1
+        comparison, stop_ns, last_ns = self.comparison, self._stop_at, -1
         while True:
-            arrives_ns = state.clients[0][0] if state.clients else NEVER
+            arrives_ns = self._next_ns()
             comes_ns = self._frames[0][0] if self._frames else NEVER
             if arrives_ns <= min(comes_ns, stop_ns):
                 request_or_none = self._arrival()
@@ -225,8 +211,8 @@ class FrameByFrame(WaitingClients):
             self._sent[request.number] = request
             self._send(done + self.hop_ns, 0, request)
             return
-        request.left = max(0, request.left - max(0, self._stop_at - begun))
-        self._state.queue.append(request)
+        left = max(0, request.left - max(0, self._stop_at - begun))
+        self._state.queue.append(request.with_left(left))
 
     def _execute_copy(self, index: int, request: Request) -> None:
         """Let the secondary serve a request, as far as it comes before its stop."""
@@ -258,16 +244,11 @@ class FrameByFrame(WaitingClients):
 
     # ---- answers -------------------------------------------------------------------------------
 
-    def _leave(self, request: Request, at_ns: int) -> None:
+    def _leave(self, request: Request, at_ns: int, follows: int = FOLLOWS) -> None:
         """Let an answer leave, after which its client goes on."""
-        if request.opens:
-            request.opens = False
-            self._state.opened[request.number] = request
-            back_ns = at_ns + 2 * self.latency_ns
-            heappush(self._state.clients, (back_ns, FOLLOWS, request.number))
-            return
-        self._out.append((request, at_ns))
-        heappush(self._state.clients, self._goes_on(at_ns, request.connection))
+        if not request.opens:
+            self._out.append((request, at_ns))
+        self._go_on(at_ns, request, follows)
 
     def _leave_or_hold(self, request: Request, left_ns: int) -> None:
         """Let an answer leave if it is through to the tap, or the filter ticks, before the stop."""
@@ -276,20 +257,35 @@ class FrameByFrame(WaitingClients):
         else:
             self._held.append((request, left_ns - self.shift_ns * (self.mode == BUFFERED)))
 
-    def _wait_on(self) -> None:
-        """Let what waits for a tick of the filter leave, or wait on."""
-        if self.mode == BUFFERED:
-            held, self._held = self._held, []
-            for answered, guest_ns in held:
-                self._leave_or_hold(answered, guest_ns + self.shift_ns)
+    def _wait_on(self) -> list[Event]:
+        """Let what waits for a tick of the filter leave, or wait on.
+
+        Return how clients would go on whose answers do not leave before the stop.
+        """
+        if self.mode != BUFFERED:
+            return []
+        held, self._held, back = self._held, [], []
+        for request, guest_ns in held:
+            left_ns = guest_ns + self.shift_ns
+            if left_ns > self._stop_at:
+                self._held.append((request, guest_ns))
+                back.append(self._goes_on(left_ns, request))
+            elif not request.opens:
+                self._out.append((request, left_ns))
+        return back
 
     def _answer_all(self) -> None:
         """Tell of the answers that have left: those in order, then those by frames."""
         gone, self._gone = self._gone, 0
-        if gone:
-            over = no_requests()
-            over.arrived = np.array(self._rows.arrived[:gone], np.int64)
-            self.answer(over, slice(None), np.array(self._rows.leaves[:gone], np.int64))
+        if gone and self.on_over is None:
+            over, left_ns = no_requests(), self._rows.leaves[:gone]
+            events = self._rows.events[:gone]
+            if self._opens:
+                left_ns = [
+                    left for left, event in zip(left_ns, events, strict=True) if not event[7]
+                ]
+            over.arrived = np.array([event[5] for event in events if not event[7]], np.int64)
+            self.answer(over, slice(None), np.array(left_ns, np.int64))
         if self._out:
             left = np.array([left_ns for _, left_ns in self._out], np.int64)
             over = as_arrays([request for request, _ in self._out])
@@ -326,16 +322,19 @@ class FrameByFrame(WaitingClients):
             if through_ns > at_ns:
                 self._leave(request, through_ns)
             else:
-                self._leave(request, left_ns)
+                at_once = left_ns == self.run_ns
+                self._leave(request, left_ns, FOLLOWS_FIRST if at_once else FOLLOWS_LAST)
                 left_ns += self.tap_ns
         self._held.clear()
         self._answer_all()
 
     def _begin(self) -> None:
-        state, run = self._state, self.run_ns
         self._anew()
+        state, run = self._state, self.run_ns
+        del self._planned[: state.planned]
+        state.planned = 0
         self._plan_until(run)
-        while state.clients and state.clients[0][0] <= run:
+        while self._next_ns() <= run:
             request = self._arrival()
             if request is None:
                 continue
@@ -349,7 +348,10 @@ class FrameByFrame(WaitingClients):
             for request in (*state.queue, *(request for request, _ in self._held)):
                 self.met_pause += not request.met
                 request.met |= self.met
-        if self.committed:
+        if self.mode == BUFFERED:
+            for request, guest_ns in self._held:
+                self._go_on(guest_ns + self.shift_ns, request)
+        elif self.committed:
             self._let_go(run)
         if len(self._differs) > BLOCK:
             alive = {request.number for request in state.queue}
@@ -362,7 +364,7 @@ class FrameByFrame(WaitingClients):
         """
         state = self._state
         self._plan_until(until_ns)
-        while state.clients and state.clients[0][0] <= until_ns:
+        while self._next_ns() <= until_ns:
             request = self._arrival()
             if request is not None:
                 state.queue.append(request)
@@ -370,8 +372,10 @@ class FrameByFrame(WaitingClients):
             self._resend([*state.queue, *(request for request, _ in self._held)], until_ns)
         else:
             self._lose_all()
-            for some in (state.busy, state.unsent, state.opened):
-                some.clear()
+            state.busy.clear()
+            state.unsent.clear()
+            state.clients = [event for event in state.clients if event[1] <= FREES]
+            heapify(state.clients)
         state.queue.clear()
         self._held.clear()
         self._again, self._taken = [], 0
@@ -380,8 +384,7 @@ class FrameByFrame(WaitingClients):
         """Let what is not answered come once more, to a survivor that serves from then on."""
         came = self.resend(np.array([one.came for one in lost], np.int64), until_ns)
         for request, at_ns in zip(lost, came.tolist(), strict=True):
-            self._state.opened[request.number] = request
-            heappush(self._state.clients, (at_ns, FOLLOWS, request.number))
+            heappush(self._state.clients, request.event(at_ns, opens=request.opens))
 
     def _close(self, end_ns: int) -> None:  # noqa: ARG002 - they send when they are answered
         self._lose_all()
@@ -389,4 +392,5 @@ class FrameByFrame(WaitingClients):
 
     def _lose_all(self) -> None:
         held = (request for request, _ in self._held)
-        self.lose(as_arrays([*self._state.queue, *held, *self._state.opened.values()]))
+        opened = (bare(event) for event in self._state.clients if event[1] > FREES)
+        self.lose(as_arrays([*self._state.queue, *held, *opened]))

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from colosim.service.arrivals import BLOCK
+from colosim.service.arrivals import BLOCK, FOLLOWS
 from colosim.service.requests import Requests, no_requests
 
 if TYPE_CHECKING:
     from colosim.service.draws import Divergence, Works
 
-SENDS, FREES, FOLLOWS = range(3)
 _KEPT_BLOCKS: Final = 64
 
-Event = tuple[int, int, int]
-"""When by the clock of the tap, what, and of which connection; what follows, of which request."""
+Event = tuple[int, ...]
+"""When by the clock of the tap, what, of which connection.  What follows has its number there, and
+then its connection, its flow, when it arrived, what it has met, and whether it is a SYN."""
 
 Block = tuple[int, Any, Any, Any, *tuple[Any, ...]]
 """Number of the first request, then lists: what each takes the primary, and the secondary; whether
@@ -45,6 +44,22 @@ class Request:
     opens: bool = False
     """Whether this is still the SYN."""
 
+    def event(self, at_ns: int, kind: int = FOLLOWS, *, opens: bool) -> Event:
+        """Return that it comes then, once more or for what it is for."""
+        whose = self.connection, self.flow, self.arrived
+        return at_ns, kind, self.number, *whose, self.met, opens
+
+    def with_left(self, left: int) -> Request:
+        """Return it with so much to do."""
+        whose = self.number, self.connection, self.flow, self.arrived, self.came
+        return Request(*whose, left, self.whole, self.met, self.opens)
+
+
+def bare(event: Event) -> Request:
+    """Return what follows, but not what it takes."""
+    at_ns, _, number, connection, flow, arrived, met, opens = event
+    return Request(number, connection, flow, arrived, at_ns, met=met, opens=bool(opens))
+
 
 @dataclass(slots=True)
 class State:
@@ -52,24 +67,23 @@ class State:
 
     clients: list[Event] = field(default_factory=list)
     """When a connection sends, or may send again."""
+    planned: int = 0
+    """How many of the planned events have been, beside those."""
     busy: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     """Requests of a connection that wait for an answer."""
     unsent: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     """Requests of a connection that wait to be sent."""
     queue: list[Request] = field(default_factory=list)
     """What the primary has not done, in order."""
-    opened: dict[int, Request] = field(default_factory=dict)
-    """Requests whose connection is open, and which are under way."""
     made: int = 0
     odd: set[int] = field(default_factory=set)
     """Connections whose next answer differs."""
 
     def copied(self) -> State:
-        """Return a copy that an epoch may change."""
+        """Return a copy that an epoch may change; it leaves the requests as they are."""
         busy, unsent = defaultdict(int, self.busy), defaultdict(int, self.unsent)
-        queue = list(map(copy, self.queue))
-        opened = {number: copy(one) for number, one in self.opened.items()}
-        return State(list(self.clients), busy, unsent, queue, opened, self.made, set(self.odd))
+        parts = list(self.clients), self.planned, busy, unsent, list(self.queue)
+        return State(*parts, self.made, set(self.odd))
 
 
 @dataclass(slots=True)
@@ -79,25 +93,22 @@ class Rows:
     First those of the state's queue.
     """
 
-    numbers: list[int] = field(default_factory=list)
-    connections: list[int] = field(default_factory=list)
-    """Of a SYN -1 - the number of its request."""
-    arrived: list[int] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
-    """They themselves, where more belongs to them."""
+    events: list[Event] = field(default_factory=list)
+    """As what they came."""
     mine: list[int] = field(default_factory=list)
     """When the primary's answer comes."""
     theirs: list[int] = field(default_factory=list)
     """When the secondary's comes, where they are compared."""
     leaves: list[int] = field(default_factory=list)
     """When both have come."""
+    goes_on: list[Event] = field(default_factory=list)
+    """How the client goes on after that."""
     last_theirs: dict[int, int] = field(default_factory=dict)
     """Of each connection when the secondary's last answer comes."""
 
     def forget(self, count: int) -> None:
         """Forget the first of them."""
-        numbers = self.numbers, self.connections, self.arrived, self.mine, self.leaves
-        for part in (*numbers, self.requests):
+        for part in (self.events, self.mine, self.leaves, self.goes_on):
             del part[:count]
 
 

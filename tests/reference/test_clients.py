@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from colosim.scenario.service import ClosedLoop, FixedTime, Output, Poisson, Service
+from colosim.service.arrivals import SENDS
 from colosim.service.closed_loop import ClosedClients
 from colosim.service.open_loop import OpenLoop
 from colosim.service.requests import Requests
 from colosim.service.stream import ByteStream
-from colosim.service.waiting import SENDS, Block, Draw
+from colosim.service.waiting import Block, Draw
 from colosim.service.workload import Settings, Workload
 from tests.reference.clients import Case, Outcome, Reference
 
@@ -131,9 +132,10 @@ class DrawOfCase(Draw):
         self.case = case
 
     def block(self, number: int) -> Block:
-        """Return how long one takes, and whether its answers differ."""
+        """Return what one takes, whether its answers differ, and what its handshake takes."""
         case = self.case
-        parts = (part[number % len(part)] for part in (case.work, case.own, case.differs))
+        every = (case.work, case.own, case.differs, case.opening, case.own_opening)
+        parts = (part[number % len(part)] for part in every if part)
         return number, *([part] for part in parts)  # type: ignore[return-value]
 
     def opening(self, number: int) -> tuple[int, int]:
@@ -150,7 +152,7 @@ class GivenOfFew(OfCase, ClosedClients):
         self.of(case)
         self._draw = DrawOfCase(case)
         if case.think_ns < 0:
-            self._planned = None
+            self._arrivals = None
             self._state.clients = [
                 (at, SENDS, number % case.connections) for number, at in enumerate(case.arrived)
             ]

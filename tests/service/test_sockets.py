@@ -130,7 +130,7 @@ def test_the_mirror_is_full_with_the_frame_for_which_there_is_no_room(
             stops[-1] = (stops[-1][0], at_ns)
     stops = [one for one in stops if one[0] < found]
     copies = []
-    for arrived, _ in planned.until(found + S):
+    for arrived, _, _ in planned.events():
         pause = next((one for one in stops if one[0] < arrived < one[1]), None)
         copies.append(arrived if pause is None else pause[1])
     unread = [at_ns for at_ns in copies if at_ns > 2_500_000_000]
