@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colosim.arrays.column import Column, Refused, column, everywhere, made_plain, plain, some
+from colosim.arrays.column import (
+    Column,
+    Refused,
+    column,
+    everywhere,
+    made_plain,
+    plain,
+    plain_once,
+    some,
+)
 from colosim.arrays.threads import Call
 from colosim.arrays.transfer import MOST_BYTES, NEVER, Transfer
 from colosim.engine.clock import agreed
@@ -88,10 +97,10 @@ class Direction:
         self._in_no_time = bool(some(self.latency == 0))
         self.small = made_plain(SmallSegments(network, ack_phase_ns))
         self.send_buffer, self.receive_buffer = (
-            plain(network.send_buffer_bytes),
-            plain(network.receive_buffer_bytes),
+            plain_once(network.send_buffer_bytes),
+            plain_once(network.receive_buffer_bytes),
         )
-        self.mss = plain(network.mss_bytes)
+        self.mss = plain_once(network.mss_bytes)
 
     # ---- what a thread calls ------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from colosim.arrays.column import Refused
 from colosim.arrays.threads import Thread
 from colosim.host.host import Host
 from colosim.host.lock import IothreadLock
+from colosim.trace.events import LockGot
 
 if TYPE_CHECKING:
     from colosim.trace.purpose import Purpose
@@ -32,7 +33,9 @@ class Lock(IothreadLock):
             raise Refused(CONTENDED)
         if self._last not in {None, thread}:
             thread.env.refuse(self._free_since >= thread.now, CONTENDED)
-        return super().acquire(thread, purpose)
+        self.owner, self.purpose, self.since_ns = thread, purpose, thread.now
+        self._record.add(self._codes[LockGot, thread.name, purpose], 0)
+        return ()
 
     def release(self, thread: Any, *, sleeps: bool = False) -> None:
         """Give it back."""

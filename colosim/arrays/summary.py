@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from colosim.arrays.column import Refused, column, plain, some
+from colosim.arrays.column import Diverged, Refused, plain, some
 from colosim.arrays.direction import TIE
-from colosim.engine.clock import PPM
+from colosim.engine.clock import PPM, agreed
 from colosim.runs.tally import DEAF, Tally
 from colosim.trace.dispatch import Dispatcher
 from colosim.trace.events import (
@@ -123,7 +123,7 @@ class Summary:
         ordered: list[Any] = []
         ended = 0
         for row in rows:
-            at, code, _ = row
+            at, code = plain(row[0]), row[1]
             ended += code in ends
             is_last = ended == self._pair.checkpoints
             if code in ends or code == _BEGINS:
@@ -145,17 +145,19 @@ class Summary:
         rest: list[Any] = []
         while later:
             its, code, value = later.popleft()
-            before = column(its <= at)
-            self._pair.env.refuse(its == at, TIE)
-            if code in holds and 0 < some(before) < before.size:
+            before = agreed(plain(its) <= at)
+            if before is False:
+                rest.append((its, code, value))
+                break
+            self._pair.env.refuse(plain(its) == at, TIE)
+            if before is True:
+                ordered += its, code, value
+            elif code not in holds:
+                raise Diverged(before)
+            else:
                 if holds[code]:
                     ordered += its, code, np.where(before, value, NONE)
                 rest.append((its, code, np.where(before, NONE, value)))
-            elif before:
-                ordered += its, code, value
-            else:
-                rest.append((its, code, value))
-                break
         later.extendleft(reversed(rest))
 
     def _on(self, event: Event) -> list[Handler]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from colosim.engine.clock import NS_PER_S, PPM, anywhere, choose, larger, smaller
-from colosim.network.tcp import NEVER_NS, RTO_MIN_NS, keeps_window_ns, slow_start_ns
+from colosim.network.tcp import RTO_MIN_NS, slow_start_ns
 
 if TYPE_CHECKING:
     from colosim.scenario.network import Network
@@ -59,11 +59,7 @@ class Pace:
         self.burst_ns = (
             0 if self.bandwidth is None else self.burst_bytes * NS_PER_S // self.bandwidth
         )
-        self._keeps_window_ns = NEVER_NS
-        if network.slow_start_after_idle and self.bandwidth is not None and rtt_ns:
-            self._keeps_window_ns = keeps_window_ns(
-                self.bandwidth, window, rtt_ns, network.mss_bytes
-            )
+        self._keeps_window = not network.slow_start_after_idle
 
     def link_ns(self, amount: int) -> int:
         """Return the time in ns that `amount` bytes take on the link alone; 0 without a limit."""
@@ -81,7 +77,7 @@ class Pace:
         It is the time of the rounds in which the window let less leave than link and writer do; the
         writer alone takes `write_ns`.
         """
-        if self.bandwidth is None or not anywhere(idle_ns >= self._keeps_window_ns):
+        if self._keeps_window or self.bandwidth is None or not anywhere(idle_ns >= RTO_MIN_NS):
             return 0
         is_slower = write_ns > amount * NS_PER_S // self.bandwidth
         writer = larger(1, amount * NS_PER_S // larger(write_ns, 1))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import count, islice
 from typing import TYPE_CHECKING
 
-from colosim.engine.clock import NS_PER_S, anywhere, choose, larger, smaller
+from colosim.engine.clock import NS_PER_S, anywhere, larger, smaller
 
 if TYPE_CHECKING:
     from colosim.scenario.network import Keepalive, Network
@@ -162,13 +162,3 @@ def slow_start_ns(
         moved = moved + window * grows
         window = window * (1 + grows)
     return lost
-
-
-def keeps_window_ns(rate_bytes_per_s: int, window_bytes: int, rtt_ns: int, mss: int) -> int:
-    """Return the idleness below which `slow_start_ns` is 0 for any size."""
-    full = smaller(window_bytes, rate_bytes_per_s * rtt_ns // NS_PER_S)
-    halvings = 1
-    while anywhere(stays := (window_bytes >> halvings >= full) & (full > 0)):
-        halvings = halvings + stays
-    never = INITIAL_WINDOW_SEGMENTS * mss >= full
-    return choose(never, NEVER_NS, halvings * RTO_MIN_NS)
