@@ -65,7 +65,10 @@ class Values:
         count = len(self._values)
         if not count:
             return dict.fromkeys(("count", "mean", "p50", "p90", "p99", "max"), 0)
-        ordered = np.sort(np.array(np.broadcast_arrays(*map(plain, self._values))), axis=0)
+        ordered = np.empty((count, max(map(np.size, self._values))), np.int64)
+        for row, values in zip(ordered, self._values, strict=True):
+            row[:] = values
+        ordered.sort(axis=0)
         absent: Any = np.int64(0)
         which: tuple[Ints, ...] = ()
         if some(ordered[0] == NONE):

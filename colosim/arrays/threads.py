@@ -24,14 +24,18 @@ if TYPE_CHECKING:
 class Event:
     """Something that happens: at no known time yet, or `at`."""
 
-    __slots__ = ("_waiting", "at", "begun", "env", "value")
+    __slots__ = ("_waiting", "at", "begun", "env", "is_timer", "value")
 
-    def __init__(self, env: Environment, at: Any = None, begun: Column | None = None) -> None:
+    def __init__(
+        self, env: Environment, at: Any = None, begun: Column | None = None, *, timer: bool = False
+    ) -> None:
         self.env = env
         self.begun = begun
         """The time to which it is not before, if that is known."""
         self.at: Column | None = at
         self.value: Any = None
+        self.is_timer = timer
+        """Whether it is one that, if it has fired, the simulation's thread does not yield."""
         self._waiting: tuple[Callable[[], object], ...] = ()
 
     def succeed(self, value: Any = None) -> None:
@@ -51,29 +55,6 @@ class Event:
             self._waiting = (*self._waiting, tell)
         else:
             tell()
-
-
-class _All(Event):
-    """Happens with the last of several events."""
-
-    __slots__ = ("_events",)
-
-    def __init__(self, env: Environment, events: Sequence[Event]) -> None:
-        super().__init__(env)
-        self._events = events
-        for event in events:
-            event.when_known(self._one_more)
-
-    def _one_more(self) -> None:
-        times = [event.at for event in self._events if event.at is not None]
-        if self.at is None and len(times) == len(self._events):
-            self.happen(np.maximum.reduce(times))
-
-
-class _Timer(Event):
-    """A timer; of one that has fired the simulation's thread does not yield anything."""
-
-    __slots__ = ()
 
 
 class Call(Event):
@@ -154,7 +135,7 @@ class Thread:
     def run_on(self, event: Event | None) -> None:
         """Go on with an event, until one is yielded whose time is not known."""
         env = self.env
-        env.running = self
+        env.running, env.now = self, self.now
         while self._body is not None:
             value = None
             if event is not None:
@@ -162,6 +143,7 @@ class Thread:
                 if event.begun is not self.now:  # it may have happened before
                     at = np.maximum(self.now, at)
                 self.now, value = at, event.value
+                env.now = at
             try:
                 event = self._body.send(value)
             except StopIteration:
@@ -169,7 +151,7 @@ class Thread:
             if not isinstance(event, Event):
                 raise Refused("a design that yields what is no event of the array engine")
             env.steps += 1
-            self.yields += not isinstance(event, _Timer)
+            self.yields += not event.is_timer
             if event.at is None:
                 event.when_known(partial(env.ready.append, (self, event)))
                 return
@@ -186,7 +168,7 @@ class Thread:
 
     def sleep_until(self, at_ns: Column, _what_for: str) -> Generator[Event, Any, None]:
         """Sleep until `at_ns`, not at all where it has passed."""
-        yield _Timer(self.env, np.maximum(self.now, at_ns), self.now)
+        yield Event(self.env, np.maximum(self.now, at_ns), self.now, timer=True)
 
 
 class Environment:
@@ -195,7 +177,8 @@ class Environment:
     running: Thread
 
     def __init__(self, points: int) -> None:
-        self.begin = column(np.zeros(points))
+        self.now = self.begin = column(np.zeros(points))
+        """The time of the thread that runs; that of the beginning."""
         self.ready: deque[tuple[Thread, Event | None]] = deque()
         self.calls: list[Call] = []
         self.steps = 0
@@ -203,11 +186,6 @@ class Environment:
         """Whether a side has threads that wait for each other: then each goes on as it can."""
         self.refused: dict[str, Masks] = {}
         """The points that are not for arrays, by why."""
-
-    @property
-    def now(self) -> Column:
-        """The time of the thread that runs."""
-        return self.running.now if "running" in self.__dict__ else self.begin
 
     def event(self) -> Event:
         """Return an event that somebody lets happen."""
@@ -224,7 +202,16 @@ class Environment:
 
     def all_of(self, events: Sequence[Event]) -> Event:
         """Return what happens with the last of `events`."""
-        return _All(self, events)
+        last = Event(self)
+
+        def one_more() -> None:
+            times = [event.at for event in events if event.at is not None]
+            if last.at is None and len(times) == len(events):
+                last.happen(np.maximum.reduce(times))
+
+        for event in events:
+            event.when_known(one_more)
+        return last
 
     def __getattr__(self, name: str) -> Any:
         """Refuse what only SimPy's environment has."""

@@ -305,9 +305,8 @@ class Primary(Side):
 
     def _stream_share_ns(self, part: Section) -> int:
         """Return what scanning and writing a part of the section takes."""
-        whole, begin = self.ram_stream_bytes - 1, part.offset_bytes
-        spent = self.varied("stream write", self._stream_ns(self.dirty_pages, whole))
-        return spent * (begin + part.size_bytes) // whole - spent * begin // whole
+        spent = self._stream_ns(self.dirty_pages, self.ram_stream_bytes - 1)
+        return part.share(self.varied("stream write", spent))
 
     def _price_of_stream(self, pages: int, amount: int) -> int:
         """Return the time that scanning `pages` and writing `amount` bytes of them takes."""

@@ -99,12 +99,9 @@ class Secondary(Side):
 
     def _load_ns(self, section: Section) -> int:
         """Return the time that reading a section of RAM stream into the cache takes."""
-        if not section.stream_bytes:
-            spent = self._ram_load_ns(section.full_pages, section.size_bytes)
-            return self.varied("stream read", spent)
-        whole, begin = section.stream_bytes, section.offset_bytes
-        spent = self.varied("stream read", self._ram_load_ns(section.full_pages, whole))
-        return spent * (begin + section.size_bytes) // whole - spent * begin // whole
+        whole = section.stream_bytes or section.size_bytes
+        spent = self._ram_load_ns(section.full_pages, whole)
+        return section.share(self.varied("stream read", spent))
 
     def _price_of_ram_load(self, pages: int, amount: int) -> int:
         costs = self.costs

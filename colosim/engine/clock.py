@@ -75,10 +75,10 @@ def ceil_share(whole: int, part: int, of: int) -> int:
         return whole
     if type(whole) is int is type(part):
         return -(-whole * part // of)
-    times = 0
-    if not _fits(whole, part):
-        times, whole = whole // of, whole % of
-    return times * part - (-(whole * part) // of)
+    if _fits(whole, part):
+        return -(-whole * part // of)
+    times, rest = whole // of, whole % of
+    return times * part - (-(rest * part) // of)
 
 
 def _fits(a: Any, b: Any) -> bool:

@@ -30,6 +30,14 @@ class Section(NamedTuple):
         """Whether no part of the stream follows."""
         return self.offset_bytes + self.size_bytes >= self.stream_bytes
 
+    def share(self, spent: int) -> int:
+        """Return what of a time that the whole stream takes this part does: parts add up to it."""
+        whole, begin = self.stream_bytes, self.offset_bytes
+        if not whole:
+            return spent
+        upto = spent * (begin + self.size_bytes) // whole
+        return upto - spent * begin // whole if begin else upto
+
     def part(self, offset_bytes: int, size_bytes: int) -> Section:
         """Return the part of this stream, or of this part of one, that begins at `offset_bytes`."""
         return self._replace(
