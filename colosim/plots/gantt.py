@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from colosim.plots.bars import NAMES_IN, Bar, draw_lane, frame_lanes
 from colosim.plots.lanes import (
@@ -67,7 +68,7 @@ _FILLS = {
 _HEIGHT = 0.8
 _HEADING, _LINE, _HEAD_PT = 0.9, 0.75, 8
 """How many lanes a heading takes, and a further line of it; its letters."""
-_LINE_IN, _COLUMNS = 0.13, 5
+_LINE_IN, _LANES_IN, _COLUMNS = 0.13, 0.85, 5
 _SHORT = max(map(len, LANES))
 """Up to how long a name stands beside the lanes."""
 _OPEN = 1.04
@@ -192,7 +193,9 @@ def _head(axes: Axes, name: str, checkpoint: str, y: float) -> int:
         write_small(axes, 0.002, y, head, ha="left", color=Colour.INK, **beside)
         return 1
     more = head.count("\n")
-    write_small(axes, 0, y + _LINE * more / 2, head, ha="left", **bold)
+    to_left = ScaledTranslation(-_left_in(), 0, axes.figure.dpi_scale_trans)
+    bold["transform"] += to_left
+    write_small(axes, 0, y + _LINE * more / 2, head, ha="left", in_layout=False, **bold)
     return more + 1
 
 
@@ -201,7 +204,12 @@ def _heading(name: str, checkpoint: str) -> str:
     words = checkpoint.replace(" ", "\N{NO-BREAK SPACE}", 1)
     if len(name) <= _SHORT:
         return checkpoint
-    return broken(f"{name}, {words}", width_of() - NAMES_IN, _HEAD_PT, "bold")
+    return broken(f"{name}, {words}", width_of() - NAMES_IN + _left_in(), _HEAD_PT, "bold")
+
+
+def _left_in() -> float:
+    """Return how far left of its lanes a long name begins: in a column above their names."""
+    return 0 if width_of() >= PAGE_IN else _LANES_IN
 
 
 def _drawn(row: Row, unit: Unit, right: float) -> Bar:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _DIGITS = 3
 _SPAN_MIN, _SPAN_FINE = 8, 300
 """How far a logarithmic axis goes at least, and up to where 1, 2 and 5 are labelled."""
+_DIGIT = 0.75
+"""How wide a digit is, of the size of its letters, with its part of the gap to the next label."""
 
 
 class Unit(NamedTuple):
@@ -73,6 +75,19 @@ def plain_log(axis: Axis) -> None:
         low, high = low / wider, high * wider
         axes = axis.axes
         (axes.set_xlim if axis is axes.xaxis else axes.set_ylim)(low, high)
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < _SPAN_FINE else (1,)))
+    fine = LogLocator(subs=(1, 2, 5))
+    widest = max(len(f"{tick:g}") for tick in fine.tick_values(low, high) if low <= tick <= high)
+    is_fine = high / low < _SPAN_FINE and widest <= _letters_between(axis, 2, high / low)
+    axis.set_major_locator(fine if is_fine else LogLocator(subs=(1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _letters_between(axis: Axis, ratio: float, span: float) -> float:
+    """Return how many digits have room on a logarithmic axis for each `ratio` of its `span`."""
+    axes = axis.axes
+    if axis is axes.yaxis:
+        return math.inf
+    long_pt = 72 * axes.bbox.width / axes.figure.dpi
+    letters: Any = axis.get_major_ticks(1)[0].label1
+    return float(long_pt * math.log(ratio, span) / (_DIGIT * letters.get_fontsize()))

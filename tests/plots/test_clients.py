@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from colosim.plots import clients
-from colosim.plots.look import FigureError
+from colosim.plots.look import FigureError, look
 from colosim.runs.run import simulate
 from colosim.scenario import loads
 
@@ -67,7 +68,7 @@ def test_latencies_over_time_fall_within_an_epoch(answers: dict[str, pd.DataFram
 
 
 def test_a_sweep_has_a_row_a_value_and_design() -> None:
-    """The median of Remus follows the delay, that of the unprotected guest does not."""
+    """The median of Remus follows the delay, the other does not; numbers on an axis stay apart."""
     table = clients.sweep(SCENARIO, "checkpoint_delay", ["50 ms", "200 ms"])
     assert table["design"].tolist() == ["unprotected", "remus"] * 2
     plain, short, same, long = table["latency_p50_ns"]
@@ -75,6 +76,13 @@ def test_a_sweep_has_a_row_a_value_and_design() -> None:
     figure = clients.against(table.assign(value=[50, 50, 200, 200]), "delay (ms)")
     assert [axes.get_xlabel() for axes in figure.axes] == ["delay (ms)"] * 3
     assert [line.get_label() for line in figure.axes[0].lines] == ["unprotected", "remus"]
+    with look("122mm"):
+        narrow = clients.against(table.assign(value=[300, 1000, 2000, 50_000]), "delay (ms)")
+    narrow.draw_without_rendering()
+    for axes in narrow.axes:
+        ticks = axes.xaxis._update_ticks()  # type: ignore[attr-defined]
+        boxes = [tick.label1.get_window_extent() for tick in ticks if tick.label1.get_text()]
+        assert all(one.x1 + 2 < other.x0 for one, other in pairwise(boxes))
 
 
 def test_without_clients_there_are_no_answers() -> None:
