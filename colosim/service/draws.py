@@ -43,14 +43,15 @@ ALIKE_PPM: Final = 500_000
 ranks correlate by 0.39 to 0.73 in 8 runs, on one machine)."""
 PER_RATE: Final = 10**15
 """A rate is in requests a million seconds: so many ns."""
-SECOND: Final = (9, 15, 22, 31, 39, 53, 94, 163, 268, 515)
-"""Of the median lag of the first request after a load, in thousandths, what the second takes longer
-if it comes behind the first one's answer (measured, one outstanding: deciles of 163 loads in 7
-runs, what later requests scatter by taken off), and the first of those that waited for the resume
-(measured: 3 of 60 ms in the median of 48 bursts, 27 in the 90% quantile, however many the secondary
-had answered before)."""
-THIRD: Final = (3, 3, 7, 10, 14, 16, 17, 23, 36, 175)
-"""Likewise the third (160 loads)."""
+NEAR: Final = (22, 33, 47, 64, 109, 142, 210, 287, 367, 672)
+"""Of the median lag of the first request after a load, in thousandths, what the second or third
+takes longer that comes within 5 ms of the first one's answer (measured, one outstanding: deciles of
+88 in 7 runs, what requests scatter by long after a load taken off)."""
+SOON: Final = (3, 6, 11, 13, 19, 22, 29, 38, 55, 198)
+"""Likewise within 50 ms (163)."""
+BURST: Final = (13, 18, 37, 45, 56, 70, 90, 109, 158, 486)
+"""Likewise the first of those that waited for the resume, however many the secondary has answered
+before that (44 bursts in 3 runs)."""
 _CONTEXT: Final = Context(prec=40)
 _NORMAL_DIGITS: Final = 6
 
@@ -135,8 +136,8 @@ class Draws:
 def after_loads(lag: SecondaryLag, seed: int) -> list[Draws]:
     """Return draws of what the first requests after a load take the secondary's guest more.
 
-    The first, the second, the third, and the first that waited for the resume; none if that has no
-    lag.
+    The first; the second and the third, each by how soon it comes; and the first that waited for
+    the resume.  None if there is no lag.
     """
     first = lag.first
     if first is None:
@@ -146,10 +147,10 @@ def after_loads(lag: SecondaryLag, seed: int) -> list[Draws]:
         median_ns = int(np.sort(values)[(len(values) - 1) // 2])
     else:
         values, median_ns = of_percentiles(first), first.p50_ns
-    second, third = (np.array(share, np.int64) * median_ns // MILLE for share in (SECOND, THIRD))
-    names = ("first reply", "second reply", "third reply", "burst")
-    of = (values, second, third, second)
-    return [Draws(seed, name, one) for name, one in zip(names, of, strict=True)]
+    near, soon, burst = (np.array(of, np.int64) * median_ns // MILLE for of in (NEAR, SOON, BURST))
+    kinds = {"first": values, "second near": near, "second soon": soon}
+    kinds |= {"third near": near, "third soon": soon, "burst": burst}
+    return [Draws(seed, f"{kind} reply", of) for kind, of in kinds.items()]
 
 
 class Divergence:

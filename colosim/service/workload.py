@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 SLOW: Final = 3
 """How many requests the secondary serves slowly after a load."""
+NEAR_NS: Final = 5_000_000
+SOON_NS: Final = 50_000_000
+"""Behind the first one's answer it is busy for so long, and for so long a little (measured)."""
 TAP_FRAMES: Final = 1000
 """Frames that the kernel keeps for a tap that is not read (its default txqueuelen)."""
 NAGLE_WAYS: Final = 3
@@ -119,8 +122,10 @@ class Workload:
         """How long the guest has stood: its own time is so far behind the clock."""
         self.first_ns = 0
         """Lag of the secondary's first request of this epoch, if it comes with the load."""
-        self.more_ns = [0, 0, 0]
-        """What the second and the third take longer, and the first that waited for the resume."""
+        self.more_ns = [0] * 5
+        """What the second takes longer if it comes near the first one's answer, or soon; likewise
+        the third; and the first that waited for the resume."""
+        self.near_ns, self.soon_ns = NEAR_NS, SOON_NS
         self.running = self.committed = False
         self.run_ns = self.secondary_run_ns = 0
         self.stop_ns = self.secondary_stop_ns = -1
@@ -210,7 +215,7 @@ class Workload:
         self.run_ns, self.secondary_run_ns = run_ns, min(run_ns, secondary_run_ns)
         if loaded or self.drifted_ns == NEVER:
             self.drifted_ns = run_ns + (self.divergence.drifts_after_ns() or NEVER - run_ns)
-        self.first_ns, self.more_ns = 0, [0, 0, 0]
+        self.first_ns, self.more_ns = 0, [0] * 5
         if self._lags and loaded:
             self.first_ns, *self.more_ns = (int(lag.take(1)[0]) for lag in self._lags)
         if loaded:
@@ -310,8 +315,8 @@ class Workload:
     def execute_copy(self, came_ns: int, work_ns: int) -> int:
         """Return when the secondary has done its next request.
 
-        The first is slower than others, and so are the next two, unless they waited with it, and
-        the first of those that waited for the resume.
+        The first is slower than others, and so are the next two, unless the guest was at work as
+        they came, and the first of those that waited for the resume.
         """
         pace, free_ns = self.pace_ns, self.copies_free_ns
         begun = max(came_ns, free_ns if pace is None else self.secondary_run_ns)
@@ -320,9 +325,11 @@ class Workload:
         if not self.copies:
             self._first_done_ns = done
         elif self.copies == self.burst_at:
-            done += self.more_ns[2]
-        elif self.copies < SLOW and came_ns > self._first_done_ns:
-            done += self.more_ns[self.copies - 1]
+            done += self.more_ns[-1]
+        elif self.copies < SLOW and came_ns > free_ns - (pace or 0):
+            behind_ns = came_ns - self._first_done_ns
+            if behind_ns < self.soon_ns:
+                done += self.more_ns[2 * self.copies - (2 if behind_ns < self.near_ns else 1)]
         self.copies += 1
         self.copies_free_ns = done + (pace or 0)
         return done

@@ -43,7 +43,10 @@ class Case:
     phase_ns: int
     first_ns: list[int]
     more_ns: list[int]
-    """What the second and third take longer, and the first that waited for the resume."""
+    """What the second takes longer if it is near the first one's answer, or soon; likewise the
+    third; and the first that waited for the resume."""
+    near_ns: int
+    soon_ns: int
     delay_ns: int
     message_ns: int
     stop_gap_ns: int
@@ -139,7 +142,7 @@ class Reference:
         self.fresh = False  # whether the secondary has loaded a state
         self.served = 0  # requests since
         self.resumes_ns = 0
-        self.first_done_ns = self.ahead = self.ran_alone = 0
+        self.first_done_ns = self.last_done_ns = self.ahead = self.ran_alone = 0
         self.burst: int | None = None  # the first of those that waited for the resume
         self.arrived = list(case.arrived)
         self.connection = [number % case.connections for number in range(len(case.arrived))]
@@ -298,13 +301,22 @@ class Reference:
                 first = self.case.first_ns[self.loads % len(self.case.first_ns)]
                 job.left += first * (7 if self.ns >= self.resumes_ns else 10) // 10
             yield self.until(max(self.ns + self.head_takes(self.twin), rests_until), DONE)
-            behind = before in {1, 2} and job.since > self.first_done_ns
+            behind_ns = job.since - self.first_done_ns
+            second_near, second_soon, third_near, third_soon, burst = self.case.more_ns
+            more_ns = 0
             if before == 0:
                 self.first_done_ns = self.ns
-            elif self.fresh and (job.number == self.burst or behind):
-                which = 2 if job.number == self.burst else before - 1
-                yield self.until(self.ns + self.case.more_ns[which], DONE)
+            elif job.number == self.burst:
+                more_ns = burst
+            elif before in {1, 2} and job.since > self.last_done_ns:
+                if behind_ns < self.case.near_ns:
+                    more_ns = second_near if before == 1 else third_near
+                elif behind_ns < self.case.soon_ns:
+                    more_ns = second_soon if before == 1 else third_soon
+            if self.fresh:
+                yield self.until(self.ns + more_ns, DONE)
             self.served += 1
+            self.last_done_ns = self.ns
             self.twin.pop(0)
             if not job.again or job.differs:
                 self.env.process(self.echo(job.number, again=job.again))

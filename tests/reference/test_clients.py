@@ -80,6 +80,7 @@ class OfCase(Workload):
         self.case = case
         self.comparison._phase_ns = case.phase_ns
         self.tap_ns, self.emulated = case.tap_ns, True
+        self.near_ns, self.soon_ns = case.near_ns, case.soon_ns
         self.stream = GivenStream(case)
         self.phase_ns = case.ticks_at_ns
 
@@ -221,7 +222,9 @@ def drawn(seed: int) -> Case:
         scan_ns=rng.choice([30, 100]),
         phase_ns=rng.randint(0, 29),
         first_ns=[some(200) for _ in range(3)],
-        more_ns=[some(20) for _ in range(3)],
+        more_ns=[some(20) for _ in range(5)],
+        near_ns=(near := some(40)),
+        soon_ns=near + some(100),
         delay_ns=rng.choice([100, 300, 1000]),
         message_ns=some(20),
         stop_gap_ns=some(20),
