@@ -43,12 +43,12 @@ ALIKE_PPM: Final = 500_000
 ranks correlate by 0.39 to 0.73 in 8 runs, on one machine)."""
 PER_RATE: Final = 10**15
 """A rate is in requests a million seconds: so many ns."""
-NEAR: Final = (22, 33, 47, 64, 109, 142, 210, 287, 367, 672)
+NEAR: Final = (22, 33, 53, 68, 123, 168, 218, 312, 402, 694)
 """Of the median lag of the first request after a load, in thousandths, what the second or third
-takes longer that comes within 5 ms of the first one's answer (measured, one outstanding: deciles of
-88 in 7 runs, what requests scatter by long after a load taken off)."""
-SOON: Final = (3, 6, 11, 13, 19, 22, 29, 38, 55, 198)
-"""Likewise within 50 ms (163)."""
+takes longer that comes within 3 ms of the first one's answer (measured, one outstanding: deciles of
+73 in 7 runs, what requests scatter by long after a load taken off)."""
+SOON: Final = (6, 9, 12, 17, 21, 26, 34, 41, 65, 198)
+"""Likewise within 50 ms (169)."""
 BURST: Final = (13, 18, 37, 45, 56, 70, 90, 109, 158, 486)
 """Likewise the first of those that waited for the resume, however many the secondary has answered
 before that (44 bursts in 3 runs)."""

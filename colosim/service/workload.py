@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SLOW: Final = 3
 """How many requests the secondary serves slowly after a load."""
-NEAR_NS: Final = 5_000_000
+NEAR_NS: Final = 3_000_000
 SOON_NS: Final = 50_000_000
 """Behind the first one's answer it is busy for so long, and for so long a little (measured)."""
 TAP_FRAMES: Final = 1000
