@@ -53,6 +53,8 @@ class FrameByFrame(WaitingClients):
         self._frames: list[tuple[int, int, int, Request]] = []
         """When an answer comes, of which side, in which order, and to what."""
         self._count = 0
+        self._answers: Counter[int] = Counter()
+        """Of each connection, behind a filter-buffer."""
         self._sent: dict[int, Request] = {}
         """Answered by the primary's guest, and still in the comparison."""
         self._mirrored: Copies = []
@@ -231,7 +233,12 @@ class FrameByFrame(WaitingClients):
         """Take an answer where it goes."""
         comparison = self.comparison
         if self.mode in {DIRECT, BUFFERED}:
-            self._leave_or_hold(self._sent.pop(request.number), self.tick_after(at_ns))
+            left_ns = self.tick_after(at_ns)
+            if self.mode == BUFFERED and not request.opens:  # what a window keeps goes a tick later
+                windows = self.stream.windows(self._answers[request.flow])
+                self._answers[request.flow] += 1
+                left_ns += (windows - 1) * self.interval_ns
+            self._leave_or_hold(self._sent.pop(request.number), left_ns)
             return
         if self.mode != COMPARED:
             return

@@ -301,26 +301,30 @@ class Reference:
                 first = self.case.first_ns[self.loads % len(self.case.first_ns)]
                 job.left += first * (7 if self.ns >= self.resumes_ns else 10) // 10
             yield self.until(max(self.ns + self.head_takes(self.twin), rests_until), DONE)
-            behind_ns = job.since - self.first_done_ns
-            second_near, second_soon, third_near, third_soon, burst = self.case.more_ns
-            more_ns = 0
             if before == 0:
                 self.first_done_ns = self.ns
-            elif job.number == self.burst:
-                more_ns = burst
-            elif before in {1, 2} and job.since > self.last_done_ns:
-                if behind_ns < self.case.near_ns:
-                    more_ns = second_near if before == 1 else third_near
-                elif behind_ns < self.case.soon_ns:
-                    more_ns = second_soon if before == 1 else third_soon
-            if self.fresh:
-                yield self.until(self.ns + more_ns, DONE)
+            elif self.fresh:
+                yield self.until(self.ns + self.takes_longer(job), DONE)
             self.served += 1
             self.last_done_ns = self.ns
             self.twin.pop(0)
             if not job.again or job.differs:
                 self.env.process(self.echo(job.number, again=job.again))
             rests_until = self.ns + (self.case.pace_ns or 0)
+
+    def takes_longer(self, job: Job) -> int:
+        """Return what a request takes longer that the secondary's guest serves soon after a load."""
+        case = self.case
+        second_near, second_soon, third_near, third_soon, burst = case.more_ns
+        if job.number == self.burst:
+            return burst
+        if self.served not in {1, 2} or job.since <= self.last_done_ns:
+            return 0
+        if job.since - self.first_done_ns < case.near_ns:
+            return second_near if self.served == 1 else third_near
+        if job.since - self.first_done_ns < case.soon_ns:
+            return second_soon if self.served == 1 else third_soon
+        return 0
 
     def start_guest(self, side: str) -> None:
         """Let a guest run from now on."""

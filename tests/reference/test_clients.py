@@ -54,7 +54,7 @@ class GivenStream(ByteStream):
     """Flushes that leave TCP out of step as the case says."""
 
     def __init__(self, case: Case) -> None:
-        self.case, self.tail_ns, self.flushes = case, case.tail_ns, 0
+        self.case, self.tail_ns, self.flushes, self.segments = case, case.tail_ns, 0, 1
         self.probe_ns, self.rto_ns = case.probe_ns, case.rto_ns
 
     def stays(self, count: int) -> list[bool]:

@@ -95,3 +95,18 @@ def test_under_emulation_a_differing_answer_comes_again_once_the_clock_is_far_ah
         met = found.requests[found.requests["met_forced"] > 0]["request"].tolist()
         assert met == sorted(differing + again)
         assert found.summary["service"]["forced"]["replay"] == len(again)
+
+
+def test_behind_a_filter_buffer_each_window_of_an_answer_waits_for_a_tick() -> None:
+    """64 KiB: three ticks for the first, two for the next seven, then one (measured: eight)."""
+    text = BASE.replace("{regular: 5 /s}", "{clients: 1}") + "output: {mode: filter-buffer, "
+    found = simulate(
+        loads(text + "interval: 100 ms}\n").vary(
+            {"designs": ["unprotected"], "service.response": "64 KiB", "duration": "3 s"}
+        ),
+        "unprotected",
+        requests=True,
+    )
+    ticks = [round(one / (100 * MS)) for one in found.requests["latency_ns"].dropna()]
+    assert ticks[1:10] == [2] * 7 + [1, 1]
+    assert ticks[0] == 3
