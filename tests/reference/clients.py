@@ -313,7 +313,7 @@ class Reference:
             rests_until = self.ns + (self.case.pace_ns or 0)
 
     def takes_longer(self, job: Job) -> int:
-        """Return what a request takes longer that the secondary's guest serves soon after a load."""
+        """Return what a request takes the secondary longer that comes soon after a load."""
         case = self.case
         second_near, second_soon, third_near, third_soon, burst = case.more_ns
         if job.number == self.burst:
