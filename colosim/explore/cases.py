@@ -17,9 +17,10 @@ from colosim.explore.choices import (
     parse,
     written,
 )
-from colosim.explore.faults import fault_of, requested_faults, victims_of
+from colosim.explore.faults import fault_of, requested_faults, socket_of, victims_of
 from colosim.faults.steps import AFTER, BEFORE, READS, RECEIVES, SENDS, WRITES, Step
 from colosim.runs.simulation import protocol_of
+from colosim.scenario.service import COMPARED
 from colosim.scenario.units import SHARE, UnitError
 from colosim.scenario.units import parse as parse_quantity
 from colosim.trace.events import PRIMARY, SECONDARY
@@ -170,7 +171,7 @@ class Space:
         if design not in self._known:
             steps = self.steps(design).values()
             moments = [
-                (step, when, self._faults_at(step, when))
+                (step, when, self._faults_at(design, step, when))
                 for side in (PRIMARY, SECONDARY)
                 for step in steps
                 if step.side == side
@@ -182,13 +183,19 @@ class Space:
     def _victims(self, words: str, side: str) -> tuple[str, ...]:
         return victims_of(words, side, disk=self.base.disk is not None)
 
-    def _faults_at(self, step: Step, when: str) -> list[str]:
-        """Return the faults that can strike there; a function fails as its step begins."""
+    def _faults_at(self, design: str, step: Step, when: str) -> list[str]:
+        """Return the faults that can strike there; a function fails as its step begins.
+
+        A socket of the proxy is one of a design whose output is compared.
+        """
         functions = step.may_fail if when == BEFORE else ()
         # A lock that is not held cannot be leaked.
         returns = {"fail": functions, "leak": functions if step.lock else ()}
         found = []
+        proxy = self.base.service is not None and self.base.mode_of(design) == COMPARED
         for words in self.faults:
+            if socket_of(words) and not proxy:
+                continue
             kind, _, what = words.partition(" ")
             if kind not in returns:
                 found.append(words)
@@ -218,7 +225,7 @@ class Space:
             step = here[0][0]
             more = [] if exact or step.kind in {SENDS, RECEIVES} else [_ANY_SHARE]
             when = choose("when" + label, [*(when for _, when, _ in here), *more])
-            words = choose("fault" + label, self._faults_at(step, when))
+            words = choose("fault" + label, self._faults_at(design, step, when))
             victim = choose("victim" + label, self._victims(words, side))
             faults.append(self._fault(step, when, words, victim))
             first = next((entry for entry in here if entry[1] == when), here[0])

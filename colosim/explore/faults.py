@@ -1,6 +1,7 @@
 """Faults of an exploration by their words: ``kill``, ``freeze 30 s``, ``slow latency 100 30 s``.
 
-``leak`` is a ``fail`` whose error path leaves with the lock.
+``leak`` is a ``fail`` whose error path leaves with the lock.  ``freeze mirror``, ``close compare
+5 s``: a socket of the proxy, of a pair whose output is compared.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from colosim.explore.choices import ChoicesError
 from colosim.scenario.disk import DISK
 from colosim.scenario.faults import FAULT_KINDS
+from colosim.scenario.service import SOCKETS
 from colosim.trace.events import OTHER, PRIMARY
 from colosim.trace.steps import DEVICE_SAVE
 
@@ -38,9 +40,12 @@ DEFAULT_FAULTS: Final = (
 )
 """What an exploration tries: lasting faults, and some that end before or after the manager acts."""
 
-_LASTING: Final = ("freeze", "vanish", "slow", "busy", "disconnect")
+_LASTING: Final = ("freeze", "vanish", "close", "slow", "busy", "disconnect")
+_OF_SOCKETS: Final = ("freeze", "vanish", "close")
 _SLOWED: Final = ("bandwidth", "latency")
-_EXPLORED: Final = ("freeze", "kill", "vanish", "slow", "fail", "leak", "busy", "disconnect")
+_EXPLORED: Final = (
+    *("freeze", "kill", "vanish", "close", "slow", "fail", "leak", "busy", "disconnect"),
+)
 _RETURNS: Final = ("fail", "leak")
 _ANY_FUNCTION: Final = DEVICE_SAVE
 _ANY_MOMENT: Final[dict[str, object]] = {"checkpoint": 0, "step": "primary: stop"}
@@ -63,6 +68,10 @@ def _parts(words: str) -> tuple[str, str, str, str]:
         factor, _, rest = rest.partition(" ")
         if what not in _SLOWED:
             raise ChoicesError(f"{words!r}: expected 'slow bandwidth ...' or 'slow latency ...'")
+    if socket := socket_of(words):
+        return kind, socket, "", rest.removeprefix(socket).strip()
+    if kind == "close":
+        raise ChoicesError(f"{words!r}: expected 'close mirror ...' or 'close compare ...'")
     if kind in _RETURNS:
         return kind, rest, "", ""
     if kind == "busy" and not rest:
@@ -70,6 +79,12 @@ def _parts(words: str) -> tuple[str, str, str, str]:
     if rest and kind not in _LASTING:
         raise ChoicesError(f"{words!r}: {kind} does not end by itself")
     return kind, what, factor, rest
+
+
+def socket_of(words: str) -> str:
+    """Return the socket of the proxy that a fault's words name, none if they do not."""
+    kind, *where = words.split(" ")
+    return where[0] if kind in _OF_SOCKETS and where and where[0] in SOCKETS else ""
 
 
 def requested_faults(asked: Sequence[str]) -> tuple[str, ...]:
@@ -88,6 +103,8 @@ def victims_of(words: str, side: str, *, disk: bool = False) -> tuple[str, ...]:
 
     `disk`: whether the pair has one, whose connection may be lost or slow by itself.
     """
+    if socket := socket_of(words):
+        return (socket,)
     kind = words.partition(" ")[0]
     peer = OTHER[side]
     if kind == "slow":
@@ -114,7 +131,7 @@ def fault_of(words: str, victim: str, at: dict[str, object]) -> Fault:
         plain["factor"] = factor
     if lasting:
         plain["for"] = lasting
-    if what:
+    if what and what != victim:
         plain["what"] = what
     try:
         return FAULT_KINDS[kind].model_validate(plain)

@@ -98,6 +98,20 @@ def test_each_fault_has_its_victims_the_peer_first() -> None:
         "fail": ("primary",),
     }
     assert victims_of("slow latency 10 1 s", "secondary") == ("network",)
+    assert victims_of("close compare 5 s", "secondary") == ("compare",)
+
+
+def test_sockets_of_the_proxy_fail_where_output_is_compared(conditions: Scenario) -> None:
+    """Each of them at every moment of a design with clients, none without, and none of `remus`."""
+    faults, designs = ["freeze mirror", "close compare 5 s"], ["split", "remus"]
+    assert Space(conditions, designs, faults).count() == 0
+    clients = conditions.vary({"designs": designs, "service": {"arrivals": {"poisson": "200 /s"}}})
+    space = Space(clients, designs, faults)
+    cases = list(space)
+    assert len(cases) == space.count() > 60
+    assert {case.design for case in cases} == {"split"}
+    struck = {(case.faults[0].kind, case.faults[0].target) for case in cases}
+    assert struck == {("freeze", "mirror"), ("close", "compare")}
 
 
 def test_faults_are_taken_as_they_are_asked_for() -> None:
@@ -112,6 +126,8 @@ def test_faults_are_taken_as_they_are_asked_for() -> None:
         ("melt", "'melt' is no fault"),
         ("freeze 3", "has no unit"),
         ("kill 3 s", "kill does not end"),
+        ("close", "expected 'close mirror ...' or 'close compare ...'"),
+        ("close mirror 3", "has no unit"),
         ("slow 0.1 3 s", "expected 'slow bandwidth"),
         ("slow latency much", "'slow latency much'"),
         ("busy", "expected for how long"),
