@@ -40,7 +40,7 @@ class ClosedClients(FrameByFrame):
         if self.mode == COMPARED:
             surplus = self._again and (self.newest_first or self.sent_again)
             return (few or self._window <= self.settings.output.queue) and not surplus
-        return True
+        return self.mode != BUFFERED or self.stream.windows(0) == 1
 
     def _go_in_order(self, limit_ns: int) -> None:
         """Go from arrival to arrival before `limit_ns`, and before any frame is out of order."""
