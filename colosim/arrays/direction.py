@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from colosim.network.section import Section
 
 UNOPENED = "a write into a window that is yet to open"
+CLOSED = "a reader that comes after a window has closed, while a token bucket fills"
 PUSHED = "a write that pushes on what a reader has asked for"
 ORDER = "calls out of their order in time"
 TIE = "both ends act in one instant"
@@ -426,8 +427,9 @@ class Direction:
             late = waits & (came > one.put_ns)
             acted = np.maximum(self.wrote_at, self.reverse.read_at) - reader
             self.in_turn(np.where(late, acted, -1))
-            closed = (reader > one.start_ns + one.latency_ns) & one.blocks_before(reader)
-            env.refuse(closed, "a reader that comes after the window has closed")
+            if some(burst := self.pace.burst_bytes > 0):
+                is_late = burst & (reader > one.start_ns + one.latency_ns)
+                env.refuse(is_late & one.blocks_before(reader), CLOSED)
             self.read_at = np.where(late, reader, self.read_at)
             env.part(waits & ~late & (self.wrote_at > reader), ORDER)
         one.read_ns = plain(price(one.section) + came * 0)

@@ -313,8 +313,8 @@ class Calm:
         if not isinstance(transfer, Transfer):
             return False
         late = max(0, now - transfer.start_ns - transfer.latency_ns)
-        if late and transfer.blocks_before(now):
-            return False
+        if late and self._ends.pace.burst_bytes and transfer.blocks_before(now):
+            return False  # its bucket fills meanwhile
         transfer.reader_ns = now
         transfer.read_ns = read_ns
         self._join(transfer, late)

@@ -73,8 +73,21 @@ class Transfer:
         over = amount - self.receive_buffer_bytes
         if not anywhere(over > 0):
             return since
-        opened = self.begun_ns + self.latency_ns + ceil_share(self.read_ns, over, size)
-        return larger(since, opened * (over > 0))
+        return larger(since, self._resumed_ns(amount) * (over > 0))
+
+    def _resumed_ns(self, amount: int) -> int:
+        """When the first `amount` bytes have left if reader, link and writer all had to resume.
+
+        That is as the reader's coming is known, with both buffers full.
+        """
+        size = self.size_bytes
+        over = larger(amount - self.receive_buffer_bytes, 0)
+        unwritten = larger(over - self.send_buffer_bytes, 0)
+        slowest_ns = larger(self.read_ns, self.link_ns * (self.head_bytes == 0))
+        resumed = larger(
+            ceil_share(slowest_ns, over, size), ceil_share(self.write_ns, unwritten, size)
+        )
+        return self.begun_ns + self.latency_ns + resumed
 
     def leave_at(self, left_ns: int) -> None:
         """Let the last byte leave at `left_ns`, which is later than it would."""
@@ -104,7 +117,13 @@ class Transfer:
         taken = self.filled_from_ns + self.write_ns
         if not anywhere(over > 0):
             return taken
-        return larger(taken, self.left_ns(larger(over, 1)) * (over > 0))
+        taken = larger(taken, self.left_ns(larger(over, 1)) * (over > 0))
+        unwritten = over - self.receive_buffer_bytes
+        if not anywhere(unwritten > 0):
+            return taken
+        resumed = ceil_share(self.write_ns, larger(unwritten, 0), self.size_bytes)
+        resumed += self.begun_ns + self.latency_ns
+        return larger(taken, resumed * (unwritten > 0))
 
     def read_end_ns(self) -> int:
         """When the reading thread has the last byte."""
@@ -137,8 +156,11 @@ class Transfer:
             later = at_ns - self.begun_ns - self.latency_ns
             if later <= 0:
                 return window
-            if self.read_ns:
-                left = min(left, window + size * later // self.read_ns)
+            if slowest_ns := max(self.read_ns, self.link_ns * (self.head_bytes == 0)):
+                left = min(left, window + size * later // slowest_ns)
+            if self.write_ns:
+                room = window + self.send_buffer_bytes
+                left = min(left, room + size * later // self.write_ns)
         return left
 
     def read_bytes(self, at_ns: int) -> int:

@@ -26,9 +26,9 @@ def closed(draw: st.DrawFn) -> Pages:
         count, write, link, read, draw(st.integers(1, 30)), window, latency, latency, head
     )
     if draw(st.booleans()):
-        reader = draw(st.integers(0, 100_000))
+        reader = draw(st.integers(0, 100_000) | st.integers(0, 2_000_000))
         late = Pages(count, write, link, read, pages.send_buffer, window, latency, reader, head)
-        if not transfer_of(late).blocks_before(reader):
+        if not head or not transfer_of(late).blocks_before(reader):
             return late
     return pages
 
