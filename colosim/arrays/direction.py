@@ -8,7 +8,7 @@ who of two threads acts first, points are taken out by name.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,12 +26,13 @@ from colosim.arrays.column import (
     some,
 )
 from colosim.arrays.threads import Call
-from colosim.arrays.transfer import MOST_BYTES, NEVER, Transfer
-from colosim.engine.clock import agreed
+from colosim.arrays.transfer import MOST_BYTES, Transfer
+from colosim.engine.clock import agreed, anywhere, choose
 from colosim.network.calm import TSO_BYTES
 from colosim.network.ends import READ
 from colosim.network.pace import Pace
 from colosim.network.small import SmallSegments
+from colosim.network.transfer import NEVER, reached, room_ns
 
 if TYPE_CHECKING:
     from colosim.arrays.column import Ints, Masks
@@ -158,9 +159,10 @@ class Direction:
 
     def _only(self, where: Masks, does: Callable[[], None]) -> None:
         """Let something happen at some points: elsewhere the state of both ends stays as it is."""
-        if not some(where):
+        where = agreed(where)
+        if where is False:
             return
-        if everywhere(where):
+        if where is True:
             does()
             return
         ends = (self, self.reverse, self.small, self.reverse.small)
@@ -177,7 +179,7 @@ class Direction:
         """The sending thread changes what both ends depend on: it must be its turn."""
         last = self._last
         if last is not None and last.waits:
-            is_late = ~last.leaves_by_itself & (last.reader_ns > now)
+            is_late = last.beyond & (last.reader_ns > now)
             self.env.refuse(is_late, "a write behind a stream whose reader has not come")
         self.in_turn(np.maximum(self.reverse.wrote_at, self.read_at) - now)
         self.wrote_at = now
@@ -271,7 +273,7 @@ class Direction:
         if last is not None and some(held := pushes & last.held):
             if last.taken:
                 self.env.part(held, PUSHED)
-            left = last.release(held, now)
+            left = last.left = last.release(now, where=held)
             last.held = last.held & ~held
             self._only(held, partial(self._has_left, last, left, now))
             leaves, acked = np.where(held, left, leaves), np.where(held, until, leaves)
@@ -289,16 +291,17 @@ class Direction:
         self._takes_along(amount, now)
         while ahead and everywhere(ahead[0].opens_ns <= now):
             ahead.popleft()
-        behind = self.drained > now
+        behind = agreed(self.drained > now)
         one = self._begin(section, amount, write_ns, now, behind)
-        fits = one.leaves_by_itself
-        if ahead or some(behind):
+        if ahead or behind is not False:
             self._wait_for_window(one, now, behind)
         ahead.append(one)
         self._last = one
         self.inbox.append(one)
-        if some(fits):
-            self._only(fits, partial(self._has_left, one, one.left_ns(amount), now))
+        one.left = one.left_ns(amount)
+        if one.beyond is not True:
+            does = partial(self._has_left, one, one.left, now)
+            self._only(~one.beyond if one.waits else True, does)
         needs = one.needs_reader
         if column(needs) if env.has_channels else some(needs):
             one.call = call  # who goes on when its reader has come
@@ -309,15 +312,14 @@ class Direction:
 
     def _begin(
         self, section: Section, amount: Ints, write_ns: Any, now: Ints, behind: Masks
-    ) -> Transfer:
+    ) -> Any:
         pace = self.pace
         write_ns, link_ns = plain(write_ns + now * 0), pace.link_ns(amount)
         slow_ns = pace.slow_start_ns(amount, write_ns, now - self.bulk_left)
         head: Any = 0
         if some(pace.burst_bytes):
-            head = np.where((link_ns > 0) & ~behind, pace.tokens(self.bucket_full - now), 0)
-        fits = amount <= self.receive_buffer
-        one = Transfer(
+            head = choose(behind, 0, pace.tokens(self.bucket_full - now))
+        one: Any = Transfer(
             plain(now + slow_ns),
             amount,
             write_ns,
@@ -327,91 +329,57 @@ class Direction:
             self.receive_buffer,
             head,
             reader_ns=NEVER,
-            opens_ns=NEVER,
-            leaves_by_itself=fits,
             section=section,
             put_ns=now,
-            held=False,
-            waits=not everywhere(fits),
+            beyond=agreed(amount > self.receive_buffer),
         )
         one.is_fixed = not one.waits
-        if self.network.nagle:
-            self._wait_for_ack(one, now, ~behind)
-        if some(behind):
-            self._put_behind(one, now, behind)
+        if self.network.nagle and behind is not True:
+            self._wait_for_ack(one, now, behind)
+        if behind is not False:
+            room = room_ns(self._ahead, amount - self.send_buffer, now)
+            one.delay_ns = choose(behind, 0, one.delay_ns)
+            one.queue(self.drained, now, room, where=behind)
         return one
-
-    def _put_behind(self, one: Any, now: Ints, behind: Masks) -> None:
-        """Put a bulk write behind the backlog: it ends when it fits, not when it leaves."""
-        drained, room = self.drained, now
-        for other, over in self._over(one.size_bytes - self.send_buffer, now):
-            room = np.where(over > 0, np.maximum(now, other.left_ns(np.maximum(over, 1))), room)
-        filled = np.maximum(now, room - one.write_ns)
-        one.start_ns = np.where(behind, drained, one.start_ns)
-        one.lead_ns = np.where(behind, drained - filled, one.lead_ns)
-        one.delay_ns = np.where(behind, 0, one.delay_ns)
-        small = behind & (one.size_bytes <= self.send_buffer // 4)
-        if some(small):
-            starts = np.maximum(room, drained - one.write_ns)
-            delay = starts + np.maximum(one.write_ns, one.link_ns) - drained - one.link_ns
-            one.delay_ns = np.where(small, delay, one.delay_ns)
-
-    def _over(self, over: Ints, now: Ints) -> Iterator[tuple[Transfer, Ints]]:
-        """Yield which transfer ahead holds a place so far beyond all of them, and how far in it.
-
-        0 where it is another.
-        """
-        sizes = [one.size_bytes * (one.opens_ns > now) for one in self._ahead]
-        over = over + sum(sizes)
-        for one, size in zip(self._ahead, sizes, strict=True):
-            if not some(over > 0):
-                return
-            yield one, over * ((over > 0) & (over <= size))
-            over = over - size
 
     def _wait_for_window(self, one: Any, now: Ints, behind: Masks) -> None:
         """Let the last byte wait for the window that what is unread still takes."""
         amount, window = one.size_bytes, self.receive_buffer
         opens, unread = now, behind
-        for other, over in self._over(amount - window, now):
-            here = over > 0
+        for other, over in reached(self._ahead, amount - window, now):
             unread = unread | (other.opens_ns > now)
-            if some(here):
+            if anywhere(here := agreed(over > 0)):
                 self.env.refuse(here & (other.reader_ns > now), UNOPENED)
                 self.env.refuse(here & (other.reader_ns == now), TIE)
                 known = other.passed_ns(READ, np.maximum(over, 1)) + self.latency
-                opens = np.where(here, known, opens)
-        waits = opens > now
-        self.env.refuse(unread & (amount > window), UNOPENED)
-        if some(waits):
+                opens = choose(here, known, opens)
+        if one.waits:
+            self.env.refuse(unread & one.beyond, UNOPENED)
+        if anywhere(waits := agreed(opens > now)):
             self.env.refuse(waits & (amount > self.send_buffer), UNOPENED)
-            left, delay = np.maximum(opens, one.left_ns(amount)), one.delay_ns
-            one.leave_at(left)
-            one.delay_ns = np.where(waits, one.delay_ns, delay)
+            one.leave_at(np.maximum(opens, one.left_ns(amount)), where=waits)
 
-    def _wait_for_ack(self, one: Any, now: Ints, where: Masks) -> None:
+    def _wait_for_ack(self, one: Any, now: Ints, behind: Masks) -> None:
         """Let the last segment, if it is not full, wait for the ACK that the full ones hasten."""
         hastened = now + self.pace.rtt_ns
         # What passes at once leaves sooner than the link tells.
         least = (
             one.write_ns if some(self.pace.burst_bytes) else np.maximum(one.write_ns, one.link_ns)
         )
-        where = where & (one.start_ns + least < hastened)
-        where &= one.size_bytes % self.mss != 0
+        where = one.start_ns + least < hastened
+        if behind is not False:
+            where &= ~behind
         if not some(where):
             return
         left = one.left_ns(one.size_bytes)
-        where &= left < hastened
+        where = where & (left < hastened) & (one.size_bytes % self.mss != 0)
         small = self.small
         acked: Any = small.acked_ns
         waits = np.minimum(acked, hastened) - left
         where &= (acked > now) & (waits > 0)
         if not some(where):
             return
-        one.start_ns = np.where(where, one.start_ns + waits, one.start_ns)
-        one.lead_ns = np.where(where, waits, 0)
-        one.leave_at(left + waits)
-        one.delay_ns = np.where(where, one.delay_ns, 0)
+        one.hold_back(waits, left, where=where)
         small.held_until_ns = np.where(where, left + waits, small.held_until_ns)
         one.held, one.is_fixed = where, False
 
@@ -421,7 +389,7 @@ class Direction:
         if isinstance(one, Message):
             raise Refused("the design reads a stream where its peer has sent a message")
         env, came = self.env, call.now
-        one.taken, waits = True, ~one.leaves_by_itself
+        one.taken, waits = True, one.beyond
         one.reader_ns = reader = np.maximum(one.put_ns, came)
         if one.waits:
             late = waits & (came > one.put_ns)
@@ -431,11 +399,12 @@ class Direction:
                 is_late = burst & (reader > one.start_ns + one.latency_ns)
                 env.refuse(is_late & one.blocks_before(reader), CLOSED)
             self.read_at = np.where(late, reader, self.read_at)
-            env.part(waits & ~late & (self.wrote_at > reader), ORDER)
+            env.part(waits & (came <= one.put_ns) & (self.wrote_at > reader), ORDER)
         one.read_ns = plain(price(one.section) + came * 0)
         self.bytes_read = self.bytes_read + one.section.size_bytes
-        left = one.left_ns(one.size_bytes)
-        read_end = np.maximum(one.begun_ns + one.read_ns, left + one.latency_ns)
+        if one.waits:
+            one.left = one.left_ns(one.size_bytes)
+        read_end = np.maximum(one.begun_ns + one.read_ns, one.arrives)
         one.opens_ns = read_end + one.latency_ns
         if one.call is not None:
             timeout_ns = self.network.send_timeout_ns
@@ -445,7 +414,7 @@ class Direction:
             one.call.happen(one.written_ns())
             one.call = None
         if one.waits:
-            self._only(waits, partial(self._has_left, one, left, reader))
+            self._only(waits, partial(self._has_left, one, one.left, reader))
         call.happen(read_end)
 
     def _has_left(self, one: Any, left: Ints, now: Ints) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from colosim.network import transfer
 
 if TYPE_CHECKING:
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES: Final = 3_037_000_499
 """The square of a larger stream is beyond 63 bits."""
-NEVER: Final[Any] = np.int64(1 << 60)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -23,29 +20,26 @@ class Transfer(transfer.Transfer):
     """A bulk write whose numbers are columns.
 
     `put_ns`: when its write began; `reader_ns` and `opens_ns` are `NEVER` until its reader has
-    come.  `held`: where Nagle holds its last segment back; `waits`: whether it waits for its reader
-    anywhere, before it leaves; `call`: its writer, who waits.
+    come.  `beyond`: where it is beyond the window, and waits for its reader before it leaves;
+    `left`: when it does; `held`: where Nagle holds its last segment back; `call`: its writer, who
+    waits.
     """
 
     section: Section
     put_ns: Any
-    held: Any
-    waits: bool
+    beyond: Any
+    left: Any = 0
+    held: Any = False
     call: Call | None = None
     is_fixed: bool = True
     taken: bool = False
 
     @property
     def arrives(self) -> Any:
-        """When the last byte arrives."""
-        return self.left_ns(self.size_bytes) + self.latency_ns
+        """When the last byte arrives, of one that does not wait for its reader."""
+        return self.left + self.latency_ns
 
-    def release(self: Any, where: Any, now: Any) -> Any:
-        """Let the last segment go where Nagle holds it back; return when it leaves."""
-        self.start_ns = np.where(where, self.filled_from_ns, self.start_ns)
-        self.lead_ns = np.where(where, 0, self.lead_ns)
-        self.delay_ns, delay = np.where(where, 0, self.delay_ns), self.delay_ns
-        left = np.maximum(self.left_ns(self.size_bytes), now)
-        self.leave_at(left)
-        self.delay_ns = np.where(where, self.delay_ns, delay)
-        return left
+    @property
+    def waits(self) -> bool:
+        """Whether anywhere it waits for its reader before it leaves."""
+        return self.beyond is not False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from colosim.engine.clock import NS_PER_S
 from colosim.errors import DesignError
 from colosim.network.ends import READ, WRITE
-from colosim.network.transfer import Transfer
+from colosim.network.transfer import Transfer, reached, room_ns
 
 if TYPE_CHECKING:
     from simpy.events import Event
@@ -163,11 +163,7 @@ class Calm:
     def _release(self, held: Transfer) -> int:
         """Let the last segment of a stream go; return when it leaves."""
         self._held = None
-        held.start_ns, held.lead_ns, held.delay_ns = held.filled_from_ns, 0, 0
-        left = held.left_ns(held.size_bytes)
-        if left < self.env.now:
-            left = self.env.now
-            held.leave_at(left)
+        left = held.release(self.env.now)
         self._has_left(held, left)
         if held.reader_ns >= 0:
             self._ends.reader_goes_on(held.read_end_ns())
@@ -210,7 +206,7 @@ class Calm:
         where that must open first, the send buffer.
         """
         now, ahead = self.env.now, self._ahead
-        while ahead and -1 < ahead[0].opens_ns <= now:
+        while ahead and ahead[0].opens_ns <= now:
             ahead.popleft()
         if not self.end_is_known:
             return None
@@ -220,7 +216,12 @@ class Calm:
             opens = self._opens_ns(amount)
             if opens is None or (opens > now and amount > self._send_buffer_bytes):
                 return None
-        transfer = (self._behind if is_behind else self._alone)(amount, write_ns)
+        if is_behind:
+            drained, room = self._ends.drained_ns, amount - self._send_buffer_bytes
+            transfer = self._begun(drained, amount, write_ns)
+            transfer.queue(drained, now, room_ns(ahead, room, now))
+        else:
+            transfer = self._alone(amount, write_ns)
         transfer.leaves_by_itself = amount <= self._receive_buffer_bytes
         if opens is not None and opens > now:
             transfer.leave_at(max(opens, transfer.left_ns(amount)))
@@ -231,23 +232,11 @@ class Calm:
 
         None: that hangs on a reader who has not come.  Messages take next to nothing of it.
         """
-        over = sum(one.size_bytes for one in self._ahead) + amount - self._receive_buffer_bytes
-        if over <= 0:
-            return self.env.now
-        for one in self._ahead:
-            if over <= one.size_bytes:
+        now, beyond = self.env.now, amount - self._receive_buffer_bytes
+        for one, over in reached(self._ahead, beyond, now):
+            if over:
                 return one.passed_ns(READ, over) + one.latency_ns if one.reader_ns >= 0 else None
-            over -= one.size_bytes
-        return None
-
-    def _room_ns(self, amount: int) -> int:
-        """Return when so much ahead has left that `amount` bytes fit into the send buffer."""
-        over = sum(one.size_bytes for one in self._ahead) + amount - self._send_buffer_bytes
-        for one in self._ahead:
-            if 0 < over <= one.size_bytes:
-                return max(self.env.now, one.left_ns(over))
-            over -= one.size_bytes
-        return self.env.now
+        return None if beyond > 0 else now
 
     def _begun(self, start: int, amount: int, write_ns: int, head: int = 0) -> Transfer:
         pace = self._ends.pace
@@ -261,18 +250,6 @@ class Calm:
             self._receive_buffer_bytes,
             head,
         )
-
-    def _behind(self, amount: int, write_ns: int) -> Transfer:
-        """Return the transfer that begins behind a backlog: its write ends when it fits.
-
-        A small one leaves with the backlog's end, as if nothing of it had waited for the link.
-        """
-        now, drained, room = self.env.now, self._ends.drained_ns, self._room_ns(amount)
-        behind = self._begun(drained, amount, write_ns)
-        behind.lead_ns = drained - max(now, room - write_ns)
-        if amount <= self._send_buffer_bytes // 4:
-            behind.leave_at(max(room, drained - write_ns) + max(write_ns, behind.link_ns))
-        return behind
 
     def _alone(self, amount: int, write_ns: int) -> Transfer:
         """Return the transfer that a bulk write begins when all before it has left."""
@@ -288,9 +265,7 @@ class Calm:
                 acked = self._ends.small.acked_ns
                 waits = min(acked, hastened) - left
                 if acked > now and waits > 0:
-                    transfer.start_ns += waits
-                    transfer.lead_ns = waits
-                    transfer.leave_at(left + waits)
+                    transfer.hold_back(waits, left)
                     self._ends.small.held_until_ns = left + waits
                     self._held = transfer
         return transfer

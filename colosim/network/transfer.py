@@ -22,9 +22,13 @@ page-by-page model.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from colosim.engine.clock import anywhere, ceil_share, larger
+from colosim.engine.clock import agreed, anywhere, ceil_share, choose, larger
+
+NEVER: Final = 1 << 60
 
 
 @dataclass(slots=True)
@@ -50,8 +54,8 @@ class Transfer:
     delay_ns: int = 0
     leaves_by_itself: bool = False
     """Whether it hangs on no reader yet to come when it leaves."""
-    opens_ns: int = -1
-    """When the sender knows that all of it is read; -1: its reader has not come."""
+    opens_ns: int = NEVER
+    """When the sender knows that all of it is read; `NEVER` as long as no reader has come."""
 
     @property
     def filled_from_ns(self) -> int:
@@ -89,11 +93,41 @@ class Transfer:
         )
         return self.begun_ns + self.latency_ns + resumed
 
-    def leave_at(self, left_ns: int) -> None:
-        """Let the last byte leave at `left_ns`, which is later than it would."""
+    def leave_at(self, left_ns: int, *, where: bool = True) -> None:
+        """Let the last byte leave at `left_ns`, which is not sooner than it would."""
         past_head = larger(self.size_bytes - self.head_bytes, 0)
         carried = ceil_share(self.link_ns, past_head, self.size_bytes)
-        self.delay_ns = left_ns - self.start_ns - carried
+        self.delay_ns = choose(where, left_ns - self.start_ns - carried, self.delay_ns)
+
+    def queue(self, drained_ns: int, now_ns: int, room_ns: int, *, where: bool = True) -> None:
+        """Begin behind a backlog, which has left at `drained_ns` and leaves room at `room_ns`.
+
+        The write ends when it fits.  A small one leaves with the backlog's end, as if nothing of it
+        had waited for the link.
+        """
+        write_ns = self.write_ns
+        lead_ns = drained_ns - larger(now_ns, room_ns - write_ns)
+        self.start_ns = choose(where, drained_ns, self.start_ns)
+        self.lead_ns = choose(where, lead_ns, self.lead_ns)
+        is_small = agreed(where & (self.size_bytes <= self.send_buffer_bytes // 4))
+        if anywhere(is_small):
+            alone_ns = larger(room_ns, drained_ns - write_ns)
+            self.leave_at(alone_ns + larger(write_ns, self.link_ns), where=is_small)
+
+    def hold_back(self, waits_ns: int, left_ns: int, *, where: bool = True) -> None:
+        """Let all but its writer, who is done, wait so long; it would have left at `left_ns`."""
+        self.start_ns = choose(where, self.start_ns + waits_ns, self.start_ns)
+        self.lead_ns = choose(where, waits_ns, self.lead_ns)
+        self.leave_at(left_ns + waits_ns, where=where)
+
+    def release(self, now_ns: int, *, where: bool = True) -> int:
+        """Let what was held back leave by now; return when the last byte does."""
+        self.start_ns = choose(where, self.filled_from_ns, self.start_ns)
+        self.lead_ns = choose(where, 0, self.lead_ns)
+        self.delay_ns = choose(where, 0, self.delay_ns)
+        left_ns = larger(self.left_ns(self.size_bytes), now_ns)
+        self.leave_at(left_ns, where=where)
+        return left_ns
 
     @property
     def needs_reader(self) -> bool:
@@ -212,3 +246,26 @@ class Transfer:
     def receiving_from(self, at_ns: int) -> int:
         """Return the highest level of the receive buffer at or after `at_ns`."""
         return self.receiving_peak_bytes(at_ns)
+
+
+def reached(ahead: Sequence[Transfer], beyond: int, now_ns: int) -> Iterator[tuple[Transfer, int]]:
+    """Find the place `beyond` bytes behind all of `ahead`, of what the sender does not know read.
+
+    Yield each transfer with how many of its bytes are up to that place, or 0 if it is elsewhere.
+    """
+    sizes = [one.size_bytes * (one.opens_ns > now_ns) for one in ahead]
+    over = beyond + sum(sizes)
+    for one, size in zip(ahead, sizes, strict=True):
+        if not anywhere(over > 0):
+            return
+        yield one, over * ((over > 0) & (over <= size))
+        over = over - size
+
+
+def room_ns(ahead: Sequence[Transfer], beyond: int, now_ns: int) -> int:
+    """Return when all but so many bytes of `ahead` have left; a place beyond all of it is none."""
+    room = now_ns
+    for one, over in reached(ahead, beyond, now_ns):
+        if anywhere(here := agreed(over > 0)):
+            room = choose(here, larger(now_ns, one.left_ns(larger(over, 1))), room)
+    return room
