@@ -20,7 +20,6 @@ from colosim.designs.foreign import own_names
 from colosim.designs.registry import OWN
 from colosim.designs.remedies import with_remedies
 from colosim.scenario.checks import conflicts
-from colosim.scenario.guest import has_bursts
 from colosim.scenario.spread import MEASURED
 
 if TYPE_CHECKING:
@@ -72,7 +71,6 @@ def reason_against(scenario: Scenario, design: type[Design]) -> str:
         "clients": scenario.service,
         "the guest's writes to a disk": scenario.disk and scenario.disk.writes,
         "a spread": scenario.spread == MEASURED,
-        "bursts of the dirty rate": has_bursts(scenario.guest),
         "a manager that asks the monitors": scenario.manager.answered_by == "monitor",
         "a length in time": scenario.duration_ns,
         "the reference model": scenario.model == "reference",

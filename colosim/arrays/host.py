@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from colosim.arrays.column import Refused
+from colosim.arrays.column import Refused, plain, some
 from colosim.arrays.threads import Thread
 from colosim.host.host import Host
 from colosim.host.lock import IothreadLock
@@ -43,6 +41,10 @@ class Lock(IothreadLock):
         self._last, self._free_since = thread, thread.now
 
 
+def _differ(one: Any, other: Any) -> bool:
+    return bool(some(plain(one) != plain(other)))
+
+
 class ArrayHost(Host):
     """One side of the pair."""
 
@@ -58,7 +60,7 @@ class ArrayHost(Host):
 
         def remembering(*given: Any) -> Any:
             nonlocal latest, answer
-            if not latest or not all(map(np.array_equal, given, latest)):
+            if not latest or any(map(_differ, given, latest)):
                 latest, answer = given, function(*given)
             return answer
 

@@ -13,6 +13,8 @@ from colosim.arrays.threads import Environment
 from colosim.designs.disk import Disk, connect
 from colosim.designs.frame import primary_thread, secondary_thread
 from colosim.designs.sides import sides_of
+from colosim.engine.streams import Streams
+from colosim.host.guest import dirty_pages
 from colosim.host.host import hosts_of
 from colosim.network.connection import Connection, ack_phase_ns
 from colosim.trace.events import COMMITTED, OTHER, SECONDARY, CheckpointEnded
@@ -54,6 +56,8 @@ class Pair:
         phase_ns = ack_phase_ns(network, seed)
         kind: Any = Direction
         hosts = hosts_of(scenario, env, record, Lock, ArrayHost)
+        for host in hosts.values():
+            host.guest.dirty_after = dirty_pages(scenario.guest, Streams(seed))
         connection = Connection(env, record, network, phase_ns, kind, traits.channels)
         disk = None
         if scenario.disk is not None:

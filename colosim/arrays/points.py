@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from colosim.arrays.column import column
+from colosim.scenario.guest import has_bursts
 from colosim.scenario.model import Scenario
 from colosim.scenario.section import Section, all_keys, measure_in
 from colosim.scenario.units import FACTOR, SHARE
@@ -113,7 +114,8 @@ def _apart(scenario: Scenario, points: Sequence[Point], index: Ints, key: str) -
 
 def _is_column(base: Scenario, path: Path, resolved: Any) -> bool:
     """Whether what stands there is a whole number at every point, and may be a column."""
-    if not any(path[: len(allowed)] == allowed for allowed in _COLUMNS):
+    draws_bursts = has_bursts(base.guest) and path[:2] in {("seed",), ("guest", "dirty")}
+    if draws_bursts or not any(path[: len(allowed)] == allowed for allowed in _COLUMNS):
         return False
     found = [_at(base, path), *(one[path] for one in resolved if path in one)]
     return all(type(value) is int and abs(value) < 1 << 62 for value in found)

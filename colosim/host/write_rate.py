@@ -46,7 +46,7 @@ def writes_of(load: WriteLoad, streams: Streams, number: int) -> Callable[[int, 
         )
         return ((until(end_ns) - until(before_ns)) * PPM + inside * more_ppm) // (NS_PER_S * PPM)
 
-    return writes
+    return lambda before_ns, run_ns: each(writes, before_ns, run_ns)
 
 
 def _phases(phases: tuple[Phase, ...]) -> Callable[[int], int]:

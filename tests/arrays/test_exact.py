@@ -123,7 +123,8 @@ def test_a_guest_that_dirties_at_a_rate_is_exact(pattern: str) -> None:
     """What a writer dirties follows from how long the guest ran, which differs at each point."""
     rate = {"rate": "90000 pages/s", "working_set": "64 MiB", "pattern": pattern}
     hot = {"rate": "5000 pages/s", "working_set": "1 MiB", "pattern": pattern}
-    for dirty in (rate, {"hot": hot, "cold": rate}):
+    bursts = {"every": "90 ms", "for": "30 ms", "factor": 3}
+    for dirty in (rate, {"hot": hot | {"bursts": bursts}, "cold": rate}):
         scenario = as_scenario("compare").vary({"guest.dirty": dirty, "checkpoints": 4})
         points = [
             {"checkpoint_delay": delay, "guest.late_writes": late}

@@ -45,7 +45,7 @@ MEASURES: dict[str, Measure] = {
 }
 """What reads the value of each number that an axis may name.
 
-Not of phases, each of which makes a scenario of its own, nor of bursts, which arrays refuse."""
+Not of phases and bursts, each of which makes a scenario of its own."""
 
 
 def numbers_of(section: Any, above: str = "") -> dict[str, int]:
