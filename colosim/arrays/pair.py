@@ -1,4 +1,4 @@
-"""A pair at many points at once: both sides of a design, driven on columns."""
+"""A pair at many points at once, as long as nothing fails: both sides of a design on columns."""
 
 from __future__ import annotations
 
@@ -6,27 +6,80 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from colosim.arrays.column import Refused, column, everywhere
+from colosim.arrays.column import Refused, column, everywhere, plain, some
 from colosim.arrays.direction import Direction
-from colosim.arrays.host import ArrayHost, Lock
-from colosim.arrays.threads import Environment
+from colosim.arrays.threads import Environment, Thread
 from colosim.designs.disk import Disk, connect
 from colosim.designs.frame import primary_thread, secondary_thread
 from colosim.designs.sides import sides_of
 from colosim.engine.streams import Streams
 from colosim.host.guest import dirty_pages
-from colosim.host.host import hosts_of
+from colosim.host.host import Host, hosts_of
+from colosim.host.lock import IothreadLock
 from colosim.network.connection import Connection, ack_phase_ns
-from colosim.trace.events import COMMITTED, OTHER, SECONDARY, CheckpointEnded
+from colosim.trace.events import COMMITTED, OTHER, SECONDARY, CheckpointEnded, LockGot
 from colosim.trace.record import Record
 
 if TYPE_CHECKING:
     from colosim.arrays.column import Column
     from colosim.designs.design import Design
     from colosim.scenario.model import Scenario
+    from colosim.trace.purpose import Purpose
     from colosim.trace.steps import OwnNames
 
 _COMMIT = CheckpointEnded(COMMITTED)
+CONTENDED = "two threads want the iothread lock"
+
+
+class Lock(IothreadLock):
+    """The iothread lock, as long as no two threads want it at once."""
+
+    _last: Any = None
+    _free_since: Any = 0
+
+    def acquire(self, thread: Any, purpose: Purpose) -> Any:
+        """Take the lock.
+
+        :raises Refused: if a thread has it.
+        """
+        if self.owner is not None:
+            raise Refused(CONTENDED)
+        if self._last not in {None, thread}:
+            thread.env.refuse(self._free_since >= thread.now, CONTENDED)
+        self.owner, self.purpose, self.since_ns = thread, purpose, thread.now
+        self._record.add(self._codes[LockGot, thread.name, purpose], 0)
+        return ()
+
+    def release(self, thread: Any, *, sleeps: bool = False) -> None:
+        """Give it back."""
+        super().release(thread, sleeps=sleeps)
+        self._last, self._free_since = thread, thread.now
+
+
+def _differ(one: Any, other: Any) -> bool:
+    return bool(some(plain(one) != plain(other)))
+
+
+class ArrayHost(Host):
+    """One side of the pair."""
+
+    def thread(self, name: str) -> Any:
+        """Return a new thread of the process."""
+        return Thread(self, name)
+
+    @staticmethod
+    def remembered(function: Any) -> Any:
+        """Return `function` with a memory of its latest answer: columns cannot be looked up."""
+        latest: tuple[Any, ...] = ()
+        answer: Any = None
+
+        def remembering(*given: Any) -> Any:
+            nonlocal latest, answer
+            if not latest or any(map(_differ, given, latest)):
+                latest, answer = given, function(*given)
+            return answer
+
+        return remembering
 
 
 class NoFailover:

@@ -91,7 +91,7 @@ class Call(Event):
         found: Call | None = one.reader if self.sends else one.writer
         return found or (one.reverse.writer if self.sends else one.reverse.reader)
 
-    def comes_before(self, other: Call) -> Masks:
+    def comes_before(self, other: Call) -> Any:
         """Where it is before `other` in time.
 
         Whoever takes a message, or a stream that has left without a reader, changes nothing: it
@@ -100,10 +100,9 @@ class Call(Event):
         mine = None if self.sends else self.direction.inbox[0]
         its = None if other.sends else other.direction.inbox[0]
         if mine and not mine.waits:
-            waits = other.sends and self.direction.may_push(other.now, mine)
-            return self.now < 0 if waits else self.now >= 0
+            return not (other.sends and self.direction.may_push(other.now, mine))
         if its and not its.waits:
-            return ~other.comes_before(self)
+            return not other.comes_before(self)
         at = np.maximum(self.now, mine.put_ns) if mine else self.now
         return at <= (np.maximum(other.now, its.put_ns) if its else other.now)
 
