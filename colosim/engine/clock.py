@@ -20,14 +20,16 @@ def smaller(a: int, b: int) -> int:
     """Return the smaller of two numbers, point by point where one is a column of many points."""
     if type(a) is int is type(b):
         return a if a < b else b  # noqa: FURB136 - a call of `min` costs more
-    return cast("int", _numpy().minimum(a, b))
+    found: int = _numpy().minimum(a, b)
+    return found
 
 
 def larger(a: int, b: int) -> int:
     """Return the larger of two numbers, as `smaller` does the smaller."""
     if type(a) is int is type(b):
         return a if a > b else b  # noqa: FURB136 - likewise
-    return cast("int", _numpy().maximum(a, b))
+    found: int = _numpy().maximum(a, b)
+    return found
 
 
 def each(function: Callable[[int, int], int], a: int, b: int) -> int:
@@ -58,15 +60,17 @@ def agreed(condition: bool) -> bool:  # noqa: FBT001 - of all arithmetic with co
     """Return a condition as one truth, of a column if its points agree, else point by point."""
     if type(condition) is bool:
         return condition
-    true = _numpy().count_nonzero(condition)
-    return condition if 0 < true < cast("Any", condition).size else bool(true)
+    points: Any = condition
+    true = _numpy().count_nonzero(points)
+    return condition if 0 < true < points.size else bool(true)
 
 
 def choose(condition: Any, a: Number, b: Number) -> Number:
     """Return `a` if a condition holds and else `b`, point by point where they do not agree."""
     if type(condition) is bool:
         return a if condition else b
-    return cast("Number", _numpy().where(condition, a, b))
+    found: Number = _numpy().where(condition, a, b)
+    return found
 
 
 def ceil_share(whole: int, part: int, of: int) -> int:
