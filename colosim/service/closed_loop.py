@@ -10,16 +10,22 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from heapq import heappop, heappush
+from itertools import repeat
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from colosim.engine.clock import NS_PER_S
 from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, HELD
 from colosim.service.arrivals import FOLLOWS, FREES, SENDS
 from colosim.service.comparison import MISMATCH, NEVER
 from colosim.service.frame_by_frame import FrameByFrame
+from colosim.service.requests import no_requests
+from colosim.service.rounds import in_rounds
 from colosim.service.waiting import as_arrays
 
 if TYPE_CHECKING:
+    from colosim.service.draws import Times
     from colosim.service.waiting import Event
 
 
@@ -61,13 +67,40 @@ class ClosedClients(FrameByFrame):
 
     def _answer_part(self) -> None:
         """Answer at once what waits for nothing, so that a long epoch needs little memory."""
-        rows = self._rows
-        gone = bisect_left(rows.leaves, self._stop_at) - 1  # the next goes on from the last
-        if self.mode == DIRECT and gone >= max(self.part // 2, len(self._state.queue)):
+        rows, state = self._rows, self._state
+        gone = bisect_left(rows.leaves, self._stop_at)
+        if self.mode == DIRECT and gone >= max(self.part // 2, len(state.queue)):
             self._leave_in_order(gone)
             self._answer_all()
-            rows.forget(gone)
-            self._state.queue = []
+            rows.forget(gone, self.pace_ns or 0)
+            state.queue = []
+            if not rows.events and self.pace_ns is None and self._think_ns is not None:
+                self._go_in_rounds(2 * self.latency_ns + self._think_ns)
+
+    def _go_in_rounds(self, rests_ns: int) -> None:
+        """Answer many at once as long as many are known at once."""
+        rows, state, gone = self._rows, self._state, 0
+        clients = sorted(state.clients)
+        if self._opens or any(event[1] != SENDS for event in clients):
+            return
+        comes, whose = np.array([(event[0], event[2]) for event in clients], np.int64).T
+
+        def take(count: int) -> Times:
+            first, work, *_ = self._draw.block(state.made)
+            return np.array(work[state.made - first :][:count], np.int64)
+
+        for some in in_rounds(comes, take, rows.free_ns, rests_ns, self._stop_at):
+            over, (over.arrived, done, comes) = no_requests(), some
+            over.number = np.arange(state.made, state.made + len(done), dtype=np.int64)
+            over.connection = np.resize(np.roll(whose, -gone), len(done))
+            over.met = np.zeros(len(done), np.int64)
+            self.answer(over, slice(None), done)
+            state.made += len(done)
+            gone, rows.free_ns = gone + len(done), done.item(-1)
+        state.clients[:] = zip(
+            comes.tolist(), repeat(SENDS), np.roll(whose, -gone).tolist(), strict=False
+        )
+        self._free_ns = rows.free_ns
 
     def _waits(self) -> Iterator[Comes]:
         """Yield what the primary's guest had, and what came in the pause, as an epoch begins."""

@@ -131,7 +131,7 @@ class FrameByFrame(WaitingClients):
         held = zip(rest, rows.leaves[gone:settled], strict=False)
         through = self.mode != HELD
         self._held += [(request, (leaves + hop_ns) * through) for request, leaves in held]
-        self._free_ns = self.run_ns
+        self._free_ns = max(self.run_ns, rows.free_ns)
         self.start_copies()
         if settled:
             rests_ns = self.pace_ns or 0

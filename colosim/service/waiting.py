@@ -106,8 +106,12 @@ class Rows:
     last_theirs: dict[int, int] = field(default_factory=dict)
     """Of each connection when the secondary's last answer comes."""
 
-    def forget(self, count: int) -> None:
-        """Forget the first of them."""
+    free_ns: int = -1
+    """When the primary's guest is free that has done what is forgotten."""
+
+    def forget(self, count: int, rests_ns: int) -> None:
+        """Forget the first of them; the guest rests so long after the last."""
+        self.free_ns = self.mine[count - 1] + rests_ns
         for part in (self.events, self.mine, self.leaves, self.goes_on):
             del part[:count]
 

@@ -82,16 +82,17 @@ def test_looking_ahead_leaves_all_as_it_was(
     assert looked == plain
 
 
-def test_a_long_epoch_is_answered_in_parts() -> None:
+@pytest.mark.parametrize("time", [FixedTime(fixed_ns=MS), ExponentialTime(exponential_ns=MS // 8)])
+def test_a_long_epoch_is_answered_in_parts(time: FixedTime | ExponentialTime) -> None:
     """Where nothing is compared, what is answered is not kept; the answers are the same.
 
-    Also where the guest, which is never idle, stops in the ns in which a request is done.
+    Whether the guest is never idle, and stops in the ns in which a request is done, or is so often.
     """
     found: list[Answers] = []
     kept: list[int] = []
     for part in (5, 10**6):
         answers: Answers = []
-        workload = clients("direct", answers, time=FixedTime(fixed_ns=MS), latency_ns=0)
+        workload = clients("direct", answers, time=time, latency_ns=0)
         workload.part = part
         workload.begin(0, 0, loaded=False)
         for stop_ns in (500 * MS, 1000 * MS, 1500 * MS):
@@ -103,3 +104,21 @@ def test_a_long_epoch_is_answered_in_parts() -> None:
     assert found[0] == found[1]
     assert max(kept[:3]) <= 5 + 16  # a part, and what the clients wait for
     assert min(kept[3:]) > 400
+
+
+@pytest.mark.parametrize("mode", ["direct", "held", "compared"])
+@pytest.mark.parametrize("at_ns", [23 * MS, 45 * MS, 47 * MS])
+def test_each_request_ends_once_whatever_two_failovers_lose(mode: str, at_ns: int) -> None:
+    """Of requests whose SYN was answered before the first failover, too."""
+    over: list[int] = []
+    workload = clients(mode, [], latency_ns=20 * MS, handshake=FixedTime(fixed_ns=MS))
+    workload.on_over = lambda some, _: over.extend(some.number.tolist())
+    workload.begin(0, 0, loaded=False)
+    for _ in range(2):
+        workload.forces(at_ns)
+        workload.stop(at_ns, at_ns)
+        at_ns += 4 * MS
+        workload.serve_alone(at_ns, anew=True, compared=False)
+        at_ns += 7 * MS
+    workload.close(at_ns + 900 * MS)
+    assert sorted(over) == list(range(workload.requests))
