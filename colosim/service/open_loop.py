@@ -102,7 +102,8 @@ class OpenLoop(Workload):
     def _serve(self, until_ns: int) -> None:
         """Find out when what comes up to `until_ns` is served, if nothing stops the guests."""
         planned = self._planned
-        planned.know(until_ns)
+        if planned.last_ns <= until_ns:
+            planned.know(until_ns)
         if self._delayed >= 0:
             return
         first = planned.first
@@ -178,6 +179,10 @@ class OpenLoop(Workload):
             return None
         # The guests stop a little after that, and what is known up to there is used again.
         known_ns, last_ns = self.run_ns, until_ns + (until_ns - self.run_ns) // 8
+        self._serve(known_ns)
+        if last_ns < self._planned.last_ns and not self._may_be_odd(last_ns):
+            self._odd_ns, self._known_ns = NEVER, last_ns
+            return None
         output, newest_first, step = self.settings.output, self.newest_first, self._first_step()
         while known_ns < last_ns:
             known_ns = min(last_ns, known_ns + step)
@@ -205,7 +210,6 @@ class OpenLoop(Workload):
 
     def _first_step(self) -> int:
         """Return how far to look first: over twice the last epoch, or well past what is delayed."""
-        self._serve(self.run_ns)
         arrived = self._planned.all.arrived
         last = min(self._delayed + AHEAD, len(arrived) - 1)
         return max(2 * self._epoch_ns, arrived.item(last) - self.run_ns)
@@ -296,7 +300,8 @@ class OpenLoop(Workload):
         self._taken = came - planned.first
         if self._taken:
             self._leave_undone(slice(planned.first, came), mine.item(first + done) - self.hop_ns)
-        if self.mode == COMPARED and not self.newest_first:
+        self.flushed = {}
+        if self.mode == COMPARED and not self.newest_first and len(self._held):
             rows = first + np.flatnonzero(leaves == NEVER)[::-1]
             differs = planned.all.differs[rows] | (mine[rows] >= self.drifted_ns + self.hop_ns)
             flushed = zip(planned.all.number[rows].tolist(), differs.tolist(), strict=True)

@@ -78,7 +78,8 @@ class Planned:
     def __init__(self, draw: Callable[[], Requests], foresee: Callable[[Requests], None]) -> None:
         """`foresee`: is told of the requests whenever they are others."""
         self._draw, self._foresee = draw, foresee
-        self._last_ns = -1
+        self.last_ns = -1
+        """When the last one comes."""
         self._set(no_requests())
 
     def _set(self, requests: Requests) -> None:
@@ -96,7 +97,7 @@ class Planned:
 
         At least up to `most` of them that are not done.
         """
-        if self._last_ns <= until_ns:
+        if self.last_ns <= until_ns:
             self.know(until_ns, most)
         return int(self.all.arrived.searchsorted(until_ns, "right"))
 
@@ -104,10 +105,10 @@ class Planned:
         """Draw those that come up to then, or at least up to `most` that are not done."""
         drawn: list[Requests] = []
         count = len(self.all) - self.first
-        while self._last_ns <= until_ns and count < most:
+        while self.last_ns <= until_ns and count < most:
             drawn.append(self._draw())
             count += len(drawn[-1])
-            self._last_ns = int(drawn[-1].arrived[-1])
+            self.last_ns = int(drawn[-1].arrived[-1])
         if drawn:
             self._set(self.all.where(slice(self.first, None)).and_then(*drawn))
 
