@@ -217,8 +217,8 @@ class Frames:
         """Return the numbers of the requests whose answers differ and leave from then on, if so."""
         begin = int(self.leaves.searchsorted(since_ns))
         number = self._requests.number[self._which]
-        differs = np.flatnonzero(self._requests.differs[self._which][begin:]) + begin
-        return {*number[differs].tolist(), *number[max(begin, self._drifted) :].tolist()}
+        differ = number[begin:][self._requests.differs[self._which][begin:]]
+        return {*differ.tolist(), *number[max(begin, self._drifted) :].tolist()}
 
 
 def may_be_odd(

@@ -393,7 +393,7 @@ class OpenLoop(Workload):
         if self.mode == BUFFERED or not len(self._held_ns):
             return
         held, left = self._held, np.maximum(self._held_ns, at_ns)
-        if self.tap_ns:
+        if self.tap_ns and len(left) > 1:
             together = np.flatnonzero(left == at_ns)
             order = np.lexsort(
                 self.leaving_order(

@@ -73,7 +73,7 @@ def measured_ns(service: Service, mode: str, count: int, benchmark: BenchmarkFix
     return min(taken)
 
 
-@pytest.mark.parametrize("divergence", [0, 1000, 10_000])
+@pytest.mark.parametrize("divergence", [0, 1000])
 @pytest.mark.parametrize("per_epoch", [100, 1000, 10_000])
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 @pytest.mark.parametrize("mode", ["direct", "held", "compared"])
