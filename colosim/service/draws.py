@@ -38,9 +38,6 @@ STALLED_PPM: Final = 100_000
 STALL_NS: Final = 40_000_000
 """Share of the answers of several segments whose end waits for a delayed ACK on one of the proxy's
 sockets, as Nagle's algorithm has it without `nodelay`, and for how long (measured: 8 to 12%)."""
-ALIKE_PPM: Final = 500_000
-"""How often both guests take the same time for a request though each has its own (measured: their
-ranks correlate by 0.39 to 0.73 in 8 runs, on one machine)."""
 PER_RATE: Final = 10**15
 """A rate is in requests a million seconds: so many ns."""
 NEAR: Final = (22, 33, 53, 68, 123, 168, 218, 312, 402, 694)
@@ -184,6 +181,9 @@ class Works:
     The secondary lags behind as it does later than with the first request after a load.
     """
 
+    alike_ppm = 0
+    """How often both guests take the same time though each draws its own."""
+
     def __init__(
         self, service: Service, seed: int, transfer_ns: int, *, stall: bool, of: str = "service"
     ) -> None:
@@ -206,7 +206,7 @@ class Works:
         work = self._times.take(count)
         own = work
         if self._own is not None:
-            own = np.where(self._alike.below(ALIKE_PPM, count), work, self._own.take(count))
+            own = np.where(self._alike.below(self.alike_ppm, count), work, self._own.take(count))
         if self._transfer_ns:
             transfer = np.full(count, self._transfer_ns, np.int64)
             if self._stalls is not None:
