@@ -64,7 +64,7 @@ _Design = Annotated[
 ]
 _OF_COMPARISON: Final = {
     "service": ("divergence", "secondary_lag", "own_times", "request_bytes"),
-    "output": ("timeout_ns", "scan_ns", "queue", "nodelay", "loopback_ns"),
+    "output": ("timeout_ns", "scan_ns", "queue", "nodelay", "loopback_ns", "copy_ns"),
 }
 _TABLE: Final = "qemu25/old-ram512-n16384-bw0"
 _Table = Annotated[

@@ -95,7 +95,7 @@ class Workload:
         self.on_answers = on_answers
         self.latency_ns = service.latency_ns
         self.hop_ns = output.loopback_ns if self.mode == COMPARED else 0
-        self.mirror_ns = settings.crossing_ns(service.request_bytes)
+        self.mirror_ns = settings.crossing_ns(service.request_bytes) + output.copy_ns
         self.echo_ns = settings.crossing_ns(service.response_bytes)
         self.pace_ns = service.pace_ns
         self.newest_first = service.protocol != "tcp"
@@ -124,7 +124,7 @@ class Workload:
         """Lag of the secondary's first request of this epoch, if it comes with the load."""
         self.more_ns = [0] * 5
         """What the second takes longer if it comes near the first one's answer, or soon; likewise
-        the third; and the first that waited for the resume."""
+        the third; and of those that waited the first behind it, or that waited for the resume."""
         self.near_ns, self.soon_ns = NEAR_NS, SOON_NS
         self.running = self.committed = False
         self.run_ns = self.secondary_run_ns = 0
@@ -315,18 +315,19 @@ class Workload:
     def execute_copy(self, came_ns: int, work_ns: int) -> int:
         """Return when the secondary has done its next request.
 
-        The first is slower than others, and so are the next two, unless the guest was at work as
-        they came, and the first of those that waited for the resume.
+        The first is slower than others, and so are the next two, unless the third came while the
+        guest was at work, and the first of those that waited for the resume.
         """
         pace, free_ns = self.pace_ns, self.copies_free_ns
         begun = max(came_ns, free_ns if pace is None else self.secondary_run_ns)
         lag_ns = 0 if self.copies else self.lag_at(begun)
         done = max(begun + work_ns + lag_ns, free_ns)
+        waited = came_ns <= free_ns - (pace or 0)
         if not self.copies:
             self._first_done_ns = done
-        elif self.copies == self.burst_at:
+        elif self.copies == self.burst_at or (self.copies == 1 and waited):
             done += self.more_ns[-1]
-        elif self.copies < SLOW and came_ns > free_ns - (pace or 0):
+        elif self.copies < SLOW and not waited:
             behind_ns = came_ns - self._first_done_ns
             if behind_ns < self.soon_ns:
                 done += self.more_ns[2 * self.copies - (2 if behind_ns < self.near_ns else 1)]

@@ -316,9 +316,10 @@ class Reference:
         """Return what a request takes the secondary longer that comes soon after a load."""
         case = self.case
         second_near, second_soon, third_near, third_soon, burst = case.more_ns
-        if job.number == self.burst:
+        waited = job.since <= self.last_done_ns
+        if job.number == self.burst or (self.served == 1 and waited):
             return burst
-        if self.served not in {1, 2} or job.since <= self.last_done_ns:
+        if self.served not in {1, 2} or waited:
             return 0
         if job.since - self.first_done_ns < case.near_ns:
             return second_near if self.served == 1 else third_near

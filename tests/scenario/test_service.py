@@ -41,10 +41,11 @@ def test_reads_back_what_it_writes() -> None:
 
 
 def test_a_lag_after_loads_is_read_from_a_column(tmp_path: Path) -> None:
-    """Measured first replies stand where their quantiles may."""
+    """Measured first and later replies stand where their quantiles may."""
     (tmp_path / "lags.csv").write_text("first\n45 ms\n60 ms\n", encoding="utf-8")
     file = tmp_path / "one.yaml"
-    lag = "{first: {csv: lags.csv, column: first}}"
+    column = "{csv: lags.csv, column: first}"
+    lag = f"{{first: {column}, later: {column}}}"
     text = f"{{name: one, service: {{arrivals: {{poisson: 2 /s}}, secondary_lag: {lag}}}}}\n"
     file.write_text(text, encoding="utf-8")
     service = load(file).service
@@ -52,6 +53,7 @@ def test_a_lag_after_loads_is_read_from_a_column(tmp_path: Path) -> None:
     assert service.secondary_lag.first == MeasuredTime.model_construct(
         csv="lags.csv", column="first", measured_ns=(45_000_000, 60_000_000)
     )
+    assert service.secondary_lag.later == service.secondary_lag.first
 
 
 @pytest.mark.parametrize(

@@ -110,3 +110,16 @@ def test_behind_a_filter_buffer_each_window_of_an_answer_waits_for_a_tick() -> N
     ticks = [round(one / (100 * MS)) for one in found.requests["latency_ns"].dropna()]
     assert ticks[1:10] == [2] * 7 + [1, 1]
     assert ticks[0] == 3
+
+
+def test_a_request_whose_copy_comes_to_the_stopped_secondary_is_executed_twice() -> None:
+    """The longer a copy's way the more often; its second answer meets the next and forces one."""
+    values = {"arrivals": {"clients": 1, "think": "7 ms"}, "protocol": "udp", "latency": "50 us"}
+    lag = {"secondary_lag": {"later": "20 ms"}}
+    of = {f"service.{key}": value for key, value in (values | lag).items()}
+    forced = []
+    for copy in ("0 s", "4 ms"):
+        text = BASE + f"output: {{mode: compared, copy: {copy}}}\n" + ON_FAST_HOSTS
+        one = loads(text).vary({"designs": ["qemu-5.1"], **of})
+        forced.append(simulate(one, "qemu-5.1").summary["service"]["forced"]["replay"])
+    assert forced[0] < forced[1]
