@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -44,8 +45,6 @@ _NAMES: Final = {
     DEAF: DEAF,
 }
 """How a summary calls a quantity."""
-
-
 NONE: Final = -1
 """Stands for no value, at points that have none of a quantity."""
 
@@ -109,20 +108,16 @@ class Summary:
 
     def _in_order(self, record: Sequence[Any]) -> list[Any]:
         """Return the record up to the end; what the secondary does where a checkpoint has it."""
-        events = {code: event_of(code) for code in record[1::3]}
-        ends = {code for code, event in events.items() if isinstance(event, CheckpointEnded)}
+        events = {code: event_of(code) for code in dict.fromkeys(record[1::3])}
+        ends = [code for code, event in events.items() if isinstance(event, CheckpointEnded)]
         waits = {
-            code
+            code: isinstance(event, LockGot | LockReleased)
             for code, event in events.items()
             if getattr(event, "side", "") == SECONDARY and self._tally.on(event)
         }
         rows = list(zip(record[::3], record[1::3], record[2::3], strict=True))
         later = deque(row for row in rows if row[1] in waits)
-        holds = {
-            code: isinstance(events[code], LockReleased)
-            for code in waits
-            if isinstance(events[code], LockGot | LockReleased)
-        }
+        holds = [code for code, is_hold in waits.items() if is_hold]
         ordered: list[Any] = []
         ended = 0
         for row in rows:
@@ -130,7 +125,7 @@ class Summary:
             ended += code in ends
             is_last = ended == self._pair.checkpoints
             if code in ends or code == _BEGINS:
-                self._catch_up(ordered, later, at, {} if is_last else holds)
+                self._catch_up(ordered, later, at, [] if is_last else holds)
             if code not in waits:
                 ordered += row
             if is_last:
@@ -138,7 +133,7 @@ class Summary:
         return ordered
 
     def _catch_up(
-        self, ordered: list[Any], later: deque[Any], at: Any, holds: dict[int, bool]
+        self, ordered: list[Any], later: deque[Any], at: Any, holds: Sequence[int]
     ) -> None:
         """Put what the secondary has done by then behind what there is.
 
@@ -153,14 +148,12 @@ class Summary:
                 rest.append((its, code, value))
                 break
             self._pair.env.refuse(plain(its) == at, TIE)
-            if before is True:
-                ordered += its, code, value
-            elif code not in holds:
-                raise Diverged(before)
-            else:
-                if holds[code]:
-                    ordered += its, code, np.where(before, value, NONE)
+            if before is not True:
+                if code not in holds:
+                    raise Diverged(before)
                 rest.append((its, code, np.where(before, NONE, value)))
+                value = np.where(before, value, NONE)
+            ordered += its, code, value
         later.extendleft(reversed(rest))
 
     def _on(self, event: Event) -> list[Handler]:
@@ -171,14 +164,11 @@ class Summary:
             case GuestRunning("primary"):
                 return [lambda at, _: self._runs.append(plain(at))]
             case MemoryLevel(side, account):
-                return [self._grow(f"memory_peak_bytes.{side}.{account}")]
+                return [partial(self._grow, f"memory_peak_bytes.{side}.{account}")]
         return []
 
-    def _grow(self, account: str) -> Handler:
-        def grow(_at: Any, level: Any) -> None:
-            self._peaks[account] = np.maximum(self._peaks.get(account, 0), level)
-
-        return grow
+    def _grow(self, account: str, _at: Any, level: Any) -> None:
+        self._peaks[account] = np.maximum(self._peaks.get(account, 0), level)
 
     def keys(self) -> Iterator[tuple[str, Any]]:
         """Yield what a summary says of a run without faults, in whole numbers."""

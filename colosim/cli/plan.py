@@ -60,22 +60,23 @@ def command(file: Path, asked: list[tuple[str, str]], jobs: int, **options: Any)
     from colosim.executors.engines import opened
     from colosim.runs.run import as_scenario
     from colosim.runs.wording import in_words
+    from colosim.scenario.bounds import Bound, read_bound
     from colosim.sweeps.grid import load_grid
-    from colosim.sweeps.plan import Need, nearest_miss, plan
+    from colosim.sweeps.plan import nearest_miss, plan
 
     small, large = options["minimise"], options["maximise"]
     if small and large:
         raise click.UsageError("give --minimise or --maximise, not both")
-    into = needs = list[Need]()
-    faults: dict[str, tuple[Scenario, list[Need]]] = {}
+    into = needs = list[Bound]()
+    faults: dict[str, tuple[Scenario, list[Bound]]] = {}
     for option, text in asked:
         if option == "under":
             faults[text] = as_scenario(text), (into := [])
         else:
-            into.append(Need.read(text))
+            into.append(read_bound(text))
     if not needs:
         raise click.UsageError("give what is asked for, such as --meet 'pause_ns.p99 < 50 ms'")
-    best = Need.read(f"{small} <= 0" if small else f"{large or 'guest_running_share'} >= 0")
+    best = read_bound(f"{small} <= 0" if small else f"{large or 'guest_running_share'} >= 0")
     grid = load_grid(file)
     with opened("local", jobs) as engine:
         table, refused = plan(grid, engine, needs, best, faults, spread=options["spread"])
@@ -103,7 +104,7 @@ def command(file: Path, asked: list[tuple[str, str]], jobs: int, **options: Any)
         click.echo("colosim: no point of the front meets what is asked for under faults", err=True)
     elif chosen.empty and len(table):
         _, need, run = nearest_miss(table, needs)
-        said = f"{need.key} is {in_words(need.key, table[need.key][run])}, not {need.bound}"
+        said = f"{need.key} is {in_words(need.key, table[need.key][run])}, not {need}"
         click.echo(f"colosim: nothing meets all; nearest is {grid.point(run)}: {said}", err=True)
     return STATUS_FAILED if chosen.empty else 0
 

@@ -55,6 +55,7 @@ class Row:
         return Bound(
             f"{in_words(self.key, value)} as published within a factor of {self.within} ({words})",
             ((">=", value * PPM // factor_ppm), ("<=", value * factor_ppm // PPM)),
+            self.key,
         )
 
     def held(self, more: Sequence[str] = ()) -> Scenario:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from colosim.scenario.document import Node
     from colosim.scenario.fields import Report
 
+    _Tests = tuple[tuple[str, int | str | None], ...]
+
 _KINDS: Final = {NS: TIME, BYTES: SIZE, NUMBER: COUNT, PPM: SHARE}
 _OLD: Final = {
     "time_to_service_ns": "time_to_guest_ns (until a guest runs again) or, of a client that is "
@@ -81,11 +83,12 @@ class BoundError(ColosimError):
 class Bound:
     """A bound on one value of the summary: `tests` has operators, each with what it compares to.
 
-    Numbers are in the key's base unit; None is no value at all.
+    Numbers are in the base unit of `key`; None is no value at all.
     """
 
     text: str
-    tests: tuple[tuple[str, int | str | None], ...]
+    tests: _Tests
+    key: str
 
     def holds(self, value: float | str | None) -> bool:
         """Tell whether ``value`` (None: not there) keeps within the bound."""
@@ -102,6 +105,13 @@ class Bound:
             return math.inf
         return abs(value - limit) / max(1, abs(limit))
 
+    def cost(self, value: float | str | None) -> float:
+        """Return a number that is less the better a value is; of words, what keeps the bound."""
+        sign = self.tests[0][0]
+        if isinstance(value, (int, float)) and sign[0] in "<>":
+            return value if sign.startswith("<") else -value
+        return self.missed_by(value)
+
     def __str__(self) -> str:
         """Return the bound as the scenario states it."""
         return self.text
@@ -116,23 +126,36 @@ def parse_bound(key: str, text: str) -> Bound:
     stated = " ".join(text.split())
     if not stated or len(stated) > _TEXT_CHARACTERS_MAX:
         raise BoundError(f"{show(text)} is no bound; expected {_SUCH_AS}")
+    return Bound(stated, _tests(field, key, stated), key)
+
+
+def read_bound(text: str) -> Bound:
+    """Read a key and its bound, such as ``pause_ns.p99 < 50 ms``.
+
+    :raises BoundError: if it is none.
+    """
+    key, _, bound = text.strip().partition(" ")
+    return parse_bound(key, bound)
+
+
+def _tests(field: Field, key: str, stated: str) -> _Tests:
     if field.unit in {WORD, YES_NO}:
         return _word(field, stated)
     if stated == "absent":
         if not field.absent:
             may_be = [f.name for f in SUMMARY_KEYS.values() if f.absent and f.unit in _KINDS]
             raise BoundError(f"'absent' is only for {', '.join(may_be)}; {key} is always there")
-        return Bound(stated, (("==", None),))
+        return (("==", None),)
     kind = COUNT if key.endswith(".count") else _KINDS[field.unit]
     if match := _COMPARED.fullmatch(stated):
-        return Bound(stated, ((match["operator"], _value(match["value"], kind)),))
+        return ((match["operator"], _value(match["value"], kind)),)
     match = _RANGE.fullmatch(stated)
     if not match:
-        return Bound(stated, (("==", _value(stated, kind)),))
+        return (("==", _value(stated, kind)),)
     low, high = (_value(end, kind) for end in match.groups())
     if low > high:
         raise BoundError(f"{show(stated)} is an empty range; the lower end comes first")
-    return Bound(stated, ((">=", low), ("<=", high)))
+    return (">=", low), ("<=", high)
 
 
 def _field(key: str) -> Field:
@@ -171,7 +194,7 @@ def _value(text: str, kind: Kind) -> int:
     return value
 
 
-def _word(field: Field, stated: str) -> Bound:
+def _word(field: Field, stated: str) -> _Tests:
     match = _COMPARED.fullmatch(stated)
     if match and match["operator"] not in {"=", "=="}:
         raise BoundError(f"{show(stated)}: {field.name} is a word and has no order; state it bare")
@@ -180,7 +203,7 @@ def _word(field: Field, stated: str) -> Bound:
     if words and word not in words:
         hint = meant(word.replace("-", "_").replace(" ", "_"), words)
         raise BoundError(f"{show(word)} is no {field.name}; expected {', '.join(words)}{hint}")
-    return Bound(stated, (("==", word == "true" if field.unit == YES_NO else word),))
+    return (("==", word == "true" if field.unit == YES_NO else word),)
 
 
 class Expectations(MarkedReader):

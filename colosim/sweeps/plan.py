@@ -10,11 +10,11 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
-from colosim.scenario.bounds import Bound, parse_bound
+from colosim.scenario.bounds import Bound, read_bound
 from colosim.sweeps.on_arrays import answered, rows_on_arrays
 from colosim.sweeps.points import Failed, simulate_all
 
@@ -32,38 +32,17 @@ _OF_FAULTS = ("faults", "commands", "liveness", "manager", "checkpoints", "warmu
 """What a point takes over from the scenario whose faults it is tried under."""
 
 
-class Need(NamedTuple):
-    """A bound on a key of the summary; also which way is better, where nothing is asked for."""
-
-    key: str
-    bound: Bound
-
-    @classmethod
-    def read(cls, text: str) -> Need:
-        """Read one such as ``pause_ns.p99 < 50 ms``.
-
-        :raises BoundError: if it is none.
-        """
-        key, _, bound = text.strip().partition(" ")
-        return cls(key, parse_bound(key, bound))
-
-    def cost(self, value: Value) -> float:
-        """Return a number that is less the better a value is; of words, what meets the bound."""
-        sign = {"<": 1, ">": -1}.get(self.bound.tests[0][0][0], 0)
-        return sign * value if sign and isinstance(value, int) else self.bound.missed_by(value)
-
-
-Found: TypeAlias = "dict[int, dict[Need, Value]]"
+Found: TypeAlias = "dict[int, dict[Bound, Value]]"
 """Of each point, by its first run, the worst over its seeds of each need."""
-_VERDICT = Need.read("verdict completed")
+_VERDICT = read_bound("verdict completed")
 
 
 def plan(
     grid: Grid,
     engine: Engine,
-    needs: Sequence[Need],
-    best: Need,
-    under: Mapping[str, tuple[Scenario, Sequence[Need]]],
+    needs: Sequence[Bound],
+    best: Bound,
+    under: Mapping[str, tuple[Scenario, Sequence[Bound]]],
     *,
     spread: bool = False,
 ) -> tuple[pd.DataFrame, Counter[str]]:
@@ -106,7 +85,7 @@ def plan(
 
 
 def _worst(
-    grid: Grid, engine: Engine, points: Iterable[int], wants: Sequence[Need]
+    grid: Grid, engine: Engine, points: Iterable[int], wants: Sequence[Bound]
 ) -> tuple[Found, Counter[str]]:
     """Return the worst of each point, all of whose runs came to an end, and what was refused."""
     runs = {first: range(first, first + len(grid.seeds)) for first in points}
@@ -129,16 +108,11 @@ def _worst(
     }, refused
 
 
-def _meeting(found: Found, needs: Sequence[Need]) -> list[int]:
-    """Return the points that meet what is known of them."""
-    return [
-        point
-        for point, row in found.items()
-        if all(need.bound.holds(row[need]) for need in needs if need in row)
-    ]
+def _meeting(found: Found, needs: Sequence[Bound]) -> list[int]:
+    return [at for at, row in found.items() if all(n.holds(row[n]) for n in needs if n in row)]
 
 
-def _front(found: Found, points: Iterable[int], wants: Sequence[Need]) -> list[int]:
+def _front(found: Found, points: Iterable[int], wants: Sequence[Bound]) -> list[int]:
     """Return the points to which no other is better in one key and as good in all."""
     costs = {point: [want.cost(found[point][want]) for want in wants] for point in points}
     front: list[int] = []
@@ -149,11 +123,11 @@ def _front(found: Found, points: Iterable[int], wants: Sequence[Need]) -> list[i
     return sorted(front)
 
 
-def nearest_miss(table: pd.DataFrame, needs: Sequence[Need]) -> tuple[float, Need, int]:
+def nearest_miss(table: pd.DataFrame, needs: Sequence[Bound]) -> tuple[float, Bound, int]:
     """Return the worst miss of the point of a table whose worst is least: by how much, of what."""
-    worst: list[tuple[float, Need, int]] = []
+    worst: list[tuple[float, Bound, int]] = []
     for run, row in zip(table.index.tolist(), table.astype(object).to_dict("records"), strict=True):
         known = [need for need in needs if pd.notna(row[need.key])]
-        misses = ((need.bound.missed_by(row[need.key]), need, run) for need in known)
+        misses = ((need.missed_by(row[need.key]), need, run) for need in known)
         worst.append(max(misses, key=operator.itemgetter(0)))
     return min(worst, key=operator.itemgetter(0))
