@@ -21,7 +21,8 @@ AXES = {
     "design": ["split", "qemu-11+multifd=2"],
     "guest.dirty.pages": [40, 16386],
     "hosts.preset": ["lab-qemu72", "kvm-xeon"],
-    "network.bandwidth": ["1 Gbit/s", "10 Gbit/s"],
+    "manager.answered_by": ["agent", "monitor"],
+    "network.bandwidth": "1 Gbit/s",
     "network.latency": ["0 s", "2 ms"],
     "checkpoints": 3,
 }
