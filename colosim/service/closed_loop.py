@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from heapq import heappop, heappush
 from itertools import repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,7 +51,7 @@ class ClosedClients(FrameByFrame):
 
     def _go_in_order(self, limit_ns: int) -> None:
         """Go from arrival to arrival before `limit_ns`, and before any frame is out of order."""
-        if self._latest_ns >= limit_ns:
+        if self._latest_ns >= limit_ns and not self._goes_back(limit_ns):
             self._anew()
         if self._before is None:
             self._before = self._state.copied()
@@ -64,6 +65,27 @@ class ClosedClients(FrameByFrame):
             made = self._state.made
             self._answer_part()
             self._go_on_in_order()
+
+    def _goes_back(self, limit_ns: int) -> bool:
+        """Take back what came at `limit_ns` or later, if that is all that there is to take back."""
+        rows, state, before = self._rows, self._state, self._before
+        keep = bisect_left(rows.events, limit_ns, len(state.queue), key=itemgetter(0))
+        plain = self._think_ns is not None and keep > max(len(state.queue), self.slow)
+        known = min(self._asks_ns, self._rest_ns) == NEVER and self.mute_ns is None
+        if not (plain and known and before is not None and before.odd == state.odd):
+            return False
+        for event in rows.events[keep:]:
+            sends = event[0] == event[5]  # it comes for the first time
+            state.made -= sends
+            heappush(state.clients, (event[0], SENDS, event[3]) if sends else event)
+        self._take_back(rows.goes_on[keep:])
+        for part in (rows.events, rows.mine, rows.theirs, rows.leaves, rows.goes_on):
+            del part[keep:]
+        self._latest_ns, rests_ns = rows.events[-1][0], self.pace_ns or 0
+        self._free_ns = rows.mine[-1] - self.hop_ns + rests_ns
+        if rows.theirs:
+            self.copies_free_ns = rows.theirs[-1] - self.echo_ns + rests_ns
+        return True
 
     def _answer_part(self) -> None:
         """Answer at once what waits for nothing, so that a long epoch needs little memory."""

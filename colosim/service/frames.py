@@ -85,6 +85,8 @@ class Frames:
             rest = self._meets_surplus(newest_first=newest_first)
             if self.surplus[0][0] < old_ns:
                 rest = min(rest, self.surplus[0][0] + limits.timeout_ns)
+            if len(self.surplus) > limits.queue:
+                rest = min(rest, self.surplus[limits.queue][0])
         if count and min(mine.item(0), theirs.item(0)) < old_ns:
             came = np.minimum(mine, theirs)
             old = (leaves - came > limits.timeout_ns) & (came < old_ns)

@@ -166,7 +166,7 @@ def by_epochs(workload: OfCase, case: Case) -> Outcome:
     base = flushed = now = 0
     while True:
         due = max(base + ((flushed - base) // case.delay_ns + 1) * case.delay_ns, now)
-        found = workload.forces(min(due, case.end_ns - 1))
+        found = workload.forces(min(due + case.delay_ns // 4, case.end_ns - 1))
         if found is not None and found[0] <= due:
             out.forced.append(found)
             base = due = found[0]
