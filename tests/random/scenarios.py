@@ -129,7 +129,7 @@ def moments(draw: DrawFn) -> Any:
     if draw(st.booleans()):
         return draw(times(0, 4_000_000))
     if draw(st.integers(0, 5)) == 0:
-        rate = f"{draw(st.integers(1, 600))} /min"
+        rate = f"{draw(st.integers(1, 60))} /min"
         return {"rate": rate, "stream": draw(st.sampled_from(["one", "another"]))}
     side = draw(st.sampled_from(SIDES))
     step = draw(st.sampled_from(MESSAGES + WORK[side]))
@@ -228,6 +228,6 @@ def scenarios(draw: DrawFn) -> dict[str, Any]:
     if draw(st.integers(0, 4)) == 0:
         del scenario["checkpoints"]
         scenario["duration"] = "20 s"
-        scenario["checkpoint_delay"] = draw(times(100_000, 300_000))
+        scenario["checkpoint_delay"] = draw(times(500_000, 1_500_000))
         scenario["liveness"] = {"until": "6 s", "within": draw(times(1000, 13_000_000))}
     return scenario
