@@ -154,19 +154,21 @@ class SmallSegments:
         """
         arrived, acked = self._arrival_ns, self._acked_ns
         rides = arrived <= leaves_ns
+        if acked is None and self._delayed is True and not may_hold:
+            in_time = (arrives_ns < arrived + self._ack_delay_ns) & (
+                self.held_until_ns <= leaves_ns
+            )
+            if everywhere(rides & in_time):  # sooner than the timer, and nothing waits for it
+                self._answers(leaves_ns)
+                self._acked_ns, self._pending = arrives_ns, False
+                return None
         if self._pending is not False:
             self._expire(leaves_ns)
             self._pending = _unless(rides, self._pending)
-        if self._interactive is not True:
-            self._answers(leaves_ns)
+        self._answers(leaves_ns)
         if acked is None:
             if not anywhere(rides & (arrives_ns < arrived + self._ack_within_ns)):
                 return None
-            if self._delayed is True and not may_hold:
-                sooner = arrives_ns < arrived + self._ack_delay_ns
-                if everywhere(rides & sooner & (self.held_until_ns <= leaves_ns)):
-                    self._acked_ns = arrives_ns  # sooner than the delayed ACK would have come
-                    return None
             acked = self.acked_ns
         rides &= acked > arrives_ns
         if not anywhere(rides):
@@ -176,6 +178,8 @@ class SmallSegments:
 
     def _answers(self, leaves_ns: int) -> None:
         """The receiver sends something: if that is soon, it answers what comes."""
+        if self._interactive is True:
+            return
         tick_ns, phase_ns = self._ack_tick_ns, self._phase_ns
         ticks = (leaves_ns - phase_ns) // tick_ns - (self._came_ns - phase_ns) // tick_ns
         soon = (ticks >= 0) & (ticks < -(-self._ack_delay_ns // tick_ns))
