@@ -213,8 +213,9 @@ class Direction:
         small.left(arrives)
         self.reverse.ack_rides(leaves, arrives, now)
         bulk_left = self.reverse.bulk_left
-        rides = partial(self.ack_rides, bulk_left, bulk_left + self.latency, now)
-        self.reverse._only(arrives <= bulk_left, rides)  # noqa: SLF001 - the other half
+        if some(in_time := arrives <= bulk_left):
+            rides = partial(self.ack_rides, bulk_left, bulk_left + self.latency, now)
+            self.reverse._only(in_time, rides)  # noqa: SLF001 - the other half
         is_fixed = not small.nagle or (not is_held and everywhere(free))
         message = Message(arrives, now, is_fixed)
         self.inbox.append(message)
@@ -293,12 +294,12 @@ class Direction:
             ahead.popleft()
         behind = agreed(self.drained > now)
         one = self._begin(section, amount, write_ns, now, behind)
+        one.left = one.left_ns(amount)
         if ahead or behind is not False:
             self._wait_for_window(one, now, behind)
         ahead.append(one)
         self._last = one
         self.inbox.append(one)
-        one.left = one.left_ns(amount)
         if one.beyond is not True:
             does = partial(self._has_left, one, one.left, now)
             self._only(~one.beyond if one.waits else True, does)
@@ -355,9 +356,10 @@ class Direction:
                 opens = choose(here, known, opens)
         if one.waits:
             self.env.refuse(unread & one.beyond, UNOPENED)
-        if anywhere(waits := agreed(opens > now)):
-            self.env.refuse(waits & (amount > self.send_buffer), UNOPENED)
-            one.leave_at(np.maximum(opens, one.left_ns(amount)), where=waits)
+        self.env.refuse((opens > now) & (amount > self.send_buffer), UNOPENED)
+        if anywhere(waits := agreed(opens > one.left)):
+            one.leave_at(opens, where=waits)
+            one.left = choose(waits, opens, one.left)
 
     def _wait_for_ack(self, one: Any, now: Ints, behind: Masks) -> None:
         """Let the last segment, if it is not full, wait for the ACK that the full ones hasten."""

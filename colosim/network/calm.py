@@ -223,8 +223,8 @@ class Calm:
         else:
             transfer = self._alone(amount, write_ns)
         transfer.leaves_by_itself = amount <= self._receive_buffer_bytes
-        if opens is not None and opens > now:
-            transfer.leave_at(max(opens, transfer.left_ns(amount)))
+        if opens is not None and opens > transfer.left_ns(amount):
+            transfer.leave_at(opens)
         return transfer
 
     def _opens_ns(self, amount: int) -> int | None:

@@ -71,33 +71,36 @@ class Transfer:
         """When the first `amount` bytes have left the sender."""
         size = self.size_bytes
         taken = ceil_share(self.write_ns, amount, size) - self.lead_ns
-        past_head = larger(amount - self.head_bytes, 0)
-        carried = ceil_share(self.link_ns, past_head, size) + self.delay_ns
-        since = self.start_ns + larger(taken, carried)
+        since = self.start_ns + larger(taken, self._carried_ns(amount) + self.delay_ns)
         over = amount - self.receive_buffer_bytes
         if not anywhere(over > 0):
             return since
         return larger(since, self._resumed_ns(amount) * (over > 0))
 
-    def _resumed_ns(self, amount: int) -> int:
-        """When the first `amount` bytes have left if reader, link and writer all had to resume.
+    def _carried_ns(self, amount: int) -> int:
+        """Return how long the link alone takes for the first `amount` bytes."""
+        head = self.head_bytes
+        past_head = larger(amount - head, 0) if anywhere(head > 0) else amount
+        return ceil_share(self.link_ns, past_head, self.size_bytes)
 
-        That is as the reader's coming is known, with both buffers full.
+    def _resumed_ns(self, amount: int) -> int:
+        """When the first `amount` bytes have left that the reader has to make room for.
+
+        A late reader finds both buffers full: as its coming is known, link and writer resume.
         """
         size = self.size_bytes
         over = larger(amount - self.receive_buffer_bytes, 0)
-        unwritten = larger(over - self.send_buffer_bytes, 0)
-        slowest_ns = larger(self.read_ns, self.link_ns * (self.head_bytes == 0))
-        resumed = larger(
-            ceil_share(slowest_ns, over, size), ceil_share(self.write_ns, unwritten, size)
-        )
+        resumed = ceil_share(self.read_ns, over, size)
+        if anywhere(self.reader_ns > self.start_ns + self.latency_ns):
+            resumed = larger(resumed, ceil_share(self.link_ns, over, size) * (self.head_bytes == 0))
+            unwritten = larger(over - self.send_buffer_bytes, 0)
+            resumed = larger(resumed, ceil_share(self.write_ns, unwritten, size))
         return self.begun_ns + self.latency_ns + resumed
 
     def leave_at(self, left_ns: int, *, where: bool = True) -> None:
         """Let the last byte leave at `left_ns`, which is not sooner than it would."""
-        past_head = larger(self.size_bytes - self.head_bytes, 0)
-        carried = ceil_share(self.link_ns, past_head, self.size_bytes)
-        self.delay_ns = choose(where, left_ns - self.start_ns - carried, self.delay_ns)
+        delay_ns = left_ns - self.start_ns - self._carried_ns(self.size_bytes)
+        self.delay_ns = choose(where, delay_ns, self.delay_ns)
 
     def queue(self, drained_ns: int, now_ns: int, room_ns: int, *, where: bool = True) -> None:
         """Begin behind a backlog, which has left at `drained_ns` and leaves room at `room_ns`.

@@ -22,7 +22,7 @@ MUTANTS = [
     (D._write, "self.drained > now", "self.drained > now + 10**6"),
     (D._begin, "amount > self.receive_buffer", "amount > 0"),
     (T.queue, "room_ns - write_ns)", "room_ns)"),
-    (D._wait_for_window, "np.maximum(opens, one.left_ns(amount))", "one.left_ns(amount)"),
+    (D._wait_for_window, "opens > one.left)", "opens < 0)"),
     (D._takes_along, "pushes & last.held", "pushes & False"),
     (D._has_left, "arrived = left", "arrived = left + 10**6"),
     (D._begin, "amount - self.send_buffer, now", "amount - 2 * self.send_buffer, now"),
