@@ -396,13 +396,6 @@ class Calm:
         """The reader waits for a bulk write, not for a message."""
         self._wants = 0
 
-    def levels_at(self, now: int) -> tuple[int, int]:
-        """Return the levels of send and receive buffer in bytes under the last transfer."""
-        transfer = self.transfer
-        if transfer is None or transfer.reader_ns < 0:
-            return 0, 0
-        return transfer.sending_from(now), transfer.receiving_from(now)
-
     def passed_ns(self, end: str, share_ppm: int) -> int | None:
         """Return when a share of the last transfer passes one end; None if that is not known."""
         transfer = self.transfer

@@ -1,8 +1,8 @@
 """One direction of a TCP connection: what the sender's and the receiver's kernel do with bytes.
 
 As long as nothing disturbs it, every write and read is answered in closed form
-(`colosim.network.calm`).  From the first disturbance on (a freeze, a lost link, a reader that comes
-after the window has closed) the direction is followed as an exact fluid
+(`colosim.network.calm`).  From the first disturbance on (a freeze, a lost link, a write into a
+window that a late reader has yet to open) the direction is followed as an exact fluid
 (`colosim.network.disturbed`), until that is empty and calm again.
 
 A thread that writes or reads yields the event it is given, if any, and then calls `wrote`
@@ -290,6 +290,4 @@ class Direction(FastEnds):
 
     def levels_now(self) -> tuple[int, int]:
         """Return the levels of send and receive buffer in bytes, now."""
-        if self.disturbed is not None:
-            return self.disturbed.levels_now()
-        return self._calm.levels_at(self.env.now)
+        return self.disturb().levels_now()

@@ -10,11 +10,15 @@ integers and their cost does not depend on `n`::
     W(t) = min(a t, X(t) + send buffer)                                       accepted
     C(t) = min(d (t - reader), X(t - latency))                                read
 
+Behind a reader who comes after the window has closed, link and writer resume as its coming is
+known: then also X(t) <= receive buffer + c (t - reader - latency), and with the send buffer full
+X(t) <= receive buffer + send buffer + a (t - reader - latency).
+
 What is written behind others fills the send buffer before its first byte leaves: ``a`` begins
 `lead_ns` sooner.  Where it waits for a window that opens late, ``c`` begins `delay_ns` later.
 
-It holds as long as only the reader's speed, never its coming or the round trip, closes the window:
-`blocks_before` is false, and the receive buffer takes what the link carries in a round trip.
+It holds as long as no token bucket fills while the window is closed (`blocks_before`), and the
+receive buffer takes what the link carries in a round trip.
 What is not in this form (anything that changes while bytes are under way) is computed by
 `colosim.network.fluid`, which must and does agree with it; `tests/reference` holds both to a
 page-by-page model.
@@ -138,7 +142,7 @@ class Transfer:
         return self.size_bytes > self.send_buffer_bytes + self.receive_buffer_bytes
 
     def blocks_before(self, reader_ns: int) -> bool:
-        """Whether a reader that comes at `reader_ns` finds the window closed (no closed form)."""
+        """Whether a reader that comes at `reader_ns` finds the window closed."""
         window, size = self.receive_buffer_bytes, self.size_bytes
         since = reader_ns + self.latency_ns - self.start_ns
         blocks = (size > window) & (since > 2 * self.latency_ns)
@@ -216,39 +220,12 @@ class Transfer:
         over = self.size_bytes - self.send_buffer_bytes
         if over > 0 and self.left_ns(over) > unblocked:
             return self.send_buffer_bytes
-        return max(0, self.size_bytes - self.left_bytes(unblocked))
-
-    def receiving_peak_bytes(self, from_ns: int = 0) -> int:
-        """Return the highest level of the receive buffer at or after `from_ns`.
-
-        What arrives is concave and what is read a line, so the level is highest at a bend:
-        when the reader begins, when the burst is over, when the last byte arrives.
-        """
-        begun, latency = self.begun_ns, self.latency_ns
-        end = self.left_ns(self.size_bytes) + latency
-        first = max(begun, from_ns)
-        peak = self.left_bytes(first - latency)
-        if first > begun:
-            peak -= self.read_bytes(first)
-        if first <= end:
-            peak = max(peak, self.size_bytes - self.read_bytes(end))
-        head = self.head_bytes
-        if head and self.link_ns > self.write_ns:
-            rates_apart = self.size_bytes * (self.link_ns - self.write_ns)
-            burst = self.start_ns + latency + head * self.write_ns * self.link_ns // rates_apart
-            if burst > first:
-                peak = max(peak, self.left_bytes(burst - latency) - self.read_bytes(burst))
-        return min(peak, self.receive_buffer_bytes)
-
-    def sending_from(self, at_ns: int) -> int:
-        """Return the highest level of the send buffer at or after `at_ns`."""
-        if at_ns <= self.written_ns():
-            return self.sending_peak_bytes()
-        return max(0, self.size_bytes - self.left_bytes(at_ns))
-
-    def receiving_from(self, at_ns: int) -> int:
-        """Return the highest level of the receive buffer at or after `at_ns`."""
-        return self.receiving_peak_bytes(at_ns)
+        peak = max(0, self.size_bytes - self.left_bytes(unblocked))
+        resumed, filled = self.begun_ns + self.latency_ns, self.filled_from_ns
+        if filled < resumed < unblocked:  # the window may have been closed
+            written = self.size_bytes * (resumed - filled) // self.write_ns
+            peak = max(peak, min(written - self.left_bytes(resumed), self.send_buffer_bytes))
+        return peak
 
 
 def reached(ahead: Sequence[Transfer], beyond: int, now_ns: int) -> Iterator[tuple[Transfer, int]]:

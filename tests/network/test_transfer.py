@@ -61,11 +61,10 @@ def test_both_ends_finish_within_a_page_a_stage_of_the_reference(pages: Pages) -
 
 @given(closed())
 def test_peak_levels_are_within_a_page_of_the_reference(pages: Pages) -> None:
-    """Both buffers' highest levels are within one page of the page-by-page model."""
+    """The send buffer's highest level is within one page of the page-by-page model."""
     transfer, passage = transfer_of(pages), pass_through(pages.quartered())
     quarter = PAGE // 4
     assert abs(transfer.sending_peak_bytes() - passage.sending_peak() * quarter) <= PAGE
-    assert abs(transfer.receiving_peak_bytes() - passage.receiving_peak() * quarter) <= PAGE
 
 
 @given(closed(), st.integers(0, 1_000_000))
@@ -93,23 +92,6 @@ def test_passing_times_invert_the_counters(pages: Pages, share: float) -> None:
     assert transfer.read_bytes(read - 1) <= amount
     assert transfer.passed_ns("read", transfer.size_bytes) == transfer.read_end_ns()
     assert transfer.passed_ns("write", transfer.size_bytes) == transfer.written_ns()
-
-
-@given(closed(), st.integers(0, 400_000))
-def test_the_highest_level_to_come_falls_to_zero(pages: Pages, at_ns: int) -> None:
-    """A level still to come is never above the peak, nor below a sampled later level."""
-    transfer = transfer_of(pages)
-    end = transfer.read_end_ns()
-    highest = transfer.receiving_from(at_ns)
-    assert highest <= transfer.receiving_peak_bytes()
-    samples = [
-        transfer.left_bytes(at - transfer.latency_ns) - transfer.read_bytes(at)
-        for at in range(at_ns, max(at_ns, end) + 1, max(1, (end - at_ns) // 50))
-    ]
-    assert highest >= max(samples) - transfer.size_bytes // max(1, transfer.link_ns) - 8
-    assert transfer.receiving_from(end) == 0
-    assert transfer.sending_from(at_ns) <= transfer.sending_peak_bytes()
-    assert transfer.sending_from(transfer.left_ns(transfer.size_bytes)) == 0
 
 
 @given(closed())
