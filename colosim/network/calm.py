@@ -176,16 +176,17 @@ class Calm:
         None: it is not in closed form.
         """
         ends, now = self._ends, self.env.now
-        transfer = self._transfer(section.size_bytes, write_ns)
-        if transfer is None:
+        begun = self._transfer(section.size_bytes, write_ns)
+        if begun is None:
             return None
+        transfer, left = begun
         self.transfer = transfer
         self._ahead.append(transfer)
         self._inbox.append(transfer)
         for listener in ends.listeners:
             listener.bulk_begins(transfer)
         if transfer.leaves_by_itself:
-            self._has_left(transfer, transfer.left_ns(section.size_bytes))
+            self._has_left(transfer, left)
         price = ends.price
         if price is not None and len(self._inbox) == 1:
             transfer.reader_ns = now
@@ -199,11 +200,11 @@ class Calm:
             ends.writing = self.env.timeout(transfer.written_ns() - now)
         return ends.writing
 
-    def _transfer(self, amount: int, write_ns: int) -> Transfer | None:
-        """Return the transfer that a bulk write begins; None: it is not in closed form.
+    def _transfer(self, amount: int, write_ns: int) -> tuple[Transfer, int] | None:
+        """Return the transfer that a bulk write begins, and when it leaves if by itself.
 
-        It is if nothing ahead is unread, or else if the window takes all of it in the end and,
-        where that must open first, the send buffer.
+        It is in closed form if nothing ahead is unread, or else if the window takes all of it in
+        the end and, where that must open first, the send buffer does.  None: it is not.
         """
         now, ahead = self.env.now, self._ahead
         while ahead and ahead[0].opens_ns <= now:
@@ -223,9 +224,11 @@ class Calm:
         else:
             transfer = self._alone(amount, write_ns)
         transfer.leaves_by_itself = amount <= self._receive_buffer_bytes
-        if opens is not None and opens > transfer.left_ns(amount):
+        left = transfer.left_ns(amount)
+        if opens is not None and opens > left:
             transfer.leave_at(opens)
-        return transfer
+            left = opens
+        return transfer, left
 
     def _opens_ns(self, amount: int) -> int | None:
         """Return when the sender knows of room for `amount` bytes in the window, behind all ahead.
