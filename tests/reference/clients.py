@@ -553,7 +553,8 @@ class Reference:
         waited, self.through = self.through + flushed, []
         for number in waited:
             self.left(number)
-            yield self.env.timeout(8 * self.case.tap_ns)
+            if self.case.tap_ns:
+                yield self.env.timeout(8 * self.case.tap_ns)
 
     def run(self) -> Outcome:
         """Run the case to its end."""
