@@ -82,11 +82,7 @@ class Frames:
             if swapped[swapped.argmax()]:
                 asks = min(asks, int(before[swapped].min()))
         if self.surplus:
-            rest = self._meets_surplus(newest_first=newest_first)
-            if self.surplus[0][0] < old_ns:
-                rest = min(rest, self.surplus[0][0] + limits.timeout_ns)
-            if len(self.surplus) > limits.queue:
-                rest = min(rest, self.surplus[limits.queue][0])
+            rest = self._meets_surplus(limits, asks, old_ns, newest_first=newest_first)
         if count and min(mine.item(0), theirs.item(0)) < old_ns:
             came = np.minimum(mine, theirs)
             old = (leaves - came > limits.timeout_ns) & (came < old_ns)
@@ -119,17 +115,25 @@ class Frames:
         in_turn = len(number) == 0 or int(number[-1]) - int(number[0]) == len(number) - 1
         return in_turn or self._connections == 1
 
-    def _meets_surplus(self, *, newest_first: bool) -> int:
+    def _meets_surplus(
+        self, limits: Output, asks_ns: int, old_ns: int, *, newest_first: bool
+    ) -> int:
         """Return when a frame of the primary meets the surplus, which waits, before its copy.
 
-        Of a byte stream whenever the copy comes.
+        Of a byte stream whenever the copy comes.  Or when the surplus is old, or leaves no room for
+        copies, or is there as a checkpoint is asked for, and is why.
         """
         begins, mine, theirs = self.surplus[0][0], self.mine, self.theirs
+        rest = asks_ns if begins <= asks_ns else NEVER
+        if begins < old_ns:
+            rest = min(rest, begins + limits.timeout_ns)
+        if len(self.surplus) > limits.queue:
+            rest = min(rest, self.surplus[limits.queue][0])
         ahead = mine <= (theirs if newest_first else NEVER)
         if ahead[theirs.searchsorted(begins) : mine.searchsorted(begins, "right")].any():
-            return begins
+            return min(rest, begins)
         later = slice(int(mine.searchsorted(begins)), None)
-        return int(mine[later][ahead[later]].min(initial=NEVER))
+        return int(mine[later][ahead[later]].min(initial=rest))
 
     def _full(self, full: int) -> int:
         """Return when more than so many frames of a side wait on a connection."""
