@@ -277,9 +277,12 @@ def differences(workload: OfCase, case: Case) -> list[str]:
     return [f"{name}: {a} != {b}" for name, (a, b) in pairs.items() if a != b]
 
 
-@pytest.mark.parametrize("seed", range(0, 200, 10))
+@pytest.mark.parametrize("seed", [*range(0, 200, 10), 6120, 8710])
 def test_arrays_are_a_process_a_request(seed: int) -> None:
-    """Answers, forced checkpoints, their causes and drops are those of the reference."""
+    """Answers, forced checkpoints, their causes and drops are those of the reference.
+
+    Of all to 18,000 two once were not: surplus answers fill the secondary's list, or are why.
+    """
     for one in range(seed, seed + 10):
         assert differences(Given(drawn(one)), drawn(one)) == [], one
 
@@ -292,7 +295,7 @@ def test_one_after_the_other_is_a_process_a_request(seed: int) -> None:
         assert differences(GivenOfFew(case), case) == [], one
 
 
-@pytest.mark.parametrize("seed", range(0, 100, 10))
+@pytest.mark.parametrize("seed", [*range(0, 100, 10), 5310, 5660])
 def test_a_handshake_is_a_frame_before_the_request(seed: int) -> None:
     """Its answer is compared, held and flushed like any; the request follows it a round trip on."""
     for one in range(seed, seed + 10):
