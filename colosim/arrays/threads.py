@@ -100,7 +100,10 @@ class Call(Event):
         mine = None if self.sends else self.direction.inbox[0]
         its = None if other.sends else other.direction.inbox[0]
         if mine and not mine.waits:
-            return not (other.sends and self.direction.may_push(other.now, mine))
+            if other.sends:
+                return not self.direction.may_push(other.now, mine)
+            # Who has its own sooner may send then.
+            return not (its and not its.waits and everywhere(its.arrives < mine.arrives))
         if its and not its.waits:
             return not other.comes_before(self)
         at = np.maximum(self.now, mine.put_ns) if mine else self.now

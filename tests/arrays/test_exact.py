@@ -50,7 +50,7 @@ def random_scenario(rng: np.random.Generator) -> Scenario:
 
 ORDER = (
     "calls out of their order in time",
-    "a message that is pushed on after its reader has asked",
+    "a write that pushes on what a reader has asked for",
 )
 """Refused because calls were served in another order than that of their times."""
 
