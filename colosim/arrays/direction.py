@@ -186,7 +186,9 @@ class Direction:
 
     def may_push(self, now: Ints, held: Message | Transfer) -> bool:
         """Whether who acts now at the other end may push on what is held back."""
-        return bool(some(self.small.held_until_ns > now)) or everywhere(now <= held.arrives)
+        may_come_sooner = now <= held.arrives
+        is_held = self.small.held_until_ns > now
+        return bool(some(is_held & may_come_sooner)) or everywhere(may_come_sooner)
 
     def in_turn(self, late_ns: Ints) -> None:
         """Take points out where the other end has acted after this one does, or in that instant."""
