@@ -1,8 +1,7 @@
 """Clients that send whether or not they are answered, an epoch at a time as arrays.
 
-When guests have done requests, and what leaves in order, is known ahead for all that are drawn; an
-epoch changes what its stop has delayed (`colosim.service.server`), and goes frame by frame from
-where the frames of both sides are out of order (`colosim.service.frames`).
+When guests have done them is known ahead (`colosim.service.served_ahead`); an epoch goes frame by
+frame from where the frames of both sides are out of order (`colosim.service.frames`).
 """
 
 from __future__ import annotations
@@ -14,12 +13,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from colosim.scenario.service import BUFFERED, COMPARED, DIRECT, HELD
-from colosim.service.arrivals import BLOCK, FAR_NS, Arrivals
 from colosim.service.comparison import MISMATCH, NEVER
-from colosim.service.frames import Frame, Frames, may_be_odd
-from colosim.service.requests import Planned, Requests, no_requests
-from colosim.service.server import Server
-from colosim.service.workload import TAP_FRAMES, Workload
+from colosim.service.frames import may_be_odd
+from colosim.service.requests import Requests, no_requests
+from colosim.service.served_ahead import ServedAhead
+from colosim.service.workload import TAP_FRAMES
 
 if TYPE_CHECKING:
     from colosim.service.draws import Times
@@ -29,19 +27,11 @@ AHEAD: Final = 512
 """So many requests are looked at together where that costs little more than to look at a few."""
 
 
-class OpenLoop(Workload):
+class OpenLoop(ServedAhead):
     """Requests that arrive by themselves."""
 
     def __init__(self, settings: Settings, on_answers: Callable[[Times, Times], None]) -> None:
         super().__init__(settings, on_answers)
-        self._arrivals = Arrivals(settings)
-        self._taken = 0
-        """How many the primary's guest had at its last stop."""
-        self._again: list[tuple[int, int, int, int]] = []
-        """What the secondary executes once more: when the copy came, what it takes, of which
-        request and connection."""
-        self._surplus: list[Frame] = []
-        """Its answers to that."""
         self._held = no_requests()
         self._held_ns = np.zeros(0, np.int64)
         """Done, and to leave when the pair lets them; those that do not come from a flush not
@@ -49,127 +39,9 @@ class OpenLoop(Workload):
         self._met_open = self._met_held = 0
         """How many that are not done have met a pause; how many that are held will as it ends."""
         self._epoch_ns = 10**7
-        self._free_ns = 0
-        """When the primary's guest is free to serve what is open."""
-        self._planned = Planned(self._block, self._foresee)
         self._odd_ns, self._known_ns = NEVER, -1
         """From when on frames are out of order if nothing stops the guests, which is known up to
         then."""
-
-    # ---- requests ------------------------------------------------------------------------------
-
-    def _block(self) -> Requests:
-        number, sent = self._arrivals.block()
-        work, whole = self.works.take(BLOCK)
-        connections = self.settings.service.connections
-        return Requests(
-            number,
-            sent + self.latency_ns,
-            number % connections if connections > 1 else np.zeros_like(number),
-            work.copy(),
-            whole,
-            self.divergence.take(int(number[0]), BLOCK),
-            np.zeros(BLOCK, np.int64),
-        )
-
-    def _foresee(self, requests: Requests) -> None:
-        """Find out when these are served, and what is out of order, if nothing ever stops."""
-        self._delayed, self._foreseen = -1, self.mode
-        self._mine = Server(requests.arrived + self.hop_ns, requests.work, self.pace_ns)
-        self._leaves = self._mine.done
-        if self.mode == COMPARED:
-            came = requests.arrived + (self.mirror_ns + self.echo_ns)
-            self._theirs = Server(came, requests.whole, self.pace_ns)
-            count, connections = len(requests), self.settings.service.connections
-            known = requests, slice(count), connections, self._mine.done, self._theirs.done
-            frames = Frames(*known, taken=0, surplus=[], drifted=count)
-            self._leaves = frames.leaves
-            self._suspects = frames.suspects(self.settings.output, newest_first=self.newest_first)
-
-    def _frames(self, until_ns: int) -> Frames:
-        """Return the frames of what comes up to then; they must not be changed."""
-        planned, drifted = self._planned, NEVER
-        which = slice(planned.first, planned.came(until_ns))
-        mine, theirs = self._mine.done[which], self._theirs.done[which]
-        if self.drifted_ns < NEVER:
-            drifted = int(mine.searchsorted(self.drifted_ns + self.hop_ns))
-        known = planned.all, which, self.settings.service.connections, mine, theirs
-        drifted = min(drifted, len(mine))
-        return Frames(*known, taken=self._taken, surplus=self._surplus, drifted=drifted)
-
-    # ---- serving -------------------------------------------------------------------------------
-
-    def _serve(self, until_ns: int) -> None:
-        """Find out when what comes up to `until_ns` is served, if nothing stops the guests."""
-        planned = self._planned
-        if planned.last_ns <= until_ns:
-            planned.know(until_ns)
-        if self._delayed >= 0:
-            return
-        first = planned.first
-        begin_ns = max(self._free_ns, self.run_ns) + self.hop_ns
-        self._delayed = self._go_on(self._mine, first, begin_ns, begin_ns)
-        if self.mode == COMPARED:
-            self._delayed = max(self._delayed, self._serve_copies(first))
-            p = slice(first, self._delayed)
-            np.maximum(self._mine.done[p], self._theirs.done[p], out=self._leaves[p])
-
-    def _go_on(self, server: Server, first: int, begin_ns: int, free_ns: int) -> int:
-        """Let a guest go on with `first` as it is free; return up to where times have changed.
-
-        `begin_ns`: when it can begin with those that waited for the resume.
-        """
-        if self.pace_ns is None:
-            return server.delay(first, max(begin_ns, free_ns) + server.work.item(first))
-        waited = self._planned.came(self.run_ns)
-        return server.delay_at_once(first, free_ns, server.work[first:waited] + begin_ns)
-
-    def _serve_copies(self, first: int) -> int:
-        """Find out when the secondary's answers come, and those to what it executes once more.
-
-        It first goes on with what was in the state, then takes the copies that came while it was
-        stopped and are in the state already, then what has come since: the first request of the
-        pause was mirrored at once, the others as the primary's guest ran.
-        """
-        echo_ns, run, requests = self.echo_ns, self.run_ns, self._planned.all
-        theirs, end = self._theirs.done, len(requests)
-        self._surplus, sent = [], set(self.sent_again)
-        self.start_copies()
-        slow, taken = self.slow, first + self._taken
-        if self._taken:
-            theirs[first:taken] = self.execute_loaded(requests.work[first:taken]) + echo_ns
-        for came_ns, work, number, connection in self._again:
-            done = self.execute_copy(came_ns, work)
-            if self.newest_first or number in sent:  # bytes that were compared before are freed
-                self._surplus.append((done + echo_ns, number, connection, 1))
-                sent.discard(number)
-        at = taken
-        while at < end:
-            came_ns = requests.arrived.item(at)
-            if self.copies >= slow and (at > taken or came_ns > run):
-                break
-            if at > taken:
-                came_ns = max(came_ns, run)
-            done = self.execute_copy(came_ns + self.mirror_ns, requests.whole.item(at))
-            theirs[at] = done + echo_ns
-            at += 1
-        if at == end:
-            self._theirs.changed = end
-            return end
-        begin_ns, free_ns = run + self.mirror_ns + echo_ns, self.copies_free_ns + echo_ns
-        return self._go_on(self._theirs, at, begin_ns, free_ns)
-
-    def copies_by(self, at_ns: int) -> int:
-        """Return how many requests this epoch has mirrored up to then."""
-        planned = self._planned
-        return max(0, planned.came(at_ns) - planned.first - self._taken)
-
-    def copy_at(self, index: int) -> int | None:
-        """Return when this epoch mirrors its request `index`, None if that is not known to come."""
-        planned = self._planned
-        planned.came(FAR_NS - 1, self._taken + index + 1)
-        arrived = planned.all.arrived.item(planned.first + self._taken + index)
-        return None if arrived >= FAR_NS else max(self.run_ns, arrived)
 
     # ---- comparing -----------------------------------------------------------------------------
 
@@ -330,7 +202,8 @@ class OpenLoop(Workload):
                 return
             fresh = done - max(gone, met)
             leaves, held = leaves[gone:], requests.where(slice(first + gone, first + done))
-        through = np.where(leaves < NEVER, leaves + (self.hop_ns - self.shift_ns), 0)
+        since_ns = self.hop_ns - self.shift_ns * (self.mode == BUFFERED)
+        through = np.where(leaves < NEVER, leaves + since_ns, 0)
         self._hold(held, through, fresh)
 
     def _hold(self, held: Requests, through_ns: Times, fresh: int) -> None:

@@ -46,7 +46,7 @@ class Server:
         level = before = least_ns - sums.item(first)
         if first:
             before = highest.item(first - 1)
-        end = self.changed = int(highest.searchsorted(max(level, before), "right"))
+        end = int(highest.searchsorted(max(level, before), "right"))
         if level >= before:
             np.add(sums[first:end], level, out=self.done[first:end])
         else:
@@ -54,10 +54,19 @@ class Server:
             np.maximum.accumulate(self._slack[first:end], out=out)
             np.maximum(out, level, out=out)
             out += sums[first:end]
-        if end >= changed:
-            return end
-        np.add(highest[end:changed], sums[end:changed], out=self.done[end:changed])
-        return changed
+        self.changed = changed
+        self.restore(end)
+        return max(end, changed)
+
+    def restore(self, end: int) -> None:
+        """Let those from `end` on be done as foreseen."""
+        which, self.changed = slice(end, self.changed), end
+        if end < which.stop:
+            np.add(self._highest[which], self._sums[which], out=self.done[which])
+
+    def finds_free(self, index: int) -> bool:
+        """Return whether a request comes as the guest is free, if nothing stops it."""
+        return bool(self._highest.item(index) == self._slack.item(index))
 
     def delay_at_once(self, first: int, least_ns: int, ready: Times) -> int:
         """Do likewise with a guest that does all at once, of which the first would be done then.

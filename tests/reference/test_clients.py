@@ -277,11 +277,12 @@ def differences(workload: OfCase, case: Case) -> list[str]:
     return [f"{name}: {a} != {b}" for name, (a, b) in pairs.items() if a != b]
 
 
-@pytest.mark.parametrize("seed", [*range(0, 200, 10), 6120, 8710])
+@pytest.mark.parametrize("seed", [*range(0, 200, 10), 2850, 6120, 8710])
 def test_arrays_are_a_process_a_request(seed: int) -> None:
     """Answers, forced checkpoints, their causes and drops are those of the reference.
 
-    Of all to 18,000 two once were not: surplus answers fill the secondary's list, or are why.
+    Of all to 18,000 three once were not: what the loopback has at the stop comes to the tap after a
+    short pause, surplus answers fill the secondary's list, or are why.
     """
     for one in range(seed, seed + 10):
         assert differences(Given(drawn(one)), drawn(one)) == [], one
