@@ -18,7 +18,6 @@ import numpy as np
 from colosim.arrays.column import (
     Column,
     Refused,
-    column,
     everywhere,
     made_plain,
     plain,
@@ -305,9 +304,11 @@ class Direction:
         if one.beyond is not True:
             does = partial(self._has_left, one, one.left, now)
             self._only(~one.beyond if one.waits else True, does)
-        needs = one.needs_reader
-        if column(needs) if env.has_channels else some(needs):
+        needs = agreed(one.needs_reader)
+        if needs is not False:
             one.call = call  # who goes on when its reader has come
+            if needs is not True and env.waits_somewhere is None:
+                env.waits_somewhere = needs
         else:
             call.happen(one.written_ns())
         if one.is_fixed and self.reader is not None and len(self.inbox) == 1:

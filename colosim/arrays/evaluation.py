@@ -23,7 +23,7 @@ from colosim.scenario.checks import conflicts
 from colosim.scenario.spread import MEASURED
 
 if TYPE_CHECKING:
-    from colosim.arrays.column import Ints
+    from colosim.arrays.column import Ints, Masks
     from colosim.arrays.points import Columns
     from colosim.scenario.model import Scenario
 
@@ -126,7 +126,8 @@ def evaluate(design: type[Design], columns: Columns) -> Answers:
             continue
         try:
             with np.errstate(all="raise"):
-                _run(design, columns.part(places), places, answers)
+                apart = _run(design, columns.part(places), places, answers)
+            todo += [places[apart]] if apart.any() else []
         except Diverged as diverged:
             todo += [places[diverged.mask], places[~diverged.mask]]
         except OutOfRange as beyond:
@@ -141,7 +142,8 @@ def evaluate(design: type[Design], columns: Columns) -> Answers:
     return answers
 
 
-def _run(design: type[Design], columns: Columns, places: Ints, answers: Answers) -> None:
+def _run(design: type[Design], columns: Columns, places: Ints, answers: Answers) -> Masks:
+    """Put what came of points where they belong; return which are to run again, apart."""
     scenario = with_remedies(columns.put_together(), design.traits.remedies)
     if _is_impossible(scenario):
         raise Refused(IMPOSSIBLE)
@@ -150,12 +152,14 @@ def _run(design: type[Design], columns: Columns, places: Ints, answers: Answers)
     summary = Summary(pair, scenario.warmup)
     keys = dict(summary.keys())
     pair.env.refuse(np.asarray(pair.ends[-1]) > scenario.horizon_ns, "past the horizon")
+    apart = pair.env.apart
     for why, mask in pair.env.refused.items():
-        answers.refuse(places[np.asarray(mask)], why)
+        answers.refuse(places[np.asarray(mask) & ~apart], why)
     for key, values in keys.items():
         answers.put(key, places, np.asarray(values))
     for side, longest in summary.deaf_ns.items():
         answers.deaf_ns.setdefault(side, np.zeros(len(answers.why), np.int64))[places] = longest
+    return apart
 
 
 def _is_impossible(scenario: Scenario) -> bool:

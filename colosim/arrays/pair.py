@@ -116,7 +116,6 @@ class Pair:
         if scenario.disk is not None:
             linked = connect(env, record, network, scenario.disk, phase_ns, kind)
             disk = Disk(scenario.disk, hosts, linked, lambda *_: None)
-        self.env.has_channels = traits.channels > 0
         none: Any = NoFailover
         sides = sides_of(traits, scenario, seed, hosts, connection, {s: none() for s in OTHER})
         self.primary, self.secondary = sides
@@ -139,6 +138,7 @@ class Pair:
         primary.thread.start(primary_thread(self.design, primary))
         secondary.thread.start(secondary_thread(self.design, secondary))
         if not env.drive(lambda: len(self.ends) == self.checkpoints):
+            env.part_writers()
             raise Refused("threads wait for each other")
         self._count_next_request(threads[0])
         # Up to the end of the run the secondary still does what counts.

@@ -184,10 +184,12 @@ class Environment:
         self.ready: deque[tuple[Thread, Event | None]] = deque()
         self.calls: list[Call] = []
         self.steps = 0
-        self.has_channels = False
-        """Whether a side has threads that wait for each other: then each goes on as it can."""
         self.refused: dict[str, Masks] = {}
         """The points that are not for arrays, by why."""
+        self.apart: Masks = np.zeros(points, bool)
+        """Those that are to run again, without the others."""
+        self.waits_somewhere: Masks | None = None
+        """Where the first writer that waits for its reader at some points, not at all, does so."""
 
     def event(self) -> Event:
         """Return an event that somebody lets happen."""
@@ -225,16 +227,26 @@ class Environment:
             self.refused[why] = self.refused.get(why, False) | np.asarray(mask)
 
     def part(self, mask: Any, why: str) -> None:
-        """Run the points apart for which the order of calls was not theirs; if all, refuse them.
+        """Set points apart for which the order of calls was not theirs; if all are, refuse them.
+
+        :raises Diverged: if all are, and it may be another if writers that wait for a reader at
+            some points go on at the others.
+        """
+        if some(mask):
+            gone = np.logical_or.reduce([self.apart, *self.refused.values()])
+            if everywhere(mask | gone):
+                self.part_writers()
+                self.refuse(mask, why)
+            else:
+                self.apart = self.apart | (mask & ~gone)
+
+    def part_writers(self) -> None:
+        """Run the points apart at which a writer waits for its reader, if that differs.
 
         :raises Diverged: with those points.
         """
-        if some(mask):
-            bad = np.logical_or.reduce(list(self.refused.values())) if self.refused else False
-            wrong = mask & ~np.asarray(bad)
-            if some(wrong) and not everywhere(wrong | bad):
-                raise Diverged(wrong)
-            self.refuse(mask, why)
+        if self.waits_somewhere is not None:
+            raise Diverged(self.waits_somewhere)
 
     def drive(self, is_over: Callable[[], bool]) -> bool:
         """Run threads, and serve calls where none can run; return whether it got to the end."""
