@@ -157,6 +157,8 @@ def _run(design: type[Design], columns: Columns, places: Ints, answers: Answers)
         answers.refuse(places[np.asarray(mask) & ~apart], why)
     for key, values in keys.items():
         answers.put(key, places, np.asarray(values))
+    for numbers in answers.numbers.values() if apart.any() else ():
+        numbers[places[apart]] = NONE
     for side, longest in summary.deaf_ns.items():
         answers.deaf_ns.setdefault(side, np.zeros(len(answers.why), np.int64))[places] = longest
     return apart
