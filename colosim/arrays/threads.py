@@ -232,13 +232,15 @@ class Environment:
         :raises Diverged: if all are, and it may be another if writers that wait for a reader at
             some points go on at the others.
         """
-        if some(mask):
-            gone = np.logical_or.reduce([self.apart, *self.refused.values()])
-            if everywhere(mask | gone):
+        if not some(mask):
+            return
+        gone = np.logical_or.reduce([self.apart, *self.refused.values()])
+        if some(wrong := mask & ~gone):
+            if everywhere(wrong | gone):
                 self.part_writers()
                 self.refuse(mask, why)
             else:
-                self.apart = self.apart | (mask & ~gone)
+                self.apart = self.apart | wrong
 
     def part_writers(self) -> None:
         """Run the points apart at which a writer waits for its reader, if that differs.
