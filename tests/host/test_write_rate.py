@@ -96,9 +96,13 @@ def test_designs_have_the_same_bursts() -> None:
     assert pages["qsb", 1] == pages["split", 1] != pages["split", 2]
 
 
-def test_arrays_know_phases_and_refuse_bursts_by_name() -> None:
-    """A grid with phases is that of simulations; one with bursts says why it is not."""
+def test_arrays_know_phases_and_bursts() -> None:
+    """A grid with either is answered by arrays, whose numbers are those of simulations."""
     axes = {"network.latency": ["0 us", "50 us", "1 ms"], "checkpoint_delay": ["90 ms", "200 ms"]}
-    assert grid(loads(TEXT), axes, ["split"])["exact"].tolist() == [True] * 6
-    text = f"{TEXT}    bursts: {{every: 200 ms, for: 50 ms, factor: 4}}\n"
-    assert set(grid(loads(text), axes, ["split"])["exact"]) == {"bursts of the dirty rate"}
+    for more in ("", "    bursts: {every: 200 ms, for: 50 ms, factor: 4}\n"):
+        scenario = loads(TEXT + more)
+        found = grid(scenario, axes, ["split"])
+        assert found["exact"].tolist() == [True] * 6
+        last = {key: values[-1] for key, values in axes.items()}
+        simulated = run(scenario.vary(last), "split").summary
+        assert found["pause_ns.p50"].tolist()[-1] == simulated["pause_ns"]["p50"]
