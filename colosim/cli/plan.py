@@ -89,6 +89,8 @@ def command(file: Path, asked: list[tuple[str, str]], jobs: int, **options: Any)
     click.echo(f"{file.stem}: {len(grid):,} runs, {on_arrays}")
     for why, count in refused.most_common():
         click.echo(f"  {count:,} simulated: {why}")
+    if failed := len(grid) // len(grid.seeds) - len(table):
+        click.echo(f"  {failed:,} points left out: a run of theirs fails, as colosim sweep tells")
     met = (table["meets"] == "yes").sum()
     click.echo(f"{met:,} points meet all, {len(front):,} are on a design's front")
     shown = (front if chosen.empty else chosen)[:_SHOWN].astype(object)

@@ -94,7 +94,7 @@ class Progression(Bar):
             if seen % self._LOOK_EVERY == 0:
                 done, of = simulation.committed, scenario.checkpoints
                 if of is None:
-                    done, of = simulation.env.now, scenario.duration_ns or scenario.horizon_ns
+                    done, of = simulation.env.now, scenario.end_ns
                 self.show(done * self._STEPS // of, f"{scenario.name} {simulation.design.name}")
 
         if sys.stderr.isatty():

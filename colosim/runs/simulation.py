@@ -281,7 +281,6 @@ class Simulation:
             self.clients.enter()
         self.primary.thread.start(primary_thread(self.design, self.primary))
         self.secondary.thread.start(secondary_thread(self.design, self.secondary))
-        horizon = scenario.duration_ns or scenario.horizon_ns
         liveness = None
         if scenario.liveness is not None:
             liveness = Liveness(
@@ -293,7 +292,7 @@ class Simulation:
                 self._serves_alone,
             )
         try:
-            self.reason = self.env.drive(horizon)
+            self.reason = self.env.drive(scenario.end_ns)
         except InvariantError as error:
             self.violation = error
             self.reason = "violated"
@@ -305,7 +304,7 @@ class Simulation:
         if liveness is not None and liveness.missed:
             self.reason = LATE
         ended = self.reason in {"finished", "violated", LATE}
-        self.end_ns = self.env.now if ended else horizon
+        self.end_ns = self.env.now if ended else scenario.end_ns
         self.record.close()
         self._finish_checks()
         self.service.close(self.end_ns)

@@ -360,6 +360,11 @@ class Scenario(Section):
             return "duration", self.duration_ns
         return "horizon", self.horizon_ns
 
+    @property
+    def end_ns(self) -> int:
+        """When the run ends at the latest."""
+        return self._end[1]
+
 
 def _time(ns: int) -> str:
     return text_of(ns, units.TIME)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from colosim.errors import ScenarioError, ScenarioFault
 from colosim.scenario.canonical import plain_keys
 from colosim.scenario.document import Entry, Mapping, Scalar, Sequence, marked, read
+from colosim.scenario.fields import Flag
 from colosim.scenario.section import Forms, Section, all_keys, measure_in
 from colosim.scenario.units import show
 
@@ -92,6 +93,8 @@ class Setting:
     def of_value(self, key: str, value: object) -> tuple[str, Node]:
         """Return a key and its value of Python as a document would have it."""
         path = tuple(part for part in _parts(key) if not part.isdecimal())
+        if isinstance(value, str) and isinstance(all_keys(self._model).get(path), Flag):
+            return self.of_text(f"{key}={value}")
         return key, marked(self._plain(value, path), self._file, self._line)
 
     def _plain(self, value: object, path: tuple[str, ...]) -> object:

@@ -276,8 +276,8 @@ class ClosedClients(FrameByFrame):
         """Return how many requests this epoch has mirrored up to then."""
         return len(self._copies_until(at_ns))
 
-    def copy_at(self, index: int) -> int | None:
-        """Return when this epoch mirrors its request `index`, None if that is not known to come."""
+    def copy_at(self, index: int, until_ns: int) -> int | None:
+        """Return when this epoch mirrors its request `index` (`Workload.copy_at`)."""
         found, ahead_ns = -1, NS_PER_S
         while True:
             copies = self._copies_until(self.run_ns + ahead_ns)
@@ -285,6 +285,8 @@ class ClosedClients(FrameByFrame):
                 return copies[index]
             if len(copies) == found:
                 return None  # every client waits (assumed, if none sends for that long)
+            if self.run_ns + ahead_ns > until_ns:
+                return until_ns + 1
             found, ahead_ns = len(copies), 8 * ahead_ns
 
     def _copies_until(self, until_ns: int) -> list[int]:

@@ -192,8 +192,9 @@ class ServedAhead(Workload):
         planned = self._planned
         return max(0, planned.came(at_ns) - planned.first - self._taken)
 
-    def copy_at(self, index: int) -> int | None:
-        """Return when this epoch mirrors its request `index`, None if that is not known to come."""
+    def copy_at(self, index: int, until_ns: int) -> int | None:
+        """Return when this epoch mirrors its request `index` (`Workload.copy_at`)."""
+        del until_ns  # arrivals are known up to any index
         planned = self._planned
         planned.came(FAR_NS - 1, self._taken + index + 1)
         arrived = planned.all.arrived.item(planned.first + self._taken + index)

@@ -46,9 +46,14 @@ class ProxySocket:
     """One of them: `side` writes to it, in `thread`, and its peer reads."""
 
     def __init__(
-        self, where: str, hosts: dict[str, Host], open_: Callable[[], Connection], frame_bytes: int
+        self,
+        where: str,
+        hosts: dict[str, Host],
+        open_: Callable[[], Connection],
+        frame_bytes: int,
+        end_ns: int,
     ) -> None:
-        self.where = where
+        self.where, self._end_ns = where, end_ns
         self.side, self.peer = (PRIMARY, SECONDARY) if where == MIRROR else (SECONDARY, PRIMARY)
         self.host, self._reader = hosts[self.side], hosts[self.peer]
         self._open = open_
@@ -129,13 +134,13 @@ class ProxySocket:
         if self._unread_from is None:
             self._unread_from, self._begun = clients.copied + clients.copies_by(env.now), False
         first = self._unread_from - clients.copied
-        last_ns = clients.copy_at(max(0, first + self._frames_fit))
+        last_ns = clients.copy_at(max(0, first + self._frames_fit), self._end_ns)
         if last_ns is None or self._stands:
             return
         way_ns = 0 if self.where == MIRROR else clients.mirror_ns
         self.fills_ns = max(env.now, last_ns + way_ns)
         if not self._begun:
-            first_ns = clients.copy_at(max(0, first))
+            first_ns = clients.copy_at(max(0, first), self._end_ns)
             assert first_ns is not None  # noqa: S101 - a later one comes
             env.call_at(max(env.now, first_ns + way_ns), partial(self._begins, self._epoch))
         env.call_at(self.fills_ns, partial(self._fills, self._epoch))
@@ -232,10 +237,10 @@ class ProxySockets:
         network = scenario.network.model_copy(update={"nagle": not nodelay})
         env, record = hosts[PRIMARY].env, hosts[PRIMARY].record
         open_ = partial(Connection, env, record, network, *kind, instance=CHARDEV)
-        header = HEADERS[service.protocol]
+        header, end_ns = HEADERS[service.protocol], scenario.end_ns
         self._parts = parts
-        self.mirror = ProxySocket(MIRROR, hosts, open_, header + service.request_bytes)
-        self.compare = ProxySocket(COMPARE, hosts, open_, header + service.response_bytes)
+        self.mirror = ProxySocket(MIRROR, hosts, open_, header + service.request_bytes, end_ns)
+        self.compare = ProxySocket(COMPARE, hosts, open_, header + service.response_bytes, end_ns)
         for one in self.both:
             parts[one.where] = one.connection
         self.compare.on_stand = self._secondary_stands

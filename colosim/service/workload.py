@@ -187,8 +187,11 @@ class Workload:
         """Return how many requests this epoch has mirrored up to then."""
         raise NotImplementedError
 
-    def copy_at(self, index: int) -> int | None:
-        """Return when this epoch mirrors its request `index`, None if that is not known to come."""
+    def copy_at(self, index: int, until_ns: int) -> int | None:
+        """Return when this epoch mirrors its request `index`, None if that is not known to come.
+
+        `until_ns`: from when on any time behind it will do, for nobody looks that far.
+        """
         raise NotImplementedError
 
     def lag_at(self, begun_ns: int) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
+from colosim.errors import ColosimError
 from colosim.scenario.bounds import Bound, read_bound
 from colosim.sweeps.on_arrays import answered, rows_on_arrays
 from colosim.sweeps.points import Failed, simulate_all
@@ -55,6 +56,7 @@ def plan(
     :param best: the key of which less (``<``) or more (``>``) is better; its bound is not asked.
     :param under: scenarios whose faults the front is tried under, by name, with their own needs.
     :param spread: whether what is left by arrays is simulated with the measured spread of work.
+    :raises ColosimError: if every run fails.
     """
     wants = [*needs, best]
     quick = [want for want in wants if answered(want.key)]
@@ -92,13 +94,20 @@ def _worst(
     every = [run for own in runs.values() for run in own]
     is_quick = all(answered(want.key) for want in wants)
     rows, refused = rows_on_arrays(grid, every if is_quick else ())
+    failed: dict[int, Failed] = {}
 
     def finished(numbers: Sequence[int], outcomes: Sequence[Row | Failed]) -> bool:
-        pairs = zip(numbers, outcomes, strict=True)
-        rows.update((number, row) for number, row in pairs if not isinstance(row, Failed))
+        for number, outcome in zip(numbers, outcomes, strict=True):
+            if isinstance(outcome, Failed):
+                failed[number] = outcome
+            else:
+                rows[number] = outcome
         return True
 
     simulate_all(grid, engine, [run for run in every if run not in rows], finished)
+    if failed and not rows:
+        first = min(failed)
+        raise ColosimError(f"every run fails, such as {grid.point(first)}: {failed[first].message}")
     return {
         first: {
             want: max((rows[run].get(want.key) for run in own), key=want.cost) for want in wants

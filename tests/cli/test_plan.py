@@ -151,3 +151,15 @@ def test_what_is_no_bound_is_refused(
     status, told = plan(*words)
     assert (status, message in told) == (2, True)
     assert not (planned / "out").exists()
+
+
+def test_why_every_run_fails_is_told(planned: Path, plan: Plan) -> None:
+    """Where values cannot stand together in any point, the first is told, and nothing written."""
+    (planned / "small.yaml").write_text(
+        "scenario: compare\naxes: {design: [split], network.receive_buffer: [4 KiB],"
+        " network.mss: [8 KiB]}\n"
+    )
+    status, told = plan("--meet", "verdict == completed")
+    assert status == 2
+    assert "every run fails, such as split, network.receive_buffer=4 KiB" in told
+    assert not (planned / "out").exists()

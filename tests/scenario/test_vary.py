@@ -280,6 +280,15 @@ def test_values_of_other_kinds() -> None:
     assert (scenario.network, scenario.faults) == (other.network, other.faults)
 
 
+def test_a_truth_value_as_text_is_read_as_in_a_file() -> None:
+    """So are the texts of a sweep's axis, all of whose runs failed."""
+    plain = loads("name: x")
+    for text, value in (("true", True), ("false", False)):
+        assert plain.vary({"network.nagle": text}).network.nagle is value
+    with pytest.raises(ScenarioError, match="'yes' is not a truth value"):
+        plain.vary({"network.nagle": "yes"})
+
+
 def test_a_scenario_of_python_can_be_varied() -> None:
     """It need not come from a file."""
     scenario = Scenario(name="x", guest=Guest(dirty=FixedDirty(pages=7), vcpus=2))

@@ -122,3 +122,11 @@ def test_each_request_ends_once_whatever_two_failovers_lose(mode: str, at_ns: in
         at_ns += 7 * MS
     workload.close(at_ns + 900 * MS)
     assert sorted(over) == list(range(workload.requests))
+
+
+def test_nobody_looks_for_a_request_beyond_the_end_of_the_run() -> None:
+    """One that comes later comes at a time behind the end, however many come before it."""
+    workload = clients("direct", [])
+    workload.begin(0, 0, loaded=False)
+    assert 0 < (workload.copy_at(100, 10**9) or 0) < 10**9
+    assert workload.copy_at(10**9, 10**9) == 10**9 + 1
