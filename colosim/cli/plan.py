@@ -105,8 +105,7 @@ def command(file: Path, asked: list[tuple[str, str]], jobs: int, **options: Any)
     if chosen.empty and len(front):
         click.echo("colosim: no point of the front meets what is asked for under faults", err=True)
     elif chosen.empty and len(table):
-        _, need, run = nearest_miss(table, needs)
-        value = table[need.key].astype(object)[run]
+        run, need, value = nearest_miss(table, needs)
         said = f"{need.key} is {in_words(need.key, value)}, not {need}"
         click.echo(f"colosim: nothing meets all; nearest is {grid.point(run)}: {said}", err=True)
     return STATUS_FAILED if chosen.empty else 0

@@ -98,12 +98,12 @@ class Bound:
 
     def missed_by(self, value: float | str | None) -> float:
         """Return by what share of it a value misses the bound: 0 if it does not."""
-        limit = self.tests[0][1]
         if self.holds(value):
             return 0.0
-        if not isinstance(value, int) or not isinstance(limit, int):
+        if not isinstance(value, int):
             return math.inf
-        return abs(value - limit) / max(1, abs(limit))
+        limit = next(bound for sign, bound in self.tests if not _OPERATORS[sign](value, bound))
+        return abs(value - limit) / max(1, abs(limit)) if isinstance(limit, int) else math.inf
 
     def cost(self, value: float | str | None) -> float:
         """Return a number that is less the better a value is; of words, what keeps the bound."""

@@ -7,6 +7,7 @@ which no other is better are tried under faults.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -132,11 +133,16 @@ def _front(found: Found, points: Iterable[int], wants: Sequence[Bound]) -> list[
     return sorted(front)
 
 
-def nearest_miss(table: pd.DataFrame, needs: Sequence[Bound]) -> tuple[float, Bound, int]:
-    """Return the worst miss of the point of a table whose worst is least: by how much, of what."""
-    worst: list[tuple[float, Bound, int]] = []
+def nearest_miss(table: pd.DataFrame, needs: Sequence[Bound]) -> tuple[int, Bound, Value]:
+    """Return the point of a table whose worst miss is least, what it misses, and by which value.
+
+    A point that misses nothing else has no value where one is asked for, and is as far as can be.
+    """
+    worst: list[tuple[float, int, Bound, Value]] = []
     for run, row in zip(table.index.tolist(), table.astype(object).to_dict("records"), strict=True):
         known = [need for need in needs if pd.notna(row[need.key])]
-        misses = ((need.missed_by(row[need.key]), need, run) for need in known)
-        worst.append(max(misses, key=operator.itemgetter(0)))
-    return min(worst, key=operator.itemgetter(0))
+        misses = [(need.missed_by(row[need.key]), run, need, row[need.key]) for need in known]
+        without = ((math.inf, run, need, None) for need in needs if need not in known)
+        missed = [miss for miss in misses if miss[0]]
+        worst.append(max(missed, key=operator.itemgetter(0)) if missed else next(without))
+    return min(worst, key=operator.itemgetter(0))[1:]

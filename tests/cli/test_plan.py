@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 from colosim.cli.main import main
 from colosim.scenario import load
+from colosim.scenario.bounds import read_bound
+from colosim.sweeps.plan import nearest_miss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,3 +166,15 @@ def test_why_every_run_fails_is_told(planned: Path, plan: Plan) -> None:
     assert status == 2
     assert "every run fails, such as split, network.receive_buffer=4 KiB" in told
     assert not (planned / "out").exists()
+
+
+def test_a_value_that_is_not_there_misses_any_bound() -> None:
+    """A point without it is as far as can be; of a range, a value misses the end beyond it."""
+    needs = [read_bound("survivor == primary"), read_bound("pause_ns.p99 1 ms .. 100 ms")]
+    table = pd.DataFrame(
+        {"survivor": [None, "primary", "primary"], "pause_ns.p99": [10**6, 110 * 10**6, None]},
+        [0, 10, 20],
+    )
+    assert nearest_miss(table.convert_dtypes(), needs) == (10, needs[1], 110 * 10**6)
+    assert nearest_miss(table[:1].convert_dtypes(), needs) == (0, needs[0], None)
+    assert needs[1].missed_by(110 * 10**6) == 0.1
