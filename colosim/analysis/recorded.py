@@ -107,7 +107,7 @@ def held_to(scenario: Scenario, designs: Sequence[str], recorded: Recorded, file
     for design in designs:
         found = known.get(design) or (next(iter(known.values())) if len(known) == 1 else None)
         if found is None:
-            has = f"of {', '.join(known)}" if known else f"under {', '.join(recorded)}"
+            has = f"of {', '.join(known)}" if known else f"under {', '.join(recorded) or 'no name'}"
             message = f"nothing was recorded of {design} under {scenario.name}; it has runs {has}"
             raise ScenarioError([ScenarioFault(file, 1, 1, message)])
         expect[design] = found

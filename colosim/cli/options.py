@@ -105,11 +105,14 @@ def share_of(_context: click.Context, _option: click.Parameter, text: str) -> in
 
     :raises click.BadParameter: if it is none.
     """
-    from colosim.scenario.units import SHARE, UnitError, parse
+    from pydantic_core import PydanticCustomError
+
+    from colosim.scenario.fields import Measure
+    from colosim.scenario.units import SHARE
 
     try:
-        return parse(text, SHARE)
-    except UnitError as error:
+        return Measure(SHARE, 0, 10**6).read(text) or 0
+    except PydanticCustomError as error:
         raise click.BadParameter(str(error)) from None
 
 

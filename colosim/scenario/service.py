@@ -237,6 +237,12 @@ AnyDivergence: TypeAlias = Annotated[
 ]
 
 
+def _takes_time(time: Section | None) -> bool:
+    if isinstance(time, MeasuredTime):
+        return any(time.measured_ns)
+    return bool(time.fixed_ns) if isinstance(time, FixedTime) else time is not None
+
+
 class Service(Section):
     """What the guest does for clients."""
 
@@ -283,6 +289,14 @@ class Service(Section):
             yield f"{self.protocol} has no handshake; expected protocol: tcp"
         if self.handshake is not None and self.connections != 1:
             yield "with a handshake each request has a connection of its own; leave out connections"
+
+    @check("arrivals", "time", "latency")
+    def _lets_time_pass(self) -> Iterator[str]:
+        closed = self.arrivals
+        if not isinstance(closed, ClosedLoop) or closed.think_ns or self.latency_ns or self.pace_ns:
+            return
+        if not any(map(_takes_time, (self.time, self.handshake))):
+            yield "a closed loop in which nothing takes time never ends; give think or time"
 
     @check("arrivals", "connections", "outstanding")
     def _closes_the_loop_once(self) -> Iterator[str]:

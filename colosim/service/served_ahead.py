@@ -196,6 +196,6 @@ class ServedAhead(Workload):
         """Return when this epoch mirrors its request `index` (`Workload.copy_at`)."""
         del until_ns  # arrivals are known up to any index
         planned = self._planned
-        planned.came(FAR_NS - 1, self._taken + index + 1)
-        arrived = planned.all.arrived.item(planned.first + self._taken + index)
-        return None if arrived >= FAR_NS else max(self.run_ns, arrived)
+        end = planned.came(FAR_NS - 1, self._taken + index + 1)
+        place = planned.first + self._taken + index
+        return max(self.run_ns, planned.all.arrived.item(place)) if place < end else None

@@ -76,6 +76,7 @@ def test_what_is_recorded_holds_what_it_was_recorded_of(
         ("[1]", "1:1: expected what `colosim check --record` writes"),
         ("plain:\n  split: {pause_ns.p5: 1 ms}", "2:11: 'pause_ns.p5' is not a key"),
         ("other: {}", "nothing was recorded of split under plain; it has runs under other"),
+        ("{}", "nothing was recorded of split under plain; it has runs under no name"),
         ("plain: {qsb: {}, flat: {}}", "it has runs of qsb, flat"),
     ],
 )
@@ -169,3 +170,10 @@ def test_runs_and_directories_are_compared(plain: Scenario, tmp_path: Path) -> N
 def test_values_in_words(key: str, value: object, words: str) -> None:
     """A value is told in four digits and the unit that its key names."""
     assert in_words(key, value) == words
+
+
+@pytest.mark.parametrize("share", ["-3", "1000%"])
+def test_a_tolerance_is_a_share(share: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """From 0 to 1; nothing runs with another."""
+    assert main(["check", "compare", "--tolerance", share]) == 2
+    assert "expected a share from 0 to 1" in capsys.readouterr().err

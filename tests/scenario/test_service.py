@@ -61,6 +61,10 @@ def test_a_lag_after_loads_is_read_from_a_column(tmp_path: Path) -> None:
     [
         ("output: {mode: held}", "nobody sees it without a service"),
         (
+            "service: {arrivals: {clients: 2}, time: {fixed: 0 ns}, latency: 0 ns}",
+            "a closed loop in which nothing takes time never ends",
+        ),
+        (
             "service: {arrivals: {clients: 2, think: 1 ms}, connections: 2}",
             "leave out connections and outstanding",
         ),

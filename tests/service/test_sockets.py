@@ -221,3 +221,12 @@ def test_a_frozen_guest_writes_to_no_socket() -> None:
     )
     run = simulate(one, "qemu-5.1")
     assert (run.verdict, run.summary["survivor"]) == ("hung", "primary")
+
+
+def test_measured_requests_may_end_before_a_socket_is_full(tmp_path: Path) -> None:
+    """Of a recorded run with few requests nobody asks when a later one comes."""
+    (tmp_path / "few.csv").write_text("t\n1 ms\n2 ms\n1500 ms\n")
+    few: dict[str, object] = {"service__arrivals": {"csv": str(tmp_path / "few.csv")}}
+    large = scenario("freeze: secondary, at: 1 s", **few, network__send_buffer="8 MiB")
+    run = simulate(large, "qemu-5.1")
+    assert (run.verdict, run.summary["service"]["answered"]) == ("failed_over", 3)
