@@ -71,7 +71,7 @@ def command(file: Path, asked: list[tuple[str, str]], jobs: int, **options: Any)
     faults: dict[str, tuple[Scenario, list[Bound]]] = {}
     for option, text in asked:
         if option == "under":
-            faults[text] = as_scenario(text), (into := [])
+            _, into = faults.setdefault(text, (as_scenario(text), []))
         else:
             into.append(read_bound(text))
     if not needs:

@@ -10,6 +10,7 @@ import colosim
 from colosim.designs.split import Split
 from colosim.errors import GridError
 from colosim.runs.run import as_scenario
+from tests.arrays.comparing import compare
 
 if TYPE_CHECKING:
     from colosim.designs.design import Steps
@@ -70,6 +71,13 @@ def test_a_point_that_is_not_for_arrays_says_why(
     assert frame["exact"].tolist() == [why]
     assert frame.attrs["refused"] == {why: 1}
     assert frame.filter(like="_ns.").isna().all(axis=None)
+
+
+def test_a_run_of_hours_is_equal() -> None:
+    """Millionths of its length are beyond 63 bits."""
+    long = as_scenario("compare").vary({"checkpoint_delay": "9000 s", "horizon": "90000 s"})
+    found = compare(long, [{"checkpoints": 3}], "split")
+    assert (found.accepted, found.differ) == (1, [])
 
 
 def test_the_guests_writes_to_a_disk_are_refused_by_name() -> None:

@@ -93,9 +93,10 @@ def test_the_front_is_tried_under_faults(planned: Path, plan: Plan) -> None:
     assert status == 0, told
     assert "failed_over" in told
     assert (planned / "out" / "1-qsb.yaml").exists()
-    status, hung = plan(*words, "verdict == hung")
+    status, hung = plan(*words, "verdict == hung", "--under", "hang", "--meet", "end_ns > 0 s")
     assert status == 0, hung
     assert "hung" in hung
+    assert "failed_over" not in hung
 
 
 def test_two_bounds_of_one_key_are_each_asked_of_the_worst_seed(planned: Path, plan: Plan) -> None:
