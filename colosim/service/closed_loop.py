@@ -287,7 +287,8 @@ class ClosedClients(FrameByFrame):
                 return None  # every client waits (assumed, if none sends for that long)
             if self.run_ns + ahead_ns > until_ns:
                 return until_ns + 1
-            found, ahead_ns = len(copies), 8 * ahead_ns
+            end_ns = max(2 * ahead_ns, until_ns - self.run_ns + 1)
+            found, ahead_ns = len(copies), min(8 * ahead_ns, end_ns)
 
     def _copies_until(self, until_ns: int) -> list[int]:
         """Return when requests are mirrored up to then, if nothing stops the guests."""
