@@ -10,6 +10,7 @@ from typing import TypeVar
 import click
 from click.core import ParameterSource
 
+from colosim.errors import ColosimError
 from colosim.trace.fields import SEED_MAX
 
 _SEEDS_MAX = 100_000
@@ -26,10 +27,16 @@ overrides_option = click.option(
 
 
 def words_between_commas(
-    _context: click.Context, _option: click.Parameter, given: tuple[str, ...]
+    _context: click.Context, option: click.Parameter, given: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Return the words of a repeatable option whose values may have several between commas."""
-    return tuple(word.strip() for text in given for word in text.split(",") if word.strip())
+    """Return the words of a repeatable option whose values may have several between commas.
+
+    :raises ColosimError: if it is given without any.
+    """
+    words = tuple(word.strip() for text in given for word in text.split(",") if word.strip())
+    if given and not words:
+        raise ColosimError(f"{option.opts[0]} {given[0]!r} names none")
+    return words
 
 
 def designs_named(

@@ -18,7 +18,7 @@ import pandas as pd
 from colosim.errors import ColosimError
 from colosim.scenario.bounds import Bound, read_bound
 from colosim.sweeps.on_arrays import answered, rows_on_arrays
-from colosim.sweeps.points import Failed, simulate_all
+from colosim.sweeps.points import NO_RESULTS, Failed, simulate_all
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -57,9 +57,12 @@ def plan(
     :param best: the key of which less (``<``) or more (``>``) is better; its bound is not asked.
     :param under: scenarios whose faults the front is tried under, by name, with their own needs.
     :param spread: whether what is left by arrays is simulated with the measured spread of work.
-    :raises ColosimError: if every run fails.
+    :raises ColosimError: if every run fails, or a bound is on what the file itself sets.
     """
     wants = [*needs, best]
+    asked = [*wants, *(need for _, its in under.values() for need in its)]
+    if given := next((need.key for need in asked if need.key in NO_RESULTS), None):
+        raise ColosimError(f"{given} is no result to bound; the sweep's file says which there are")
     quick = [want for want in wants if answered(want.key)]
     found, refused = _worst(grid, engine, range(0, len(grid), len(grid.seeds)), quick)
     met = _meeting(found, needs)

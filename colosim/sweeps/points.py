@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from colosim.sweeps.grid import Grid
 
 Row: TypeAlias = "dict[str, Value]"
-_IN_EVERY_ROW = {"scenario", "design", "seed"}
+NO_RESULTS = {"scenario", "design", "seed"}
 """Keys of a summary that are axes, or the same everywhere."""
 
 
@@ -67,7 +67,7 @@ def simulate_points(grid: Grid, source: str, numbers: Sequence[int]) -> list[Row
         except Exception as error:  # noqa: BLE001 - a design of one's own fails in its own way
             found.append(Failed(f"{type(error).__name__}: {error}"))
         else:
-            found.append({key: value for key, value in _flat(summary) if key not in _IN_EVERY_ROW})
+            found.append({key: value for key, value in _flat(summary) if key not in NO_RESULTS})
     return found
 
 

@@ -111,6 +111,8 @@ def test_choices_that_are_none_are_told(folder: Path, capsys: pytest.CaptureFixt
     [
         (["explore", "small.yaml", "--faults", "freeze 0 s"], "'0 s' is too small"),
         (["explore", "small.yaml", "--faults", "slow latency 0"], "'0' is too small"),
+        (["explore", "small.yaml", "--faults", ","], "',' names none"),
+        (["explore", "small.yaml", "--designs", " "], "' ' names none"),
         (
             ["explore", "small.yaml", "--faults", "fail nothing"],
             "RAM save, loadvm_state_begin",

@@ -145,6 +145,7 @@ def test_only_what_a_plan_has_written_goes_with_the_next(planned: Path, plan: Pl
         ([], "give what is asked for"),
         (["--meet", "pause < 1 ms"], "'pause' is not a key of summary.json"),
         (["--meet", "pause_ns.p99 < soon"], "'soon'"),
+        (["--meet", "design == split"], "design is no result to bound"),
         (["--meet", "end_ns > 1 s", "--minimise", "end_ns", "--maximise", "end_ns"], "not both"),
     ],
 )
