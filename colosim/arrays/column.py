@@ -54,13 +54,14 @@ plain: Final[Any] = np.asarray
 def plain_once(numbers: Any) -> Any:
     """Return a column as an array, of no dimension if all points have the same: faster still."""
     values = plain(numbers)
-    return values[:1].reshape(()) if (values == values[0]).all() else values
+    return values[:1].reshape(()) if values.ndim and everywhere(values == values[0]) else values
 
 
 def made_plain(of: Any) -> Any:
-    """Make arrays of the columns that an object has, and return it."""
-    columns = {name: value for name, value in vars(of).items() if isinstance(value, np.ndarray)}
-    vars(of).update({name: plain_once(value) for name, value in columns.items()})
+    """Make arrays of the numbers that an object has, and return it."""
+    for name, value in vars(of).items():
+        if type(value) is int or isinstance(value, ndarray):
+            setattr(of, name, plain_once(value))
     return of
 
 

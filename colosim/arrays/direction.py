@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from colosim.arrays.column import (
-    Column,
     Refused,
     everywhere,
     made_plain,
@@ -74,12 +73,7 @@ class Direction:
         self, env: Environment, _record: Any, network: Any, _sides: Any, ack_phase_ns: Any
     ) -> None:
         zero = env.begin.view(np.ndarray)
-        numbers = {
-            name: env.begin + value
-            for name, value in network
-            if type(value) is int or isinstance(value, Column)
-        }
-        self.env, self.network = env, (network := network.model_copy(update=numbers))
+        self.env, self.network = env, network
         self.bytes_written: Any = 0
         self.bytes_read: Any = 0
         self.values: deque[Any] = deque()
@@ -172,7 +166,8 @@ class Direction:
             if (value := getattr(of, name)) is not old:
                 setattr(of, name, np.where(where, value, old))
         for message, late in zip(self.reverse.movable, arrives, strict=True):
-            message.arrives = np.where(where, message.arrives, late)
+            if message.arrives is not late:
+                message.arrives = np.where(where, message.arrives, late)
 
     def _acts(self, now: Ints) -> None:
         """The sending thread changes what both ends depend on: it must be its turn."""
@@ -180,7 +175,7 @@ class Direction:
         if last is not None and last.waits:
             is_late = last.beyond & (last.reader_ns > now)
             self.env.refuse(is_late, "a write behind a stream whose reader has not come")
-        self.in_turn(np.maximum(self.reverse.wrote_at, self.read_at) - now)
+        self.in_turn(now, np.maximum(self.reverse.wrote_at, self.read_at))
         self.wrote_at = now
 
     def may_push(self, now: Ints, held: Message | Transfer) -> bool:
@@ -189,11 +184,11 @@ class Direction:
         is_held = self.small.held_until_ns > now
         return bool(some(is_held & may_come_sooner)) or everywhere(may_come_sooner)
 
-    def in_turn(self, late_ns: Ints) -> None:
+    def in_turn(self, now: Ints, acted: Ints) -> None:
         """Take points out where the other end has acted after this one does, or in that instant."""
-        if some(late_ns >= 0):
-            self.env.part(late_ns > 0, ORDER)
-            self.env.refuse(late_ns == 0, TIE)
+        if some(acted >= now):
+            self.env.part(acted > now, ORDER)
+            self.env.refuse(acted == now, TIE)
 
     # ---- messages -----------------------------------------------------------------------------
 
@@ -398,8 +393,8 @@ class Direction:
         one.reader_ns = reader = np.maximum(one.put_ns, came)
         if one.waits:
             late = waits & (came > one.put_ns)
-            acted = np.maximum(self.wrote_at, self.reverse.read_at) - reader
-            self.in_turn(np.where(late, acted, -1))
+            acted = np.maximum(self.wrote_at, self.reverse.read_at)
+            self.in_turn(reader, np.where(late, acted, -1))
             if some(burst := self.pace.burst_bytes > 0):
                 is_late = burst & (reader > one.start_ns + one.latency_ns)
                 env.refuse(is_late & one.blocks_before(reader), CLOSED)

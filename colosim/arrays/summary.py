@@ -121,11 +121,11 @@ class Summary:
         ordered: list[Any] = []
         ended = 0
         for row in rows:
-            at, code = plain(row[0]), row[1]
+            code = row[1]
             ended += code in ends
             is_last = ended == self._pair.checkpoints
             if code in ends or code == _BEGINS:
-                self._catch_up(ordered, later, at, [] if is_last else holds)
+                self._catch_up(ordered, later, plain(row[0]), [] if is_last else holds)
             if code not in waits:
                 ordered += row
             if is_last:

@@ -77,9 +77,8 @@ class Transfer:
         taken = ceil_share(self.write_ns, amount, size) - self.lead_ns
         since = self.start_ns + larger(taken, self._carried_ns(amount) + self.delay_ns)
         over = amount - self.receive_buffer_bytes
-        if not anywhere(over > 0):
-            return since
-        return larger(since, self._resumed_ns(amount) * (over > 0))
+        is_over = over > 0
+        return larger(since, self._resumed_ns(over) * is_over) if anywhere(is_over) else since
 
     def _carried_ns(self, amount: int) -> int:
         """Return how long the link alone takes for the first `amount` bytes."""
@@ -87,19 +86,20 @@ class Transfer:
         past_head = larger(amount - head, 0) if anywhere(head > 0) else amount
         return ceil_share(self.link_ns, past_head, self.size_bytes)
 
-    def _resumed_ns(self, amount: int) -> int:
-        """When the first `amount` bytes have left that the reader has to make room for.
+    def _resumed_ns(self, over: int) -> int:
+        """When what is `over` bytes beyond the window has left: the reader has to make room for it.
 
         A late reader finds both buffers full: as its coming is known, link and writer resume.
         """
-        size = self.size_bytes
-        over = larger(amount - self.receive_buffer_bytes, 0)
+        size, over = self.size_bytes, larger(over, 0)
         resumed = ceil_share(self.read_ns, over, size)
-        if anywhere(self.reader_ns > self.start_ns + self.latency_ns):
+        first = self.start_ns + self.latency_ns
+        begun = larger(self.reader_ns, first)
+        if anywhere(begun > first):
             resumed = larger(resumed, ceil_share(self.link_ns, over, size) * (self.head_bytes == 0))
             unwritten = larger(over - self.send_buffer_bytes, 0)
             resumed = larger(resumed, ceil_share(self.write_ns, unwritten, size))
-        return self.begun_ns + self.latency_ns + resumed
+        return begun + self.latency_ns + resumed
 
     def leave_at(self, left_ns: int, *, where: bool = True) -> None:
         """Let the last byte leave at `left_ns`, which is not sooner than it would."""
@@ -156,9 +156,10 @@ class Transfer:
         """When the last byte is in the send buffer."""
         over = self.size_bytes - self.send_buffer_bytes
         taken = self.filled_from_ns + self.write_ns
-        if not anywhere(over > 0):
+        waits = over > 0
+        if not anywhere(waits):
             return taken
-        taken = larger(taken, self.left_ns(larger(over, 1)) * (over > 0))
+        taken = larger(taken, self.left_ns(larger(over, 1)) * waits)
         unwritten = over - self.receive_buffer_bytes
         if not anywhere(unwritten > 0):
             return taken
@@ -236,9 +237,10 @@ def reached(ahead: Sequence[Transfer], beyond: int, now_ns: int) -> Iterator[tup
     sizes = [one.size_bytes * (one.opens_ns > now_ns) for one in ahead]
     over = beyond + sum(sizes)
     for one, size in zip(ahead, sizes, strict=True):
-        if not anywhere(over > 0):
+        is_behind = over > 0
+        if not anywhere(is_behind):
             return
-        yield one, over * ((over > 0) & (over <= size))
+        yield one, over * (is_behind & (over <= size))
         over = over - size
 
 
