@@ -313,7 +313,7 @@ class Direction:
         self, section: Section, amount: Ints, write_ns: Any, now: Ints, behind: Masks
     ) -> Any:
         pace = self.pace
-        write_ns, link_ns = plain(write_ns + now * 0), pace.link_ns(amount)
+        write_ns, link_ns = plain(write_ns), pace.link_ns(amount)
         slow_ns = pace.slow_start_ns(amount, write_ns, now - self.bulk_left)
         head: Any = 0
         if some(pace.burst_bytes):
@@ -400,7 +400,7 @@ class Direction:
                 env.refuse(is_late & one.blocks_before(reader), CLOSED)
             self.read_at = np.where(late, reader, self.read_at)
             env.part(waits & (came <= one.put_ns) & (self.wrote_at > reader), ORDER)
-        one.read_ns = plain(price(one.section) + came * 0)
+        one.read_ns = plain(price(one.section))
         self.bytes_read = self.bytes_read + one.section.size_bytes
         if one.waits:
             one.left = one.left_ns(one.size_bytes)

@@ -36,8 +36,8 @@ def delayed_ack_ns(arrived_ns: int, delay_ns: int, tick_ns: int, phase_ns: int) 
     The timer lives on the kernel's tick grid: it fires one tick after the first that is at least
     `delay_ns` after the tick in progress (measured: 40.0 to 44.0 ms at 250 ticks/s).
     """
-    ticks = (arrived_ns - phase_ns) // tick_ns - (-delay_ns // tick_ns) + 1
-    return ticks * tick_ns + phase_ns
+    later = 1 - -delay_ns // tick_ns
+    return ((arrived_ns - phase_ns) // tick_ns + later) * tick_ns + phase_ns
 
 
 def retransmissions_ns(rto_ns: int, until_ns: int) -> list[int]:
