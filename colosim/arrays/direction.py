@@ -25,7 +25,7 @@ from colosim.arrays.column import (
 )
 from colosim.arrays.threads import Call
 from colosim.arrays.transfer import MOST_BYTES, Transfer
-from colosim.engine.clock import agreed, anywhere, choose
+from colosim.engine.clock import agreed, choose
 from colosim.network.calm import TSO_BYTES
 from colosim.network.ends import READ
 from colosim.network.pace import Pace
@@ -331,6 +331,7 @@ class Direction:
             section=section,
             put_ns=now,
             beyond=agreed(amount > self.receive_buffer),
+            has_tail=agreed(amount % self.mss != 0),
         )
         one.is_fixed = not one.waits
         if self.network.nagle and behind is not True:
@@ -347,15 +348,15 @@ class Direction:
         opens, unread = now, behind
         for other, over in reached(self._ahead, amount - window, now):
             unread = unread | (other.opens_ns > now)
-            if anywhere(here := agreed(over > 0)):
+            if (here := agreed(over > 0)) is not False:
                 self.env.refuse(here & (other.reader_ns > now), UNOPENED)
                 self.env.refuse(here & (other.reader_ns == now), TIE)
-                known = other.passed_ns(READ, np.maximum(over, 1)) + self.latency
+                known = other.passed_ns(READ, over) + self.latency
                 opens = choose(here, known, opens)
         if one.waits:
             self.env.refuse(unread & one.beyond, UNOPENED)
         self.env.refuse((opens > now) & (amount > self.send_buffer), UNOPENED)
-        if anywhere(waits := agreed(opens > one.left)):
+        if (waits := agreed(opens > one.left)) is not False:
             one.leave_at(opens, where=waits)
             one.left = choose(waits, opens, one.left)
 
@@ -372,7 +373,7 @@ class Direction:
         if not some(where):
             return
         left = one.left_ns(one.size_bytes)
-        where = where & (left < hastened) & (one.size_bytes % self.mss != 0)
+        where = where & (left < hastened) & one.has_tail
         small = self.small
         acked: Any = small.acked_ns
         waits = np.minimum(acked, hastened) - left
@@ -425,5 +426,5 @@ class Direction:
             self.bucket_full = np.where(pace.burst_bytes > 0, full, self.bucket_full)
         arrived = left + one.latency_ns
         self.small.bulk_left(arrived)
-        self.small.tail_left(arrived, agreed(one.size_bytes % self.mss != 0))
+        self.small.tail_left(arrived, one.has_tail)
         self.reverse.ack_rides(left, arrived, now)

@@ -21,13 +21,14 @@ class Transfer(transfer.Transfer):
 
     `put_ns`: when its write began; `reader_ns` and `opens_ns` are `NEVER` until its reader has
     come.  `beyond`: where it is beyond the window, and waits for its reader before it leaves;
-    `left`: when it does; `held`: where Nagle holds its last segment back; `call`: its writer, who
-    waits.
+    `left`: when it does; `has_tail`: where its last segment is not full; `held`: where Nagle holds
+    that back; `call`: its writer, who waits.
     """
 
     section: Section
     put_ns: Any
     beyond: Any
+    has_tail: Any
     left: Any = 0
     held: Any = False
     call: Call | None = None

@@ -117,7 +117,7 @@ class Transfer:
         self.start_ns = choose(where, drained_ns, self.start_ns)
         self.lead_ns = choose(where, lead_ns, self.lead_ns)
         is_small = agreed(where & (self.size_bytes <= self.send_buffer_bytes // 4))
-        if anywhere(is_small):
+        if is_small is not False:
             alone_ns = larger(room_ns, drained_ns - write_ns)
             self.leave_at(alone_ns + larger(write_ns, self.link_ns), where=is_small)
 
@@ -248,6 +248,6 @@ def room_ns(ahead: Sequence[Transfer], beyond: int, now_ns: int) -> int:
     """Return when all but so many bytes of `ahead` have left; a place beyond all of it is none."""
     room = now_ns
     for one, over in reached(ahead, beyond, now_ns):
-        if anywhere(here := agreed(over > 0)):
-            room = choose(here, larger(now_ns, one.left_ns(larger(over, 1))), room)
+        if (here := agreed(over > 0)) is not False:
+            room = choose(here, larger(now_ns, one.left_ns(over)), room)
     return room
