@@ -22,9 +22,9 @@ TIMES = {1_000: 40, 10_000: 150}
 """How many points are answered at least while one is simulated, by how many there are: a guard.
 
 The aim is 50,000 and 100,000 points a second on an idle core, where a simulation makes some 300.
-Without a core to itself, beside 6 other processes: at 1,000 points 50,000 to 66,000 (`flat`,
-`remus`), 44,000 to 59,000 (`qsb`), 41,000 to 52,000 (`qemu-5.1`, `qemu-11`), 34,000 to 46,000
-(`device-first`), 32,000 to 39,000 (`split`); at 10,000 from 108,000 (`split`) to 176,000 (`remus`).
+On an idle core, at 1,000 and at 10,000 points: `remus` 65,000 and 203,000, `flat` 60,000 and
+189,000, `qsb` 57,000 and 182,000, `qemu-11` 55,000 and 178,000, `qemu-5.1` 53,000 and 168,000,
+`device-first` 46,000 and 142,000, `split` 42,000 and 127,000.
 """
 ROUNDS = 12
 
