@@ -90,6 +90,7 @@ class Direction:
         self.pace = made_plain(Pace(network))
         self.latency = self.pace.latency_ns
         self._in_no_time = bool(some(self.latency == 0))
+        self._has_burst = bool(some(self.pace.burst_bytes))
         self.small = made_plain(SmallSegments(network, ack_phase_ns))
         self.send_buffer, self.receive_buffer = (
             plain_once(network.send_buffer_bytes),
@@ -316,7 +317,7 @@ class Direction:
         write_ns, link_ns = plain(write_ns), pace.link_ns(amount)
         slow_ns = pace.slow_start_ns(amount, write_ns, now - self.bulk_left)
         head: Any = 0
-        if some(pace.burst_bytes):
+        if self._has_burst:
             head = choose(behind, 0, pace.tokens(self.bucket_full - now))
         one: Any = Transfer(
             plain(now + slow_ns),
@@ -364,9 +365,7 @@ class Direction:
         """Let the last segment, if it is not full, wait for the ACK that the full ones hasten."""
         hastened = now + self.pace.rtt_ns
         # What passes at once leaves sooner than the link tells.
-        least = (
-            one.write_ns if some(self.pace.burst_bytes) else np.maximum(one.write_ns, one.link_ns)
-        )
+        least = one.write_ns if self._has_burst else np.maximum(one.write_ns, one.link_ns)
         where = one.start_ns + least < hastened
         if behind is not False:
             where &= ~behind
@@ -396,8 +395,8 @@ class Direction:
             late = waits & (came > one.put_ns)
             acted = np.maximum(self.wrote_at, self.reverse.read_at)
             self.in_turn(reader, np.where(late, acted, -1))
-            if some(burst := self.pace.burst_bytes > 0):
-                is_late = burst & (reader > one.start_ns + one.latency_ns)
+            if self._has_burst:
+                is_late = (self.pace.burst_bytes > 0) & (reader > one.start_ns + one.latency_ns)
                 env.refuse(is_late & one.blocks_before(reader), CLOSED)
             self.read_at = np.where(late, reader, self.read_at)
             env.part(waits & (came <= one.put_ns) & (self.wrote_at > reader), ORDER)
@@ -421,7 +420,7 @@ class Direction:
     def _has_left(self, one: Any, left: Ints, now: Ints) -> None:
         """The last byte of a transfer leaves then: that is in the state of either end."""
         pace, self.drained, self.bulk_left = self.pace, left, left
-        if some(pace.burst_bytes):
+        if self._has_burst:
             full = left + pace.burst_ns
             self.bucket_full = np.where(pace.burst_bytes > 0, full, self.bucket_full)
         arrived = left + one.latency_ns

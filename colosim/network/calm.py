@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from colosim.engine.clock import NS_PER_S
+from colosim.engine.clock import PPM
 from colosim.errors import DesignError
 from colosim.network.ends import READ, WRITE
 from colosim.network.transfer import Transfer, reached, room_ns
@@ -259,7 +259,8 @@ class Calm:
         pace, now = self._ends.pace, self.env.now
         # The request shrank the window; only bulk grows it again.
         slow_ns = pace.slow_start_ns(amount, write_ns, now - self._ends.bulk_left_ns)
-        transfer = self._begun(now + slow_ns, amount, write_ns, self._tokens(now))
+        head = pace.tokens(self._bucket_full_ns - now)
+        transfer = self._begun(now + slow_ns, amount, write_ns, head)
         if self._ends.network.nagle and amount % self._mss_bytes:
             # Its full segments go; the rest waits for the ACK that they hasten.  Its writer does
             # not: all is in the send buffer.
@@ -272,14 +273,6 @@ class Calm:
                     self._ends.small.held_until_ns = left + waits
                     self._held = transfer
         return transfer
-
-    def _tokens(self, now: int) -> int:
-        """Return how many bytes pass the token bucket at once."""
-        pace = self._ends.pace
-        if not pace.burst_bytes or pace.bandwidth is None:
-            return 0
-        missing = max(0, self._bucket_full_ns - now) * pace.bandwidth // NS_PER_S
-        return max(0, pace.burst_bytes - missing)
 
     def meet_reader(self, read_ns: int) -> bool:
         """A reader has come for the bulk write that is first in line, and needs `read_ns` for it.
@@ -334,9 +327,9 @@ class Calm:
         """The last byte of a transfer leaves then: that is in the state of either end."""
         ends, pace = self._ends, self._ends.pace
         ends.drained_ns = ends.bulk_left_ns = left
-        if pace.burst_bytes and pace.bandwidth is not None:
+        if pace.burst_bytes:
             # A bulk transfer has emptied the token bucket (a message hardly touches it).
-            self._bucket_full_ns = left + pace.burst_bytes * NS_PER_S // pace.bandwidth
+            self._bucket_full_ns = left + pace.burst_ns
         arrived = left + transfer.latency_ns
         ends.small.bulk_left(arrived)
         if transfer.size_bytes % self._mss_bytes:
@@ -406,4 +399,4 @@ class Calm:
             return None
         if transfer.reader_ns < 0 and (end is READ or transfer.needs_reader):
             return None
-        return transfer.passed_ns(end, transfer.size_bytes * share_ppm // 1_000_000)
+        return transfer.passed_ns(end, transfer.size_bytes * share_ppm // PPM)

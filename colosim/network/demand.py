@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from fractions import Fraction
 
+from colosim.engine.clock import PPM
+
 Rate = Fraction | None
 """Bytes a nanosecond; None is without limit."""
 
@@ -61,5 +63,5 @@ class Demand:
 
     def stop_at_share(self, share_ppm: int) -> None:
         """Want no more than a share of the last call."""
-        self.goal = goal = self.since + (self.goal - self.since) * share_ppm // 1_000_000
+        self.goal = goal = self.since + (self.goal - self.since) * share_ppm // PPM
         self._steps = deque((min(goal, step), rate) for step, rate in self._steps)
