@@ -114,11 +114,10 @@ def share_of(_context: click.Context, _option: click.Parameter, text: str) -> in
     """
     from pydantic_core import PydanticCustomError
 
-    from colosim.scenario.fields import Measure
-    from colosim.scenario.units import SHARE
+    from colosim.scenario.fields import A_SHARE
 
     try:
-        return Measure(SHARE, 0, 10**6).read(text) or 0
+        return A_SHARE.read(text) or 0
     except PydanticCustomError as error:
         raise click.BadParameter(str(error)) from None
 

@@ -12,6 +12,7 @@ from colosim.scenario import units
 from colosim.scenario.checks import check
 from colosim.scenario.disk import DISK
 from colosim.scenario.fields import (
+    A_SHARE,
     NAME_PATTERN,
     TIME_NS_MAX,
     Choice,
@@ -32,7 +33,6 @@ from colosim.trace.steps import DEVICE_LOAD, DEVICE_SAVE
 if TYPE_CHECKING:
     from pathlib import Path
 
-_PROGRESS: Final = Measure(units.SHARE, 0, 10**6)
 _TIME: Final = Measure(units.TIME, 0, TIME_NS_MAX)
 _PLACES: Final = ("primary", "secondary", "network", DISK)
 _Place = Annotated[str, Choice(_PLACES, "a side, the network or the disk")]
@@ -55,7 +55,7 @@ class StepMoment(Section):
         str, Text("a step such as 'primary: RAM stream'", r"(primary|secondary): \S.*", 200)
     ]
     """Step of the design, with its side: 'primary: RAM stream'."""
-    progress_ppm: Annotated[int | None, _PROGRESS] = None
+    progress_ppm: Annotated[int | None, A_SHARE] = None
     """Share of the step that is done; without it the fault strikes as the step begins."""
 
     @classmethod
@@ -67,7 +67,7 @@ class StepMoment(Section):
             return {}
         if given.keys() & {"progress", "progress_ppm"}:
             raise reject(f"the step {show(step)} has its share already; expected no progress too")
-        return {"step": cls.readers()["step"].read(name), "progress_ppm": _PROGRESS.read(share)}
+        return {"step": cls.readers()["step"].read(name), "progress_ppm": A_SHARE.read(share)}
 
 
 class RandomMoment(Section):

@@ -247,6 +247,8 @@ class FileName(Text):
 Time = Annotated[int, Measure(TIME, 0, TIME_NS_MAX)]
 TimeAbove0 = Annotated[int, Measure(TIME, 1, TIME_NS_MAX)]
 TimeOrNone = Annotated[int | None, Measure(TIME, 1, TIME_NS_MAX)]
+A_SHARE: Final = Measure(SHARE, 0, 10**6)
+Share = Annotated[int, A_SHARE]
 Size = Annotated[int, Measure(SIZE, 0, SIZE_BYTES_MAX)]
 Side = Annotated[str, Choice(("primary", "secondary"), "a side")]
 Switch = Annotated[bool, Flag()]

@@ -14,6 +14,7 @@ from colosim.scenario.fields import (
     TIME_NS_MAX,
     Choice,
     Measure,
+    Share,
     TimeAbove0,
     TimeOrNone,
 )
@@ -191,7 +192,7 @@ class Guest(Section):
     """Device state a checkpoint. Default: measured, minimal PC machine with one vCPU."""
     vmdesc_bytes: Annotated[int, Measure(units.SIZE, 0, 1 << 40)] = 106_159
     """JSON description and stream header that qsb and flat send each time. Default: measured."""
-    zero_share_ppm: Annotated[int, Measure(units.SHARE, 0, 10**6)] = 0
+    zero_share_ppm: Share = 0
     """Share of the dirty pages that are zero (9 bytes on the wire)."""
     dirty: Annotated[
         FixedDirty | RateDirty | HotColdDirty | MeasuredDirty,

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from colosim.scenario.costs import Costs
-from colosim.scenario.fields import Choice, Measure
+from colosim.scenario.fields import Choice, Share
 from colosim.scenario.presets import ACCELERATORS, DEFAULT_HOST, is_unread, preset
 from colosim.scenario.section import FromPreset, PresetName, Section
-from colosim.scenario.units import SHARE
 
 _Preset = Annotated[str, PresetName("hosts", "a host preset")]
 LEAD_PPM: Final = {"lab-qemu111": 460_000, "lab-qemu111-kvm": 460_000}
@@ -32,7 +31,7 @@ class Host(FromPreset):
     """What runs the guest there; unless stated, as the preset was measured. Under KVM the first
     checkpoint of QEMU since 3.1 flushes all of guest RAM on the secondary.
     """
-    channel_lead_ppm: Annotated[int, Measure(SHARE, 0, 10**6)]
+    channel_lead_ppm: Share
     """Of checkpoints sent over multifd channels without a bandwidth limit, the share in which one
     channel's thread keeps its CPU and takes a dozen packets in a row; drawn from the seed. Unless
     stated, as the preset was measured: 46% in lab-qemu111, in others 0, a CPU for each thread.

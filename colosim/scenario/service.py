@@ -9,7 +9,17 @@ from pydantic import Field
 
 from colosim.scenario import units
 from colosim.scenario.checks import check
-from colosim.scenario.fields import TIME_NS_MAX, Choice, Measure, Size, Switch, Time, TimeOrNone
+from colosim.scenario.fields import (
+    A_SHARE,
+    TIME_NS_MAX,
+    Choice,
+    Measure,
+    Share,
+    Size,
+    Switch,
+    Time,
+    TimeOrNone,
+)
 from colosim.scenario.measured_values import COLUMN_NAME, FromColumn, Values
 from colosim.scenario.section import Forms, Section
 
@@ -226,14 +236,13 @@ class DifferingResponses(Section):
 
 def _divergence(value: object) -> type[Section] | Measure:
     if not isinstance(value, dict):
-        return _SHARE
+        return A_SHARE
     return DifferingResponses if "responses" in value else Drift
 
 
-_SHARE: Final = Measure(units.SHARE, 0, 10**6)
 AnyDivergence: TypeAlias = Annotated[
-    Annotated[int, _SHARE] | Drift | DifferingResponses,
-    Forms(_divergence, _SHARE, Drift, DifferingResponses),
+    Share | Drift | DifferingResponses,
+    Forms(_divergence, A_SHARE, Drift, DifferingResponses),
 ]
 
 
