@@ -122,7 +122,7 @@ class Workload:
         """How long the guest has stood: its own time is so far behind the clock."""
         self.first_ns = 0
         """Lag of the secondary's first request of this epoch, if it comes with the load."""
-        self.more_ns = [0] * 5
+        self.more_ns, self.burst_ns = [(0, 0)] * 2, 0
         """What the second takes longer if it comes near the first one's answer, or soon; likewise
         the third; and of those that waited the first behind it, or that waited for the resume."""
         self.near_ns, self.soon_ns = NEAR_NS, SOON_NS
@@ -218,9 +218,10 @@ class Workload:
         self.run_ns, self.secondary_run_ns = run_ns, min(run_ns, secondary_run_ns)
         if loaded or self.drifted_ns == NEVER:
             self.drifted_ns = run_ns + (self.divergence.drifts_after_ns() or NEVER - run_ns)
-        self.first_ns, self.more_ns = 0, [0] * 5
+        self.first_ns, self.more_ns, self.burst_ns = 0, [(0, 0)] * 2, 0
         if self._lags and loaded:
-            self.first_ns, *self.more_ns = (int(lag.take(1)[0]) for lag in self._lags)
+            self.first_ns, *more, self.burst_ns = (int(lag.take(1)[0]) for lag in self._lags)
+            self.more_ns = [(more[0], more[1]), (more[2], more[3])]
         if loaded:
             alone_ns = run_ns - self.secondary_run_ns
             self.sent_again.clear()
@@ -301,7 +302,7 @@ class Workload:
     @property
     def slow(self) -> int:
         """How many requests the secondary's guest serves before all are as fast as ever."""
-        lags = self.first_ns or any(self.more_ns)
+        lags = self.first_ns or self.burst_ns or any(map(any, self.more_ns))
         return max(SLOW, self.burst_at + 1) if lags else 0
 
     def note_burst(self, again: int, taken: int, waiting: int) -> None:
@@ -329,11 +330,12 @@ class Workload:
         if not self.copies:
             self._first_done_ns = done
         elif self.copies == self.burst_at or (self.copies == 1 and waited):
-            done += self.more_ns[-1]
+            done += self.burst_ns
         elif self.copies < SLOW and not waited:
             behind_ns = came_ns - self._first_done_ns
             if behind_ns < self.soon_ns:
-                done += self.more_ns[2 * self.copies - (2 if behind_ns < self.near_ns else 1)]
+                near, soon = self.more_ns[self.copies - 1]
+                done += near if behind_ns < self.near_ns else soon
         self.copies += 1
         self.copies_free_ns = done + (pace or 0)
         return done

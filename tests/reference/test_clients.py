@@ -98,7 +98,8 @@ class OfCase(Workload):
             self.drifted_ns = run_ns + case.drift_ns[self.loads % len(case.drift_ns)]
         if loaded:
             self.first_ns = self.case.first_ns[self.loads % len(self.case.first_ns)]
-            self.more_ns = self.case.more_ns
+            *more, self.burst_ns = self.case.more_ns
+            self.more_ns = [(more[0], more[1]), (more[2], more[3])]
 
 
 class Given(OfCase, OpenLoop):
