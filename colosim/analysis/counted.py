@@ -17,17 +17,14 @@ def counted(runs: Iterable[Run]) -> str | None:
     counts = {run: value_of(run.summary, "pause_ns.count") or 0 for run in runs}
     if all(run.verdict in {UNPROTECTED, NOT_APPLICABLE} for run in counts):
         return None
-    numbers = set(counts.values())
+    numbers, some = set(counts.values()), any(counts.values())
     said = f"{numbers.pop():,} each" if len(numbers) == 1 else ""
     said = said or ", ".join(f"{run.design} {count:,}" for run, count in counts.items())
     said = said.removesuffix(" each") if len(counts) == 1 else said
-    said = said if any(counts.values()) else "none"
+    said = said if some else "none"
     warmups = {run.scenario.warmup for run in counts if run.source is None}
     started = any(run.summary.get("start_pause_ns") for run in counts)
-    cold = (
-        ", the first, cold one among them"
-        if any(counts.values()) and warmups == {0} and not started
-        else ""
-    )
+    is_cold = some and warmups == {0} and not started
+    cold = ", the first, cold one among them" if is_cold else ""
     left = f", after a warm-up of {warmups.pop()}" if len(warmups) == 1 and warmups != {0} else ""
     return f"Checkpoints counted: {said}{cold}{left}."

@@ -267,9 +267,10 @@ class Scenario(Section):
         if self.service is not None and COMPARED in modes:
             return
         for path, planned in self._planned:
-            if planned.target in SOCKETS or planned.concerns == "yank chardev":
-                what = planned.target if planned.target in SOCKETS else planned.concerns
-                named = f"{planned.kind} {what}" if what == planned.target else what
+            named = planned.concerns
+            if planned.target in SOCKETS:
+                named = f"{planned.kind} {planned.target}"
+            if planned.target in SOCKETS or named == "yank chardev":
                 message = f"{named} needs a service whose output is compared"
                 yield Conflict(message, (path, ("service",)))
 

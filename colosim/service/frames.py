@@ -79,7 +79,7 @@ class Frames:
             later, earlier = self._apart(1)
             before = theirs[earlier]
             swapped = mine[later] <= before
-            if swapped[swapped.argmax()]:
+            if np.count_nonzero(swapped):
                 asks = min(asks, int(before[swapped].min()))
         if self.surplus:
             rest = self._meets_surplus(limits, asks, old_ns, newest_first=newest_first)

@@ -78,10 +78,11 @@ def command(
     from colosim.scenario import preset
 
     check_outputs(filter(None, [base]), out=out)
-    own = [folder for source in sources for folder in run_folders(Path(source))]
+    folders = {source: run_folders(Path(source)) for source in sources}
+    own = [folder for source in sources for folder in folders[source]]
     notes: list[str] = []
     if own:
-        others = [source for source in sources if not run_folders(Path(source))]
+        others = [source for source in sources if not folders[source]]
         if others:
             raise LogError(
                 f"{', '.join(others)}: no run directory; your own runs are fitted by themselves"
